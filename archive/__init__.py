@@ -1,0 +1,1 @@
+"""Liuhen's archive: kernel, ledger, store, catalogue, pages and command line."""

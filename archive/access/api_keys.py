@@ -1,0 +1,86 @@
+"""API keys: shown once, kept as a hash, scoped, expiring, revocable.
+
+A key reads `lh_<prefix>_<secret>`: the prefix finds the row, the secret (256 random bits) proves the holder. Since the
+secret has full entropy, a plain keyed-by-nothing SHA-256 is enough; argon2 is for passwords.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import insert, update
+from sqlalchemy.orm import Session
+
+from archive.access.models import ApiKey
+from archive.kernel.errors import LiuhenError
+from archive.kernel.instants import Instant
+from archive.ledger.entries import Actor
+
+LIFETIME: Final = timedelta(days=365)
+
+
+class Scope(StrEnum):
+    """What a key can do. A dock's key can only write."""
+
+    UPLOAD = "upload"
+
+
+class KeyRefused(LiuhenError):
+    """The API key is unknown, expired or revoked."""
+
+    code = "access.key_refused"
+    exit_code = 77
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """Whoever presented a valid key."""
+
+    holder_id: UUID
+    scope: Scope
+    actor: Actor
+
+
+def issue_key(tx: Session, *, holder_id: UUID, scope: Scope, at: Instant) -> str:
+    """Make a key for a holder and return it; it cannot be shown again."""
+    prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    tx.execute(
+        insert(ApiKey).values(
+            prefix=prefix,
+            secret_hash=_hash(secret),
+            scope=scope.value,
+            holder_id=holder_id,
+            created_at=at,
+            expires_at=at + LIFETIME,
+        )
+    )
+    return f"lh_{prefix}_{secret}"
+
+
+def revoke_keys(tx: Session, *, holder_id: UUID, at: Instant) -> None:
+    """Revoke every key of a holder."""
+    tx.execute(update(ApiKey).where(ApiKey.holder_id == holder_id, ApiKey.revoked_at.is_(None)).values(revoked_at=at))
+
+
+def key_holder(tx: Session, key: str, *, scope: Scope, at: Instant) -> KeyHolder:
+    """Return who holds the key. Raises: KeyRefused, without saying which part was wrong."""
+    parts = key.split("_", 2)
+    row = tx.get(ApiKey, parts[1]) if len(parts) == 3 and parts[0] == "lh" else None
+    if (
+        row is None
+        or not hmac.compare_digest(row.secret_hash, _hash(parts[2]))
+        or row.revoked_at is not None
+        or row.expires_at <= at
+        or row.scope != scope.value
+    ):
+        raise KeyRefused
+    return KeyHolder(row.holder_id, Scope(row.scope), Actor(row.holder_id, f"key:{row.prefix}"))
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,1 @@
+"""Cases: where text records and footage of one enforcement matter meet, under one subject."""

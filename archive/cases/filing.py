@@ -1,0 +1,234 @@
+"""Opening cases, recording acts, linking and unlinking what is preserved."""
+
+import unicodedata
+from typing import Final
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from archive.cases.models import Act, Case, CaseLink, Subject
+from archive.cases.terms import Category, Stage, SubjectKind
+from archive.custody.events import preserved_object, record_event
+from archive.db.database import Database
+from archive.kernel.errors import Conflict, InvalidInput, NotFound
+from archive.kernel.ids import ActId, CaseId, ObjectId, SubjectId, new_uuid7
+from archive.kernel.instants import Instant
+from archive.ledger.append import append_entry
+from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+
+MAX_NUMBER_CHARACTERS: Final = 100
+
+
+class CaseNotFound(NotFound):
+    """There is no such case, or it is not yours to see."""
+
+    code = "cases.not_found"
+
+
+class CaseNumberTaken(Conflict):
+    """There is a case with this number."""
+
+    code = "cases.number_taken"
+
+
+class AlreadyLinked(Conflict):
+    """It is filed under this case already."""
+
+    code = "cases.already_linked"
+
+
+class NotLinked(NotFound):
+    """It is not filed under this case."""
+
+    code = "cases.not_linked"
+
+
+def open_case(
+    database: Database,
+    *,
+    number: str,
+    title: str,
+    category: Category,
+    subject_name: str,
+    subject_kind: SubjectKind,
+    by: Actor,
+    at: Instant,
+) -> CaseId:
+    """Open a case under a subject; a subject with the same kind and name is the same subject.
+
+    Raises: CaseNumberTaken, InvalidInput.
+    """
+    number = clean_text(number, "case number", MAX_NUMBER_CHARACTERS)
+    title = clean_text(title, "title", 300)
+    subject_name = clean_text(subject_name, "subject", 200)
+    case_id = CaseId(new_uuid7())
+    with database.begin() as tx:
+        if tx.scalar(select(Case.id).where(Case.number == number)) is not None:
+            raise CaseNumberTaken
+        subject_id = _subject(tx, subject_name, subject_kind, at=at)
+        tx.execute(
+            insert(Case).values(
+                id=case_id,
+                number=number,
+                title=title,
+                category=category.value,
+                subject_id=subject_id,
+                opened_at=at,
+                opened_by=by.id,
+            )
+        )
+        append_entry(
+            tx,
+            NewEntry(
+                EntryType.CASE_OPENED,
+                by,
+                Target("case", case_id),
+                case=case_id,
+                detail={
+                    "number": number,
+                    "title": title,
+                    "category": category.value,
+                    "subject": str(subject_id),
+                    "subject_kind": subject_kind.value,
+                    "subject_name": subject_name,
+                },
+            ),
+            at=at,
+        )
+    return case_id
+
+
+def record_act(
+    database: Database,
+    case_id: CaseId,
+    *,
+    stage: Stage,
+    place: str,
+    started_at: Instant,
+    ended_at: Instant | None,
+    by: Actor,
+    at: Instant,
+) -> ActId:
+    """Write down one act of a case. Raises: CaseNotFound, InvalidInput when it ends before it starts."""
+    place = clean_text(place, "place", 300)
+    if ended_at is not None and ended_at < started_at:
+        raise InvalidInput("The act ends before it starts")
+    act_id = ActId(new_uuid7())
+    with database.begin() as tx:
+        require_case(tx, case_id)
+        tx.execute(
+            insert(Act).values(
+                id=act_id, case_id=case_id, stage=stage.value, place=place, started_at=started_at, ended_at=ended_at
+            )
+        )
+        append_entry(
+            tx,
+            NewEntry(
+                EntryType.CASE_ACT,
+                by,
+                Target("act", act_id),
+                case=case_id,
+                detail={
+                    "stage": stage.value,
+                    "place": place,
+                    "started_at": started_at.isoformat(),
+                    "ended_at": None if ended_at is None else ended_at.isoformat(),
+                },
+            ),
+            at=at,
+        )
+    return act_id
+
+
+def link_object(
+    database: Database,
+    case_id: CaseId,
+    object_id: ObjectId,
+    *,
+    act_id: ActId | None,
+    reason: str,
+    by: Actor,
+    at: Instant,
+) -> None:
+    """File a preserved object under a case. Raises: CaseNotFound, ObjectNotFound, AlreadyLinked."""
+    with database.begin() as tx:
+        require_case(tx, case_id)
+        preserved_object(tx, object_id)
+        if tx.get(CaseLink, (case_id, object_id)) is not None:
+            raise AlreadyLinked
+        write_link(tx, case_id, object_id, act_id=act_id, reason=clean_text(reason, "reason", 500), by=by, at=at)
+
+
+def write_link(
+    tx: Session, case_id: CaseId, object_id: ObjectId, *, act_id: ActId | None, reason: str, by: Actor, at: Instant
+) -> None:
+    """Write a link and its custody event in the caller's transaction, which has made sure that both ends exist."""
+    if act_id is not None and tx.scalar(select(Act.id).where(Act.id == act_id, Act.case_id == case_id)) is None:
+        raise InvalidInput("The act is not one of this case")
+    tx.execute(
+        insert(CaseLink).values(case_id=case_id, object_id=object_id, act_id=act_id, linked_by=by.id, linked_at=at)
+    )
+    record_event(
+        tx,
+        object_id,
+        NewEntry(
+            EntryType.CASE_LINK,
+            by,
+            Target("object", object_id),
+            case=case_id,
+            detail={"reason": reason, "act": None if act_id is None else str(act_id)},
+        ),
+        at=at,
+    )
+
+
+def unlink_object(
+    database: Database, case_id: CaseId, object_id: ObjectId, *, reason: str, by: Actor, at: Instant
+) -> None:
+    """Take an object out of a case; the object itself and the trace of the link stay. Raises: NotLinked."""
+    reason = clean_text(reason, "reason", 500)
+    with database.begin() as tx:
+        if tx.get(CaseLink, (case_id, object_id)) is None:
+            raise NotLinked
+        tx.execute(delete(CaseLink).where(CaseLink.case_id == case_id, CaseLink.object_id == object_id))
+        record_event(
+            tx,
+            object_id,
+            NewEntry(EntryType.CASE_UNLINK, by, Target("object", object_id), case=case_id, detail={"reason": reason}),
+            at=at,
+        )
+
+
+def case_by_number(tx: Session, number: str) -> Case | None:
+    """Return the case with this number, if there is one."""
+    return tx.scalar(select(Case).where(Case.number == unicodedata.normalize("NFC", number).strip()))
+
+
+def clean_text(text: str, what: str, most: int) -> str:
+    """Return `text` in NFC without outer blanks.
+
+    Raises: InvalidInput when empty, too long, or with control characters.
+    """
+    text = unicodedata.normalize("NFC", text).strip()
+    if not text or len(text) > most:
+        raise InvalidInput(f"The {what} has 1 to {most} characters")
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
+        raise InvalidInput(f"The {what} holds control characters")
+    return text
+
+
+def require_case(tx: Session, case_id: CaseId) -> Case:
+    """Return the case. Raises: CaseNotFound."""
+    case = tx.get(Case, case_id)
+    if case is None:
+        raise CaseNotFound(case_id=case_id)
+    return case
+
+
+def _subject(tx: Session, name: str, kind: SubjectKind, *, at: Instant) -> SubjectId:
+    found = tx.scalar(select(Subject.id).where(Subject.name == name, Subject.kind == kind.value).order_by(Subject.id))
+    if found is not None:
+        return SubjectId(found)
+    subject_id = SubjectId(new_uuid7())
+    tx.execute(insert(Subject).values(id=subject_id, kind=kind.value, name=name, created_at=at))
+    return subject_id

@@ -1,0 +1,52 @@
+"""Tables of preserved objects and their custody events."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from archive.db.base import Base, BigInt, Moment
+
+
+class PreservedObject(Base):
+    """One OCFL object: an evidence item or a text record, with the digests of its original."""
+
+    __tablename__ = "preserved_object"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(1024))
+    content_path: Mapped[str] = mapped_column(String(300))
+    media_type: Mapped[str] = mapped_column(String(100))
+    size_bytes: Mapped[int] = mapped_column(BigInt)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    sha512: Mapped[str] = mapped_column(String(128), index=True)
+    sm3: Mapped[str | None] = mapped_column(String(64))
+    preserved_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class CustodyEvent(Base):
+    """Who held or touched a preserved object, when; its words stand in the log entry's detail."""
+
+    __tablename__ = "custody_event"
+    __table_args__ = (Index("ix_custody_event_object_id_at", "object_id", "at"),)
+
+    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), primary_key=True)
+    object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("preserved_object.id"))
+    case_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
+    type: Mapped[str] = mapped_column(String(40))
+    actor_id: Mapped[uuid.UUID]
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class PreservationIntent(Base):
+    """An object that somebody began to preserve; gone with the transaction that makes it known.
+
+    What is left after a crash was never acknowledged: `liuhen fsck` names it instead of calling it a stranger.
+    """
+
+    __tablename__ = "preservation_intent"
+
+    object_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    begun_at: Mapped[datetime] = mapped_column(Moment)

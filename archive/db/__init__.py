@@ -1,0 +1,1 @@
+"""Engine, session and unit of work for SQLite and PostgreSQL, and the migrations of both."""

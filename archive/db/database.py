@@ -1,0 +1,105 @@
+"""The unit of work: `begin()` for a transaction that writes, `read()` for one that only looks.
+
+A use case owns its transaction: it opens one `begin()` block, and the block's end is the commit. Nothing commits
+elsewhere.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from archive.kernel.errors import StorageFull, Unavailable
+
+_WRITES: Final = "liuhen_writes"
+_BUSY_TIMEOUT_MS: Final = 30_000
+
+
+class Database:
+    """One engine and its transactions.
+
+    Units: `pool_size` is the number of connections kept; threads beyond it wait.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+        """Prepare the engine; nothing is connected yet."""
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite_engine(url, pool_size) if self.is_sqlite else _postgres_engine(url, pool_size)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """Open a writing transaction; commit at the block's end, roll back on any exception.
+
+        Guarantees: on normal exit the changes are durable (`synchronous=FULL`, `fsync=on`).
+        Raises: StorageFull when the database's disk is full, Unavailable when the database cannot be reached or stays
+            locked; both may be tried again.
+        """
+        with self._sessions() as tx, _translated():
+            tx.connection(execution_options={_WRITES: True})
+            yield tx
+            tx.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a reading transaction; it is always rolled back."""
+        with self._sessions() as tx, _translated():
+            yield tx
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as exc:
+        text = str(exc.orig)
+        if "disk is full" in text or "No space left" in text or "disk I/O error" in text:
+            raise StorageFull("The database's disk is full") from exc
+        raise Unavailable("The database does not answer", cause=type(exc.orig).__name__) from exc
+    except DBAPIError as exc:
+        if exc.connection_invalidated:
+            raise Unavailable("The connection to the database was lost") from exc
+        raise
+
+
+def _sqlite_engine(url: str, pool_size: int) -> Engine:
+    engine = create_engine(url, pool_size=pool_size, max_overflow=10, connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not open transactions of its own
+        for pragma in (
+            f"busy_timeout={_BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "recursive_triggers=ON",
+            "trusted_schema=OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A read that turns into a write cannot wait for the lock, so writers say so at once.
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(url: str, pool_size: int) -> Engine:
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=10,
+        pool_pre_ping=True,
+        connect_args={"options": "-c timezone=UTC -c lock_timeout=30000 -c idle_in_transaction_session_timeout=300000"},
+    )

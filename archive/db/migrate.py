@@ -1,0 +1,42 @@
+"""Bringing a database to the newest schema, and saying whether it is there."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from archive.db.database import Database
+from archive.kernel.errors import LiuhenError
+
+
+class SchemaOutdated(LiuhenError):
+    """The database has another schema than this program; run `liuhen migrate`."""
+
+    code = "db.schema_outdated"
+    exit_code = 78
+
+
+def migrate(database: Database) -> None:
+    """Bring the database to the newest schema, in one transaction. Idempotent."""
+    config = _config()
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def require_current_schema(database: Database) -> None:
+    """Refuse to go on with a database of another schema. Raises: SchemaOutdated."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    with database.engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    if found != head:
+        raise SchemaOutdated(found=found, needed=head)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

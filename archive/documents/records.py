@@ -1,0 +1,115 @@
+"""Filing a text record: a PDF becomes an object of its own, preserved like footage."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from archive.custody.events import record_event
+from archive.custody.models import PreservedObject
+from archive.documents.models import TextRecord
+from archive.kernel.canonical import canonical_json
+from archive.kernel.digests import DigestSet, digest_of
+from archive.kernel.errors import InvalidInput
+from archive.kernel.ids import CaseId, ObjectId
+from archive.kernel.instants import Instant, format_instant
+from archive.kernel.names import safe_file_name
+from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.ocfl.inventory import NewFile, VersionUser
+from archive.ocfl.root import OcflRoot
+from archive.ports.keys import ManifestSigner
+
+MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
+
+
+class NotPdf(InvalidInput):
+    """A text record is filed as PDF; this file is none."""
+
+    code = "documents.not_pdf"
+    exit_code = 65
+
+
+@dataclass(frozen=True, slots=True)
+class PreservedRecord:
+    """A text record whose object is durable but that the catalogue does not know yet."""
+
+    object_id: ObjectId
+    name: str
+    content_path: str
+    digests: DigestSet
+
+
+def preserve_record(
+    objects: OcflRoot, signer: ManifestSigner, *, object_id: ObjectId, name: str, pdf: bytes, by: Actor, at: Instant
+) -> PreservedRecord:
+    """Make the record's bytes, its manifest and the archive's signature durable as one OCFL object.
+
+    Raises: NotPdf, InvalidInput when it is larger than 64 MiB, StorageFull.
+    """
+    if len(pdf) > MAX_RECORD_BYTES:
+        raise InvalidInput("A text record has at most 64 MiB")
+    if not pdf.startswith(b"%PDF-") or b"%%EOF" not in pdf[-2048:]:
+        raise NotPdf
+    content_path = f"original/{safe_file_name(name)}"
+    digests = digest_of(pdf)
+    manifest = canonical_json(
+        {
+            "v": 1,
+            "id": str(object_id),
+            "name": name,
+            "path": content_path,
+            "size": digests.size_bytes,
+            **digests.as_json(),
+            "filed_by": str(by.id),
+            "times": {"received": format_instant(at)},
+        }
+    )
+    objects.create_object(
+        object_id,
+        [
+            NewFile(content_path, pdf, digests),
+            NewFile.of_bytes("metadata/manifest.json", manifest),
+            NewFile.of_bytes("metadata/manifest.json.p7s", signer.sign_detached(manifest)),
+        ],
+        message="Filed as text record",
+        user=VersionUser("liuhen", "urn:liuhen:archive"),
+        at=at,
+    )
+    return PreservedRecord(object_id, name, content_path, digests)
+
+
+def write_record(
+    tx: Session, preserved: PreservedRecord, *, form: str, title: str, case_id: CaseId, by: Actor, at: Instant
+) -> None:
+    """Write the record's rows, custody event and log entry in the caller's transaction."""
+    digests = preserved.digests
+    tx.execute(
+        insert(PreservedObject).values(
+            id=preserved.object_id,
+            kind="record",
+            name=preserved.name,
+            content_path=preserved.content_path,
+            media_type="application/pdf",
+            size_bytes=digests.size_bytes,
+            sha256=digests.sha256.hex,
+            sha512=digests.sha512.hex,
+            preserved_at=at,
+        )
+    )
+    tx.execute(
+        insert(TextRecord).values(object_id=preserved.object_id, form=form, title=title, filed_by=by.id, filed_at=at)
+    )
+    record_event(
+        tx,
+        preserved.object_id,
+        NewEntry(
+            EntryType.RECORD_FILED,
+            by,
+            Target("record", preserved.object_id, "v1"),
+            case=case_id,
+            digests=digests,
+            detail={"title": title, "form": form, "name": preserved.name},
+        ),
+        at=at,
+    )

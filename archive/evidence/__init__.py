@@ -1,0 +1,1 @@
+"""Evidence items and their renditions."""

@@ -1,0 +1,1 @@
+"""The job table: work that follows a change, written in the change's transaction."""

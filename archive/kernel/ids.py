@@ -1,0 +1,49 @@
+"""Ids: UUIDv7, so that they sort by time of making and say nothing else.
+
+Each kind of thing has its own `NewType`: a case id cannot be passed where an item id is asked for.
+"""
+
+import os
+import time
+import uuid
+from typing import NewType
+
+from archive.kernel.errors import InvalidInput
+
+EntryId = NewType("EntryId", uuid.UUID)
+ObjectId = NewType("ObjectId", uuid.UUID)
+"""Anything preserved: an evidence item or a text record; the id of its OCFL object."""
+JobId = NewType("JobId", uuid.UUID)
+AccountId = NewType("AccountId", uuid.UUID)
+DockId = NewType("DockId", uuid.UUID)
+UploadId = NewType("UploadId", uuid.UUID)
+CaseId = NewType("CaseId", uuid.UUID)
+SubjectId = NewType("SubjectId", uuid.UUID)
+ActId = NewType("ActId", uuid.UUID)
+GrantId = NewType("GrantId", uuid.UUID)
+RenditionId = NewType("RenditionId", uuid.UUID)
+
+
+def new_uuid7() -> uuid.UUID:
+    """Make a fresh UUIDv7: 48 bits of Unix milliseconds, then 74 random bits.
+
+    Source: RFC 9562 section 5.7.
+    """
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = (value & ~(0xF << 76)) | 0x7 << 76
+    value = (value & ~(0x3 << 62)) | 0x2 << 62
+    return uuid.UUID(int=value)
+
+
+def parse_uuid(text: str) -> uuid.UUID:
+    """Parse the canonical 36-character lower-case form.
+
+    Raises: InvalidInput for every other spelling.
+    """
+    try:
+        value = uuid.UUID(text)
+    except (ValueError, AttributeError, TypeError) as exc:
+        raise InvalidInput("Not an id", given=str(text)[:64]) from exc
+    if str(value) != text:
+        raise InvalidInput("Not an id in canonical form", given=text[:64])
+    return value

@@ -1,0 +1,137 @@
+"""Log entries: what is written down, in which bytes. Final: other people's tools read them.
+
+Source: INTEGRITY 1.1, kept in docs/formats/log-entry.md; the list of types grows by an ADR only.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from archive.kernel.canonical import canonical_json
+from archive.kernel.digests import DigestSet
+from archive.kernel.errors import InvalidInput
+from archive.kernel.ids import CaseId, EntryId
+from archive.kernel.instants import Instant, format_instant
+
+MAX_ENTRY_BYTES: Final = 4096
+"""Soft cap of ours; the format's hard limit is 65,535 (C2SP tlog-tiles, entry bundles)."""
+_SALT_BYTES: Final = 32
+
+
+class EntryType(StrEnum):
+    """What can happen. Closed; see docs/adr/0005 for how it grows."""
+
+    INGEST_RECEIVED = "ingest.received"
+    INGEST_QUARANTINED = "ingest.quarantined"
+    OBJECT_PRESERVED = "object.preserved"
+    DERIVATIVE_CREATED = "derivative.created"
+    DERIVATIVE_FAILED = "derivative.failed"
+    CASE_OPENED = "case.opened"
+    CASE_ACT = "case.act"
+    CASE_LINK = "case.link"
+    CASE_UNLINK = "case.unlink"
+    RECORD_FILED = "record.filed"
+    ACCESS_VIEW = "access.view"
+    ACCESS_EXPORT = "access.export"
+    FIXITY_OK = "fixity.ok"
+    FIXITY_FAIL = "fixity.fail"
+    ADMIN_INIT = "admin.init"
+    ADMIN_ACCOUNT_CREATED = "admin.account_created"
+    ADMIN_DOCK_INVITED = "admin.dock_invited"
+    ADMIN_DOCK_ENROLLED = "admin.dock_enrolled"
+    ADMIN_DOCK_REVOKED = "admin.dock_revoked"
+    ADMIN_SIGNED_IN = "admin.signed_in"
+    ADMIN_SIGN_IN_REFUSED = "admin.sign_in_refused"
+    ADMIN_SIGNED_OUT = "admin.signed_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: an opaque id that only the catalogue resolves, and the fingerprint of the credential used."""
+
+    id: UUID
+    auth: str | None = None
+
+
+ARCHIVE: Final = Actor(UUID("00000000-0000-7000-8000-000000000001"))
+"""The archive itself: workers, sequencer."""
+OPERATOR: Final = Actor(UUID("00000000-0000-7000-8000-000000000002"))
+"""Whoever runs `liuhen` on the server itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an entry is about: kind, id, and version where there is one."""
+
+    kind: str
+    id: UUID
+    version: str | None = None
+
+    def as_json(self) -> dict[str, str]:
+        """Return the form of `obj`."""
+        result = {"kind": self.kind, "id": str(self.id)}
+        if self.version is not None:
+            result["ver"] = self.version
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry before it has bytes. No personal data but in `detail`, which is committed to with a salt."""
+
+    type: EntryType
+    actor: Actor
+    target: Target | None = None
+    device: UUID | None = None
+    case: CaseId | None = None
+    digests: DigestSet | None = None
+    request: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedEntry:
+    """The bytes of an entry, and what opens its commitment."""
+
+    id: EntryId
+    body: bytes
+    salt: bytes
+    detail: bytes
+
+
+def encode_entry(entry: NewEntry, *, entry_id: EntryId, at: Instant) -> EncodedEntry:
+    """Give an entry its bytes: canonical JSON, absent fields left out.
+
+    Raises: InvalidInput when the bytes pass the cap.
+    Source: RFC 8785; docs/formats/log-entry.md.
+    """
+    salt = secrets.token_bytes(_SALT_BYTES)
+    detail = canonical_json(dict(entry.detail))
+    fields: dict[str, Any] = {
+        "v": 1,
+        "id": str(entry_id),
+        "t": format_instant(at),
+        "type": entry.type.value,
+        "actor": str(entry.actor.id),
+        "auth": entry.actor.auth,
+        "dev": None if entry.device is None else str(entry.device),
+        "obj": None if entry.target is None else entry.target.as_json(),
+        "case": None if entry.case is None else str(entry.case),
+        "dig": None if entry.digests is None else entry.digests.as_json(),
+        "size": None if entry.digests is None else entry.digests.size_bytes,
+        "req": entry.request,
+        "detail_c": commitment(salt, detail),
+    }
+    body = canonical_json({name: value for name, value in fields.items() if value is not None})
+    if len(body) > MAX_ENTRY_BYTES:
+        raise InvalidInput("The log entry is too long", size_bytes=len(body))
+    return EncodedEntry(entry_id, body, salt, detail)
+
+
+def commitment(salt: bytes, detail: bytes) -> str:
+    """Return `detail_c`: the SHA-256 over salt and canonical detail, in hexadecimal."""
+    return hashlib.sha256(salt + detail).hexdigest()

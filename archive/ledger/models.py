@@ -1,0 +1,67 @@
+"""Tables of the log. All but `log_pending` are only ever inserted into."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, LargeBinary, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from archive.db.base import Base, BigInt, Moment
+
+
+class LogEntry(Base):
+    """An entry, verbatim: the bytes whose hash is the leaf."""
+
+    __tablename__ = "log_entry"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LogDetail(Base):
+    """What an entry commits to with `detail_c`. May be erased; the leaf stays valid."""
+
+    __tablename__ = "log_detail"
+
+    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), primary_key=True)
+    salt: Mapped[bytes] = mapped_column(LargeBinary)
+    detail: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LogPending(Base):
+    """An entry that has no index yet. The sequencer deletes the row in the transaction that gives one."""
+
+    __tablename__ = "log_pending"
+
+    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), primary_key=True)
+
+
+class LogLeaf(Base):
+    """The place of an entry in the log."""
+
+    __tablename__ = "log_leaf"
+
+    index: Mapped[int] = mapped_column("leaf_index", BigInt, primary_key=True, autoincrement=False)
+    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), unique=True)
+
+
+class LogNode(Base):
+    """The hash of a complete subtree of 2^level leaves; level 0 is the leaf hashes."""
+
+    __tablename__ = "log_node"
+
+    level: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LogCheckpoint(Base):
+    """A signed tree head. The unique `previous_size` is the compare-and-swap: two heads cannot follow one."""
+
+    __tablename__ = "log_checkpoint"
+
+    size: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    previous_size: Mapped[int | None] = mapped_column(BigInt, unique=True)
+    root: Mapped[bytes] = mapped_column(LargeBinary)
+    note: Mapped[str] = mapped_column(Text)
+    issued_at: Mapped[datetime] = mapped_column(Moment)

@@ -1,0 +1,64 @@
+"""Reading the log: where an entry stands, and the proofs of it."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from archive.kernel.ids import EntryId
+from archive.ledger.models import LogCheckpoint, LogLeaf, LogNode, LogPending
+from archive.ledger.proof import TlogProof
+from archive.ledger.tree import consistency_proof, inclusion_proof
+
+
+class NodeTable:
+    """Reads the tree's nodes from the database. Satisfies `archive.ledger.tree.HashReader`."""
+
+    def __init__(self, tx: Session) -> None:
+        """Read within this transaction."""
+        self._tx = tx
+
+    def hashes(self, level: int, start: int, count: int) -> Sequence[bytes]:
+        """Return `count` hashes of complete subtrees of 2^level leaves, from position `start` on."""
+        return self._tx.scalars(
+            select(LogNode.hash)
+            .where(LogNode.level == level, LogNode.position >= start, LogNode.position < start + count)
+            .order_by(LogNode.position)
+        ).all()
+
+
+def head(tx: Session) -> LogCheckpoint | None:
+    """Return the newest checkpoint; None before the log was started."""
+    return tx.scalar(select(LogCheckpoint).order_by(LogCheckpoint.size.desc()).limit(1))
+
+
+def find_index(tx: Session, entry_id: EntryId) -> int | None:
+    """Return the index of an entry; None as long as no checkpoint covers it."""
+    return tx.scalar(select(LogLeaf.index).where(LogLeaf.entry_id == entry_id))
+
+
+def pending_count(tx: Session) -> int:
+    """Return how many entries wait for their index."""
+    return tx.scalar(select(func.count()).select_from(LogPending)) or 0
+
+
+def inclusion(tx: Session, entry_id: EntryId) -> TlogProof | None:
+    """Return the proof that an entry is in the log, under the newest checkpoint; None until one covers it.
+
+    Raises: TreeDamaged when the stored tree lacks nodes.
+    Source: C2SP tlog-proof.
+    """
+    index, newest = find_index(tx, entry_id), head(tx)
+    if index is None or newest is None:
+        return None
+    hashes = inclusion_proof(index, newest.size, reader=NodeTable(tx))
+    return TlogProof.of(index=index, hashes=hashes, note=newest.note.encode())
+
+
+def consistency(tx: Session, *, old_size: int, new_size: int) -> Sequence[bytes]:
+    """Return the proof that the log of `new_size` entries begins with the log of `old_size` entries.
+
+    Raises: OutOfTree, TreeDamaged.
+    Source: RFC 6962 section 2.1.2.
+    """
+    return consistency_proof(old_size, new_size, reader=NodeTable(tx))

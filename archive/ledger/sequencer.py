@@ -1,0 +1,145 @@
+"""The one writer of the log: gives pending entries their index and signs a checkpoint over them.
+
+Order that survives a crash: (1) in one transaction read the head, take pending entries, store leaves and nodes,
+sign, and insert the checkpoint; its unique previous size is the compare-and-swap, its commit the commit point; (2)
+publish the checkpoint file. On any doubt: SequencerFault, the process ends, and `recover` decides from what is stored.
+
+Source: INTEGRITY 1.2; C2SP tlog-tiles and tlog-checkpoint.
+"""
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from archive.db.database import Database
+from archive.kernel.errors import LiuhenError
+from archive.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from archive.ledger.models import LogCheckpoint, LogEntry, LogLeaf, LogNode, LogPending
+from archive.ledger.note import Signer
+from archive.ledger.proofs import NodeTable, head
+from archive.ledger.tree import CompactRange, leaf_hash
+from archive.ports.clock import Clock
+
+ROUND_ENTRIES: Final = 4096
+_CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+
+
+class SequencerFault(LiuhenError):
+    """The log cannot go on without risk of a fork; see the message, then `liuhen fsck`."""
+
+    code = "ledger.sequencer_fault"
+    exit_code = 74
+
+
+class Sequencer:
+    """Sequences one log. The caller holds the sequencer's lock (`archive.ledger.lock`)."""
+
+    def __init__(
+        self, database: Database, *, origin: str, signers: Sequence[Signer], directory: Path, clock: Clock
+    ) -> None:
+        """Take the log's keys and the folder that checkpoints are published to."""
+        self._database = database
+        self._origin = origin
+        self._signers = signers
+        self._published = directory / "checkpoint"
+        self._clock = clock
+
+    def recover(self) -> None:
+        """Check the stored head against its nodes, its signature and what was published; start a log that is new.
+
+        Raises: SequencerFault when they contradict each other, or when a later checkpoint was published than is stored.
+        """
+        with self._database.begin() as tx:
+            last = head(tx)
+            if last is None:
+                last = self._store_head(tx, CompactRange(), previous_size=None)
+        stored = self._opened(last.note.encode())
+        with self._database.read() as tx:
+            if CompactRange.read(last.size, reader=NodeTable(tx)).root != last.root or stored.root != last.root:
+                raise SequencerFault("The stored tree does not have the root that was signed", size=last.size)
+        if self._published.exists():
+            published = self._opened(self._published.read_bytes())
+            if published.size > last.size:
+                raise SequencerFault(
+                    "A later checkpoint was published than the database holds: is this an old copy of it?",
+                    published=published.size,
+                    stored=last.size,
+                )
+        self._publish(last.note.encode())
+
+    def sequence(self) -> int:
+        """Give every pending entry (at most 4,096) its index under a new checkpoint; return how many.
+
+        Raises: SequencerFault; StorageFull and Unavailable when nothing was changed.
+        """
+        with self._database.read() as tx:  # an idle log must not take the write lock
+            if tx.scalar(select(LogPending.entry_id).limit(1)) is None:
+                return 0
+        with self._database.begin() as tx:
+            rows = tx.execute(
+                select(LogEntry.id, LogEntry.body)
+                .join(LogPending, LogPending.entry_id == LogEntry.id)
+                .order_by(LogEntry.id)
+                .limit(ROUND_ENTRIES)
+            ).all()
+            last = head(tx)
+            if last is None or not rows:
+                raise SequencerFault("The log lost its head or its pending entries under the sequencer")
+            tree = CompactRange.read(last.size, reader=NodeTable(tx))
+            if tree.root != last.root:
+                raise SequencerFault("The stored tree does not have the root that was signed", size=last.size)
+            if self._clock.now() <= last.issued_at:
+                if last.issued_at - self._clock.now() > _CLOCK_TOLERANCE:
+                    raise SequencerFault("The clock went back behind the last checkpoint", last=last.issued_at)
+                return 0
+            growth = tree.append(leaf_hash(body) for _, body in rows)
+            tx.execute(
+                insert(LogLeaf),
+                [{"index": last.size + step, "entry_id": entry_id} for step, (entry_id, _) in enumerate(rows)],
+            )
+            tx.execute(insert(LogNode), [node._asdict() for node in growth.nodes])
+            tx.execute(delete(LogPending).where(LogPending.entry_id.in_([entry_id for entry_id, _ in rows])))
+            new = self._store_head(tx, growth.range, previous_size=last.size)
+        self._publish(new.note.encode())
+        return len(rows)
+
+    def _store_head(self, tx: Session, tree: CompactRange, *, previous_size: int | None) -> LogCheckpoint:
+        note = sign_checkpoint(Checkpoint(self._origin, tree.size, tree.root), signers=self._signers)
+        row = LogCheckpoint(
+            size=tree.size,
+            previous_size=previous_size,
+            root=tree.root,
+            note=note.decode(),
+            issued_at=self._clock.now(),
+        )
+        tx.add(row)
+        tx.flush()
+        return row
+
+    def _opened(self, note: bytes) -> Checkpoint:
+        try:
+            return open_checkpoint(
+                note, keys=[signer.verifier for signer in self._signers], origin=self._origin
+            ).checkpoint
+        except LiuhenError as exc:
+            raise SequencerFault(f"A checkpoint of this log does not verify: {exc.message}") from exc
+
+    def _publish(self, note: bytes) -> None:
+        """Replace the published checkpoint atomically and durably."""
+        self._published.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._published.with_suffix(".new")
+        with fresh.open("wb") as file:
+            file.write(note)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._published)
+        folder = os.open(self._published.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

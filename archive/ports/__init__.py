@@ -1,0 +1,1 @@
+"""What the domain needs from the outside, as Protocols cut by capability. Adapters implement them; wiring chooses."""

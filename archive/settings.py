@@ -1,0 +1,69 @@
+"""The one settings model. Read once, in wiring and at the command line; frozen after that.
+
+Sources, strongest first: arguments, environment (`LIUHEN_...`), the file `liuhen.toml` in the home folder, defaults.
+Every field is described in docs/settings.md (a test holds them together).
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """Everything that an operator can set. Nothing calls out unless it is configured here."""
+
+    model_config = SettingsConfigDict(env_prefix="LIUHEN_", extra="forbid", frozen=True)
+
+    home: Path = Field(default=Path("liuhen-home"), description="Folder that holds database, stores, keys and log.")
+    database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in the home folder.")
+    organisation: str = Field(default="Liuhen", description="Name of the bureau, in certificates and on pages.")
+    origin: str = Field(default="liuhen.local/log", description="Name of the log; unique in the world, never changed.")
+    host: str = Field(default="127.0.0.1", description="Address that the server listens on.")
+    port: int = Field(default=8443, ge=0, le=65535, description="Port that the server listens on; 0 picks a free one.")
+    host_names: tuple[str, ...] = Field(default=(), description="Further names in the server's certificate.")
+    tls: bool = Field(default=True, description="Serve HTTPS; may be off only when listening on localhost.")
+    cn_profile: bool = Field(default=False, description="Compute SM3 beside SHA-256 and SHA-512.")
+    max_upload_bytes: int = Field(default=1 << 40, gt=0, description="Largest file that is accepted, in bytes.")
+    upload_lifetime_h: int = Field(default=168, gt=0, description="Hours after which an unfinished upload expires.")
+    reserve_bytes: int = Field(default=64 << 20, ge=0, description="Free space below which no upload starts, in bytes.")
+    sequencing_interval_ms: int = Field(default=200, ge=20, le=1000, description="Pause between checkpoints, in ms.")
+    prompt_workers: int = Field(default=2, ge=1, le=32, description="Jobs at once that somebody waits for.")
+    long_workers: int = Field(default=1, ge=1, le=32, description="Long jobs (encodes) at once.")
+    lease_s: int = Field(default=15, ge=2, le=600, description="Seconds until the job of a dead worker is taken over.")
+    sandbox: Literal["required", "preferred"] = Field(
+        default="required", description="Whether media may be parsed without bubblewrap."
+    )
+    ffmpeg: Path | None = Field(default=None, description="Folder of ffmpeg and ffprobe; empty means search.")
+
+    @property
+    def effective_database_url(self) -> str:
+        """The database's URL, with the default filled in."""
+        return self.database_url or f"sqlite+pysqlite:///{self.home.absolute() / 'liuhen.sqlite3'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the file of the home folder below arguments and environment."""
+        del dotenv_settings, file_secret_settings
+        given = init_settings().get("home") or os.environ.get("LIUHEN_HOME") or cls.model_fields["home"].default
+        file = TomlConfigSettingsSource(settings_cls, toml_file=Path(given) / "liuhen.toml")
+        return init_settings, env_settings, file
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read the settings. Raises: pydantic.ValidationError, which the command line turns into one line each."""
+    return Settings(**{name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,73 @@
+"""Enrolling a dock, and what any machine may know of this archive."""
+
+import base64
+import binascii
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from archive.kernel.errors import InvalidInput
+from archive.kernel.instants import format_instant
+from archive.web.dependencies import ServicesDep
+from ingest.docks import enrol_dock
+
+router = APIRouter(prefix="/api/v1", tags=["docks"])
+
+
+class EnrolmentRequest(BaseModel):
+    """What a dock sends once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: Annotated[str, Field(description="The one-time code.", examples=["7QWK-2M9T-XH4B-VVR3"], max_length=64)]
+    public_key: Annotated[str, Field(description="The dock's Ed25519 public key, Base64.", max_length=64)]
+
+
+class EnrolmentRead(BaseModel):
+    """What a dock is given once."""
+
+    dock_id: Annotated[str, Field(description="The dock's id.")]
+    api_key: Annotated[str, Field(description="The key for uploads; it cannot be shown again.")]
+    trust: Annotated[str, Field(description="The trust file: keys of the log and of receipts, to be pinned.")]
+
+
+class TimeRead(BaseModel):
+    """The archive's clock."""
+
+    now: Annotated[str, Field(description="RFC 3339, UTC.")]
+
+
+@router.post("/docks/enrolment", status_code=201, operation_id="enrol_dock")
+def enrol(body: EnrolmentRequest, services: ServicesDep) -> EnrolmentRead:
+    """Trade a one-time code for an id, a key that can only write, and the keys to pin."""
+    try:
+        public_key = base64.b64decode(body.public_key, validate=True)
+    except binascii.Error as exc:
+        raise InvalidInput("The public key is not in Base64") from exc
+    enrolment = enrol_dock(services.database, code=body.code, public_key=public_key, at=services.clock.now())
+    return EnrolmentRead(dock_id=str(enrolment.dock_id), api_key=enrolment.api_key, trust=str(services.trust))
+
+
+@router.get("/time", operation_id="read_time")
+def time(services: ServicesDep) -> TimeRead:
+    """Tell the archive's time, so that a dock can measure its own clock."""
+    return TimeRead(now=format_instant(services.clock.now()))
+
+
+@router.get("/health", operation_id="read_health")
+def health(services: ServicesDep) -> dict[str, str]:
+    """Say that the server and its database answer."""
+    with services.database.read() as tx:
+        tx.connection()
+    return {"status": "ok"}
+
+
+log_router = APIRouter(prefix="/log", tags=["log"])
+
+
+@log_router.get("/checkpoint", operation_id="read_checkpoint", response_class=Response)
+def checkpoint(services: ServicesDep) -> Response:
+    """Return the newest published checkpoint. Source: C2SP tlog-tiles."""
+    published = (services.settings.home / "log" / "checkpoint").read_bytes()
+    return Response(published, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,311 @@
+"""The docks' door: a tus 1.0 server as raw ASGI, since nothing may buffer, parse or spool these bodies.
+
+Extensions: creation, creation-with-upload, checksum (sha1, sha256), termination, expiration. `Upload-Metadata` carries
+the dock's signed manifest (`manifest`, `signature`). `GET /{id}/receipt` answers 202 until a checkpoint covers the
+reception, then 200 with the receipt.
+
+Source: tus resumable upload protocol 1.0.0.
+"""
+
+import base64
+import binascii
+import functools
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from email.utils import format_datetime
+from typing import Any, Final
+
+from archive.kernel.errors import InvalidInput, LiuhenError
+from archive.kernel.ids import UploadId, parse_uuid
+from archive.web.problems import problem_response
+from ingest.context import Intake
+from ingest.docks import authenticated_dock
+from ingest.errors import ManifestMissing, Quarantined, UploadNotFound
+from ingest.models import Dock
+from ingest.receipts import receipt
+from ingest.receiving import Checksum, Disconnected, Receiver
+from ingest.uploads import UploadState, create_upload, terminate_upload, upload_state
+
+_VERSION: Final = b"1.0.0"
+_DIGEST_BYTES: Final = {"sha1": 20, "sha256": 32}
+_MOST_METADATA_BYTES: Final = 32 * 1024
+_MOST_RECEIPT_WAIT: Final = 1
+
+
+class VersionUnsupported(LiuhenError):
+    """This server speaks tus 1.0.0."""
+
+    code = "tus.version_unsupported"
+    exit_code = 64
+
+
+class WrongContentType(InvalidInput):
+    """A chunk is sent as application/offset+octet-stream."""
+
+    code = "tus.content_type"
+
+
+class MethodUnknown(InvalidInput):
+    """This address does not know the method."""
+
+    code = "tus.method"
+
+
+@dataclass(slots=True)
+class _Request:
+    """One request: its headers, its dock, and how it is answered."""
+
+    scope: Mapping[str, Any]
+    receive: Callable[[], Any]
+    send: Callable[[dict[str, Any]], Any]
+    headers: Mapping[bytes, bytes]
+    method: str
+    dock: Dock
+    credential: str
+
+    def integer(self, name: bytes) -> int:
+        """Return a header as a number without sign. Raises: InvalidInput."""
+        text = self.headers.get(name, b"")
+        if not text.isdigit() or len(text) > 19:
+            raise InvalidInput(f"The header {name.decode().title()} is not a number")
+        return int(text)
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes. Raises: Disconnected."""
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            piece = message.get("body", b"")
+            if piece:
+                yield piece
+            if not message.get("more_body", False):
+                return
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body is announced."""
+        return b"transfer-encoding" in self.headers or self.headers.get(b"content-length", b"0") != b"0"
+
+    async def answer(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
+        """Send the answer."""
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    (b"tus-resumable", _VERSION),
+                    (b"cache-control", b"no-store"),
+                    *((name.encode(), value.encode()) for name, value in headers.items()),
+                    *([] if status == 204 else [(b"content-length", str(len(body)).encode())]),
+                ],
+            }
+        )
+        await self.send({"type": "http.response.body", "body": body})
+
+
+class UploadsApp:
+    """The tus server. Mounted where docks expect it; `base_path` is put before the ids in `Location`."""
+
+    def __init__(self, intake: Intake, executor: Executor, *, base_path: str) -> None:
+        """Serve uploads into `intake`, with blocking work in `executor`."""
+        self._intake = intake
+        self._executor = executor
+        self._base_path = base_path
+        self.receiver = Receiver(intake, executor)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one request; every error becomes a problem."""
+        try:
+            await self._serve(scope, receive, send)
+        except Disconnected:
+            return  # nobody is left to answer; what arrived is kept
+        except LiuhenError as error:
+            response = problem_response(error, request_id=scope["state"].get("request_id"))
+            response.headers["Tus-Resumable"] = _VERSION.decode()
+            response.headers["Cache-Control"] = "no-store"
+            if isinstance(error, VersionUnsupported):
+                response.status_code = 412
+                response.headers["Tus-Version"] = _VERSION.decode()
+            if isinstance(error, WrongContentType):
+                response.status_code = 415
+            if isinstance(error, MethodUnknown):
+                response.status_code = 405
+            if "offset_bytes" in error.facts:
+                response.headers["Upload-Offset"] = str(error.facts["offset_bytes"])
+            # The body may be unread; keeping the connection would mean reading all of it.
+            if scope["method"] in {"POST", "PATCH"}:
+                response.headers["Connection"] = "close"
+            await response(scope, receive, send)
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = dict(scope["headers"])
+        method = headers.get(b"x-http-method-override", scope["method"].encode()).decode("latin-1").upper()
+        if method == "OPTIONS":
+            await self._options(scope, receive, send)
+            return
+        path = scope["path"].removeprefix(scope.get("root_path", "")).strip("/")
+        is_receipt = path.endswith("/receipt")
+        if not is_receipt and headers.get(b"tus-resumable") != _VERSION:
+            raise VersionUnsupported
+        dock, credential = await self._authenticate(headers)
+        request = _Request(scope, receive, send, headers, method, dock, credential)
+        if is_receipt and method == "GET":
+            await self._receipt(request, _upload_id(path.removesuffix("/receipt")))
+        elif not path and method == "POST":
+            await self._create(request)
+        elif path and method in {"HEAD", "PATCH", "DELETE"}:
+            await {"HEAD": self._head, "PATCH": self._patch, "DELETE": self._delete}[method](request, _upload_id(path))
+        else:
+            raise MethodUnknown(method=method[:16])
+
+    async def _authenticate(self, headers: Mapping[bytes, bytes]) -> tuple[Dock, str]:
+        scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            key = ""
+
+        def look_up() -> tuple[Dock, str]:
+            with self._intake.database.read() as tx:
+                dock, holder = authenticated_dock(tx, key, at=self._intake.clock.now())
+                return dock, holder.actor.auth or ""
+
+        return await self.receiver.run(look_up)
+
+    async def _options(self, scope: Any, receive: Any, send: Any) -> None:
+        request = _Request(scope, receive, send, {}, "OPTIONS", Dock(), "")
+        await request.answer(
+            204,
+            {
+                "tus-version": _VERSION.decode(),
+                "tus-extension": "creation,creation-with-upload,checksum,termination,expiration",
+                "tus-max-size": str(self._intake.max_size_bytes),
+                "tus-checksum-algorithm": ",".join(_DIGEST_BYTES),
+            },
+        )
+
+    async def _create(self, request: _Request) -> None:
+        size = request.integer(b"upload-length")
+        header = request.headers.get(b"upload-metadata", b"")
+        metadata = parse_metadata(header)
+        checksum = _checksum(request.headers)
+        if request.has_body and request.headers.get(b"content-type") != b"application/offset+octet-stream":
+            raise WrongContentType
+        if "manifest" not in metadata or "signature" not in metadata:
+            raise ManifestMissing
+        state = await self.receiver.run(
+            lambda: create_upload(
+                self._intake,
+                dock_id=request.dock.id,
+                credential=request.credential,
+                size_bytes=size,
+                metadata_header=header.decode("latin-1"),
+                manifest=metadata["manifest"],
+                manifest_signature=metadata["signature"],
+            )
+        )
+        headers = {"location": f"{self._base_path}/{state.id}"}
+        offset = 0
+        if request.has_body:
+            try:
+                offset = await self._append(request, state.id, offset=0, checksum=checksum)
+            except LiuhenError as error:
+                # The upload exists: without its address the client would start a second one.
+                if isinstance(error, Quarantined):
+                    raise
+                state = await self.receiver.run(self._loader(request, state.id))
+                offset = state.offset_bytes
+                if not state.is_open:
+                    raise
+        await request.answer(201, {**headers, "upload-offset": str(offset), "upload-expires": _expires(state)})
+
+    async def _head(self, request: _Request, upload_id: UploadId) -> None:
+        state = await self.receiver.settled(upload_id, self._loader(request, upload_id))
+        headers = {"upload-offset": str(state.offset_bytes), "upload-length": str(state.size_bytes)}
+        if state.metadata_header:
+            headers["upload-metadata"] = state.metadata_header
+        if state.is_open:
+            headers["upload-expires"] = _expires(state)
+        await request.answer(200, headers)
+
+    async def _patch(self, request: _Request, upload_id: UploadId) -> None:
+        if request.headers.get(b"content-type") != b"application/offset+octet-stream":
+            raise WrongContentType
+        offset, checksum = request.integer(b"upload-offset"), _checksum(request.headers)
+        offset = await self._append(request, upload_id, offset=offset, checksum=checksum)
+        state = await self.receiver.run(self._loader(request, upload_id))
+        headers = {"upload-offset": str(offset)}
+        if state.is_open:
+            headers["upload-expires"] = _expires(state)
+        await request.answer(204, headers)
+
+    async def _append(self, request: _Request, upload_id: UploadId, *, offset: int, checksum: Checksum | None) -> int:
+        return await self.receiver.append(
+            upload_id,
+            self._loader(request, upload_id),
+            request.body(),
+            offset_bytes=offset,
+            checksum=checksum,
+        )
+
+    async def _delete(self, request: _Request, upload_id: UploadId) -> None:
+        await self.receiver.settled(upload_id, self._loader(request, upload_id))
+        await self.receiver.abandon(upload_id)
+        await self.receiver.run(lambda: terminate_upload(self._intake, upload_id, dock_id=request.dock.id))
+        await request.answer(204, {})
+
+    async def _receipt(self, request: _Request, upload_id: UploadId) -> None:
+        found = await self.receiver.run(functools.partial(receipt, self._intake, upload_id, dock_id=request.dock.id))
+        if found is None:
+            await request.answer(202, {"retry-after": str(_MOST_RECEIPT_WAIT)})
+        else:
+            await request.answer(200, {"content-type": "application/json"}, found)
+
+    def _loader(self, request: _Request, upload_id: UploadId) -> Callable[[], UploadState]:
+        return functools.partial(upload_state, self._intake, upload_id, dock_id=request.dock.id)
+
+
+def parse_metadata(header: bytes) -> Mapping[str, bytes]:
+    """Parse `Upload-Metadata`: comma-separated keys, each with a Base64 value or none.
+
+    Raises: InvalidInput for bad Base64, empty or repeated keys, more than 32 KiB.
+    Source: tus 1.0.0, extension creation.
+    """
+    if len(header) > _MOST_METADATA_BYTES:
+        raise InvalidInput("Upload-Metadata is longer than 32 KiB")
+    found: dict[str, bytes] = {}
+    for pair in header.split(b",") if header.strip() else []:
+        key, _, value = pair.strip().partition(b" ")
+        try:
+            name, decoded = key.decode("ascii"), base64.b64decode(value.strip(), validate=True)
+        except (UnicodeDecodeError, binascii.Error) as exc:
+            raise InvalidInput("Upload-Metadata is not in the form that tus asks for") from exc
+        if not name or name in found:
+            raise InvalidInput("Upload-Metadata has an empty or repeated key")
+        found[name] = decoded
+    return found
+
+
+def _checksum(headers: Mapping[bytes, bytes]) -> Checksum | None:
+    given = headers.get(b"upload-checksum")
+    if given is None:
+        return None
+    algorithm, _, encoded = given.decode("latin-1").partition(" ")
+    try:
+        value = base64.b64decode(encoded, validate=True)
+    except binascii.Error as exc:
+        raise InvalidInput("Upload-Checksum is not in Base64") from exc
+    if _DIGEST_BYTES.get(algorithm) != len(value):
+        raise InvalidInput("Upload-Checksum names an algorithm that is not offered, or has the wrong length")
+    return Checksum(algorithm, value)
+
+
+def _upload_id(text: str) -> UploadId:
+    try:
+        return UploadId(parse_uuid(text))
+    except InvalidInput as exc:
+        raise UploadNotFound from exc
+
+
+def _expires(state: UploadState) -> str:
+    return format_datetime(state.expires_at, usegmt=True)

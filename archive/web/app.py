@@ -1,0 +1,104 @@
+"""The web application: doors for docks and machines, pages for people."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
+from archive.web import STATIC
+from archive.web.api import docks
+from archive.web.api.uploads import UploadsApp
+from archive.web.middleware import Door, Surroundings
+from archive.web.pages import install_pages
+from archive.web.problems import problem_response
+from archive.wiring import Services
+from ingest.uploads import complete_uploads, expire_uploads
+
+UPLOADS_PATH: Final = "/api/v1/uploads"
+_INTAKE_THREADS: Final = 12
+_SWEEP_EVERY_S: Final = 5.0
+_log = structlog.get_logger("liuhen.web")
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the application over these services."""
+    executor = ThreadPoolExecutor(_INTAKE_THREADS, thread_name_prefix="intake")
+    uploads = UploadsApp(services.intake, executor, base_path=UPLOADS_PATH)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_sweep(services, uploads))
+        yield
+        sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeping
+        executor.shutdown(wait=True, cancel_futures=True)
+
+    app = FastAPI(
+        title="Liuhen",
+        summary="Evidence and audio-video archive",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.state.services = services
+    app.add_middleware(Door, path=UPLOADS_PATH, behind=uploads)
+    app.add_middleware(Surroundings)
+    app.include_router(docks.router)
+    app.include_router(docks.log_router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    install_pages(app)
+    _install_errors(app)
+    return app
+
+
+def _install_errors(app: FastAPI) -> None:
+    @app.exception_handler(LiuhenError)
+    def on_known(request: Request, error: Exception) -> Response:
+        assert isinstance(error, LiuhenError)  # noqa: S101 - registered for this class only
+        return problem_response(error, request_id=request.state.request_id)
+
+    @app.exception_handler(RequestValidationError)
+    def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+        where = ", ".join(sorted({".".join(str(part) for part in found["loc"]) for found in error.errors()}))
+        return problem_response(
+            InvalidInput("The request does not have the form that is asked for", where=where),
+            request_id=request.state.request_id,
+        )
+
+    @app.exception_handler(HTTPException)
+    def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+        known = NotFound("There is nothing at this address") if error.status_code == 404 else InvalidInput(error.detail)
+        response = problem_response(known, request_id=request.state.request_id)
+        response.status_code = error.status_code
+        return response
+
+    @app.exception_handler(Exception)
+    def on_unknown(request: Request, error: Exception) -> Response:
+        _log.exception("request_failed", request_id=request.state.request_id, exc_info=error)
+        return problem_response(LiuhenError(), request_id=request.state.request_id)
+
+
+async def _sweep(services: Services, uploads: UploadsApp) -> None:
+    """Finish what a process before us left complete, and let old unfinished uploads expire."""
+    while True:
+        try:
+            for upload_id in await uploads.receiver.run(complete_uploads, services.intake):
+                with contextlib.suppress(LiuhenError):  # in quarantine, or tried again next time
+                    await uploads.receiver.finish(upload_id)
+            await uploads.receiver.run(expire_uploads, services.intake)
+        except Exception:  # noqa: BLE001 - the sweep must outlive whatever one round met
+            _log.exception("sweep_failed")
+        await asyncio.sleep(_SWEEP_EVERY_S)

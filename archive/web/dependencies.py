@@ -1,0 +1,61 @@
+"""What endpoints ask for: the services, and who is calling."""
+
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+
+from archive.access.accounts import Caller, signed_in_caller
+from archive.kernel.errors import LiuhenError
+from archive.wiring import Services
+
+_COOKIE: Final = "liuhen_session"
+
+
+class NotSignedIn(LiuhenError):
+    """Sign in first."""
+
+    code = "access.not_signed_in"
+    exit_code = 77
+
+
+def get_services(request: Request) -> Services:
+    """Return the services of this application."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+def session_cookie(request: Request) -> str:
+    """Return the name of the session cookie: bound to the host where the connection is secure."""
+    return f"__Host-{_COOKIE}" if request.url.scheme == "https" else _COOKIE
+
+
+def optional_caller(request: Request, services: ServicesDep) -> Caller | None:
+    """Return who is signed in, if anybody is."""
+    token = request.cookies.get(session_cookie(request))
+    if token is None:
+        return None
+    with services.database.read() as tx:
+        return signed_in_caller(tx, token=token, at=services.clock.now())
+
+
+def required_caller(caller: Annotated[Caller | None, Depends(optional_caller)]) -> Caller:
+    """Return who is signed in. Raises: NotSignedIn."""
+    if caller is None:
+        raise NotSignedIn
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(required_caller)]
+OptionalCallerDep = Annotated[Caller | None, Depends(optional_caller)]
+
+
+def request_id(request: Request) -> str:
+    """Return this request's id."""
+    found: str = request.state.request_id
+    return found
+
+
+RequestIdDep = Annotated[str, Depends(request_id)]

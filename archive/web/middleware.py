@@ -1,0 +1,113 @@
+"""What surrounds every request: its id, security headers, the cross-site check, one log line. Plain ASGI."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+
+from archive.kernel.errors import LiuhenError
+from archive.kernel.ids import new_uuid7
+from archive.web.problems import problem_response
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+_SAFE_METHODS: Final = {"GET", "HEAD", "OPTIONS"}
+_CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = (
+    (b"content-security-policy", _CSP.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+)
+_log = structlog.get_logger("liuhen.web")
+
+
+class CrossSite(LiuhenError):
+    """The request comes from another site."""
+
+    code = "access.cross_site"
+    exit_code = 77
+
+
+class Surroundings:
+    """Wraps the application; `request_id` stands in the ASGI scope's state and in every answer."""
+
+    def __init__(self, app: AsgiApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = str(new_uuid7())
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 0
+
+        async def send_wrapped(message: dict[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                present = {name.lower() for name, _ in message.get("headers", [])}
+                message["headers"] = [
+                    *message.get("headers", []),
+                    *((name, value) for name, value in _HEADERS if name not in present),
+                    (b"x-request-id", request_id.encode()),
+                ]
+            await send(message)
+
+        if _is_cross_site(scope):
+            await problem_response(CrossSite(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
+        else:
+            await self._app(scope, receive, send_wrapped)
+        _log.info(
+            "request",
+            request_id=request_id,
+            method=scope["method"],
+            route=getattr(scope.get("route"), "path", None),
+            status=status,
+            duration_ms=round((time.perf_counter() - started) * 1000),
+        )
+
+
+class Door:
+    """Hands one address, with or without what follows it, to an application of its own."""
+
+    def __init__(self, app: AsgiApp, *, path: str, behind: AsgiApp) -> None:
+        """Serve `path` from `behind`, all else from `app`."""
+        self._app, self._path, self._behind = app, path, behind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        path = scope.get("path", "")
+        if scope["type"] == "http" and (path == self._path or path.startswith(self._path + "/")):
+            await self._behind({**scope, "root_path": self._path}, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _is_cross_site(scope: Scope) -> bool:
+    """Return whether a browser says that an unsafe request comes from elsewhere.
+
+    Source: Fetch Metadata Request Headers; the Origin header for browsers that do not send them. Clients that are no
+    browsers send neither, and carry no cookie that somebody else could use.
+    """
+    if scope["method"] in _SAFE_METHODS:
+        return False
+    headers = {name: value for name, value in scope["headers"] if name in {b"sec-fetch-site", b"origin", b"host"}}
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        return site not in {b"same-origin", b"none"}
+    origin = headers.get(b"origin")
+    return origin is not None and origin.split(b"//")[-1] != headers.get(b"host")

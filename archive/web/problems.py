@@ -1,0 +1,85 @@
+"""Errors on the web: every code has its HTTP status, every error body is an RFC 9457 problem."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from archive.kernel.errors import LiuhenError
+
+_STATUS: Final[Mapping[str, int]] = {
+    "input.invalid": 400,
+    "json.not_canonical": 400,
+    "input.not_found": 404,
+    "input.conflict": 409,
+    "input.too_large": 413,
+    "access.forbidden": 403,
+    "access.not_signed_in": 401,
+    "access.sign_in_refused": 401,
+    "access.too_many_attempts": 429,
+    "access.key_refused": 401,
+    "access.cross_site": 403,
+    "cases.not_found": 404,
+    "cases.not_linked": 404,
+    "custody.object_not_found": 404,
+    "documents.not_pdf": 415,
+    "ingest.enrolment_refused": 403,
+    "ingest.dock_revoked": 403,
+    "ingest.dock_not_found": 404,
+    "ingest.upload_not_found": 404,
+    "ingest.upload_gone": 410,
+    "ingest.empty_file": 422,
+    "ingest.too_large": 413,
+    "ingest.too_long": 413,
+    "ingest.manifest_malformed": 422,
+    "ingest.checksum_mismatch": 460,
+    "ingest.digest_mismatch": 422,
+    "ingest.manifest_untrusted": 422,
+    "ingest.busy": 503,
+    "retrieval.grant_not_found": 404,
+    "service.unavailable": 503,
+    "store.full": 507,
+    "store.blob_missing": 404,
+}
+_BY_EXIT_CODE: Final[Mapping[int, int]] = {64: 400, 65: 400, 66: 404, 73: 409, 75: 503, 77: 403}
+
+
+def status_of(error: LiuhenError) -> int:
+    """Return the HTTP status of an error: by its code, else by the kind of its exit code, else 500."""
+    return _STATUS.get(error.code) or _BY_EXIT_CODE.get(error.exit_code, 500)
+
+
+def problem_body(
+    *, status: int, code: str, title: str, request_id: str | None, facts: Mapping[str, Any] | None = None
+) -> bytes:
+    """Return the JSON of a problem. Source: RFC 9457 section 3."""
+    body: dict[str, Any] = {
+        "type": f"urn:liuhen:problem:{code}",
+        "title": title,
+        "status": status,
+        "code": code,
+        "request_id": request_id,
+    }
+    if facts:
+        body["facts"] = {name: value if isinstance(value, int | bool) else str(value) for name, value in facts.items()}
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
+def problem_response(error: LiuhenError, *, request_id: str | None) -> Response:
+    """Return an error as a problem. Internal errors say nothing of their cause."""
+    status = status_of(error)
+    hidden = status == 500
+    headers = {"Retry-After": str(error.facts.get("retry_after_s", 5))} if status in {429, 503, 507} else {}
+    return Response(
+        problem_body(
+            status=status,
+            code="internal.error" if hidden else error.code,
+            title="Something went wrong on our side; nothing was acknowledged." if hidden else error.message,
+            request_id=request_id,
+            facts=None if hidden else error.facts,
+        ),
+        status_code=status,
+        media_type="application/problem+json",
+        headers=headers,
+    )

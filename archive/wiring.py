@@ -1,0 +1,180 @@
+"""Putting the archive together: the only module that chooses adapters.
+
+`create_home` makes a new archive's folders and keys, once; `build_services` opens an existing one.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from archive.adapters.filesystem_store import FilesystemStore
+from archive.db.database import Database
+from archive.db.migrate import migrate, require_current_schema
+from archive.kernel.clock import SystemClock
+from archive.kernel.digests import CN_PROFILE, STANDARD
+from archive.kernel.errors import Conflict, LiuhenError
+from archive.ledger.lock import SequencerLock
+from archive.ledger.note import RECEIPT, Signer, VerifierKey
+from archive.ledger.sequencer import Sequencer
+from archive.ledger.trustfile import TrustFile, receipt_key_name
+from archive.ocfl.root import OcflRoot
+from archive.ports.clock import Clock
+from archive.settings import Settings
+from ingest.context import Intake
+from retention.fixity import Fixity
+from signing.authority import EmbeddedAuthority
+from signing.cades import CadesSigner
+from signing.ed25519 import Ed25519KeyHandle
+
+
+class HomeMissing(LiuhenError):
+    """There is no archive in this folder; make one with `liuhen init`, or name another with --home."""
+
+    code = "home.missing"
+    exit_code = 66
+
+
+class HomeExists(Conflict):
+    """There is an archive in this folder already; it was not touched."""
+
+    code = "home.exists"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that entry points hand to use cases."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    objects: OcflRoot
+    renditions: FilesystemStore
+    quarantine: FilesystemStore
+    authority: EmbeddedAuthority
+    signer: CadesSigner
+    trust: TrustFile
+    intake: Intake
+    fixity: Fixity
+    sequencer: Sequencer
+    sequencer_lock: SequencerLock
+
+    @property
+    def run_folder(self) -> Path:
+        """Where running processes leave addresses and locks."""
+        return self.settings.home / "run"
+
+    def close(self) -> None:
+        """Give back what is held."""
+        self.sequencer_lock.release()
+        self.database.close()
+
+
+def create_home(settings: Settings) -> None:
+    """Make folders, keys, certificates, configuration, database and the first checkpoint of a new archive.
+
+    Raises: HomeExists.
+    """
+    home = settings.home
+    if (home / "keys").exists():
+        raise HomeExists(home=str(home))
+    for name in ("keys", "run", "staging", "scratch", "store", "renditions", "quarantine", "log"):
+        (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    (home / "log").chmod(0o755)
+    origin = settings.origin
+    if origin == Settings.model_fields["origin"].default:
+        # The origin names this log among all logs in the world, so two archives must not share one.
+        origin = f"liuhen.local/{secrets.token_hex(4)}/log"
+    configuration = home / "liuhen.toml"
+    if not configuration.exists():
+        configuration.write_text(
+            f"# Settings of this archive; docs/settings.md has them all.\n"
+            f"origin = {_quoted(origin)}\norganisation = {_quoted(settings.organisation)}\n"
+        )
+    clock = SystemClock()
+    EmbeddedAuthority.create(
+        home / "ca", organisation=settings.organisation, valid_from=clock.now(), host_names=_host_names(settings)
+    )
+    receipt_key = Ed25519KeyHandle.generate(home / "keys" / "receipt.pem")
+    log_key = Ed25519KeyHandle.generate(home / "keys" / "log.pem")
+    (home / "trust.txt").write_text(str(_trust(origin, log_key, receipt_key)))
+    database = Database(settings.effective_database_url)
+    migrate(database)
+    database.close()
+    services = build_services(settings.model_copy(update={"origin": origin}))
+    services.objects.prepare()
+    services.sequencer.recover()
+    services.close()
+
+
+def build_services(settings: Settings) -> Services:
+    """Open the archive in the home folder.
+
+    Raises: HomeMissing, SchemaOutdated, and what a damaged key or certificate raises.
+    """
+    home = settings.home.absolute()
+    if not (home / "keys" / "log.pem").exists():
+        raise HomeMissing(home=str(home))
+    clock = SystemClock()
+    database = Database(settings.effective_database_url)
+    require_current_schema(database)
+    authority = EmbeddedAuthority.load(home / "ca")
+    signer = CadesSigner(key=authority.manifest_key(), certificate=authority.manifest_certificate, clock=clock)
+    log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
+    receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
+    objects = OcflRoot(_store(home, "store"))
+    quarantine = _store(home, "quarantine")
+    return Services(
+        settings=settings,
+        database=database,
+        clock=clock,
+        objects=objects,
+        renditions=_store(home, "renditions"),
+        quarantine=quarantine,
+        authority=authority,
+        signer=signer,
+        trust=_trust(settings.origin, log_key, receipt_key),
+        intake=Intake(
+            database=database,
+            clock=clock,
+            objects=objects,
+            quarantine=quarantine,
+            staging=home / "staging",
+            signer=signer,
+            receipt_key=receipt_key,
+            origin=settings.origin,
+            algorithms=CN_PROFILE if settings.cn_profile else STANDARD,
+            max_size_bytes=settings.max_upload_bytes,
+            upload_lifetime=timedelta(hours=settings.upload_lifetime_h),
+            reserve_bytes=settings.reserve_bytes,
+        ),
+        fixity=Fixity(database, objects, clock, authority.root_pem),
+        sequencer=Sequencer(
+            database,
+            origin=settings.origin,
+            signers=[Signer(settings.origin, log_key)],
+            directory=home / "log",
+            clock=clock,
+        ),
+        sequencer_lock=SequencerLock(database, home / "run" / "sequencer.lock"),
+    )
+
+
+def _store(home: Path, name: str) -> FilesystemStore:
+    return FilesystemStore(home / name, scratch=home / "scratch")
+
+
+def _trust(origin: str, log_key: Ed25519KeyHandle, receipt_key: Ed25519KeyHandle) -> TrustFile:
+    return TrustFile(
+        logs=(VerifierKey(origin, log_key.public_bytes),),
+        receipts=(VerifierKey(receipt_key_name(origin), receipt_key.public_bytes, RECEIPT),),
+    )
+
+
+def _host_names(settings: Settings) -> Sequence[str]:
+    return [*settings.host_names, *([] if settings.host in {"0.0.0.0", "::"} else [settings.host])]  # noqa: S104
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,1 @@
+"""How recordings come in: docks, tus intake, receipts, probe and renditions."""

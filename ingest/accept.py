@@ -1,0 +1,323 @@
+"""Finishing an upload: every durable byte sequence becomes an item with a receipt, or goes to quarantine.
+
+Nothing is acknowledged before bytes and log entry are durable, and finishing twice has one effect: the claim row fixes
+object id, item manifest and signature before the first byte of the object is written.
+"""
+
+import io
+import mimetypes
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from archive.cases.filing import case_by_number, write_link
+from archive.cases.models import CaseLink
+from archive.custody.events import record_event
+from archive.custody.models import PreservedObject
+from archive.evidence.models import EvidenceItem
+from archive.jobs.queue import PROMPT, add_job
+from archive.kernel.canonical import canonical_json
+from archive.kernel.digests import DigestSet, digest_of, hash_stream
+from archive.kernel.ids import CaseId, EntryId, ObjectId, UploadId
+from archive.kernel.instants import Instant, format_instant
+from archive.kernel.names import safe_file_name
+from archive.ledger.append import append_entry
+from archive.ledger.entries import EntryType, NewEntry, Target
+from archive.ocfl.inventory import NewFile, VersionUser
+from archive.ports.blobs import BlobExists
+from ingest.context import Intake
+from ingest.errors import DigestMismatch, IntakeBusy, ManifestUntrusted, Quarantined
+from ingest.manifest import DockManifest, parse_manifest, signed_bytes
+from ingest.models import Dock, IntakeClaim, QuarantineItem, Upload
+from ingest.staging import remove_staged, staged_path
+from ingest.uploads import dock_actor
+from signing.ed25519 import verify_ed25519
+
+PROBE_ITEM: Final = "probe_item"
+"""Job kind: look into an item and make it playable."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """An upload whose bytes are all there, with what is known of them."""
+
+    upload: Upload
+    manifest: DockManifest
+    digests: DigestSet
+    at: Instant
+
+
+def finish_upload(intake: Intake, upload_id: UploadId, *, digests: DigestSet | None = None) -> None:
+    """Take a complete upload into the archive, or into quarantine.
+
+    Guarantees: on return bytes, custody event and log entry are durable. `digests` are those of the staged bytes;
+        without them (after a restart) the bytes are read again.
+    Idempotent: yes, by upload.
+    Raises: DigestMismatch or ManifestUntrusted (the bytes are in quarantine), IntakeBusy (try again), StorageFull.
+    """
+    with intake.database.read() as tx:
+        upload = tx.get_one(Upload, upload_id)
+        dock = tx.get_one(Dock, upload.dock_id)
+    if upload.state != "complete":
+        refusal = refusal_of(upload)
+        if refusal is not None:
+            raise refusal
+        return
+    if digests is None:
+        with staged_path(intake.staging, upload_id).open("rb") as staged:
+            digests = hash_stream(staged, algorithms=intake.algorithms)
+    manifest = parse_manifest(upload.manifest)
+    arrival = _Arrival(upload, manifest, digests, intake.clock.now())
+    refusal = _refusal(arrival, dock)
+    if refusal is None:
+        _accept(intake, arrival)
+    else:
+        _quarantine(intake, arrival, refusal)
+        raise refusal
+
+
+def _refusal(arrival: _Arrival, dock: Dock) -> Quarantined | None:
+    signed = verify_ed25519(dock.public_key, arrival.upload.manifest_signature, signed_bytes(arrival.upload.manifest))
+    if not signed or arrival.manifest.dock_id != dock.id:
+        return ManifestUntrusted(upload_id=arrival.upload.id)
+    if not arrival.manifest.digests.agrees_with(arrival.digests):
+        return DigestMismatch(
+            upload_id=arrival.upload.id,
+            declared=str(arrival.manifest.digests.sha256),
+            actual=str(arrival.digests.sha256),
+        )
+    return None
+
+
+def refusal_of(upload: Upload) -> Quarantined | None:
+    """Return why the upload went to quarantine, if it did."""
+    for refusal in (DigestMismatch, ManifestUntrusted):
+        if upload.refusal == refusal.code:
+            return refusal(upload_id=upload.id)
+    return None
+
+
+def _accept(intake: Intake, arrival: _Arrival) -> None:
+    claim = _claim(intake, arrival)
+    if claim is None:
+        with intake.database.begin() as tx:
+            _write_duplicate(tx, arrival)
+    else:
+        content_path = f"original/{safe_file_name(arrival.manifest.name)}"
+        intake.objects.create_object(
+            ObjectId(claim.object_id),
+            _object_files(intake, arrival, claim, content_path),
+            message="Taken in from a dock",
+            user=VersionUser("liuhen", "urn:liuhen:archive"),
+            at=arrival.upload.created_at,
+        )
+        with intake.database.begin() as tx:
+            _write_new_item(tx, arrival, ObjectId(claim.object_id), content_path)
+    # The object holds the bytes under its own name now; the staged name is the last thing to go.
+    remove_staged(intake.staging, UploadId(arrival.upload.id))
+
+
+def _claim(intake: Intake, arrival: _Arrival) -> IntakeClaim | None:
+    """Return the claim that makes this upload the one to write the object; None when the item exists already."""
+    sha512 = arrival.digests.sha512.hex
+    with intake.database.read() as tx:
+        if tx.scalar(select(EvidenceItem.object_id).where(EvidenceItem.sha512 == sha512)) is not None:
+            return None
+        claim = tx.get(IntakeClaim, sha512)
+    if claim is None:
+        manifest = _item_manifest(arrival)
+        claim = IntakeClaim(
+            sha512=sha512,
+            upload_id=arrival.upload.id,
+            object_id=arrival.upload.object_id,
+            item_manifest=manifest,
+            item_signature=intake.signer.sign_detached(manifest),
+        )
+        try:
+            with intake.database.begin() as tx:
+                tx.add(claim)
+                tx.flush()
+        except IntegrityError as exc:
+            raise IntakeBusy from exc
+    if claim.upload_id != arrival.upload.id:
+        raise IntakeBusy
+    return claim
+
+
+def _item_manifest(arrival: _Arrival) -> bytes:
+    upload, manifest = arrival.upload, arrival.manifest
+    return canonical_json(
+        {
+            "v": 1,
+            "id": str(upload.object_id),
+            "name": manifest.name,
+            "path": f"original/{safe_file_name(manifest.name)}",
+            "size": arrival.digests.size_bytes,
+            **arrival.digests.as_json(),
+            "dock": str(upload.dock_id),
+            "upload": str(upload.id),
+            "dock_manifest": {"sha256": digest_of(upload.manifest).sha256.hex},
+            "device": manifest.fields["device"],
+            "times": {**manifest.fields["times"], "received": format_instant(arrival.at)},
+        }
+    )
+
+
+def _object_files(intake: Intake, arrival: _Arrival, claim: IntakeClaim, content_path: str) -> list[NewFile]:
+    upload = arrival.upload
+    metadata = {
+        "metadata/dock-manifest.json": upload.manifest,
+        "metadata/dock-manifest.json.sig": upload.manifest_signature,
+        "metadata/manifest.json": claim.item_manifest,
+        "metadata/manifest.json.p7s": claim.item_signature,
+    }
+    return [
+        NewFile(content_path, staged_path(intake.staging, UploadId(upload.id)), arrival.digests),
+        *(NewFile(path, data, digest_of(data)) for path, data in metadata.items()),
+    ]
+
+
+def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content_path: str) -> None:
+    manifest, digests = arrival.manifest, arrival.digests
+    media_type = mimetypes.guess_type(content_path)[0] or "application/octet-stream"
+    tx.execute(
+        insert(PreservedObject).values(
+            id=object_id,
+            kind="item",
+            name=manifest.name,
+            content_path=content_path,
+            media_type=media_type,
+            size_bytes=digests.size_bytes,
+            sha256=digests.sha256.hex,
+            sha512=digests.sha512.hex,
+            sm3=None if digests.sm3 is None else digests.sm3.hex,
+            preserved_at=arrival.at,
+        )
+    )
+    tx.execute(
+        insert(EvidenceItem).values(
+            object_id=object_id,
+            sha512=digests.sha512.hex,
+            kind="other",
+            dock_id=arrival.upload.dock_id,
+            device_serial=manifest.device_serial,
+            recorded_at=manifest.recorded_at or manifest.modified_at,
+            clock_offset_ms=manifest.clock_offset_ms,
+            received_at=arrival.at,
+            play_state="pending",
+        )
+    )
+    record_event(tx, object_id, _entry(EntryType.OBJECT_PRESERVED, arrival, object_id), at=arrival.at)
+    _finish_row(tx, arrival, object_id)
+    add_job(tx, PROBE_ITEM, {"object_id": str(object_id)}, at=arrival.at, queue=PROMPT, key=f"probe:{object_id}")
+
+
+def _write_duplicate(tx: Session, arrival: _Arrival) -> None:
+    object_id = tx.scalars(
+        select(EvidenceItem.object_id).where(EvidenceItem.sha512 == arrival.digests.sha512.hex)
+    ).one()
+    _finish_row(tx, arrival, ObjectId(object_id))
+
+
+def _finish_row(tx: Session, arrival: _Arrival, object_id: ObjectId) -> None:
+    """Write the reception that the receipt speaks of, link what the dock filed, and close the upload."""
+    entry_id = record_event(tx, object_id, _entry(EntryType.INGEST_RECEIVED, arrival, object_id), at=arrival.at)
+    if arrival.manifest.case_number is not None:
+        case = case_by_number(tx, arrival.manifest.case_number)
+        if case is not None and tx.get(CaseLink, (case.id, object_id)) is None:
+            write_link(
+                tx,
+                CaseId(case.id),
+                object_id,
+                act_id=None,
+                reason="dock",
+                by=dock_actor(arrival.upload),
+                at=arrival.at,
+            )
+    _close(tx, arrival, state="accepted", entry_id=entry_id, object_id=object_id)
+
+
+def _entry(kind: EntryType, arrival: _Arrival, object_id: ObjectId) -> NewEntry:
+    return NewEntry(
+        kind,
+        dock_actor(arrival.upload),
+        Target("item", object_id, "v1"),
+        device=arrival.upload.dock_id,
+        digests=arrival.digests,
+        request=str(arrival.upload.id),
+        detail={
+            "name": arrival.manifest.name,
+            "case_number": arrival.manifest.case_number,
+            "device_serial": arrival.manifest.device_serial,
+            "dock_manifest_sha256": digest_of(arrival.upload.manifest).sha256.hex,
+        },
+    )
+
+
+def _close(
+    tx: Session,
+    arrival: _Arrival,
+    *,
+    state: str,
+    entry_id: EntryId,
+    object_id: UUID | None = None,
+    refusal: str | None = None,
+) -> None:
+    changed = tx.execute(
+        update(Upload)
+        .where(Upload.id == arrival.upload.id, Upload.state == "complete")
+        .values(
+            state=state,
+            entry_id=entry_id,
+            object_id=object_id or arrival.upload.object_id,
+            refusal=refusal,
+            finished_at=arrival.at,
+        )
+        .returning(Upload.id)
+    ).scalar_one_or_none()
+    if changed is None:
+        raise IntakeBusy
+
+
+def _quarantine(intake: Intake, arrival: _Arrival, refusal: Quarantined) -> None:
+    """Keep the bytes aside with what came with them, and write down why."""
+    upload = arrival.upload
+    prefix = str(upload.id)
+    with suppress(BlobExists):  # an earlier try got this far: same upload, same staged bytes
+        intake.quarantine.adopt(f"{prefix}/bytes", staged_path(intake.staging, UploadId(upload.id)))
+    for name, data in (("manifest.json", upload.manifest), ("manifest.json.sig", upload.manifest_signature)):
+        with suppress(BlobExists):
+            intake.quarantine.put_once(f"{prefix}/{name}", io.BytesIO(data))
+    with intake.database.begin() as tx:
+        tx.execute(
+            insert(QuarantineItem).values(
+                upload_id=upload.id,
+                key=f"{prefix}/bytes",
+                reason=refusal.code,
+                name=arrival.manifest.name,
+                size_bytes=arrival.digests.size_bytes,
+                sha256=arrival.digests.sha256.hex,
+                sha512=arrival.digests.sha512.hex,
+                quarantined_at=arrival.at,
+            )
+        )
+        entry_id = append_entry(
+            tx,
+            NewEntry(
+                EntryType.INGEST_QUARANTINED,
+                dock_actor(upload),
+                Target("upload", upload.id),
+                device=upload.dock_id,
+                digests=arrival.digests,
+                request=str(upload.id),
+                detail={"reason": refusal.code, "name": arrival.manifest.name},
+            ),
+            at=arrival.at,
+        )
+        _close(tx, arrival, state="quarantined", entry_id=entry_id, refusal=refusal.code)
+    remove_staged(intake.staging, UploadId(upload.id))

@@ -1,0 +1,34 @@
+"""What intake needs, put together by wiring."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from archive.db.database import Database
+from archive.kernel.digests import STANDARD
+from archive.ocfl.root import OcflRoot
+from archive.ports.blobs import BlobStore
+from archive.ports.clock import Clock
+from archive.ports.keys import KeyHandle, ManifestSigner
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The parts of intake.
+
+    `staging` lies on the file system of the stores, so that a finished upload becomes an object without a copy.
+    """
+
+    database: Database
+    clock: Clock
+    objects: OcflRoot
+    quarantine: BlobStore
+    staging: Path
+    signer: ManifestSigner
+    receipt_key: KeyHandle
+    origin: str
+    algorithms: Sequence[str] = field(default=STANDARD)
+    max_size_bytes: int = 1 << 40
+    upload_lifetime: timedelta = timedelta(days=7)
+    reserve_bytes: int = 64 * 1024 * 1024

@@ -1,0 +1,110 @@
+"""Docks: inviting, enrolling, revoking, and recognising one by its key."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from archive.access.api_keys import KeyHolder, Scope, issue_key, key_holder
+from archive.cases.filing import clean_text
+from archive.db.database import Database
+from archive.kernel.errors import InvalidInput
+from archive.kernel.ids import DockId, new_uuid7
+from archive.kernel.instants import Instant
+from archive.ledger.append import append_entry
+from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from ingest.errors import DockNotFound, DockRevoked, EnrolmentRefused
+from ingest.models import Dock, EnrolmentCode
+
+CODE_LIFETIME: Final = timedelta(hours=1)
+_ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What a dock is given once: its id and its key."""
+
+    dock_id: DockId
+    api_key: str
+
+
+def invite_dock(database: Database, *, name: str, by: Actor, at: Instant) -> str:
+    """Make a one-time code that enrols one dock within the hour; it is kept as a hash only."""
+    name = clean_text(name, "dock name", 200)
+    # 16 characters of 31 are 79 bits: not to be guessed within an hour, easy to read out on the telephone.
+    code = "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
+    with database.begin() as tx:
+        tx.execute(insert(EnrolmentCode).values(code_hash=_hash(code), name=name, expires_at=at + CODE_LIFETIME))
+        append_entry(tx, NewEntry(EntryType.ADMIN_DOCK_INVITED, by, detail={"name": name}), at=at)
+    return code
+
+
+def enrol_dock(database: Database, *, code: str, public_key: bytes, at: Instant) -> Enrolment:
+    """Trade a one-time code and a dock's Ed25519 public key for an id and a key that can only write.
+
+    Raises: EnrolmentRefused, InvalidInput when the public key does not have 32 bytes.
+    """
+    if len(public_key) != 32:
+        raise InvalidInput("A dock's public key has 32 bytes (Ed25519)")
+    dock_id = DockId(new_uuid7())
+    with database.begin() as tx:
+        # The update is the lock: of two that use one code at once, one changes the row.
+        used = tx.execute(
+            update(EnrolmentCode)
+            .where(
+                EnrolmentCode.code_hash == _hash(code),
+                EnrolmentCode.used_at.is_(None),
+                EnrolmentCode.expires_at > at,
+            )
+            .values(used_at=at)
+            .returning(EnrolmentCode.name)
+        ).scalar_one_or_none()
+        if used is None:
+            raise EnrolmentRefused
+        tx.execute(insert(Dock).values(id=dock_id, name=used, public_key=public_key, enrolled_at=at))
+        api_key = issue_key(tx, holder_id=dock_id, scope=Scope.UPLOAD, at=at)
+        append_entry(
+            tx,
+            NewEntry(
+                EntryType.ADMIN_DOCK_ENROLLED,
+                Actor(dock_id),
+                Target("dock", dock_id),
+                device=dock_id,
+                detail={"name": used, "public_key": public_key.hex()},
+            ),
+            at=at,
+        )
+    return Enrolment(dock_id, api_key)
+
+
+def revoke_dock(database: Database, dock_id: DockId, *, by: Actor, at: Instant) -> None:
+    """Refuse a dock from now on; what it has delivered stays. Raises: DockNotFound."""
+    with database.begin() as tx:
+        changed = tx.execute(
+            update(Dock).where(Dock.id == dock_id, Dock.revoked_at.is_(None)).values(revoked_at=at).returning(Dock.id)
+        ).scalar_one_or_none()
+        if changed is None:
+            raise DockNotFound
+        append_entry(tx, NewEntry(EntryType.ADMIN_DOCK_REVOKED, by, Target("dock", dock_id), device=dock_id), at=at)
+
+
+def authenticated_dock(tx: Session, api_key: str, *, at: Instant) -> tuple[Dock, KeyHolder]:
+    """Return the dock that holds this key. Raises: KeyRefused, DockRevoked."""
+    holder = key_holder(tx, api_key, scope=Scope.UPLOAD, at=at)
+    dock = tx.get(Dock, holder.holder_id)
+    if dock is None or dock.revoked_at is not None:
+        raise DockRevoked
+    return dock, holder
+
+
+def docks(tx: Session) -> list[Dock]:
+    """Return every dock, in order of enrolment."""
+    return list(tx.scalars(select(Dock).order_by(Dock.enrolled_at, Dock.id)))
+
+
+def _hash(code: str) -> bytes:
+    return hashlib.sha256(code.strip().upper().encode()).digest()

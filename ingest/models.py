@@ -1,0 +1,89 @@
+"""Tables of intake: docks, enrolment codes, uploads, quarantine."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from archive.db.base import Base, BigInt, Moment
+
+
+class Dock(Base):
+    """A docking station and its public key."""
+
+    __tablename__ = "dock"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    public_key: Mapped[bytes] = mapped_column(LargeBinary(32))
+    enrolled_at: Mapped[datetime] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class EnrolmentCode(Base):
+    """A one-time code for enrolling a dock, kept as its SHA-256."""
+
+    __tablename__ = "enrolment_code"
+
+    code_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    used_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Upload(Base):
+    """One tus upload.
+
+    `state` is receiving, complete (every byte is durable), accepted, quarantined, terminated or expired. `offset_bytes`
+    is what is durable: bytes beyond it in the staged file do not count. `object_id` is chosen at creation, so that
+    finishing after a crash makes the same object.
+    """
+
+    __tablename__ = "upload"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    dock_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("dock.id"), index=True)
+    credential: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInt)
+    offset_bytes: Mapped[int] = mapped_column(BigInt)
+    metadata_header: Mapped[str] = mapped_column(Text)
+    manifest: Mapped[bytes] = mapped_column(LargeBinary)
+    manifest_signature: Mapped[bytes] = mapped_column(LargeBinary)
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    object_id: Mapped[uuid.UUID]
+    entry_id: Mapped[uuid.UUID | None]
+    refusal: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class IntakeClaim(Base):
+    """Which upload turns these bytes into an object; a second upload of the same bytes waits for it.
+
+    Holds the item manifest and its signature, so that finishing after a crash writes the same object to the byte.
+    """
+
+    __tablename__ = "intake_claim"
+
+    sha512: Mapped[str] = mapped_column(String(128), primary_key=True)
+    upload_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("upload.id"))
+    object_id: Mapped[uuid.UUID]
+    item_manifest: Mapped[bytes] = mapped_column(LargeBinary)
+    item_signature: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class QuarantineItem(Base):
+    """Bytes that did not match a trusted manifest: kept, listed, never evidence."""
+
+    __tablename__ = "quarantine_item"
+
+    upload_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("upload.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(300))
+    reason: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(1024))
+    size_bytes: Mapped[int] = mapped_column(BigInt)
+    sha256: Mapped[str] = mapped_column(String(64))
+    sha512: Mapped[str] = mapped_column(String(128))
+    quarantined_at: Mapped[datetime] = mapped_column(Moment)

@@ -1,0 +1,41 @@
+"""Receipts: given only when a checkpoint covers the reception. A receipt is what allows a camera to be wiped."""
+
+from sqlalchemy import select
+
+from archive.kernel.ids import EntryId, UploadId
+from archive.ledger.models import LogEntry
+from archive.ledger.proofs import inclusion
+from archive.ledger.receipt import issue_receipt
+from ingest.accept import refusal_of
+from ingest.context import Intake
+from ingest.errors import UploadNotFound
+from ingest.models import Upload
+
+
+def receipt(intake: Intake, upload_id: UploadId, *, dock_id: object) -> bytes | None:
+    """Return the signed receipt of an accepted upload; None as long as no checkpoint covers it.
+
+    Raises: UploadNotFound, DigestMismatch, ManifestUntrusted.
+    Source: INTEGRITY 1.10; docs/formats/receipt.md.
+    """
+    with intake.database.read() as tx:
+        upload = tx.scalar(select(Upload).where(Upload.id == upload_id, Upload.dock_id == dock_id))
+        if upload is None:
+            raise UploadNotFound
+        refusal = refusal_of(upload)
+        if refusal is not None:
+            raise refusal
+        if upload.state != "accepted" or upload.entry_id is None:
+            return None
+        proof = inclusion(tx, EntryId(upload.entry_id))
+        if proof is None:
+            return None
+        entry = tx.get_one(LogEntry, upload.entry_id)
+    return issue_receipt(
+        upload_id=upload_id,
+        manifest=upload.manifest,
+        entry=entry.body,
+        proof=proof,
+        origin=intake.origin,
+        key=intake.receipt_key,
+    )

@@ -1,0 +1,296 @@
+"""Receiving the bytes of uploads: one pass over the wire, digests in threads side by side with the write.
+
+Network blocks of about 256 KiB are gathered to 2 MiB; while one block is hashed and written in threads, the next is
+read. Memory per upload is two blocks, whatever the file's size. The asyncio side never touches disk or database itself.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
+
+from archive.kernel.digests import DigestSet, Hasher
+from archive.kernel.ids import UploadId
+from ingest.accept import finish_upload
+from ingest.context import Intake
+from ingest.errors import (
+    ChecksumMismatch,
+    IntakeBusy,
+    OffsetConflict,
+    StagedBytesLost,
+    TooLong,
+    UploadTakenOver,
+)
+from ingest.staging import full_disk_named, staged_path, sync, write_all
+from ingest.uploads import UploadState, record_offset
+
+_BLOCK_BYTES: Final = 2 * 1024 * 1024
+_DURABLE_EVERY_BYTES: Final = 128 * 1024 * 1024
+_REHASH_BYTES: Final = 4 * 1024 * 1024
+_BUSY_TRIES: Final = 20
+_BUSY_PAUSE_S: Final = 0.25
+_MOST_OPEN: Final = 256
+
+Result = TypeVar("Result")
+
+
+class Disconnected(Exception):
+    """The client went away in mid-chunk; the body iterator raises it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """The tus checksum of one chunk. Source: tus 1.0, extension checksum."""
+
+    algorithm: str
+    value: bytes
+
+
+@dataclass(slots=True)
+class _Open:
+    """An upload that this process holds: its file, its digests so far, and the request that feeds it."""
+
+    fd: int
+    offset_bytes: int
+    hasher: Hasher
+    durable_bytes: int
+    feeding: asyncio.Task[Any] | None = None
+    taken_over: bool = False
+
+
+class Receiver:
+    """Feeds uploads in this process. One per event loop."""
+
+    def __init__(self, intake: Intake, executor: Executor) -> None:
+        """Use `executor` for hashing, writing, fsync and database; give it a handful of threads."""
+        self._intake = intake
+        self._executor = executor
+        self._open: dict[UploadId, _Open] = {}
+        self._locks: WeakValueDictionary[UploadId, asyncio.Lock] = WeakValueDictionary()
+
+    async def settled(self, upload_id: UploadId, load: Callable[[], UploadState]) -> UploadState:
+        """Return the state after taking the upload over from a request that still feeds it.
+
+        A half-open connection must not hold an upload: whoever asks last gets it.
+        """
+        await self._take_over(upload_id)
+        return await self.run(load)
+
+    async def append(
+        self,
+        upload_id: UploadId,
+        load: Callable[[], UploadState],
+        body: AsyncIterator[bytes],
+        *,
+        offset_bytes: int,
+        checksum: Checksum | None = None,
+    ) -> int:
+        """Append a chunk to the upload and return the durable offset.
+
+        Guarantees: bytes are fsynced before the offset is stored or returned. When the last byte is there the upload
+            is finished: on return its item and log entry are committed.
+        Raises: OffsetConflict, ChecksumMismatch (the chunk is dropped), UploadTakenOver, StorageFull, DigestMismatch,
+            ManifestUntrusted; TooLong when the body is longer than what is missing (the chunk is dropped).
+        """
+        await self._take_over(upload_id)
+        async with self._lock(upload_id):
+            state = await self.run(load)
+            if offset_bytes != state.offset_bytes:
+                raise OffsetConflict(offset_bytes=state.offset_bytes)
+            if not state.is_open:
+                return state.offset_bytes
+            held = self._open.get(upload_id)
+            if held is None or held.offset_bytes != state.offset_bytes:
+                self._forget(upload_id)
+                held = self._open[upload_id] = await self.run(self._reopen, state)
+            await self._feed(state, held, body, checksum)
+            if held.offset_bytes == state.size_bytes:
+                self._forget(upload_id)
+                await self._finish(upload_id, held.hasher.digests())
+            self._shed()
+            return held.offset_bytes
+
+    async def finish(self, upload_id: UploadId) -> None:
+        """Finish an upload that was complete when the process before us died. Raises: as `append`."""
+        async with self._lock(upload_id):
+            await self._finish(upload_id, None)
+
+    async def abandon(self, upload_id: UploadId) -> None:
+        """Stop feeding an upload and forget it: it is to be terminated."""
+        await self._take_over(upload_id)
+        async with self._lock(upload_id):
+            self._forget(upload_id)
+
+    async def run(self, work: Callable[..., Result], *args: Any) -> Result:
+        """Run blocking work in the receiver's threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+
+    async def _feed(
+        self, state: UploadState, held: _Open, body: AsyncIterator[bytes], checksum: Checksum | None
+    ) -> None:
+        chunk = _Chunk(self._executor, held, checksum)
+        held.feeding, held.taken_over = asyncio.current_task(), False
+        try:
+            try:
+                await self._pour(state, held, body, chunk)
+            finally:
+                await chunk.settle()
+            chunk.verify()
+            await self.run(self._make_durable, state, held)
+        except (Disconnected, asyncio.CancelledError) as exc:
+            if checksum is not None or not (held.taken_over or isinstance(exc, Disconnected)):
+                self._forget(state.id)
+                raise
+            # What arrived stays; only a chunk whose checksum cannot be known any more is dropped.
+            if isinstance(exc, asyncio.CancelledError):
+                _uncancel()
+            await self.run(self._make_durable, state, held)
+            raise UploadTakenOver from exc
+        except BaseException:
+            # Memory may be ahead of what is durable: start again from the stored offset.
+            self._forget(state.id)
+            raise
+        finally:
+            held.feeding = None
+
+    async def _pour(self, state: UploadState, held: _Open, body: AsyncIterator[bytes], chunk: "_Chunk") -> None:
+        missing = state.size_bytes - held.offset_bytes
+        gathered: list[bytes] = []
+        count = 0
+        try:
+            async for piece in body:
+                gathered.append(piece)
+                count += len(piece)
+                missing -= len(piece)
+                if missing < 0:
+                    raise TooLong
+                if count >= _BLOCK_BYTES:
+                    await chunk.push(gathered, count)
+                    gathered, count = [], 0
+                    if chunk.checksum is None and held.offset_bytes - held.durable_bytes >= _DURABLE_EVERY_BYTES:
+                        await chunk.settle()
+                        await self.run(self._make_durable, state, held)
+        except Disconnected:
+            await chunk.push(gathered, count)
+            raise
+        await chunk.push(gathered, count)
+
+    def _make_durable(self, state: UploadState, held: _Open) -> None:
+        sync(held.fd)
+        record_offset(self._intake, state.id, offset_bytes=held.offset_bytes)
+        held.durable_bytes = held.offset_bytes
+
+    def _reopen(self, state: UploadState) -> _Open:
+        """Open the staged file at its durable offset; what lies beyond was never acknowledged and is cut off."""
+        fd = os.open(staged_path(self._intake.staging, state.id), os.O_RDWR | os.O_CLOEXEC)
+        hasher = Hasher(self._intake.algorithms)
+        try:
+            with full_disk_named():
+                os.ftruncate(fd, state.offset_bytes)
+            # hashlib's state cannot be stored: what is there is read again (1.8 GB/s), never believed.
+            while hasher.size_bytes < state.offset_bytes:
+                block = os.pread(fd, min(_REHASH_BYTES, state.offset_bytes - hasher.size_bytes), hasher.size_bytes)
+                if not block:
+                    raise StagedBytesLost(upload_id=state.id, offset_bytes=state.offset_bytes)
+                hasher.update(block)
+        except BaseException:
+            os.close(fd)
+            raise
+        return _Open(fd, state.offset_bytes, hasher, durable_bytes=state.offset_bytes)
+
+    async def _finish(self, upload_id: UploadId, digests: DigestSet | None) -> None:
+        for _ in range(_BUSY_TRIES):
+            try:
+                return await self.run(lambda: finish_upload(self._intake, upload_id, digests=digests))
+            except IntakeBusy:
+                await asyncio.sleep(_BUSY_PAUSE_S)
+        # The bytes are durable and the sweep will finish them; the receipt stays pending until then.
+        return None
+
+    async def _take_over(self, upload_id: UploadId) -> None:
+        held = self._open.get(upload_id)
+        if held is not None and held.feeding is not None:
+            held.taken_over = True
+            held.feeding.cancel()
+            async with self._lock(upload_id):
+                pass
+
+    def _lock(self, upload_id: UploadId) -> asyncio.Lock:
+        lock = self._locks.get(upload_id)
+        if lock is None:
+            lock = self._locks[upload_id] = asyncio.Lock()
+        return lock
+
+    def _forget(self, upload_id: UploadId) -> None:
+        held = self._open.pop(upload_id, None)
+        if held is not None:
+            os.close(held.fd)
+
+    def _shed(self) -> None:
+        """Close the uploads that were opened first when too many are; they are re-hashed when they go on."""
+        for upload_id in list(self._open)[: max(0, len(self._open) - _MOST_OPEN)]:
+            if self._open[upload_id].feeding is None:
+                self._forget(upload_id)
+
+
+class _Chunk:
+    """One request's bytes: hands a block to the threads while the next is gathered."""
+
+    def __init__(self, executor: Executor, held: _Open, checksum: Checksum | None) -> None:
+        self.checksum = checksum
+        self._executor = executor
+        self._held = held
+        self._hash = None if checksum is None else hashlib.new(checksum.algorithm, usedforsecurity=False)
+        self._sinks = [*held.hasher.parts.values(), *([] if self._hash is None else [self._hash])]
+        self._running: list[asyncio.Future[None]] = []
+
+    async def push(self, pieces: list[bytes], count: int) -> None:
+        """Start work on a block, when the one before it is done. Raises: StorageFull from the block before."""
+        await self.settle()
+        if not count:
+            return
+        loop, held = asyncio.get_running_loop(), self._held
+        at_byte = held.offset_bytes
+        self._running = [
+            loop.run_in_executor(self._executor, lambda: write_all(held.fd, pieces, at_byte=at_byte)),
+            *(loop.run_in_executor(self._executor, _absorb, sink, pieces) for sink in self._sinks),
+        ]
+        held.offset_bytes += count
+        held.hasher.size_bytes += count
+
+    async def settle(self) -> None:
+        """Wait until every block given so far is hashed and written.
+
+        Cancelling does not interrupt this: the threads write to the file, and it must not change hands before.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        while waiting := [task for task in self._running if not task.done()]:
+            try:
+                await asyncio.wait(waiting)
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+        done, self._running = self._running, []
+        for task in done:
+            task.result()
+        if cancelled is not None:
+            raise cancelled
+
+    def verify(self) -> None:
+        """Compare the chunk with its checksum, if it has one. Raises: ChecksumMismatch."""
+        if self._hash is not None and self.checksum is not None and self._hash.digest() != self.checksum.value:
+            raise ChecksumMismatch
+
+
+def _absorb(sink: Any, pieces: list[bytes]) -> None:
+    for piece in pieces:
+        sink.update(piece)
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

@@ -1,0 +1,166 @@
+"""The life of an upload: created, grown, finished, terminated, expired. Bytes are `ingest.receiving`'s."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+
+from archive.kernel.errors import InvalidInput
+from archive.kernel.ids import ObjectId, UploadId, new_uuid7
+from archive.kernel.instants import Instant
+from archive.ledger.entries import Actor
+from ingest.context import Intake
+from ingest.errors import EmptyFile, ManifestMalformed, OffsetConflict, TooLarge, UploadGone, UploadNotFound
+from ingest.manifest import parse_manifest
+from ingest.models import Upload
+from ingest.staging import create_staged, remove_staged
+
+
+@dataclass(frozen=True, slots=True)
+class UploadState:
+    """Where an upload stands. Units: bytes."""
+
+    id: UploadId
+    dock_id: UUID
+    size_bytes: int
+    offset_bytes: int
+    state: str
+    metadata_header: str
+    expires_at: Instant
+    refusal: str | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether bytes can still be added."""
+        return self.state == "receiving"
+
+
+def create_upload(
+    intake: Intake,
+    *,
+    dock_id: UUID,
+    credential: str,
+    size_bytes: int,
+    metadata_header: str,
+    manifest: bytes,
+    manifest_signature: bytes,
+) -> UploadState:
+    """Open an upload for one file; on return its row and its empty staged file are durable.
+
+    Raises: EmptyFile, TooLarge, ManifestMalformed, StorageFull.
+    """
+    if size_bytes == 0:
+        raise EmptyFile
+    if size_bytes > intake.max_size_bytes:
+        raise TooLarge(most_bytes=intake.max_size_bytes)
+    if parse_manifest(manifest).digests.size_bytes != size_bytes:
+        raise ManifestMalformed("The manifest names another size than the upload")
+    upload_id, now = UploadId(new_uuid7()), intake.clock.now()
+    create_staged(intake.staging, upload_id, size_bytes=size_bytes, reserve_bytes=intake.reserve_bytes)
+    with intake.database.begin() as tx:
+        tx.execute(
+            insert(Upload).values(
+                id=upload_id,
+                dock_id=dock_id,
+                credential=credential,
+                size_bytes=size_bytes,
+                offset_bytes=0,
+                metadata_header=metadata_header,
+                manifest=manifest,
+                manifest_signature=manifest_signature,
+                state="receiving",
+                object_id=ObjectId(new_uuid7()),
+                created_at=now,
+                expires_at=now + intake.upload_lifetime,
+            )
+        )
+    return upload_state(intake, upload_id, dock_id=dock_id)
+
+
+def upload_state(intake: Intake, upload_id: UploadId, *, dock_id: UUID) -> UploadState:
+    """Return where this dock's upload stands. Raises: UploadNotFound, UploadGone."""
+    with intake.database.read() as tx:
+        row = tx.scalar(select(Upload).where(Upload.id == upload_id, Upload.dock_id == dock_id))
+    if row is None:
+        raise UploadNotFound
+    if row.state in {"terminated", "expired"}:
+        raise UploadGone(state=row.state)
+    return UploadState(
+        id=UploadId(row.id),
+        dock_id=row.dock_id,
+        size_bytes=row.size_bytes,
+        offset_bytes=row.offset_bytes,
+        state=row.state,
+        metadata_header=row.metadata_header,
+        expires_at=row.expires_at,
+        refusal=row.refusal,
+    )
+
+
+def record_offset(intake: Intake, upload_id: UploadId, *, offset_bytes: int) -> None:
+    """Store how many bytes are durable; with the last one the upload is complete.
+
+    The caller has made the bytes durable before. Raises: OffsetConflict when the upload is not open any more or the
+    offset would go back.
+    """
+    now = intake.clock.now()
+    with intake.database.begin() as tx:
+        changed = tx.execute(
+            update(Upload)
+            .where(
+                Upload.id == upload_id,
+                Upload.state == "receiving",
+                Upload.offset_bytes <= offset_bytes,
+                Upload.size_bytes >= offset_bytes,
+            )
+            .values(offset_bytes=offset_bytes, expires_at=now + intake.upload_lifetime)
+            .returning(Upload.size_bytes)
+        ).scalar_one_or_none()
+        if changed is None:
+            raise OffsetConflict
+        if changed == offset_bytes:
+            tx.execute(update(Upload).where(Upload.id == upload_id).values(state="complete"))
+
+
+def terminate_upload(intake: Intake, upload_id: UploadId, *, dock_id: UUID) -> None:
+    """Drop an unfinished upload at the dock's wish; the dock still has the recording.
+
+    Raises: UploadNotFound, UploadGone, InvalidInput when it is finished: what is in the archive stays.
+    """
+    if not upload_state(intake, upload_id, dock_id=dock_id).is_open:
+        raise InvalidInput("A finished upload cannot be terminated")
+    with intake.database.begin() as tx:
+        changed = tx.execute(
+            update(Upload)
+            .where(Upload.id == upload_id, Upload.state == "receiving")
+            .values(state="terminated", finished_at=intake.clock.now())
+            .returning(Upload.id)
+        ).scalar_one_or_none()
+    if changed is not None:
+        remove_staged(intake.staging, upload_id)
+
+
+def expire_uploads(intake: Intake) -> int:
+    """Drop unfinished uploads whose time is over; return how many."""
+    now = intake.clock.now()
+    with intake.database.begin() as tx:
+        expired = tx.scalars(
+            update(Upload)
+            .where(Upload.state == "receiving", Upload.expires_at <= now)
+            .values(state="expired", finished_at=now)
+            .returning(Upload.id)
+        ).all()
+    for upload_id in expired:
+        remove_staged(intake.staging, UploadId(upload_id))
+    return len(expired)
+
+
+def complete_uploads(intake: Intake) -> list[UploadId]:
+    """Return uploads whose bytes are all durable but that are neither accepted nor quarantined yet."""
+    with intake.database.read() as tx:
+        return [UploadId(found) for found in tx.scalars(select(Upload.id).where(Upload.state == "complete"))]
+
+
+def dock_actor(row: Upload) -> Actor:
+    """Return the dock as actor of what its upload causes."""
+    return Actor(row.dock_id, row.credential)

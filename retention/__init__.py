@@ -1,0 +1,1 @@
+"""How long things are kept and whether they are still whole: fixity, later schedules, holds, disposition."""

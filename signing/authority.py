@@ -1,0 +1,264 @@
+"""The embedded certificate authority: the archive issues its own certificates and says so in each of them.
+
+One directory holds it all:
+
+    root.cert.pem  root.key.pem              the root; its key is read only while something is issued
+    manifest.cert.pem  manifest.key.pem      the key that signs item manifests
+    tls.pem                                  key and certificate of the web server; one file, so renewing is atomic
+"""
+
+import errno
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Self
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from archive.kernel.errors import Conflict, LiuhenError, NotFound
+from archive.kernel.instants import Instant
+from signing import certificates, keyfiles
+
+_RENEW_BEFORE: Final = timedelta(days=30)
+_CLOCKS_DIFFER: Final = timedelta(hours=1)
+
+
+class AuthorityExists(Conflict):
+    """There is a certificate authority, or something else, in this directory already; it was not touched."""
+
+    code = "authority.exists"
+
+
+class AuthorityMissing(NotFound):
+    """There is no certificate authority in this directory."""
+
+    code = "authority.missing"
+
+
+class AuthorityBroken(LiuhenError):
+    """The files of the certificate authority are damaged or do not belong together."""
+
+    code = "authority.broken"
+    exit_code = 78
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedAuthority:
+    """A root and the certificates that it has issued for this archive, kept in one directory (mode 0700)."""
+
+    directory: Path
+    root: x509.Certificate
+    manifest_certificate: x509.Certificate
+    passphrase: bytes | None = None
+
+    @classmethod
+    def create(
+        cls,
+        directory: Path,
+        *,
+        organisation: str,
+        valid_from: Instant,
+        host_names: Sequence[str] = (),
+        passphrase: bytes | None = None,
+    ) -> Self:
+        """Make root, manifest signing and TLS certificates in `directory`; it appears whole or not at all.
+
+        `passphrase` encrypts the keys of root and manifests; the TLS key stays open, because the server starts alone.
+        Raises: AuthorityExists, BadOrganisation, BadHostName, StorageFull.
+        """
+        names = certificates.alternative_names(host_names)
+        organisation = certificates.checked_organisation(organisation)
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise AuthorityExists(directory=str(directory))
+
+        root_key = _new_key()
+        root = certificates.make_root(root_key, organisation=organisation, valid_from=valid_from)
+        manifest_key, tls_key = _new_key(), _new_key()
+        manifest = certificates.issue(
+            certificates.MANIFEST_SIGNING,
+            public_key=manifest_key.public_key(),
+            root=root,
+            root_key=root_key,
+            valid_from=valid_from,
+        )
+        tls = certificates.issue(
+            certificates.TLS_SERVER,
+            public_key=tls_key.public_key(),
+            root=root,
+            root_key=root_key,
+            valid_from=valid_from,
+            names=names,
+        )
+        _write_directory(
+            directory,
+            secret={
+                "root.key.pem": keyfiles.private_pem(root_key, passphrase=passphrase),
+                "manifest.key.pem": keyfiles.private_pem(manifest_key, passphrase=passphrase),
+                "tls.pem": _tls_pem(tls_key, tls),
+            },
+            public={"root.cert.pem": labelled_pem(root), "manifest.cert.pem": labelled_pem(manifest)},
+        )
+        return cls(directory, root, manifest, passphrase)
+
+    @classmethod
+    def load(cls, directory: Path, *, passphrase: bytes | None = None) -> Self:
+        """Read the authority in `directory` and check that its certificates belong together.
+
+        Raises: AuthorityMissing, AuthorityBroken.
+        """
+        root = _read_certificate(directory / "root.cert.pem")
+        manifest = _read_certificate(directory / "manifest.cert.pem")
+        authority = cls(directory, root, manifest, passphrase)
+        for certificate in (root, manifest, authority.tls_certificate()):
+            try:
+                certificate.verify_directly_issued_by(root)
+            except (ValueError, TypeError, InvalidSignature) as exc:
+                raise AuthorityBroken("A certificate is not the root's", directory=str(directory)) from exc
+        return authority
+
+    @property
+    def root_pem(self) -> bytes:
+        """The root certificate in PEM: what others must get on another way than with the evidence."""
+        return labelled_pem(self.root)
+
+    @property
+    def root_path(self) -> Path:
+        """The file with the root certificate, for clients that must trust the server."""
+        return self.directory / "root.cert.pem"
+
+    @property
+    def tls_path(self) -> Path:
+        """The file with key and certificate of the web server, as `ssl.SSLContext.load_cert_chain` takes it."""
+        return self.directory / "tls.pem"
+
+    def tls_certificate(self) -> x509.Certificate:
+        """Return the certificate that the web server shows now. Raises: AuthorityMissing, AuthorityBroken."""
+        return _read_certificate(self.tls_path)
+
+    def manifest_key(self) -> ec.EllipticCurvePrivateKey:
+        """Return the key that signs manifests.
+
+        Raises: AuthorityBroken when it is not the key of the certificate; KeyMissing, KeyExposed, KeyUnreadable.
+        """
+        return self._key_of("manifest.key.pem", self.manifest_certificate)
+
+    def issue(
+        self,
+        profile: certificates.Profile,
+        *,
+        public_key: ec.EllipticCurvePublicKey,
+        valid_from: Instant,
+        names: Sequence[x509.GeneralName] = (),
+    ) -> x509.Certificate:
+        """Return a new certificate of this profile, signed by the root.
+
+        Raises: AuthorityBroken, KeyMissing, KeyExposed, KeyUnreadable.
+        """
+        return certificates.issue(
+            profile,
+            public_key=public_key,
+            root=self.root,
+            root_key=self._key_of("root.key.pem", self.root),
+            valid_from=valid_from,
+            names=names,
+        )
+
+    def renew_tls_if_due(self, now: Instant, *, host_names: Sequence[str] | None = None) -> bool:
+        """Put a new TLS key and certificate in place when the old one ends within 30 days; return whether it did.
+
+        Also when `host_names` are given and differ from those in the certificate. The new certificate starts an hour
+        ago, for clients whose clocks are slow. A running server must load `tls_path` again.
+        Raises: AuthorityBroken, BadHostName, StorageFull, KeyMissing, KeyExposed, KeyUnreadable.
+        """
+        current = self.tls_certificate()
+        served = list(current.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+        wanted = served if host_names is None else certificates.alternative_names(host_names)
+        # A certificate of the root's last days cannot outlast the root: renewing it again would change nothing.
+        is_due = now > current.not_valid_after_utc - _RENEW_BEFORE and current.not_valid_after_utc < (
+            self.root.not_valid_after_utc
+        )
+        if not is_due and set(wanted) == set(served):
+            return False
+        key = _new_key()
+        certificate = self.issue(
+            certificates.TLS_SERVER,
+            public_key=key.public_key(),
+            valid_from=now - _CLOCKS_DIFFER,
+            names=wanted,
+        )
+        keyfiles.replace_durably(self.tls_path, _tls_pem(key, certificate), mode=keyfiles.PRIVATE)
+        return True
+
+    def __repr__(self) -> str:
+        """Show where it is and whose root it has, never the passphrase."""
+        return f"EmbeddedAuthority({self.directory}, root={fingerprint(self.root)})"
+
+    def _key_of(self, name: str, certificate: x509.Certificate) -> ec.EllipticCurvePrivateKey:
+        key = keyfiles.read_private_key(self.directory / name, passphrase=self.passphrase)
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+            raise AuthorityBroken("A key is not the one of its certificate", file=str(self.directory / name))
+        return key
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of the certificate in lower-case hexadecimal."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def labelled_pem(certificate: x509.Certificate) -> bytes:
+    """Return the certificate in PEM below a statement of what it is.
+
+    Source: RFC 7468 section 5.2 (explanatory text before the encapsulation boundary).
+    """
+    statement = (
+        f"This certificate is {certificates.SELF_ISSUED}: no outside authority vouches for it.\n"
+        "Trust it only after comparing this fingerprint with one that reached you on another way.\n"
+        f"SHA-256 {fingerprint(certificate)}\n"
+    )
+    return statement.encode("ascii") + certificate.public_bytes(Encoding.PEM)
+
+
+def _new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _tls_pem(key: PrivateKeyTypes, certificate: x509.Certificate) -> bytes:
+    return labelled_pem(certificate) + keyfiles.private_pem(key, passphrase=None)
+
+
+def _read_certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise AuthorityMissing(file=str(path)) from exc
+    except ValueError as exc:
+        raise AuthorityBroken("A certificate cannot be read", file=str(path)) from exc
+
+
+def _write_directory(directory: Path, *, secret: dict[str, bytes], public: dict[str, bytes]) -> None:
+    """Make `directory` with these files, all of them or nothing, durable on return."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    staging = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}.tmp")
+    staging.mkdir(mode=0o700)
+    try:
+        for files, mode in ((secret, keyfiles.PRIVATE), (public, keyfiles.PUBLIC)):
+            for name, data in files.items():
+                keyfiles.write_once(staging / name, data, mode=mode)
+        try:
+            staging.rename(directory)
+        except OSError as exc:
+            # Somebody was quicker: rename(2) replaces an empty directory only.
+            if exc.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+                raise AuthorityExists(directory=str(directory)) from exc
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    keyfiles.fsync_directory(directory.parent)

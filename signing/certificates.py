@@ -1,0 +1,213 @@
+"""X.509 certificates as the embedded authority makes them: a profile is data, issuing is one function.
+
+Nothing here touches files. A further kind of certificate (timestamps, officers) is a further `Profile`.
+"""
+
+import ipaddress
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from archive.kernel.errors import InvalidInput
+from archive.kernel.instants import Instant
+
+SELF_ISSUED: Final = "self-issued by Liuhen"
+ROOT_VALID: Final = timedelta(days=20 * 365 + 5)
+TLS_VALID: Final = timedelta(days=397)
+"""Below the 398 days after which browsers refuse a server certificate, whoever issued it."""
+
+_MAX_NAME_CHARS: Final = 64  # ub-common-name and ub-organization-name, RFC 5280 appendix A.1
+_ALWAYS_SERVED: Final = ("localhost", "127.0.0.1", "::1")
+
+
+class BadOrganisation(InvalidInput):
+    """The name of the organisation is empty, too long (64 characters), or holds control characters."""
+
+    code = "authority.bad_organisation"
+
+
+class BadHostName(InvalidInput):
+    """This is neither a host name nor an IP address."""
+
+    code = "authority.bad_host_name"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one kind of certificate may be used for, for how long, and how its subject is called."""
+
+    role: str
+    valid: timedelta
+    key_usage: x509.KeyUsage
+    extended_key_usage: Sequence[x509.ObjectIdentifier]
+    is_extended_usage_critical: bool = False
+
+
+def _key_usage(*granted: str) -> x509.KeyUsage:
+    names = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "key_cert_sign",
+        "crl_sign",
+        "encipher_only",
+        "decipher_only",
+    )
+    return x509.KeyUsage(**{name: name in granted for name in names})
+
+
+MANIFEST_SIGNING: Final = Profile(
+    role="manifest signing",
+    valid=timedelta(days=10 * 365),
+    key_usage=_key_usage("digital_signature", "content_commitment"),
+    # CMS tools judge a signer by the purpose of S/MIME unless told otherwise.
+    extended_key_usage=(ExtendedKeyUsageOID.EMAIL_PROTECTION,),
+)
+TLS_SERVER: Final = Profile(
+    role="TLS server",
+    valid=TLS_VALID,
+    key_usage=_key_usage("digital_signature"),
+    extended_key_usage=(ExtendedKeyUsageOID.SERVER_AUTH,),
+)
+
+
+def checked_organisation(given: str) -> str:
+    """Return the name in NFC without outer blanks. Raises: BadOrganisation."""
+    name = unicodedata.normalize("NFC", given).strip()
+    if not 0 < len(name) <= _MAX_NAME_CHARS or any(unicodedata.category(char).startswith("C") for char in name):
+        raise BadOrganisation(size_chars=len(name))
+    return name
+
+
+def subject_name(organisation: str, role: str) -> x509.Name:
+    """Return the subject for one role in an organisation, labelled as self-issued.
+
+    The common name holds the organisation too, cut so that the role always fits.
+    """
+    room = _MAX_NAME_CHARS - len(role) - 1
+    shown = organisation if len(organisation) <= room else organisation[: room - 1] + "…"
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, SELF_ISSUED),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"{shown} {role}"),
+        ]
+    )
+
+
+def organisation_of(certificate: x509.Certificate) -> str:
+    """Return the organisation in the subject. Raises: BadOrganisation when there is none."""
+    found = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    if not found:
+        raise BadOrganisation("The certificate names no organisation")
+    return str(found[0].value)
+
+
+def alternative_names(host_names: Sequence[str]) -> Sequence[x509.GeneralName]:
+    """Return the names of this machine and of `host_names` for a server certificate, each once, in a stable order.
+
+    Raises: BadHostName.
+    """
+    return list(dict.fromkeys(_general_name(host) for host in (*_ALWAYS_SERVED, *host_names)))
+
+
+def make_root(key: ec.EllipticCurvePrivateKey, *, organisation: str, valid_from: Instant) -> x509.Certificate:
+    """Make the self-signed root: it may sign end-entity certificates and revocation lists, nothing else.
+
+    Source: RFC 5280 sections 4.2.1.1 to 4.2.1.3 and 4.2.1.9.
+    """
+    name = subject_name(organisation, "self-issued root")
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    return (
+        _builder(name, name, key.public_key(), valid_from=valid_from, valid_until=valid_from + ROOT_VALID)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
+        .add_extension(identifier, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def issue(
+    profile: Profile,
+    *,
+    public_key: ec.EllipticCurvePublicKey,
+    root: x509.Certificate,
+    root_key: ec.EllipticCurvePrivateKey,
+    valid_from: Instant,
+    names: Sequence[x509.GeneralName] = (),
+) -> x509.Certificate:
+    """Make an end-entity certificate of this profile, signed by the root and never valid longer than it.
+
+    Source: RFC 5280 sections 4.2.1.1 to 4.2.1.3, 4.2.1.6, 4.2.1.9 and 4.2.1.12.
+    """
+    builder = (
+        _builder(
+            subject_name(organisation_of(root), profile.role),
+            root.subject,
+            public_key,
+            valid_from=max(valid_from, root.not_valid_before_utc),
+            valid_until=min(valid_from + profile.valid, root.not_valid_after_utc),
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(profile.key_usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage(profile.extended_key_usage), critical=profile.is_extended_usage_critical)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+                root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+            ),
+            critical=False,
+        )
+    )
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    return builder.sign(root_key, hashes.SHA256())
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    *,
+    valid_from: Instant,
+    valid_until: Instant,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(valid_from)
+        .not_valid_after(valid_until)
+    )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        ascii_name = host.rstrip(".").encode("idna").decode("ascii").lower()
+    except UnicodeError as exc:
+        raise BadHostName(given=host[:64]) from exc
+    labels = ascii_name.split(".")
+    if len(ascii_name) > 253 or not all(_is_label(label) for label in labels):
+        raise BadHostName(given=host[:64])
+    return x509.DNSName(ascii_name)
+
+
+def _is_label(label: str) -> bool:
+    letters = label.replace("-", "")
+    return 0 < len(label) <= 63 and label[0] != "-" and label[-1] != "-" and letters.isascii() and letters.isalnum()

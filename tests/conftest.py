@@ -1,0 +1,103 @@
+"""What every test gets: databases, a closed network, hypothesis settings, and an environment without surprises."""
+
+import fcntl
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+from tests.support import postgres
+
+_ROOT = Path(__file__).parent.parent
+_IN_CI = os.environ.get("CI") == "true"
+_RUN_FOLDER = "LIUHEN_TEST_RUN_FOLDER"
+_HYPOTHESIS_HOME = _ROOT / ".dev" / "hypothesis"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the run, before its workers start: they inherit the environment."""
+    for name in [name for name in os.environ if name.startswith("LIUHEN_") and not name.startswith("LIUHEN_TEST_")]:
+        del os.environ[name]
+    set_hypothesis_home_dir(_HYPOTHESIS_HOME)
+    hypothesis.settings.register_profile(
+        "liuhen",
+        deadline=None,
+        max_examples=60,
+        derandomize=_IN_CI,
+        database=None if _IN_CI else DirectoryBasedExampleDatabase(_HYPOTHESIS_HOME / "examples"),
+    )
+    hypothesis.settings.load_profile("liuhen")
+    if not hasattr(config, "workerinput"):
+        os.environ[_RUN_FOLDER] = str(postgres.run_folder())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what the run started, after its last worker has ended."""
+    if not hasattr(config, "workerinput") and (folder := os.environ.pop(_RUN_FOLDER, None)):
+        postgres.end_run(Path(folder))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """Address of a PostgreSQL server as superuser: LIUHEN_TEST_POSTGRES, or one for this run, shared by its workers."""
+    if given := os.environ.get("LIUHEN_TEST_POSTGRES"):
+        return given
+    folder = Path(os.environ[_RUN_FOLDER])
+    try:
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return postgres.Cluster(folder / "postgres", durable=False).start()
+    except postgres.PostgresMissing as exc:
+        if _IN_CI:
+            pytest.fail(str(exc))
+        pytest.skip(str(exc))
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """SQLAlchemy address of a fresh, empty PostgreSQL database of this test's own."""
+    url = postgres.create_database(postgres_server)
+    yield url
+    postgres.drop_database(postgres_server, url)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """SQLAlchemy address of a fresh, empty database; the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite+pysqlite:///{tmp_path / 'test.sqlite3'}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _closed_network() -> Iterator[None]:
+    """Refuse connections that would leave this machine."""
+    names = ("connect", "connect_ex", "sendto")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
+        yield
+
+
+def _guarded(original: Any) -> Any:
+    def checked(self: socket.socket, *arguments: Any) -> Any:
+        # The address is the last argument of each of the three calls.
+        if self.family in {socket.AF_INET, socket.AF_INET6} and not _is_loopback(arguments[-1][0]):
+            raise PermissionError(f"A test may not reach {arguments[-1][0]}: only the loopback is open")
+        return original(self, *arguments)
+
+    return checked
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host in {"localhost", ""} or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,226 @@
+"""The store when the process is killed, the disk is full, or a system call fails."""
+
+import contextlib
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from archive.kernel.findings import Outcome
+from archive.ocfl.layout import object_root
+from archive.ports.blobs import BlobExists, BlobMissing
+from tests.faults.store_driver import DATA, FULL, KEY, UNAVAILABLE, start, store_in, work
+from tests.unit.ocfl.objects import FILM, FILM_BYTES, OBJECT_ID, Place, judge, snapshot
+
+ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+AT_ONCE = timedelta(0)
+
+
+def drive(*arguments: str, under: tuple[str, ...] = ()) -> int:
+    command = [*under, sys.executable, "-m", "tests.faults.store_driver", *arguments]
+    return subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=False).returncode
+
+
+def scratch_files(base: Path) -> list[Path]:
+    return [path for path in (base / "scratch").iterdir() if path.name != "locks"]
+
+
+def finished(case: str, base: Path) -> dict[str, bytes]:
+    """The store as it is when nothing goes wrong."""
+    place = start(case, base)
+    work(case, place)
+    return snapshot(base / "store")
+
+
+def assert_whole(place: Place, case: str, reference: dict[str, bytes]) -> None:
+    """Nothing that is in the store is half, and what was preserved before is still there."""
+    root = object_root(OBJECT_ID)
+    for name, data in snapshot(place.base / "store").items():
+        first = reference.get(name.replace(root, f"{root}/v1")) if case == "add" else None
+        assert data in (reference[name], first), f"{name} is half"
+    if case == "add" or place.root.exists(OBJECT_ID):
+        with place.root.open_file(OBJECT_ID, FILM) as source:
+            assert source.read() == FILM_BYTES
+
+
+def assert_healed(place: Place, case: str, reference: dict[str, bytes]) -> None:
+    """Start-up and the next try make all well."""
+    place.store.sweep(older_than=AT_ONCE)
+    assert scratch_files(place.base) == []
+    place.store.prune()
+    report = place.root.repair()
+    assert (report.broken, report.strays) == ([], [])
+    assert place.root.exists(OBJECT_ID) or not report.mended
+    work(case, place)
+    assert snapshot(place.base / "store") == reference
+    assert place.root.validate(OBJECT_ID).outcome is Outcome.VALID
+    assert judge(place) == []
+    after = place.root.repair()
+    assert (after.mended, after.unfinished, after.broken) == ([], [], [])
+
+
+@pytest.mark.parametrize("case", ["create", "add"])
+def test_killed_before_any_call_all_is_well_again(tmp_path: Path, case: str) -> None:
+    assert drive("kill", str(tmp_path / "runs"), case) == 0
+    reference = finished(case, tmp_path / "reference")
+    runs = sorted((tmp_path / "runs").iterdir())
+    assert len(runs) > 60
+    heads = set()
+    for run in runs:
+        place = Place(run)
+        assert_whole(place, case, reference)
+        heads.add(place.root.read_inventory(OBJECT_ID).head if place.root.exists(OBJECT_ID) else 0)
+        assert_healed(place, case, reference)
+    assert heads == ({1, 2} if case == "add" else {0, 1})
+
+
+@pytest.mark.parametrize("case", ["create", "add"])
+def test_a_full_disk_at_any_call_is_said_and_leaves_nothing_half(tmp_path: Path, case: str) -> None:
+    assert drive("fail", str(tmp_path / "runs"), case) == 0
+    reference = finished(case, tmp_path / "reference")
+    outcomes = []
+    for run in sorted((tmp_path / "runs").iterdir()):
+        place = Place(run)
+        assert scratch_files(run) == []
+        outcomes.append((run / "outcome").read_text())
+        assert_whole(place, case, reference)
+        assert_healed(place, case, reference)
+    assert outcomes.count("full") > 50
+    assert outcomes[-1] == "done"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 512 KiB and 40 inodes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k,nr_inodes=40", "none", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this process may not mount")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def used(disk: Path) -> tuple[int, int]:
+    found = os.statvfs(disk)
+    return found.f_blocks - found.f_bfree, found.f_files - found.f_ffree
+
+
+def test_a_blob_that_does_not_fit_leaves_nothing(small_disk: Path, tmp_path: Path) -> None:
+    store = store_in(small_disk)
+    store.put_once("kept", io.BytesIO(b"kept"))
+    before = used(small_disk)
+    with pytest.raises(StorageFull) as caught:
+        store.put_once("a/b/large", io.BytesIO(bytes(1_000_000)))
+    assert caught.value.retryable
+    (tmp_path / "staged").write_bytes(bytes(1_000_000))
+    with pytest.raises(StorageFull):
+        store.adopt("a/b/large", tmp_path / "staged")
+    with pytest.raises(StorageFull):
+        store.replace_if("kept", bytes(1_000_000), expected_sha512=hashlib.sha512(b"kept").hexdigest())
+    assert used(small_disk)[0] == before[0]
+    assert scratch_files(small_disk) == []
+    assert snapshot(small_disk / "store") == {"kept": b"kept"}
+    assert [path.name for path in (small_disk / "store").iterdir()] == ["kept"]
+    store.put_once("a/b/small", io.BytesIO(bytes(100_000)))
+
+
+def test_a_disk_without_inodes_is_full_too(small_disk: Path) -> None:
+    store = store_in(small_disk)
+    with pytest.raises(StorageFull):
+        for number in range(100):
+            store.put_once(f"{number}/{number}/blob", io.BytesIO(b"x"))
+    assert scratch_files(small_disk) == []
+    assert set(snapshot(small_disk / "store").values()) == {b"x"}
+    made = [path for path in (small_disk / "store").rglob("*") if path.is_dir()]
+    assert all(any(path.iterdir()) for path in made)
+
+
+def test_an_object_that_does_not_fit_is_absent_until_there_is_room(small_disk: Path) -> None:
+    place = start("create", small_disk / "place")
+    ballast = small_disk / "ballast"
+    for room in (0, 1, 2, 3, 4, 5):
+        ballast.unlink(missing_ok=True)
+        free_bytes = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_bsize
+        place.film()
+        ballast.write_bytes(bytes(max(0, free_bytes - 20_480 - room * 4096)))
+        try:
+            work("create", place)
+        except StorageFull:
+            assert not place.root.exists(OBJECT_ID)
+            assert place.root.repair().broken == []
+    ballast.unlink()
+    work("create", place)
+    assert place.root.validate(OBJECT_ID).outcome is Outcome.VALID
+    assert judge(place) == []
+
+
+CALLS = ["openat", "flock", "write", "fchmod", "fsync", "mkdir", "linkat"]
+
+
+def strace(call: str, number: int, effect: str) -> tuple[str, ...]:
+    return (
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        f"trace={call}",
+        "-e",
+        f"inject={call}:{effect}:when={number}",
+    )
+
+
+def last_calls(tmp_path: Path, call: str, kind: str) -> list[int]:
+    """Which calls of this kind the write makes: those after the last that the interpreter makes on its own."""
+    log = tmp_path / f"trace-{call}"
+    base = tmp_path / f"count-{call}"
+    (base).mkdir()
+    store_in(base)
+    (base / "staged").write_bytes(DATA)
+    assert drive(kind, str(base), under=("strace", "-f", "-qq", "-o", str(log), "-e", f"trace={call}")) == 0
+    lines = [line for line in log.read_text().splitlines() if f"{call}(" in line]
+    ours = [number for number, line in enumerate(lines, start=1) if str(base) in line]
+    first = ours[0] if ours and call in {"openat", "mkdir", "linkat"} else 1
+    return list(range(first, len(lines) + 1))[-8:]
+
+
+def assert_put_again(base: Path, kind: str) -> None:
+    """Whatever happened: no blob or a whole one, and the next try ends with a whole one."""
+    store = store_in(base)
+    try:
+        with store.open(KEY) as source:
+            assert source.read() == DATA
+    except BlobMissing:
+        assert snapshot(base / "store") == {}
+    store.sweep(older_than=AT_ONCE)
+    assert scratch_files(base) == []
+    with contextlib.suppress(BlobExists):
+        store.put_once(KEY, io.BytesIO(DATA))
+    assert snapshot(base / "store") == {KEY: DATA}
+
+
+@pytest.mark.parametrize("kind", ["put", "adopt"])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_that_fails_once_leaves_no_half_blob(tmp_path: Path, call: str, kind: str) -> None:
+    """The kernel itself says no, under strace, to one call after the other of a single write."""
+    seen = set()
+    for number in last_calls(tmp_path, call, kind):
+        for error in ("EIO", "ENOSPC", "EDQUOT"):
+            base = tmp_path / f"{number}-{error}"
+            base.mkdir()
+            store_in(base)
+            (base / "staged").write_bytes(DATA)
+            outcome = drive(kind, str(base), under=strace(call, number, f"error={error}"))
+            seen.add(outcome)
+            assert scratch_files(base) == [], (call, number, error)
+            if outcome == 0:
+                assert snapshot(base / "store") == {KEY: DATA}
+            assert_put_again(base, kind)
+    assert seen & {FULL, UNAVAILABLE} or kind == "adopt", f"no {call} of the write was hit: {seen}"

@@ -1,0 +1,76 @@
+"""UUIDv7 as RFC 9562 section 5.7 lays it out, and the one spelling of an id."""
+
+import time
+import uuid
+from typing import Any
+
+import pytest
+
+from archive.kernel.errors import InvalidInput
+from archive.kernel.ids import new_uuid7, parse_uuid
+
+
+def test_version_and_variant_bits() -> None:
+    for _ in range(1000):
+        made = new_uuid7()
+        assert made.version == 7
+        assert made.variant == uuid.RFC_4122
+
+
+def test_the_first_48_bits_are_the_milliseconds_of_now() -> None:
+    before = time.time_ns() // 1_000_000
+    made = new_uuid7()
+    after = time.time_ns() // 1_000_000
+    assert before <= made.int >> 80 <= after
+
+
+def test_ids_of_later_milliseconds_sort_later_also_as_text() -> None:
+    made = []
+    for _ in range(20):
+        made.append(new_uuid7())
+        tick = time.time_ns() // 1_000_000
+        while time.time_ns() // 1_000_000 <= tick:
+            pass
+    assert made == sorted(made)
+    assert [str(each) for each in made] == sorted(str(each) for each in made)
+
+
+def test_every_random_bit_is_used_and_nothing_repeats() -> None:
+    made = [new_uuid7() for _ in range(2000)]
+    assert len(set(made)) == len(made)
+    tails = [each.int & (2**80 - 1) for each in made]
+    ever_one = ever_zero = 0
+    for tail in tails:
+        ever_one |= tail
+        ever_zero |= ~tail & (2**80 - 1)
+    fixed = ~(ever_one & ever_zero) & (2**80 - 1)
+    assert fixed == (0xF << 76) | (0x3 << 62), "only version and variant stand still"
+
+
+def test_reads_its_own_spelling() -> None:
+    made = new_uuid7()
+    assert parse_uuid(str(made)) == made
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "x",
+        "01890A5D-AC96-774B-BCCE-B302099A8057",
+        "{01890a5d-ac96-774b-bcce-b302099a8057}",
+        "urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057",
+        "01890a5dac96774bbcceb302099a8057",
+        " 01890a5d-ac96-774b-bcce-b302099a8057",
+        "01890a5d-ac96-774b-bcce-b302099a8057\n",
+        "../../../../etc/passwd",
+        "０1890a5d-ac96-774b-bcce-b302099a8057",
+        None,
+        7,
+        b"01890a5d-ac96-774b-bcce-b302099a8057",
+    ],
+    ids=ascii,
+)
+def test_every_other_spelling_is_refused(given: Any) -> None:
+    with pytest.raises(InvalidInput):
+        parse_uuid(given)
