@@ -3,6 +3,7 @@
 `create_home` makes a new archive's folders and keys, once; `build_services` opens an existing one.
 """
 
+import functools
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from archive.ocfl.root import OcflRoot
 from archive.ports.clock import Clock
 from archive.settings import Settings
 from ingest.context import Intake
+from ingest.media.tools import open_toolbox
+from ingest.renditions import MediaJobs
 from retention.fixity import Fixity
 from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner
@@ -56,6 +59,7 @@ class Services:
     signer: CadesSigner
     trust: TrustFile
     intake: Intake
+    media: MediaJobs
     fixity: Fixity
     sequencer: Sequencer
     sequencer_lock: SequencerLock
@@ -79,7 +83,7 @@ def create_home(settings: Settings) -> None:
     home = settings.home
     if (home / "keys").exists():
         raise HomeExists(home=str(home))
-    for name in ("keys", "run", "staging", "scratch", "store", "renditions", "quarantine", "log"):
+    for name in ("keys", "run", "staging", "scratch", "work", "store", "renditions", "quarantine", "log"):
         (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     (home / "log").chmod(0o755)
     origin = settings.origin
@@ -124,13 +128,20 @@ def build_services(settings: Settings) -> Services:
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
     objects = OcflRoot(_store(home, "store"))
-    quarantine = _store(home, "quarantine")
+    quarantine, renditions = _store(home, "quarantine"), _store(home, "renditions")
+    folder = settings.ffmpeg
+    toolbox = functools.partial(
+        open_toolbox,
+        sandbox=settings.sandbox,
+        ffmpeg=None if folder is None else folder / "ffmpeg",
+        ffprobe=None if folder is None else folder / "ffprobe",
+    )
     return Services(
         settings=settings,
         database=database,
         clock=clock,
         objects=objects,
-        renditions=_store(home, "renditions"),
+        renditions=renditions,
         quarantine=quarantine,
         authority=authority,
         signer=signer,
@@ -148,6 +159,14 @@ def build_services(settings: Settings) -> Services:
             max_size_bytes=settings.max_upload_bytes,
             upload_lifetime=timedelta(hours=settings.upload_lifetime_h),
             reserve_bytes=settings.reserve_bytes,
+        ),
+        media=MediaJobs(
+            database=database,
+            clock=clock,
+            objects=objects,
+            renditions=renditions,
+            work=home / "work",
+            toolbox=functools.cache(toolbox),
         ),
         fixity=Fixity(database, objects, clock, authority.root_pem),
         sequencer=Sequencer(

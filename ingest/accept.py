@@ -8,7 +8,6 @@ import io
 import mimetypes
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
@@ -37,9 +36,6 @@ from ingest.models import Dock, IntakeClaim, QuarantineItem, Upload
 from ingest.staging import remove_staged, staged_path
 from ingest.uploads import dock_actor
 from signing.ed25519 import verify_ed25519
-
-PROBE_ITEM: Final = "probe_item"
-"""Job kind: look into an item and make it playable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +210,7 @@ def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content
     )
     record_event(tx, object_id, _entry(EntryType.OBJECT_PRESERVED, arrival, object_id), at=arrival.at)
     _finish_row(tx, arrival, object_id)
-    add_job(tx, PROBE_ITEM, {"object_id": str(object_id)}, at=arrival.at, queue=PROMPT, key=f"probe:{object_id}")
+    add_job(tx, "probe_item", {"object_id": str(object_id)}, at=arrival.at, queue=PROMPT, key=f"probe:{object_id}")
 
 
 def _write_duplicate(tx: Session, arrival: _Arrival) -> None:

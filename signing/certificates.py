@@ -23,12 +23,14 @@ ROOT_VALID: Final = timedelta(days=20 * 365 + 5)
 TLS_VALID: Final = timedelta(days=397)
 """Below the 398 days after which browsers refuse a server certificate, whoever issued it."""
 
-_MAX_NAME_CHARS: Final = 64  # ub-common-name and ub-organization-name, RFC 5280 appendix A.1
+_MAX_NAME_BYTES: Final = 64
+"""RFC 5280 appendix A.1 allows 64 characters; `cryptography` counts bytes of UTF-8 and warns at every reading beyond."""
+_MAX_ORGANISATION_CHARS: Final = 200
 _ALWAYS_SERVED: Final = ("localhost", "127.0.0.1", "::1")
 
 
 class BadOrganisation(InvalidInput):
-    """The name of the organisation is empty, too long (64 characters), or holds control characters."""
+    """The name of the organisation is empty, longer than 200 characters, or holds control characters."""
 
     code = "authority.bad_organisation"
 
@@ -83,7 +85,7 @@ TLS_SERVER: Final = Profile(
 def checked_organisation(given: str) -> str:
     """Return the name in NFC without outer blanks. Raises: BadOrganisation."""
     name = unicodedata.normalize("NFC", given).strip()
-    if not 0 < len(name) <= _MAX_NAME_CHARS or any(unicodedata.category(char).startswith("C") for char in name):
+    if not 0 < len(name) <= _MAX_ORGANISATION_CHARS or any(unicodedata.category(char)[0] == "C" for char in name):
         raise BadOrganisation(size_chars=len(name))
     return name
 
@@ -91,13 +93,12 @@ def checked_organisation(given: str) -> str:
 def subject_name(organisation: str, role: str) -> x509.Name:
     """Return the subject for one role in an organisation, labelled as self-issued.
 
-    The common name holds the organisation too, cut so that the role always fits.
+    The common name holds the organisation too. A name of more than 64 bytes is cut (`…`), so that the role always fits.
     """
-    room = _MAX_NAME_CHARS - len(role) - 1
-    shown = organisation if len(organisation) <= room else organisation[: room - 1] + "…"
+    shown = _cut(organisation, _MAX_NAME_BYTES - len(role) - 1)
     return x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, _cut(organisation, _MAX_NAME_BYTES)),
             x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, SELF_ISSUED),
             x509.NameAttribute(NameOID.COMMON_NAME, f"{shown} {role}"),
         ]
@@ -191,6 +192,12 @@ def _builder(
         .not_valid_before(valid_from)
         .not_valid_after(valid_until)
     )
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    if len(text.encode()) <= most_bytes:
+        return text
+    return text.encode()[: most_bytes - len("…".encode())].decode("utf-8", "ignore") + "…"
 
 
 def _general_name(host: str) -> x509.GeneralName:

@@ -1,6 +1,7 @@
 """A tus client that hides nothing: each method is one request, and asserts only what its name says."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -94,7 +95,7 @@ class TusClient:
 
     def location(self, answer: httpx.Response) -> str:
         """Resolve the Location of a 201, absolute or relative."""
-        location = answer.headers.get("Location")
+        location: str | None = answer.headers.get("Location")
         assert location, "a 201 answer has no Location"
         return urljoin(self.target.url, location)
 
@@ -121,9 +122,7 @@ class TusClient:
         end = None if size_bytes is None else offset + size_bytes
         return self.patch_with(upload, upload.content[offset:end], {"Upload-Offset": str(offset), **(headers or {})})
 
-    def patch_with(
-        self, upload: Upload, body: bytes | Iterable[bytes], headers: Mapping[str, str]
-    ) -> httpx.Response:
+    def patch_with(self, upload: Upload, body: bytes | Iterable[bytes], headers: Mapping[str, str]) -> httpx.Response:
         """Send a PATCH with this body and these headers, whatever comes of it."""
         return self.call("PATCH", upload.url, headers={"Content-Type": CHUNK_TYPE, **headers}, body=body)
 
@@ -177,5 +176,5 @@ def offset_of(answer: httpx.Response) -> int:
     """Read Upload-Offset, which must be there and be a non-negative integer."""
     value = answer.headers.get("Upload-Offset")
     assert value is not None, f"{answer.request.method} was answered without Upload-Offset"
-    assert value.isascii() and value.isdigit(), f"Upload-Offset is {value!r}"
+    assert re.fullmatch("[0-9]+", value), f"Upload-Offset is {value!r}"
     return int(value)

@@ -6,6 +6,7 @@ It shows two things about the suite: that a server can pass all of it, and that 
 import base64
 import binascii
 import hashlib
+import os
 import re
 import socket
 import ssl
@@ -35,6 +36,12 @@ class Refusal(Exception):
         super().__init__(status)
         self.status = status
         self.headers = headers or {}
+
+
+def require(holds: bool, status: int) -> None:
+    """Refuse the request with `status` unless the condition holds."""
+    if not holds:
+        raise Refusal(status)
 
 
 class Truncated(Exception):
@@ -227,15 +234,9 @@ class Handler(BaseHTTPRequestHandler):
         before = len(resource.content)
         digest = hashlib.new(checksum[0]) if checksum else None
         try:
-            for piece in self._body():
-                if len(resource.content) + len(piece) > resource.length and not self._faulty("overlong"):
-                    self.close_connection = True
-                    raise Refusal(413)
-                resource.content += piece
-                if digest is not None:
-                    digest.update(piece)
-            if checksum and digest is not None and digest.digest() != checksum[1]:
-                raise Refusal(460)
+            self._append(resource, digest)
+            if checksum and digest is not None:
+                require(digest.digest() == checksum[1], 460)
         except (Refusal, Truncated) as error:
             keeps = self._faulty("checksum-keeps-chunk") and isinstance(error, Refusal)
             keeps |= self._faulty("checksum-keeps-part") and isinstance(error, Truncated)
@@ -244,6 +245,15 @@ class Handler(BaseHTTPRequestHandler):
             if self._faulty("announced-counts"):
                 resource.content += bytes(int(self.headers.get("Content-Length", 0)) + before - len(resource.content))
             raise
+
+    def _append(self, resource: Resource, digest: Any) -> None:
+        for piece in self._body():
+            if len(resource.content) + len(piece) > resource.length and not self._faulty("overlong"):
+                self.close_connection = True
+                raise Refusal(413)
+            resource.content += piece
+            if digest is not None:
+                digest.update(piece)
 
     def _checksum(self) -> tuple[str, bytes] | None:
         value = self.headers.get("Upload-Checksum")
@@ -358,11 +368,6 @@ def reference_server(
 
 def read_back(url: str, _content: bytes) -> bytes:
     """Read the bytes of an upload of the reference server, as the hook of that name."""
-    with httpx.Client(verify=tls_context(Path(ca)) if (ca := _ca()) else True, trust_env=False) as http:
+    ca = os.environ.get("TUS_CA")
+    with httpx.Client(verify=tls_context(Path(ca) if ca else None), trust_env=False) as http:
         return http.get(url).raise_for_status().content
-
-
-def _ca() -> str | None:
-    import os
-
-    return os.environ.get("TUS_CA")

@@ -68,9 +68,20 @@ def run_suite(
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
         paths = [str(HERE / test) for test in tests] or [str(HERE)]
+        reporting = ["--junitxml", str(report), "-o", "junit_family=xunit1"]
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *paths, "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-q"]
-            + ["--junitxml", str(report), "-o", "junit_family=xunit1"],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                *paths,
+                "--rootdir",
+                str(ROOT),
+                "-p",
+                "no:cacheprovider",
+                "-q",
+                *reporting,
+            ],
             cwd=ROOT,
             env={**inherited, **{name: value for name, value in settings.items() if value}, **(environment or {})},
             stdout=subprocess.PIPE,

@@ -60,7 +60,7 @@ def test_each_mistake_is_noticed(fault: str, test: str) -> None:
     assert list(outcome.failed) == [test], outcome.log
 
 
-def test_expired_uploads_are_asked_for(tmp_path: Path) -> None:
+def test_expired_uploads_are_asked_for() -> None:
     test = "test_expiration.py::test_upload_is_gone_afterwards"
     with reference_server(expire_after_s=2) as url:
         assert run_suite(url, tests=[test]).passed == {test}
@@ -84,9 +84,11 @@ def test_list_of_differences_is_held_to(tmp_path: Path) -> None:
 def test_suite_runs_over_tls(tmp_path: Path) -> None:
     certificate, key = tmp_path / "ca.pem", tmp_path / "key.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(key), "-out", str(certificate)],
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
         check=True,
         capture_output=True,
     )

@@ -10,7 +10,9 @@ SIZE_BYTES = 4 * MIB + 77
 SENT_BYTES = 3 * MIB + 5
 
 
-@pytest.mark.parametrize("sent_bytes", [0, 1, SENT_BYTES, SIZE_BYTES - 1], ids=["none", "one-byte", "most", "all-but-one"])
+@pytest.mark.parametrize(
+    "sent_bytes", [0, 1, SENT_BYTES, SIZE_BYTES - 1], ids=["none", "one-byte", "most", "all-but-one"]
+)
 def test_reset_in_mid_request(client: TusClient, sent_bytes: int) -> None:
     """After a reset HEAD tells an offset that was reached, and the upload goes on from there to the right bytes.
 

@@ -162,17 +162,13 @@ def test_published_inclusion_files(case: dict[str, Any]) -> None:
     vector = case["vector"]
     leaf, root = _b64([vector["leafHash"], vector["root"]])
     with pytest.raises(InclusionInvalid):
-        verify_inclusion(
-            leaf, index=vector["leafIdx"], size=vector["treeSize"], proof=_b64(vector["proof"]), root=root
-        )
+        verify_inclusion(leaf, index=vector["leafIdx"], size=vector["treeSize"], proof=_b64(vector["proof"]), root=root)
 
 
 def test_a_real_log_of_a_billion_entries() -> None:
     log = golden("argon2020.json")
     (root, old_root, entry) = _b64([log["root"], log["old_root"], log["entry"]])
-    verify_inclusion(
-        leaf_hash(entry), index=log["index"], size=log["size"], proof=_b64(log["inclusion"]), root=root
-    )
+    verify_inclusion(leaf_hash(entry), index=log["index"], size=log["size"], proof=_b64(log["inclusion"]), root=root)
     verify_consistency(
         old_size=log["old_size"],
         old_root=old_root,

@@ -131,7 +131,7 @@ def test_json_form_round_trips() -> None:
 
 def test_agreement_needs_every_digest_and_the_size() -> None:
     whole = digest_of(b"abc")
-    other = digest_of(b"abd")
+    other = digest_of(b"abx")
     sm3 = Digest("sm3", bytes(32))
     assert whole.agrees_with(whole)
     assert not whole.agrees_with(other)

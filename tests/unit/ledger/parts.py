@@ -60,9 +60,7 @@ class NodeTable:
 
 LOG_KEY = MemoryKey(1)
 RECEIPT_KEY = MemoryKey(2)
-TRUST = TrustFile(
-    (Signer(ORIGIN, LOG_KEY).verifier,), (Signer(f"{ORIGIN}/receipt", RECEIPT_KEY, RECEIPT).verifier,)
-)
+TRUST = TrustFile((Signer(ORIGIN, LOG_KEY).verifier,), (Signer(f"{ORIGIN}/receipt", RECEIPT_KEY, RECEIPT).verifier,))
 
 
 @dataclass

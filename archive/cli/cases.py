@@ -1,0 +1,122 @@
+"""For those who file from the command line of the server: cases, acts, text records."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archive.cases.filing import CaseNotFound, case_by_number, link_object, open_case, record_act
+from archive.cases.records import file_text_record
+from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
+from archive.cli.options import Home, opened
+from archive.kernel.ids import CaseId, ObjectId, parse_uuid
+from archive.ledger.entries import OPERATOR
+from archive.wiring import Services
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands about cases."""
+    case = typer.Typer(help="Cases and what is filed under them.", no_args_is_help=True)
+    case.command("open")(open_)
+    case.command("act")(act)
+    case.command("file")(file)
+    case.command("link")(link)
+    app.add_typer(case, name="case")
+
+
+def open_(
+    number: str,
+    title: Annotated[str, typer.Option(help="What the case is about.")],
+    subject: Annotated[str, typer.Option(help="Person or organisation concerned (执法对象).")],
+    subject_kind: Annotated[SubjectKind, typer.Option(help="What the subject is.")] = SubjectKind.ORGANISATION,
+    category: Annotated[Category, typer.Option(help="Act category (执法类别).")] = Category.PENALTY,
+    home: Home = None,
+) -> None:
+    """Open a case; prints its id."""
+    with opened(home) as services:
+        case_id = open_case(
+            services.database,
+            number=number,
+            title=title,
+            category=category,
+            subject_name=subject,
+            subject_kind=subject_kind,
+            by=OPERATOR,
+            at=services.clock.now(),
+        )
+    print(case_id)
+
+
+def act(
+    number: str,
+    stage: Annotated[Stage, typer.Option(help="Stage (环节).")],
+    place: Annotated[str, typer.Option(help="Where.")],
+    start: Annotated[datetime, typer.Option(help="When it began, local time.")],
+    end: Annotated[datetime | None, typer.Option(help="When it ended, local time.")] = None,
+    home: Home = None,
+) -> None:
+    """Record an act of a case; prints its id."""
+    with opened(home) as services:
+        act_id = record_act(
+            services.database,
+            _case(services, number),
+            stage=stage,
+            place=place,
+            started_at=start.astimezone(),
+            ended_at=None if end is None else end.astimezone(),
+            by=OPERATOR,
+            at=services.clock.now(),
+        )
+    print(act_id)
+
+
+def file(
+    number: str,
+    pdf: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The record as PDF.")],
+    title: Annotated[str, typer.Option(help="Title of the record.")],
+    form: Annotated[RecordForm, typer.Option(help="Kind of record (文书格式).")] = RecordForm.OTHER,
+    home: Home = None,
+) -> None:
+    """File a text record under a case; prints its id."""
+    with opened(home) as services:
+        object_id = file_text_record(
+            services.database,
+            services.objects,
+            services.signer,
+            case_id=_case(services, number),
+            form=form,
+            title=title,
+            name=pdf.name,
+            pdf=pdf.read_bytes(),
+            by=OPERATOR,
+            at=services.clock.now(),
+        )
+    print(object_id)
+
+
+def link(
+    number: str,
+    item: Annotated[str, typer.Argument(help="Id of the item.")],
+    reason: Annotated[str, typer.Option(help="Why it belongs there.")],
+    home: Home = None,
+) -> None:
+    """File an item under a case."""
+    with opened(home) as services:
+        link_object(
+            services.database,
+            _case(services, number),
+            ObjectId(parse_uuid(item)),
+            act_id=None,
+            reason=reason,
+            by=OPERATOR,
+            at=services.clock.now(),
+        )
+
+
+def _case(services: Services, number: str) -> CaseId:
+    with services.database.read() as tx:
+        found = case_by_number(tx, number)
+    if found is None:
+        raise CaseNotFound(number=number)
+    return CaseId(found.id)

@@ -1,0 +1,126 @@
+"""The three processes of an archive: web, worker, sequencer. `supervisor` starts and watches them."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from archive.jobs.queue import LONG, PROMPT
+from archive.kernel.errors import LiuhenError, Unavailable
+from archive.settings import Settings
+from archive.wiring import build_services
+
+WATCH_FD = "LIUHEN_WATCH_FD"
+_STANDBY_S = 0.5
+_log = structlog.get_logger("liuhen.process")
+
+
+def run_web(settings: Settings, *, fd: int) -> None:
+    """Serve until SIGTERM, on a socket that outlives this process."""
+    import uvicorn
+
+    from archive.web.app import create_app
+
+    configure_logging()
+    services = build_services(settings)
+    services.objects.repair()
+    tls = settings.home / "ca" / "tls.pem"
+    if settings.tls:
+        services.authority.renew_tls_if_due(services.clock.now())
+    config = uvicorn.Config(
+        create_app(services),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        loop="uvloop",
+        http="httptools",
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=5,
+        ssl_certfile=str(tls) if settings.tls else None,
+        ssl_keyfile=str(tls) if settings.tls else None,
+    )
+    server = uvicorn.Server(config)
+    end_with_parent(lambda: setattr(server, "should_exit", True))
+    server.run(sockets=[socket.socket(fileno=fd)])
+    services.close()
+
+
+def run_worker(settings: Settings) -> None:
+    """Work on jobs until SIGTERM."""
+    from archive.worker.loop import Worker
+
+    configure_logging()
+    services = build_services(settings)
+    worker = Worker(services.database, handlers=services.media.handlers, clock=services.clock, lease_s=settings.lease_s)
+    on_stop(worker.stop)
+    worker.run({PROMPT: settings.prompt_workers, LONG: settings.long_workers})
+    services.close()
+
+
+def run_sequencer(settings: Settings) -> None:
+    """Sequence until SIGTERM. Any doubt ends the process: the next start decides from what is stored."""
+    configure_logging()
+    services = build_services(settings)
+    stopping = threading.Event()
+    on_stop(stopping.set)
+    if services.sequencer_lock.wait(pause=lambda: not stopping.wait(_STANDBY_S)):
+        services.sequencer.recover()
+        _log.info("sequencing")
+        while not stopping.wait(settings.sequencing_interval_ms / 1000):
+            services.sequencer_lock.require_held()
+            try:
+                services.sequencer.sequence()
+            except LiuhenError as error:
+                if not error.retryable or isinstance(error, Unavailable):
+                    raise
+                _log.warning("sequencing_waits", code=error.code)  # the disk is full; nothing was changed
+    services.close()
+
+
+def configure_logging() -> None:
+    """Log JSON lines to standard error. Never payloads, names of persons, tokens."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+
+
+def on_stop(stop: Callable[[], None]) -> None:
+    """Call `stop` on SIGTERM and SIGINT, and when the parent is gone."""
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop())
+    end_with_parent(stop)
+
+
+def end_with_parent(stop: Callable[[], None]) -> None:
+    """Call `stop` when the supervisor dies, even by kill -9: its end of the pipe closes."""
+    given = os.environ.get(WATCH_FD)
+    if given is None:
+        return
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            os.read(int(given), 1)
+        stop()
+
+    threading.Thread(target=watch, name="watch-parent", daemon=True).start()
+
+
+def address_file(home: Path) -> Path:
+    """Return where the running server's address stands."""
+    return home / "run" / "address"

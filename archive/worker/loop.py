@@ -1,0 +1,130 @@
+"""The local worker: a few threads that claim jobs, keep their leases, and give back what failed."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from archive.db.database import Database
+from archive.jobs.queue import ClaimedJob, LeaseLost, claim_job, extend_lease, fail_job
+from archive.kernel.errors import LiuhenError
+from archive.ports.clock import Clock
+
+Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
+
+_IDLE_S: Final = 0.1
+_log = structlog.get_logger("liuhen.worker")
+
+
+class Worker:
+    """Runs jobs until it is told to stop; a job under way is finished first."""
+
+    def __init__(self, database: Database, *, handlers: Mapping[str, Handler], clock: Clock, lease_s: int) -> None:
+        """Take the handlers by job kind."""
+        self._database = database
+        self._handlers = handlers
+        self._clock = clock
+        self._lease_s = lease_s
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Claim no more jobs."""
+        self._stopping.set()
+
+    def run(self, queues: Mapping[str, int]) -> None:
+        """Work on each queue with this many threads; return when stopped and idle."""
+        threads = [
+            threading.Thread(target=self._work, args=([queue],), name=f"{queue}-{number}", daemon=True)
+            for queue, count in queues.items()
+            for number in range(count)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def run_once(self, queues: Sequence[str]) -> bool:
+        """Claim and run one job; return whether there was one."""
+        job = claim_job(self._database, queues=queues, at=self._clock.now(), lease_s=self._lease_s)
+        if job is None:
+            return False
+        self._run(job)
+        return True
+
+    def _work(self, queues: Sequence[str]) -> None:
+        while not self._stopping.is_set():
+            try:
+                found = self.run_once(queues)
+            except Exception:  # noqa: BLE001 - a worker outlives a database that is away for a while
+                _log.exception("claim_failed")
+                found = False
+            if not found:
+                self._stopping.wait(_IDLE_S)
+
+    def _run(self, job: ClaimedJob) -> None:
+        lease = _Lease(self._database, job, clock=self._clock, lease_s=self._lease_s)
+        log = _log.bind(job_id=str(job.id), kind=job.kind, attempt=job.attempt)
+        try:
+            with lease:
+                self._handlers[job.kind](job, lease.report)
+        except LeaseLost:
+            log.warning("lease_lost")
+        except LiuhenError as error:
+            log.warning("job_failed", code=error.code, retryable=error.retryable)
+            self._give_back(job, f"{error.code}: {error.message}", retryable=error.retryable)
+        except Exception as error:
+            log.exception("job_crashed")
+            self._give_back(job, f"internal.error: {type(error).__name__}", retryable=True)
+        else:
+            log.info("job_done")
+
+    def _give_back(self, job: ClaimedJob, error: str, *, retryable: bool) -> None:
+        try:
+            fail_job(self._database, job, error=error, retryable=retryable, at=self._clock.now())
+        except LeaseLost:
+            _log.warning("lease_lost", job_id=str(job.id))
+
+
+class _Lease:
+    """Keeps a job's lease from a thread of its own, and tells its progress."""
+
+    def __init__(self, database: Database, job: ClaimedJob, *, clock: Clock, lease_s: int) -> None:
+        self._database, self._job, self._clock, self._lease_s = database, job, clock, lease_s
+        self._progress: int | None = None
+        self._lost = False
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=f"lease-{job.id}", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def report(self, permille: int) -> None:
+        """Note the progress; it is written with the next heartbeat. Raises: LeaseLost."""
+        self._progress = permille
+        if self._lost:
+            raise LeaseLost(job_id=self._job.id)
+
+    def _keep(self) -> None:
+        written = None
+        pause = min(self._lease_s / 3, 1.0)
+        beats = 0
+        while not self._done.wait(pause):
+            beats += 1
+            # Progress is written each second while it moves, the bare lease only as often as it must be.
+            if self._progress == written and beats % max(1, int(self._lease_s / 3 / pause)):
+                continue
+            written = self._progress
+            try:
+                extend_lease(
+                    self._database, self._job, at=self._clock.now(), lease_s=self._lease_s, progress_permille=written
+                )
+            except LeaseLost:
+                self._lost = True
+                return
+            except LiuhenError:
+                _log.warning("heartbeat_failed", job_id=str(self._job.id))
