@@ -8,13 +8,15 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from archive.kernel.errors import LiuhenError
 
 
 class Settings(BaseSettings):
@@ -64,6 +66,18 @@ class Settings(BaseSettings):
         return init_settings, env_settings, file
 
 
+class SettingsInvalid(LiuhenError):
+    """A setting is wrong; see docs/settings.md."""
+
+    code = "settings.invalid"
+    exit_code = 78
+
+
 def load_settings(**given: Any) -> Settings:
-    """Read the settings. Raises: pydantic.ValidationError, which the command line turns into one line each."""
-    return Settings(**{name: value for name, value in given.items() if value is not None})
+    """Read the settings; arguments that are None are as if not given. Raises: SettingsInvalid."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SettingsInvalid(f"The setting {where} is wrong: {first['msg']}") from exc

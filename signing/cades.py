@@ -35,6 +35,15 @@ _DOCUMENT_PURPOSES: Final = frozenset(
     }
 )
 
+# What `cryptography` raises, some of it late, when it meets a certificate that it cannot read.
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
 
 class KeyMismatch(InvalidInput):
     """The key does not belong to the certificate, or is of a kind that is not used for manifests."""
@@ -114,8 +123,7 @@ def check_detached(content: bytes, p7s: bytes, *, trust_roots_pem: bytes, at: In
         findings = [invalid(exc.code, str(exc), where)]
     except UnsupportedAlgorithm as exc:
         findings = [invalid("signature.algorithm_refused", f"The signer's key is of an unknown kind: {exc}", where)]
-    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as exc:
-        # What cryptography says when it meets a certificate that it cannot read.
+    except _UNREADABLE as exc:
         findings = [invalid("signature.malformed", f"The certificate inside cannot be read: {exc}", where)]
     return Report(tuple(findings))
 

@@ -24,7 +24,7 @@ TLS_VALID: Final = timedelta(days=397)
 """Below the 398 days after which browsers refuse a server certificate, whoever issued it."""
 
 _MAX_NAME_BYTES: Final = 64
-"""RFC 5280 appendix A.1 allows 64 characters; `cryptography` counts bytes of UTF-8 and warns at every reading beyond."""
+"""RFC 5280 appendix A.1 allows 64 characters; `cryptography` counts bytes of UTF-8 and warns whenever it reads more."""
 _MAX_ORGANISATION_CHARS: Final = 200
 _ALWAYS_SERVED: Final = ("localhost", "127.0.0.1", "::1")
 

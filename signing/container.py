@@ -174,13 +174,15 @@ def _take_apart(raw: bytes) -> Container:
         raise RefusedAlgorithm("The hash algorithm is not on the list", identifier=digest_algorithm[:32].hex())
     found = _attributes_of(attributes)
     _demand(found[_CONTENT_TYPE] == _DATA, "Another type of content than data is signed")
-    message_digest = der.Reader(found[_MESSAGE_DIGEST])
+    digest = der.Reader(found[_MESSAGE_DIGEST])
+    message_digest = digest.take(der.OCTET_STRING)
+    digest.end()
     return Container(
         certificate=certificate,
         digest_algorithm=hash_name,
         signature_algorithm=_signature_algorithm(signature_algorithm, hash_name),
         signed_attributes=attributes,
-        message_digest=message_digest.take(der.OCTET_STRING),
+        message_digest=message_digest,
         signing_time=_parse_time(found[_SIGNING_TIME]),
         names_certificate=found[_SIGNING_CERTIFICATE_V2] in _certificate_references(certificate),
         signature=signature,

@@ -1,6 +1,6 @@
 """Pages of cases, of footage that is filed nowhere, and one case with all that belongs to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from archive.cases.filing import CaseNotFound
 from archive.cases.models import Act, Case, CaseLink, Subject
-from archive.custody.models import PreservedObject
+from archive.custody.models import CustodyEvent, PreservedObject
 from archive.documents.models import TextRecord
 from archive.evidence.models import EvidenceItem
 from archive.kernel.errors import InvalidInput
@@ -99,14 +99,15 @@ def cases(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str
     return _slice(rows, limit, lambda row: _cursor("cases", row.case.opened_at, row.case.id))
 
 
-def unlinked_items(tx: Session, *, cursor: str | None = None, limit: int = 50) -> Slice[ItemRow]:
-    """Return items that are filed under no case, newest first."""
-    return _items(tx, ~exists().where(CaseLink.object_id == EvidenceItem.object_id), "unlinked", cursor, limit)
+def unlinked_items(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str = "") -> Slice[ItemRow]:
+    """Return items that are filed under no case, newest first, whose name or device holds `words`."""
+    unlinked = ~exists().where(CaseLink.object_id == EvidenceItem.object_id)
+    return _items(tx, [unlinked, *_named(words)], "unlinked", cursor, limit)
 
 
-def items(tx: Session, *, cursor: str | None = None, limit: int = 50) -> Slice[ItemRow]:
-    """Return all items, newest first."""
-    return _items(tx, None, "items", cursor, limit)
+def items(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str = "") -> Slice[ItemRow]:
+    """Return all items, newest first, whose name or device holds `words`."""
+    return _items(tx, _named(words), "items", cursor, limit)
 
 
 def case_view(tx: Session, case_id: CaseId) -> CaseView:
@@ -145,8 +146,25 @@ def cases_of(tx: Session, object_id: ObjectId) -> Sequence[Case]:
     ).all()
 
 
+def cases_of_events(tx: Session, object_id: ObjectId) -> Mapping[UUID, Case]:
+    """Return, by log entry, the case that each custody event of an object is about, where it is about one."""
+    rows = tx.execute(
+        select(CustodyEvent.entry_id, Case)
+        .join(Case, Case.id == CustodyEvent.case_id)
+        .where(CustodyEvent.object_id == object_id)
+    )
+    return dict(rows.all())
+
+
+def _named(words: str) -> list[ColumnElement[bool]]:
+    if not words.strip():
+        return []
+    columns = (PreservedObject.name, EvidenceItem.device_serial)
+    return [or_(*(column.icontains(words.strip(), autoescape=True) for column in columns))]
+
+
 def _items(
-    tx: Session, condition: ColumnElement[bool] | None, listing: str, cursor: str | None, limit: int
+    tx: Session, conditions: Sequence[ColumnElement[bool]], listing: str, cursor: str | None, limit: int
 ) -> Slice[ItemRow]:
     query = (
         select(EvidenceItem, PreservedObject)
@@ -154,8 +172,7 @@ def _items(
         .order_by(EvidenceItem.received_at.desc(), EvidenceItem.object_id.desc())
         .limit(limit + 1)
     )
-    if condition is not None:
-        query = query.where(condition)
+    query = query.where(*conditions)
     if cursor is not None:
         query = query.where(_before(EvidenceItem.received_at, EvidenceItem.object_id, cursor, listing))
     rows = [ItemRow(*row) for row in tx.execute(query)]

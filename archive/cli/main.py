@@ -1,21 +1,31 @@
-"""Putting the commands together, and turning errors into one line and an exit code."""
+"""Putting the commands together, and turning errors into one line and an exit code.
 
+Only the module of the command at hand is loaded: `liuhen verify` must not wait for a web server's imports.
+"""
+
+import importlib
 import json
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import click
 import typer
-from pydantic import ValidationError
 
-from archive.cli import audit, cases, dock, operate
 from archive.kernel.errors import LiuhenError
 
-_INTERRUPTED = 130
+_INTERRUPTED: Final = 130
+_COMMANDS: Final = {
+    "operate": ("init", "migrate", "serve", "web", "worker", "sequencer", "account"),
+    "cases": ("case",),
+    "dock": ("dock",),
+    "audit": ("verify", "fsck"),
+    "demo": ("demo",),
+}
 
 
-def build() -> typer.Typer:
-    """Return the whole command line."""
+def build(command: str | None = None) -> typer.Typer:
+    """Return the command line: all of it, or the part that holds `command`."""
     app = typer.Typer(
         name="liuhen",
         help="Liuhen 留痕: an evidence archive that nobody has to trust.",
@@ -24,10 +34,10 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
-    operate.register(app)
-    cases.register(app)
-    dock.register(app)
-    audit.register(app)
+    app.callback()(_root)
+    holding = [module for module, names in _COMMANDS.items() if command in names]
+    for module in holding or _COMMANDS:
+        importlib.import_module(f"archive.cli.{module}").register(app)
     return app
 
 
@@ -35,18 +45,19 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code."""
     as_json = "--json" in arguments
     try:
-        code = typer.main.get_command(build()).main(args=list(arguments), prog_name="liuhen", standalone_mode=False)
+        command = typer.main.get_command(build(arguments[0] if arguments else None))
+        code = command.main(args=list(arguments), prog_name="liuhen", standalone_mode=False)
     except LiuhenError as error:
         return _told(error.code, str(error), error.exit_code, as_json=as_json)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return _told("settings.invalid", f"The setting {where} is wrong: {first['msg']}", 78, as_json=as_json)
     except click.ClickException as error:
         return _told("cli.usage", f"{error.format_message()} (see liuhen --help)", 64, as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _root() -> None:
+    """Liuhen 留痕: an evidence archive that nobody has to trust."""
 
 
 def _told(code: str, message: str, exit_code: int, *, as_json: bool) -> int:

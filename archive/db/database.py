@@ -50,6 +50,14 @@ class Database:
         with self._sessions() as tx, _translated():
             yield tx
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """Open a reading transaction that sees one state from its first statement to its end."""
+        with self._sessions() as tx, _translated():
+            if not self.is_sqlite:  # SQLite's WAL gives every reader a snapshot
+                tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            yield tx
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()

@@ -172,7 +172,7 @@ def parse_receipt(envelope: bytes) -> SignedReceipt:
         )
     except MalformedReceipt:
         raise
-    except (InvalidInput, RecursionError) as exc:
+    except InvalidInput as exc:
         raise MalformedReceipt("A part of the receipt is not in its canonical form") from exc
 
 
@@ -207,7 +207,7 @@ def received_digests(entry: bytes) -> DigestSet:
         raise MalformedEntry("The entry is too long", size_bytes=len(entry))
     try:
         fields = parse_canonical(entry)
-    except (InvalidInput, RecursionError) as exc:
+    except InvalidInput as exc:
         raise MalformedEntry("The entry is not canonical JSON") from exc
     if not isinstance(fields, dict) or fields.get("type") != EntryType.INGEST_RECEIVED:
         raise MalformedEntry("The entry is not of something received")

@@ -18,7 +18,8 @@ HASH_BYTES: Final = 32
 MAX_SIZE: Final = 2**63 - 1
 """Sizes and indices stay below 2^63, so that they fit every database and every other implementation."""
 MAX_PROOF_HASHES: Final = 63
-"""No proof in a tree of fewer than 2^63 leaves is longer. Source: C2SP tlog-witness."""
+"""Longer proofs are refused unread. Enough for every tree of at most 2^62 leaves: an inclusion proof has as many hashes
+as the tree is high, a consistency proof one more at most. Source: C2SP tlog-witness."""
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 _SIZE_BYTES: Final = 8
 

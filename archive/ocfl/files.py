@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -73,23 +74,41 @@ def check_staged(file: NewFile) -> None:
             )
 
 
-def put_root_inventory(store: BlobStore, object_id: ObjectId, inventory: bytes) -> None:
-    """Make `inventory` the root inventory, then its sidecar: what readers see changes with the first of the two.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The root inventory and its sidecar as they are; None for what is not there."""
 
-    Idempotent: yes; each of the two is replaced only where it is not there yet.
-    Raises: BlobChanged when another writer replaced it meanwhile.
+    inventory: bytes | None = None
+    sidecar: bytes | None = None
+
+
+def shown_by(inventory: bytes) -> Shown:
+    """Return what the object's root holds once this inventory is fully shown."""
+    return Shown(inventory, sidecar_bytes(inventory))
+
+
+def read_shown(store: BlobStore, object_id: ObjectId) -> Shown:
+    """Return the root inventory and its sidecar, unparsed."""
+    root = object_root(object_id)
+    return Shown(read_small(store, f"{root}/{INVENTORY}"), read_small(store, f"{root}/{SIDECAR}"))
+
+
+def show(store: BlobStore, object_id: ObjectId, before: Shown, after: Shown) -> None:
+    """Replace the root inventory, then its sidecar: what readers see changes with the first of the two.
+
+    Each is replaced only where it is still as in `before`, so that a late writer never turns a newer version back.
+    Raises: BlobChanged when another writer showed something else meanwhile.
     """
     root = object_root(object_id)
-    for name, data in ((INVENTORY, inventory), (SIDECAR, sidecar_bytes(inventory))):
-        key = f"{root}/{name}"
-        present = read_small(store, key)
-        if present == data:
+    steps = ((INVENTORY, before.inventory, after.inventory), (SIDECAR, before.sidecar, after.sidecar))
+    for name, old, new in steps:
+        if new is None or old == new:
             continue
-        expected = None if present is None else hashlib.sha512(present).hexdigest()
         try:
-            store.replace_if(key, data, expected_sha512=expected)
+            expected = None if old is None else hashlib.sha512(old).hexdigest()
+            store.replace_if(f"{root}/{name}", new, expected_sha512=expected)
         except BlobChanged:
-            if read_small(store, key) != data:
+            if read_small(store, f"{root}/{name}") != new:
                 raise
 
 

@@ -5,12 +5,22 @@ root inventory does not show it is rolled forward. Everything before that was ne
 for the writer's next try. Nothing here deletes, except `discard_unfinished`, which is asked to.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from archive.kernel.ids import ObjectId
 from archive.ocfl.errors import BrokenInventory
-from archive.ocfl.files import object_folders, object_names, put_root_inventory, read_small, version_folders
+from archive.ocfl.files import (
+    Shown,
+    object_folders,
+    object_names,
+    read_shown,
+    read_small,
+    show,
+    shown_by,
+    version_folders,
+)
 from archive.ocfl.inventory import Inventory, parse_inventory
 from archive.ocfl.layout import (
     INVENTORY,
@@ -21,7 +31,7 @@ from archive.ocfl.layout import (
     object_root,
     sidecar_bytes,
 )
-from archive.ports.blobs import BlobStore, StoreBroken
+from archive.ports.blobs import BlobChanged, BlobStore, StoreBroken
 
 
 @dataclass(slots=True)
@@ -54,13 +64,14 @@ class Standing:
         return self.complete.head if self.complete else 0
 
 
-def standing(store: BlobStore, object_id: ObjectId, names: Sequence[str]) -> Standing:
+def standing(store: BlobStore, object_id: ObjectId) -> Standing:
     """Return how far the object is written, judged by its version folders alone.
 
     A version is complete when its inventory is the one its sidecar names and every file of it is there (present, not
     re-read: `validate` reads).
     """
     root = object_root(object_id)
+    names = object_names(store, object_id)
     folders = version_folders(names)
     known = set(names)
     raws: list[bytes] = []
@@ -93,12 +104,12 @@ def repair(store: BlobStore, object_ids: Iterable[ObjectId] | None = None) -> Re
     report = RepairReport()
     if object_ids is not None:
         for object_id in object_ids:
-            _repair_object(store, object_id, object_names(store, object_id), report)
+            _repair_object(store, object_id, report)
         return report
     for folder, names in object_folders(store):
         found = object_id_at(folder)
         if found is not None and names:
-            _repair_object(store, found, names, report)
+            _repair_object(store, found, report)
         elif folder not in ROOT_FILES:
             report.strays += [f"{folder}/{name}" for name in names] or [folder]
     return report
@@ -107,7 +118,7 @@ def repair(store: BlobStore, object_ids: Iterable[ObjectId] | None = None) -> Re
 def mend(store: BlobStore, object_id: ObjectId) -> None:
     """Roll one object forward. Raises: StoreBroken when its root inventory or sidecar is none that a crash leaves."""
     report = RepairReport()
-    _repair_object(store, object_id, object_names(store, object_id), report)
+    _repair_object(store, object_id, report)
     if report.broken:
         raise StoreBroken("The root inventory is not the one of any version", object_id=str(object_id))
 
@@ -119,8 +130,9 @@ def discard_unfinished(store: BlobStore, object_id: ObjectId) -> Sequence[str]:
     Raises: StoreBroken when the root inventory shows a version that is not complete: that is damage, not a leftover.
     """
     root = object_root(object_id)
-    found = standing(store, object_id, object_names(store, object_id))
-    if not _is_explained(found, *_shown(store, object_id)):
+    shown = read_shown(store, object_id)
+    found = standing(store, object_id)
+    if not _is_explained(found, shown):
         raise StoreBroken("The root inventory is not the one of any version", object_id=str(object_id))
     # The claim goes last, so that a crash in between leaves what the next call still recognises.
     keys = [f"{root}/{name}" for name in sorted(found.unfinished, key=lambda name: name.endswith(f"/{INVENTORY}"))]
@@ -129,24 +141,22 @@ def discard_unfinished(store: BlobStore, object_id: ObjectId) -> Sequence[str]:
     return keys
 
 
-def _repair_object(store: BlobStore, object_id: ObjectId, names: Sequence[str], report: RepairReport) -> None:
-    found = standing(store, object_id, names)
-    raw, sidecar = _shown(store, object_id)
+def _repair_object(store: BlobStore, object_id: ObjectId, report: RepairReport) -> None:
+    # What is shown is read before the folders: a writer at work can then only be found further on, never behind.
+    shown = read_shown(store, object_id)
+    found = standing(store, object_id)
     if found.unfinished:
         report.unfinished.append(object_id)
-    if not _is_explained(found, raw, sidecar):
+    if not _is_explained(found, shown):
         report.broken.append(object_id)
-    elif found.complete and (raw != found.raw or sidecar != sidecar_bytes(found.raw)):
-        put_root_inventory(store, object_id, found.raw)
-        report.mended.append(object_id)
+    elif found.complete and shown != shown_by(found.raw):
+        # BlobChanged: a writer at work has shown this version, or a later one.
+        with contextlib.suppress(BlobChanged):
+            show(store, object_id, shown, shown_by(found.raw))
+            report.mended.append(object_id)
 
 
-def _shown(store: BlobStore, object_id: ObjectId) -> tuple[bytes | None, bytes | None]:
-    root = object_root(object_id)
-    return read_small(store, f"{root}/{INVENTORY}"), read_small(store, f"{root}/{SIDECAR}")
-
-
-def _is_explained(found: Standing, raw: bytes | None, sidecar: bytes | None) -> bool:
+def _is_explained(found: Standing, shown: Shown) -> bool:
     """Return whether a crash can have left this root inventory and its sidecar.
 
     Each is that of the newest complete version or of an earlier one; only where no second version is complete can it be
@@ -155,6 +165,8 @@ def _is_explained(found: Standing, raw: bytes | None, sidecar: bytes | None) -> 
     if any(name.endswith(f"/{SIDECAR}") and name.count("/") == 1 for name in found.unfinished):
         return False
     inventories = (*found.earlier, found.raw) if found.complete else ()
-    return (raw in inventories or (raw is None and found.number <= 1)) and (
-        sidecar in [sidecar_bytes(inventory) for inventory in inventories] or (sidecar is None and found.number <= 1)
+    sidecars = [sidecar_bytes(inventory) for inventory in inventories]
+    may_be_missing = found.number <= 1
+    return (shown.inventory in inventories or (shown.inventory is None and may_be_missing)) and (
+        shown.sidecar in sidecars or (shown.sidecar is None and may_be_missing)
     )

@@ -24,13 +24,15 @@ from archive.kernel.instants import Instant
 from archive.ocfl import mending
 from archive.ocfl.errors import ObjectExists, ObjectMissing, VersionClaimed
 from archive.ocfl.files import (
+    Shown,
     check_staged,
     object_folders,
     put_file,
-    put_root_inventory,
     put_small,
     read_root_inventory,
     read_small,
+    show,
+    shown_by,
 )
 from archive.ocfl.inventory import Inventory, NewFile, VersionUser, next_version, parse_inventory
 from archive.ocfl.layout import (
@@ -155,7 +157,8 @@ class OcflRoot:
             put_small(self._store, f"{root}/{OBJECT_DECLARATION}", OBJECT_DECLARATION_BYTES)
         put_small(self._store, f"{folder}/{SIDECAR}", sidecar_bytes(raw))  # step 4
         try:
-            put_root_inventory(self._store, wanted.object_id, raw)  # steps 5 and 6
+            before = shown_by(base.to_bytes()) if base else Shown()
+            show(self._store, wanted.object_id, before, shown_by(raw))  # steps 5 and 6
         except BlobChanged as exc:
             raise VersionClaimed(object_id=str(wanted.object_id)) from exc
         return inventory

@@ -82,7 +82,8 @@ class BlobStore(Protocol):
 
     Every method that writes returns only after bytes and directory entry are durable. A blob is visible whole or
     not at all, also after a crash; who is told BlobExists may rely on a durable blob. No key is a folder of another.
-    Raises: StorageFull on ENOSPC and EDQUOT, after which nothing is left behind; StoreUnavailable for other trouble.
+    Raises: StorageFull on ENOSPC and EDQUOT, StoreUnavailable for other trouble; nothing is left behind then, except a
+    whole blob whose name could not be made durable: the next put finds it.
     """
 
     def put_once(self, key: str, source: BinaryIO) -> int:

@@ -1,11 +1,10 @@
-"""Work on a store in a process of its own, so that the tests can kill it or make its system calls fail.
+"""An object made or extended in a process of its own, killed or told that the disk is full at every call.
 
-Not a test. `python -m tests.faults.store_driver put|adopt|replace BASE` does one write and exits with what came of it;
-`kill|fail BASE CASE` walks through every file system call of one piece of work, in a fresh directory for each.
+Not a test. `python -m tests.faults.store_driver kill|fail BASE create|add` walks through every file system call of the
+work, in a fresh directory for each.
 """
 
 import errno
-import io
 import os
 import signal
 import sys
@@ -13,9 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from archive.adapters.filesystem_store import FilesystemStore
 from archive.kernel.errors import StorageFull
-from archive.ports.blobs import StoreUnavailable
 from tests.unit.ocfl.objects import (
     AT,
     LATER,
@@ -28,25 +25,8 @@ from tests.unit.ocfl.objects import (
     second_files,
 )
 
-KEY = "a/b/blob"
-DATA = b"whole blob " * 1000
-FULL, UNAVAILABLE = 20, 21
 _CALLS = ("open", "mkdir", "link", "write", "fsync", "fchmod", "unlink", "rename", "replace", "rmdir")
 _NEVER_FULL = ("unlink", "rmdir")
-
-
-def store_in(base: Path) -> FilesystemStore:
-    return FilesystemStore(base / "store", scratch=base / "scratch")
-
-
-def write(work: str, base: Path) -> None:
-    store = store_in(base)
-    if work == "put":
-        store.put_once(KEY, io.BytesIO(DATA))
-    elif work == "adopt":
-        store.adopt(KEY, base / "staged")
-    else:
-        store.replace_if(KEY, DATA, expected_sha512=None)
 
 
 def start(case: str, base: Path) -> Place:
@@ -130,21 +110,5 @@ def fail_everywhere(base: Path, case: str) -> None:
             break
 
 
-def main() -> int:
-    """Do what the command line says."""
-    if sys.argv[1] == "kill":
-        kill_everywhere(Path(sys.argv[2]), sys.argv[3])
-    elif sys.argv[1] == "fail":
-        fail_everywhere(Path(sys.argv[2]), sys.argv[3])
-    else:
-        try:
-            write(sys.argv[1], Path(sys.argv[2]))
-        except StorageFull:
-            return FULL
-        except StoreUnavailable:
-            return UNAVAILABLE
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    {"kill": kill_everywhere, "fail": fail_everywhere}[sys.argv[1]](Path(sys.argv[2]), sys.argv[3])

@@ -4,8 +4,10 @@ import contextlib
 import hashlib
 import io
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,15 +19,23 @@ from archive.kernel.findings import Outcome
 from archive.ocfl.inventory import NewFile
 from archive.ocfl.layout import object_root
 from archive.ports.blobs import BlobExists, BlobMissing
-from tests.faults.store_driver import DATA, FULL, KEY, UNAVAILABLE, start, store_in, work
+from tests.faults.store_driver import start, work
+from tests.faults.write_driver import DATA, FULL, KEY, UNAVAILABLE, store_in
 from tests.unit.ocfl.objects import AT, FILM, FILM_BYTES, MANIFEST, OBJECT_ID, USER, Place, judge, new_place, snapshot
 
 ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
 AT_ONCE = timedelta(0)
 
 
-def drive(*arguments: str, under: tuple[str, ...] = ()) -> int:
-    command = [*under, sys.executable, "-m", "tests.faults.store_driver", *arguments]
+@pytest.fixture
+def base() -> Iterator[Path]:
+    """A directory in memory where the machine has one: what is tried here is order, and fsync costs nothing there."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as name:
+        yield Path(name)
+
+
+def drive(driver: str, *arguments: str, under: tuple[str, ...] = ()) -> int:
+    command = [*under, sys.executable, "-m", f"tests.faults.{driver}", *arguments]
     return subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=False).returncode
 
 
@@ -68,10 +78,10 @@ def assert_healed(place: Place, case: str, reference: dict[str, bytes]) -> None:
 
 
 @pytest.mark.parametrize("case", ["create", "add"])
-def test_killed_before_any_call_all_is_well_again(tmp_path: Path, case: str) -> None:
-    assert drive("kill", str(tmp_path / "runs"), case) == 0
-    reference = finished(case, tmp_path / "reference")
-    runs = sorted((tmp_path / "runs").iterdir())
+def test_killed_before_any_call_all_is_well_again(base: Path, case: str) -> None:
+    assert drive("store_driver", "kill", str(base / "runs"), case) == 0
+    reference = finished(case, base / "reference")
+    runs = sorted((base / "runs").iterdir())
     assert len(runs) > 60
     heads = set()
     for run in runs:
@@ -83,11 +93,11 @@ def test_killed_before_any_call_all_is_well_again(tmp_path: Path, case: str) -> 
 
 
 @pytest.mark.parametrize("case", ["create", "add"])
-def test_a_full_disk_at_any_call_is_said_and_leaves_nothing_half(tmp_path: Path, case: str) -> None:
-    assert drive("fail", str(tmp_path / "runs"), case) == 0
-    reference = finished(case, tmp_path / "reference")
+def test_a_full_disk_at_any_call_is_said_and_leaves_nothing_half(base: Path, case: str) -> None:
+    assert drive("store_driver", "fail", str(base / "runs"), case) == 0
+    reference = finished(case, base / "reference")
     outcomes = []
-    for run in sorted((tmp_path / "runs").iterdir()):
+    for run in sorted((base / "runs").iterdir()):
         place = Place(run)
         assert scratch_files(run) == []
         outcomes.append((run / "outcome").read_text())
@@ -170,44 +180,30 @@ def test_an_object_that_does_not_fit_is_absent_until_there_is_room(small_disk: P
 CALLS = ["openat", "flock", "write", "fchmod", "fsync", "mkdir", "linkat"]
 
 
-def strace(call: str, number: int, effect: str) -> tuple[str, ...]:
-    return (
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        f"trace={call}",
-        "-e",
-        f"inject={call}:{effect}:when={number}",
-    )
+def strace(call: str, *options: str) -> tuple[str, ...]:
+    return ("strace", "-f", "-qq", "-e", f"trace={call}", *options)
 
 
-def last_calls(tmp_path: Path, call: str, kind: str) -> list[int]:
-    """Which calls of this kind the write makes: those after the last that the interpreter makes on its own."""
-    log = tmp_path / f"trace-{call}"
-    base = tmp_path / f"count-{call}"
-    (base).mkdir()
-    store_in(base)
-    (base / "staged").write_bytes(DATA)
-    assert drive(kind, str(base), under=("strace", "-f", "-qq", "-o", str(log), "-e", f"trace={call}")) == 0
+def calls_of_a_write(base: Path, call: str, kind: str) -> list[int]:
+    """Which calls of this name belong to the write: from the first that names our directory, if calls of it do so."""
+    log = base / "log"
+    (base / "counted").mkdir()
+    store_in(base / "counted")
+    (base / "counted" / "staged").write_bytes(DATA)
+    assert drive("write_driver", kind, str(base / "counted"), under=strace(call, "-o", str(log))) == 0
     lines = [line for line in log.read_text().splitlines() if f"{call}(" in line]
-    ours = [number for number, line in enumerate(lines, start=1) if str(base) in line]
-    first = ours[0] if ours and call in {"openat", "mkdir", "linkat"} else 1
-    return list(range(first, len(lines) + 1))[-8:]
+    ours = [number for number, line in enumerate(lines, start=1) if f"{base}/counted" in line]
+    return list(range(ours[0] if ours else 1, len(lines) + 1))
 
 
-def assert_put_again(base: Path, kind: str) -> None:
+def assert_put_again(base: Path) -> None:
     """Whatever happened: no blob or a whole one, and the next try ends with a whole one."""
     store = store_in(base)
     try:
         with store.open(KEY) as source:
             assert source.read() == DATA
     except BlobMissing:
-        assert snapshot(base / "store") == {}
-    store.sweep(older_than=AT_ONCE)
-    assert scratch_files(base) == []
+        assert list((base / "store").iterdir()) == []
     with contextlib.suppress(BlobExists):
         store.put_once(KEY, io.BytesIO(DATA))
     assert snapshot(base / "store") == {KEY: DATA}
@@ -215,19 +211,32 @@ def assert_put_again(base: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["put", "adopt"])
 @pytest.mark.parametrize("call", CALLS)
-def test_a_call_that_fails_once_leaves_no_half_blob(tmp_path: Path, call: str, kind: str) -> None:
+def test_a_call_that_fails_once_leaves_no_half_blob(base: Path, call: str, kind: str) -> None:
     """The kernel itself says no, under strace, to one call after the other of a single write."""
-    seen = set()
-    for number in last_calls(tmp_path, call, kind):
-        for error in ("EIO", "ENOSPC", "EDQUOT"):
-            base = tmp_path / f"{number}-{error}"
-            base.mkdir()
-            store_in(base)
-            (base / "staged").write_bytes(DATA)
-            outcome = drive(kind, str(base), under=strace(call, number, f"error={error}"))
-            seen.add(outcome)
-            assert scratch_files(base) == [], (call, number, error)
-            if outcome == 0:
-                assert snapshot(base / "store") == {KEY: DATA}
-            assert_put_again(base, kind)
-    assert seen & {FULL, UNAVAILABLE} or kind == "adopt", f"no {call} of the write was hit: {seen}"
+    outcomes = set()
+    for number in calls_of_a_write(base, call, kind):
+        error = ("EIO", "ENOSPC", "EDQUOT")[number % 3]
+        run = base / f"{number}"
+        run.mkdir()
+        store_in(run)
+        (run / "staged").write_bytes(DATA)
+        inject = ("-o", "/dev/null", "-e", f"inject={call}:error={error}:when={number}")
+        outcome = drive("write_driver", kind, str(run), under=strace(call, *inject))
+        assert outcome in {0, FULL, UNAVAILABLE}, (call, number, error)
+        outcomes.add(outcome)
+        assert scratch_files(run) == [], (call, number, error)
+        if outcome == 0:
+            assert snapshot(run / "store") == {KEY: DATA}
+        assert_put_again(run)
+        killed = base / f"{number}-killed"
+        killed.mkdir()
+        store_in(killed)
+        (killed / "staged").write_bytes(DATA)
+        inject = ("-o", "/dev/null", "-e", f"inject={call}:signal=KILL:when={number}")
+        assert drive("write_driver", kind, str(killed), under=strace(call, *inject)) == -signal.SIGKILL
+        store_in(killed).sweep(older_than=AT_ONCE)
+        assert scratch_files(killed) == []
+        store_in(killed).prune()
+        assert_put_again(killed)
+    if (call, kind) not in {("flock", "adopt"), ("write", "adopt")}:
+        assert outcomes & {FULL, UNAVAILABLE}, f"no {call} of the write was hit"

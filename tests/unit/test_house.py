@@ -220,7 +220,7 @@ def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("liuhen-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
-    wanted = {name.as_posix() for name in _files() if name.parts[0] in _PACKAGES}
+    wanted = {name.as_posix() for name in _files() if name.parts[0] in _PACKAGES and not name.name.startswith(".")}
     assert wanted - inside == set()
     assert {name.rsplit("/", 1)[-1] for name in inside} >= {"LICENSE", "NOTICE"}
     tops = {name.split("/", 1)[0] for name in inside}

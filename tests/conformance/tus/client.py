@@ -144,7 +144,8 @@ class TusClient:
 
     def holds(self, upload: Upload) -> None:
         """Assert that the upload is finished and, where the target can be read, that it stored the bytes sent."""
-        assert self.offset(upload) == len(upload.content)
+        offset = self.offset(upload)
+        assert offset == len(upload.content), f"the offset is {offset} of {len(upload.content)}"
         if self.target.read_back is not None:
             stored = self.target.read_back(upload.url, upload.content)
             assert len(stored) == len(upload.content), f"{len(stored)} bytes stored of {len(upload.content)}"
@@ -152,7 +153,8 @@ class TusClient:
 
     def unchanged(self, upload: Upload, offset: int) -> None:
         """Assert that the upload stands at `offset`, and that the right bytes can go on from there."""
-        assert self.offset(upload) == offset
+        told = self.offset(upload)
+        assert told == offset, f"the offset is {told} where {offset} was due"
         self.finish(upload)
 
 

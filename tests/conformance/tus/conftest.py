@@ -88,7 +88,8 @@ def target(pytestconfig: pytest.Config) -> Target:
     """The server under test, as the options and its own answer to OPTIONS describe it."""
     options = pytestconfig.stash[OPTIONS_KEY]
     url, ca = options["url"], options["ca"]
-    assert url is not None
+    if url is None:
+        pytest.exit("no target: name one with --tus-url or TUS_URL", returncode=pytest.ExitCode.USAGE_ERROR)
     headers = header_lines(options["header"] or "")
     patience_s = float(options["patience"] or 20)
     tls = tls_context(Path(ca) if ca else None)

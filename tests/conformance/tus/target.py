@@ -138,11 +138,9 @@ def comma_list(value: str) -> list[str]:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
-def encode_metadata(pairs: Mapping[str, bytes | None]) -> str:
-    """Write Upload-Metadata; None leaves the value and its space out."""
-    return ",".join(
-        key if value is None else f"{key} {base64.b64encode(value).decode()}" for key, value in pairs.items()
-    )
+def encode_metadata(pairs: Mapping[str, bytes]) -> str:
+    """Write Upload-Metadata."""
+    return ",".join(f"{key} {base64.b64encode(value).decode()}" for key, value in pairs.items())
 
 
 def decode_metadata(header: str) -> dict[str, bytes]:

@@ -161,7 +161,7 @@ def test_broken_off_chunk_is_not_taken(client: TusClient) -> None:
     client.send(upload, 0, 1000)
     rest = upload.content[1000:]
     with Wire(client.target, upload.url) as wire:
-        wire.patch(1000, {"Content-Length": str(len(rest)), **checksum("sha1", rest)})
+        wire.begin_patch(1000, {"Content-Length": str(len(rest)), **checksum("sha1", rest)})
         assert wire.send(rest[:MIB])
         wire.settle()
         wire.reset()

@@ -34,7 +34,7 @@ def test_reset_while_the_body_is_on_its_way(client: TusClient) -> None:
     """
     upload = client.new(SIZE_BYTES)
     with Wire(client.target, upload.url) as wire:
-        wire.patch(0, {"Content-Length": str(SIZE_BYTES)})
+        wire.begin_patch(0, {"Content-Length": str(SIZE_BYTES)})
         wire.send(upload.content[:SENT_BYTES])
         wire.reset()
     assert client.offset(upload) <= SENT_BYTES
@@ -75,7 +75,7 @@ def test_offset_stays_once_told(client: TusClient) -> None:
     """
     upload = client.new(SIZE_BYTES)
     with Wire(client.target, upload.url) as wire:
-        wire.patch(0, {"Content-Length": str(SIZE_BYTES)})
+        wire.begin_patch(0, {"Content-Length": str(SIZE_BYTES)})
         wire.send(upload.content[:SENT_BYTES])
         wire.reset()
         told = client.offset(upload)
@@ -93,7 +93,7 @@ def test_broken_off_again_and_again(client: TusClient) -> None:
     for reach in (1000, 200_000, 200_001, 800_000):
         offset = client.offset(upload)
         with Wire(client.target, upload.url) as wire:
-            wire.patch(offset, {"Content-Length": str(MIB - offset)})
+            wire.begin_patch(offset, {"Content-Length": str(MIB - offset)})
             wire.send(upload.content[offset:reach])
             wire.settle()
             wire.reset()
@@ -107,7 +107,7 @@ def test_chunked_body_breaks_off(client: TusClient) -> None:
     """
     upload = client.new(SIZE_BYTES)
     with Wire(client.target, upload.url) as wire:
-        wire.patch(0, {"Transfer-Encoding": "chunked"})
+        wire.begin_patch(0, {"Transfer-Encoding": "chunked"})
         for at in range(0, SENT_BYTES, 100_000):
             wire.send_chunk(upload.content[at : min(at + 100_000, SENT_BYTES)])
         wire.settle()

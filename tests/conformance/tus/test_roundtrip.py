@@ -41,7 +41,7 @@ def take(client: TusClient, content: bytes, plan: list[tuple[Way, int]]) -> None
                 assert offset == end
             case Way.BROKEN:
                 with Wire(client.target, upload.url) as wire:
-                    wire.patch(offset, {"Content-Length": str(len(content) - offset)})
+                    wire.begin_patch(offset, {"Content-Length": str(len(content) - offset)})
                     wire.send(chunk)
                     wire.reset()
                 reached = client.offset(upload)

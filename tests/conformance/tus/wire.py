@@ -12,11 +12,13 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from tests.conformance.tus.client import CHUNK_TYPE, Upload
+from tests.conformance.tus.client import CHUNK_TYPE, NoAnswer, Upload
 from tests.conformance.tus.target import VERSION, Target
 
 # Long enough for a server on the same machine to take up what has been sent, short enough for a test.
 SETTLE_S = 0.3
+# How long a server may take to say 100 Continue before it is taken to ignore Expect.
+CONTINUE_S = 3.0
 GONE = (ConnectionError, ssl.SSLError)
 
 
@@ -70,6 +72,25 @@ class Wire:
         """Send the head of a PATCH at `offset`; the body is up to the caller."""
         self.request("PATCH", {"Content-Type": CHUNK_TYPE, "Upload-Offset": str(offset), **headers})
 
+    def begin_patch(self, offset: int, headers: Mapping[str, str]) -> None:
+        """Send the head of a PATCH, and wait until the server is ready for its body.
+
+        A reset can overtake a request that the server has not looked at yet, and nobody can tell then which of two
+        requests came first. `Expect: 100-continue` settles that; a server that ignores it gets a moment instead.
+        """
+        self.patch(offset, {**headers, "Expect": "100-continue"})
+        self._socket.settimeout(CONTINUE_S)
+        try:
+            answer = self.first_answer()
+        except NoAnswer:
+            # A timeout leaves the reader unusable, and nothing was read: start it anew.
+            self._answers = self._socket.makefile("rb")
+        else:
+            assert answer is not None, "the connection was closed instead of 100 Continue"
+            assert answer.status == 100, f"PATCH was answered {answer.status} before its body"
+        finally:
+            self._socket.settimeout(self._target.patience_s)
+
     def send(self, body: bytes) -> bool:
         """Send bytes; False when the server has closed the connection."""
         try:
@@ -89,7 +110,7 @@ class Wire:
     def first_answer(self) -> Answer | None:
         """Read the next answer, 1xx included; None when the server closed the connection instead.
 
-        Raises: AssertionError when neither comes within the target's patience.
+        Raises: NoAnswer when neither comes within the target's patience.
         """
         try:
             line = self._answers.readline(65537)
@@ -98,7 +119,7 @@ class Wire:
             status = int(line.split(None, 2)[1])
             return Answer(status, http.client.parse_headers(self._answers))
         except TimeoutError as error:
-            raise AssertionError(f"no answer within {self._target.patience_s:g} s") from error
+            raise NoAnswer(f"no answer within {self._target.patience_s:g} s") from error
         except GONE:
             return None
 
@@ -122,6 +143,6 @@ class Wire:
 
 def stalled_patch(wire: Wire, upload: Upload, *, sent_bytes: int) -> None:
     """Announce all of `upload` in one PATCH from offset 0, send the first `sent_bytes`, and fall silent."""
-    wire.patch(0, {"Content-Length": str(len(upload.content))})
+    wire.begin_patch(0, {"Content-Length": str(len(upload.content))})
     assert wire.send(upload.content[:sent_bytes])
     wire.settle()

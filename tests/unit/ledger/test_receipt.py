@@ -1,9 +1,15 @@
 """Receipts: what makes one valid, invalid or indeterminate, and that nothing else gets through."""
 
+import base64
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from archive.kernel.canonical import canonical_json
 from archive.kernel.digests import digest_of
@@ -90,6 +96,21 @@ def test_it_reads_what_it_writes() -> None:
     assert signed.to_bytes() == GOOD
     assert signed.receipt.upload_id == UPLOAD
     assert signed.receipt.signed_bytes.startswith(b'liuhen-receipt/v1\n{"entry":')
+
+
+def test_openssl_verifies_the_signature(tmp_path: Path) -> None:
+    value = json.loads(GOOD)
+    files = {name: tmp_path / name for name in ("key", "signature", "message")}
+    files["key"].write_bytes(
+        Ed25519PublicKey.from_public_bytes(RECEIPT_KEY.public_bytes).public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    files["signature"].write_bytes(base64.b64decode(value["signatures"][0]["sig"]))
+    files["message"].write_bytes(b"liuhen-receipt/v1\n" + rfc8785.dumps(value["receipt"]))
+    argv = ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", files["key"]]
+    argv += ["-sigfile", files["signature"], "-in", files["message"]]
+    assert subprocess.run(argv, check=True, capture_output=True).stdout.startswith(b"Signature Verified")
 
 
 def test_without_pinned_keys_it_is_consistent_but_nobody_knows_by_whom() -> None:

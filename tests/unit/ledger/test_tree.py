@@ -134,6 +134,11 @@ def test_the_largest_tree_needs_63_hashes_and_few_nodes() -> None:
     assert len(inclusion_plan(0, 1_000_000).nodes) <= 40
 
 
+def test_a_consistency_proof_may_be_one_hash_longer_than_the_tree_is_high() -> None:
+    assert len(consistency_plan(3, 2**62).parts) == 63
+    assert len(consistency_plan(3, 2**62 + 1).parts) == 64  # no witness takes it; no log grows that far
+
+
 def test_a_proof_longer_than_any_is_refused_unread() -> None:
     with pytest.raises(InclusionInvalid, match="too long"):
         verify_inclusion(OTHER, index=0, size=MAX_SIZE, proof=[OTHER] * 64, root=OTHER)

@@ -1,6 +1,8 @@
 """Making and reading objects."""
 
 import io
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,40 @@ def test_the_loser_of_a_race_leaves_nothing(place: Place) -> None:
     assert place.root.add_version(OBJECT_ID, [mine], message="late", user=USER, at=LATER).head == 3
     assert judge(place) == []
     assert place.root.validate(OBJECT_ID).outcome is Outcome.VALID
+
+
+def test_a_late_mender_turns_nothing_back(place: Place) -> None:
+    """Somebody who has seen the root lag behind, and acts only after another has gone on, changes nothing."""
+    create(place, versions=2)
+    folder = place.object_folder()
+    for name in ("inventory.json", "inventory.json.sha512"):
+        (folder / name).unlink()
+        (folder / name).write_bytes((folder / "v1" / name).read_bytes())
+    third = NewFile.of_bytes("original/third", b"3")
+
+    class Late(FilesystemStore):
+        def replace_if(self, key: str, data: bytes, *, expected_sha512: str | None) -> None:
+            place.root.add_version(OBJECT_ID, [third], message="", user=USER, at=LATER)
+            super().replace_if(key, data, expected_sha512=expected_sha512)
+
+    late = OcflRoot(Late(place.base / "store", scratch=place.base / "scratch"))
+    assert late.repair().mended == []
+    assert place.root.read_inventory(OBJECT_ID).head == 3
+    assert place.root.validate(OBJECT_ID).outcome is Outcome.VALID
+    assert judge(place) == []
+
+
+def test_a_huge_staged_file_costs_nothing(place: Place) -> None:
+    size_bytes = 3 * 1024**3
+    staged = place.staged(b"")
+    os.truncate(staged, size_bytes)
+    told = replace(digest_of(b""), size_bytes=size_bytes)
+    place.root.create_object(OBJECT_ID, [NewFile(FILM, staged, told)], message="", user=USER, at=AT)
+    with place.root.open_file(OBJECT_ID, FILM, offset=size_bytes - 3) as source:
+        assert source.read() == bytes(3)
+    path = place.root.local_path(OBJECT_ID, FILM)
+    assert path is not None
+    assert path.stat().st_blocks * 512 < 1_000_000
 
 
 def test_many_objects_are_listed(place: Place) -> None:

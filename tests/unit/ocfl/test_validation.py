@@ -2,11 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from archive.adapters.filesystem_store import FilesystemStore
 from archive.kernel.findings import Outcome, Report
 from archive.ocfl.layout import sidecar_bytes
+from archive.ocfl.root import OcflRoot
+from archive.ports.blobs import StoreUnavailable
 from tests.unit.ocfl.objects import FILM, MANIFEST, OBJECT_ID, TOKEN, Place, create
 
 FILES = [
@@ -120,3 +124,17 @@ def test_without_any_inventory_the_content_is_not_called_valid(place: Place, fol
     report = place.root.validate(OBJECT_ID)
     assert report.outcome is Outcome.INVALID
     assert "ocfl.content_unchecked" in {finding.code for finding in report.findings}
+
+
+def test_a_file_that_cannot_be_read_leaves_it_open(place: Place, folder: Path) -> None:
+    """A disk that refuses to read says nothing about the bytes."""
+
+    class Failing(FilesystemStore):
+        def open(self, key: str, *, offset: int = 0, length: int | None = None) -> BinaryIO:
+            if key.endswith((FILM, "v1/inventory.json")):
+                raise StoreUnavailable(reason="EIO")
+            return super().open(key, offset=offset, length=length)
+
+    report = OcflRoot(Failing(place.base / "store", scratch=place.base / "scratch")).validate(OBJECT_ID)
+    assert report.outcome is Outcome.INDETERMINATE
+    assert wrong(report) == {f"v1/content/{FILM}", "v1/inventory.json"}

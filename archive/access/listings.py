@@ -1,0 +1,22 @@
+"""Lists of accounts, and the names behind ids."""
+
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from archive.access.models import Account
+
+
+def accounts(tx: Session) -> Sequence[Account]:
+    """Return every account, in the order of user names."""
+    return tx.scalars(select(Account).order_by(Account.username)).all()
+
+
+def account_names(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """Return the display name of each of these ids that is an account."""
+    if not ids:
+        return {}
+    rows = tx.execute(select(Account.id, Account.display_name).where(Account.id.in_(ids)))
+    return dict(rows.all())

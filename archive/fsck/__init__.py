@@ -1,0 +1,9 @@
+"""The independent check: stores, log and catalogue read raw, each against itself and against the others.
+
+Shares no code with what it checks but the kernel and the verification of signatures: the tree, the OCFL layout and the
+tables are read anew here, so that one bug cannot hide behind itself.
+"""
+
+from archive.fsck.run import Target, fsck
+
+__all__ = ["Target", "fsck"]

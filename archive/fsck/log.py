@@ -1,0 +1,188 @@
+"""The log against itself: every leaf, every node, every checkpoint, computed anew from the bytes of the entries.
+
+Source: RFC 6962 section 2.1; C2SP tlog-checkpoint and signed-note.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection
+
+from archive.fsck.raw import as_uuid, rows
+from archive.kernel.findings import Finding, indeterminate, invalid, valid
+
+_MOST_TOLD: Final = 20
+
+
+def check_log(connection: Connection, *, published: Path, trust: Path) -> Iterator[Finding]:
+    """Yield findings on entries, tree, checkpoints and the published checkpoint."""
+    yield from _entries(connection)
+    roots, size = {}, 0
+    faults: list[Finding] = []
+    checkpoints = list(rows(connection, "SELECT * FROM log_checkpoint ORDER BY size"))
+    wanted = {int(row["size"]) for row in checkpoints}
+    stored = _nodes(connection)
+    edge: list[tuple[int, bytes]] = []
+    if 0 in wanted:
+        roots[0] = hashlib.sha256(b"").digest()
+    for row in rows(
+        connection,
+        "SELECT l.leaf_index, e.body FROM log_leaf l JOIN log_entry e ON e.id = l.entry_id ORDER BY l.leaf_index",
+    ):
+        if int(row["leaf_index"]) != size:
+            faults.append(invalid("fsck.log_gap", "An index of the log is missing", str(size)))
+            break
+        _grow(edge, size, hashlib.sha256(b"\x00" + bytes(row["body"])).digest(), stored, faults)
+        size += 1
+        if size in wanted:
+            roots[size] = _root(edge)
+    if stored:
+        faults.append(invalid("fsck.log_node", "The tree has stored nodes that no entry explains", str(min(stored))))
+    yield from faults[:_MOST_TOLD]
+    if not faults:
+        yield valid("fsck.log_tree", f"{size} entries hash to the stored tree")
+    yield from _checkpoints(checkpoints, roots, size, _log_keys(trust))
+    yield from _published(published, checkpoints)
+
+
+def _entries(connection: Connection) -> Iterator[Finding]:
+    faults = []
+    for row in rows(
+        connection,
+        "SELECT e.id, e.body, d.salt, d.detail FROM log_entry e LEFT JOIN log_detail d ON d.entry_id = e.id",
+    ):
+        where, body = as_uuid(row["id"]), bytes(row["body"])
+        try:
+            fields = json.loads(body)
+            again = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+        except ValueError:
+            faults.append(invalid("fsck.entry_malformed", "An entry is not JSON", where))
+            continue
+        if again != body or fields.get("id") != where:
+            faults.append(invalid("fsck.entry_malformed", "An entry is not canonical or has another id", where))
+        if row["detail"] is not None:
+            opened = hashlib.sha256(bytes(row["salt"]) + bytes(row["detail"])).hexdigest()
+            if opened != fields.get("detail_c"):
+                faults.append(invalid("fsck.detail_changed", "An entry's detail is not what it commits to", where))
+    lost = rows(
+        connection,
+        "SELECT e.id FROM log_entry e LEFT JOIN log_leaf l ON l.entry_id = e.id "
+        "LEFT JOIN log_pending p ON p.entry_id = e.id "
+        "WHERE (l.entry_id IS NULL) = (p.entry_id IS NULL)",
+    )
+    faults.extend(
+        invalid("fsck.entry_lost", "An entry is neither in the log nor waiting, or both", as_uuid(row["id"]))
+        for row in lost
+    )
+    yield from faults[:_MOST_TOLD]
+    if not faults:
+        yield valid(
+            "fsck.entries", "Every entry is canonical, opens its commitment, and is in the log or waiting for it"
+        )
+
+
+def _nodes(connection: Connection) -> dict[tuple[int, int], bytes]:
+    return {
+        (int(row["level"]), int(row["position"])): bytes(row["hash"])
+        for row in rows(connection, "SELECT level, position, hash FROM log_node")
+    }
+
+
+def _grow(
+    edge: list[tuple[int, bytes]],
+    index: int,
+    leaf: bytes,
+    stored: dict[tuple[int, int], bytes],
+    faults: list[Finding],
+) -> None:
+    """Add a leaf to the edge (level, hash), and hold each finished subtree against the stored node."""
+    level, position, value = 0, index, leaf
+    while True:
+        if stored.pop((level, position), None) != value:
+            faults.append(
+                invalid("fsck.log_node", "A stored node is not the hash of its entries", f"{level}/{position}")
+            )
+        if position % 2 == 0:
+            break
+        level, position, value = level + 1, position // 2, hashlib.sha256(b"\x01" + edge.pop()[1] + value).digest()
+    edge.append((level, value))
+
+
+def _root(edge: list[tuple[int, bytes]]) -> bytes:
+    value = edge[-1][1]
+    for _, left in reversed(edge[:-1]):
+        value = hashlib.sha256(b"\x01" + left + value).digest()
+    return value
+
+
+def _checkpoints(
+    checkpoints: list[Any], roots: dict[int, bytes], size: int, keys: list[tuple[str, bytes]]
+) -> Iterator[Finding]:
+    if not checkpoints:
+        yield invalid("fsck.checkpoint", "The log has no checkpoint")
+        return
+    faults = []
+    before = None
+    for row in checkpoints:
+        where = str(row["size"])
+        if row["previous_size"] != before:
+            faults.append(invalid("fsck.checkpoint_fork", "A checkpoint does not follow the one before it", where))
+        before = row["size"]
+        if roots.get(int(row["size"])) != bytes(row["root"]):
+            faults.append(invalid("fsck.checkpoint_root", "A checkpoint's root is not that of the entries", where))
+        faults.extend(_note_faults(row["note"], int(row["size"]), bytes(row["root"]), keys))
+    if int(checkpoints[-1]["size"]) != size:
+        faults.append(invalid("fsck.checkpoint", "The newest checkpoint does not cover every indexed entry", str(size)))
+    yield from faults[:_MOST_TOLD]
+    if not keys:
+        yield indeterminate("fsck.checkpoint_signature", "There is no trust file, so no signature was checked")
+    elif not faults:
+        yield valid(
+            "fsck.checkpoints", f"{len(checkpoints)} checkpoints follow each other, are signed and fit the entries"
+        )
+
+
+def _note_faults(note: str, size: int, root: bytes, keys: list[tuple[str, bytes]]) -> Iterator[Finding]:
+    body, _, signatures = note.rpartition("\n\n")
+    lines = body.split("\n")
+    if lines[1:3] != [str(size), base64.b64encode(root).decode()]:
+        yield invalid("fsck.checkpoint_note", "A checkpoint's note says something else than its row", str(size))
+    if keys and not any(_signed(body + "\n", signatures, name, key) for name, key in keys):
+        yield invalid("fsck.checkpoint_signature", "A checkpoint is not signed by the log's key", str(size))
+
+
+def _signed(text: str, signatures: str, name: str, key: bytes) -> bool:
+    identity = hashlib.sha256(name.encode() + b"\n\x01" + key).digest()[:4]
+    for line in signatures.splitlines():
+        if line.startswith(f"— {name} "):
+            raw = base64.b64decode(line.rsplit(" ", 1)[1])
+            try:
+                Ed25519PublicKey.from_public_bytes(key).verify(raw[4:], text.encode())
+            except InvalidSignature:
+                continue
+            if raw[:4] == identity:
+                return True
+    return False
+
+
+def _log_keys(trust: Path) -> list[tuple[str, bytes]]:
+    if not trust.is_file():
+        return []
+    words = [line.split() for line in trust.read_text().splitlines()]
+    keys = [word[1].split("+", 2) for word in words if word[:1] == ["log"]]
+    return [(name, base64.b64decode(key)[1:]) for name, _, key in keys]
+
+
+def _published(path: Path, checkpoints: list[Any]) -> Iterator[Finding]:
+    if not path.is_file():
+        yield invalid("fsck.published", "No checkpoint is published", str(path))
+    elif path.read_text() not in {row["note"] for row in checkpoints}:
+        yield invalid("fsck.published", "The published checkpoint is not one of this log", str(path))
+    else:
+        yield valid("fsck.published", "The published checkpoint is one of this log", str(path))

@@ -1,0 +1,97 @@
+"""What came in through which dock, what is in quarantine, and when a dock was last heard of."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from archive.custody.models import CustodyEvent
+from archive.kernel.canonical import parse_json
+from archive.kernel.ids import ObjectId
+from archive.kernel.instants import Instant
+from archive.ledger.entries import EntryType
+from archive.ledger.models import LogEntry, LogLeaf
+from ingest.models import Dock, QuarantineItem, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class DockRow:
+    """A dock, when its last upload ended, and how many were accepted."""
+
+    dock: Dock
+    last_upload_at: Instant | None
+    accepted_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """One upload that was accepted as an item. `log_index` is None until a checkpoint covers it."""
+
+    upload: Upload
+    dock_name: str
+    log_index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """Something in quarantine, and the dock that sent it."""
+
+    item: QuarantineItem
+    dock_name: str
+
+
+def dock_rows(tx: Session) -> Sequence[DockRow]:
+    """Return every dock, in order of enrolment, with its last upload."""
+    finished = (
+        select(
+            Upload.dock_id,
+            func.max(Upload.finished_at).label("last_upload_at"),
+            func.count().label("accepted_count"),
+        )
+        .where(Upload.state == "accepted")
+        .group_by(Upload.dock_id)
+        .subquery()
+    )
+    rows = tx.execute(
+        select(Dock, finished.c.last_upload_at, func.coalesce(finished.c.accepted_count, 0))
+        .outerjoin(finished, finished.c.dock_id == Dock.id)
+        .order_by(Dock.enrolled_at, Dock.id)
+    )
+    return [DockRow(*row) for row in rows]
+
+
+def dock_names(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """Return the name of each of these ids that is a dock."""
+    if not ids:
+        return {}
+    return dict(tx.execute(select(Dock.id, Dock.name).where(Dock.id.in_(ids))).all())
+
+
+def receptions(tx: Session, object_id: ObjectId) -> Sequence[Reception]:
+    """Return every accepted upload of an item, oldest first: the same recording may have come more than once."""
+    entries = tx.execute(
+        select(LogEntry.body, LogLeaf.index)
+        .join(CustodyEvent, CustodyEvent.entry_id == LogEntry.id)
+        .outerjoin(LogLeaf, LogLeaf.entry_id == LogEntry.id)
+        .where(CustodyEvent.object_id == object_id, CustodyEvent.type == EntryType.INGEST_RECEIVED.value)
+        .order_by(CustodyEvent.at, CustodyEvent.entry_id)
+    )
+    # The entry names its upload; so no upload has to be looked for by its object.
+    indexes = {UUID(parse_json(body)["req"]): index for body, index in entries}
+    rows = tx.execute(select(Upload, Dock.name).join(Dock, Dock.id == Upload.dock_id).where(Upload.id.in_(indexes)))
+    found = {upload.id: Reception(upload, name, indexes[upload.id]) for upload, name in rows}
+    return [found[upload_id] for upload_id in indexes if upload_id in found]
+
+
+def quarantine(tx: Session, *, limit: int = 50) -> Sequence[QuarantineRow]:
+    """Return what is in quarantine, newest first."""
+    rows = tx.execute(
+        select(QuarantineItem, Dock.name)
+        .join(Upload, Upload.id == QuarantineItem.upload_id)
+        .join(Dock, Dock.id == Upload.dock_id)
+        .order_by(QuarantineItem.quarantined_at.desc(), QuarantineItem.upload_id.desc())
+        .limit(limit)
+    )
+    return [QuarantineRow(*row) for row in rows]
