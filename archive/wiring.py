@@ -52,6 +52,7 @@ class Services:
     settings: Settings
     database: Database
     clock: Clock
+    store: FilesystemStore
     objects: OcflRoot
     renditions: FilesystemStore
     quarantine: FilesystemStore
@@ -127,7 +128,8 @@ def build_services(settings: Settings) -> Services:
     signer = CadesSigner(key=authority.manifest_key(), certificate=authority.manifest_certificate, clock=clock)
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
-    objects = OcflRoot(_store(home, "store"))
+    store = _store(home, "store")
+    objects = OcflRoot(store)
     quarantine, renditions = _store(home, "quarantine"), _store(home, "renditions")
     folder = settings.ffmpeg
     toolbox = functools.partial(
@@ -140,6 +142,7 @@ def build_services(settings: Settings) -> Services:
         settings=settings,
         database=database,
         clock=clock,
+        store=store,
         objects=objects,
         renditions=renditions,
         quarantine=quarantine,

@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     """Add the auditors' commands."""
     app.command("verify")(verify)
     app.command("fsck")(fsck_)
+    app.command("doctor")(doctor_)
 
 
 def verify(
@@ -60,6 +61,22 @@ def fsck_(
     report = fsck(Target(settings.home, database, settings.home / "ca" / "root.cert.pem"))
     database.close()
     raise typer.Exit(_print(report, str(settings.home), as_json=as_json))
+
+
+def doctor_(
+    home: Annotated[Path | None, typer.Option("--home", help="Folder of the archive (or LIUHEN_HOME).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
+) -> None:
+    """Say which promises this deployment keeps, and by what. Exit codes as of `verify`."""
+    from archive.cli.options import opened
+    from archive.doctor import examine
+
+    with opened(home) as services:
+        report = examine(services)
+        if not as_json:
+            for finding in report.findings:
+                print(f"{finding.outcome.value:14}{finding.message}  [{finding.code}]")
+        raise typer.Exit(_print(report, str(services.settings.home), as_json=as_json))
 
 
 def _print(report: Report, what: str, *, as_json: bool) -> int:

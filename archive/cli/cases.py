@@ -1,5 +1,6 @@
 """For those who file from the command line of the server: cases, acts, text records."""
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +8,10 @@ from typing import Annotated
 import typer
 
 from archive.cases.filing import CaseNotFound, case_by_number, link_object, open_case, record_act
+from archive.cases.listings import items
 from archive.cases.records import file_text_record
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
-from archive.cli.options import Home, opened
+from archive.cli.options import AsJson, Home, opened
 from archive.kernel.ids import CaseId, ObjectId, parse_uuid
 from archive.ledger.entries import OPERATOR
 from archive.wiring import Services
@@ -23,6 +25,9 @@ def register(app: typer.Typer) -> None:
     case.command("file")(file)
     case.command("link")(link)
     app.add_typer(case, name="case")
+    item = typer.Typer(help="Evidence items.", no_args_is_help=True)
+    item.command("list")(list_items)
+    app.add_typer(item, name="item")
 
 
 def open_(
@@ -120,3 +125,26 @@ def _case(services: Services, number: str) -> CaseId:
     if found is None:
         raise CaseNotFound(number=number)
     return CaseId(found.id)
+
+
+def list_items(home: Home = None, as_json: AsJson = False) -> None:
+    """List every evidence item with its state, newest first."""
+    with opened(home) as services, services.database.read() as tx:
+        cursor: str | None = None
+        while True:
+            page = items(tx, cursor=cursor, limit=200)
+            for row in page.rows:
+                told = {
+                    "id": str(row.item.object_id),
+                    "name": row.original.name,
+                    "kind": row.item.kind,
+                    "size_bytes": row.original.size_bytes,
+                    "state": row.item.play_state,
+                    "reason": row.item.play_reason,
+                    "sha256": row.original.sha256,
+                }
+                line = "{id}  {state:10}  {kind:8}  {size_bytes:>14,}  {name}".format_map(told)
+                print(json.dumps(told, ensure_ascii=False) if as_json else line)
+            cursor = page.next_cursor
+            if cursor is None:
+                return

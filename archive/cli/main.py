@@ -17,10 +17,9 @@ from archive.kernel.errors import LiuhenError
 _INTERRUPTED: Final = 130
 _COMMANDS: Final = {
     "operate": ("init", "migrate", "serve", "web", "worker", "sequencer", "account"),
-    "cases": ("case",),
+    "cases": ("case", "item"),
     "dock": ("dock",),
-    "audit": ("verify", "fsck"),
-    "demo": ("demo",),
+    "audit": ("verify", "fsck", "doctor"),
 }
 
 

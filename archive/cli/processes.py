@@ -11,11 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import structlog
+from sqlalchemy import select
 
+from archive.custody.models import PreservationIntent
 from archive.jobs.queue import LONG, PROMPT
 from archive.kernel.errors import LiuhenError, Unavailable
+from archive.kernel.ids import ObjectId
 from archive.settings import Settings
-from archive.wiring import build_services
+from archive.wiring import Services, build_services
 
 WATCH_FD = "LIUHEN_WATCH_FD"
 _STANDBY_S = 0.5
@@ -30,7 +33,7 @@ def run_web(settings: Settings, *, fd: int) -> None:
 
     configure_logging()
     services = build_services(settings)
-    services.objects.repair()
+    _tidy(services)
     tls = settings.home / "ca" / "tls.pem"
     if settings.tls:
         services.authority.renew_tls_if_due(services.clock.now())
@@ -83,6 +86,16 @@ def run_sequencer(settings: Settings) -> None:
                     raise
                 _log.warning("sequencing_waits", code=error.code)  # the disk is full; nothing was changed
     services.close()
+
+
+def _tidy(services: Services) -> None:
+    """Mend and sweep what crashes left. Uploads finish themselves; only filings that broke off need a look."""
+    for store in (services.renditions, services.quarantine, services.store):
+        store.sweep()
+    services.objects.prepare()
+    with services.database.read() as tx:
+        begun = [ObjectId(found) for found in tx.scalars(select(PreservationIntent.object_id))]
+    services.objects.repair(begun)
 
 
 def configure_logging() -> None:

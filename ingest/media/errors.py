@@ -44,6 +44,14 @@ class MediaTimeout(MediaError):
     retryable = True
 
 
+class MediaKilled(MediaError):
+    """The machine ended a media program, most likely for want of memory; try again when it has more."""
+
+    code = "media.killed"
+    exit_code = 75
+    retryable = True
+
+
 class MediaStopped(MediaError):
     """The work was stopped on request before it was done."""
 

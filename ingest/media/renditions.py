@@ -107,7 +107,8 @@ def make_poster(
     """Make a still of the recording in the folder `out`; None where it has no picture.
 
     A keyframe near the start, but not the first, which is often black; the first frame where that gives nothing.
-    Raises: Unplayable when no frame can be decoded, and as `make_playable`.
+    Raises: Unplayable when no frame can be decoded (a copy of the video then shows nothing either), and as
+        `make_playable`.
     """
     chosen = plan(probe)
     if chosen.kind not in {PlanKind.REMUX, PlanKind.ENCODE} or probe.video is None:

@@ -1,6 +1,7 @@
 """One ffmpeg run over one recording: progress, complaints with their place, and why it gave nothing."""
 
 import re
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,6 +19,7 @@ _COMPLAINTS: Final = re.compile(r"\[(error|fatal|panic)\]|Packet corrupt|corrupt
 _FRAME: Final = re.compile(r"(\d{1,3}), +-?\d{1,18}, +(\d{1,18}), +\d+, +\d+, 0x")
 _CLOCK: Final = re.compile(r"#tb (\d{1,3}): (\d{1,9})/(\d{1,9})$")
 _MOST_MS: Final = 1 << 50
+_TOO_LARGE: Final = frozenset((128 + signal.SIGXFSZ, -signal.SIGXFSZ))
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ def failure(ran: Ran) -> Finding:
     """Return why a run gave nothing that plays."""
     if ran.ended is Ended.CPU:
         return invalid("media.too_costly", "Decoding takes more time than any recording of this length needs")
-    if ran.ended is Ended.OUTPUT or ran.returncode in {128 + 25, -25} or "File too large" in ran.stderr_tail:
+    if ran.ended is Ended.OUTPUT or ran.returncode in _TOO_LARGE or "File too large" in ran.stderr_tail:
         return invalid("media.output_too_large", "The result grows beyond what a recording of this length needs")
     if "Cannot allocate memory" in ran.stderr_tail:
         return invalid("media.too_costly", "Decoding asks for more memory than any recording needs")

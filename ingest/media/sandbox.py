@@ -7,6 +7,7 @@ no network, no home, no configuration, no environment, no other processes. About
 import errno
 import os
 import shutil
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Final, Literal
 
 from archive.kernel.errors import StorageFull
 from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, valid
-from ingest.media.errors import MediaStopped, MediaTimeout, SandboxUnavailable, ToolMissing
+from ingest.media.errors import MediaKilled, MediaStopped, MediaTimeout, SandboxUnavailable, ToolMissing
 from ingest.media.seccomp import filter_program
 from ingest.media.supervise import Ended, Ran, Watch, run_program
 
@@ -34,11 +35,14 @@ _TOOLS: Final = "/tools"
 _PRLIMIT: Final = "/usr/bin/prlimit"
 _NICE: Final = "/usr/bin/nice"
 _CPU_GRACE_S: Final = 5
+# A signal shows as 128 + number through bubblewrap, and as its negative without.
+_OUT_OF_CPU: Final = frozenset((128 + signal.SIGXCPU, -signal.SIGXCPU))
+_KILLED: Final = frozenset((128 + signal.SIGKILL, -signal.SIGKILL))
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one run may use. Units: seconds, bytes. All that a run adds to the output folder is held to `file_bytes` too."""
+    """What one run may use. Units: seconds, bytes. `file_bytes` holds for each file and for all that a run writes."""
 
     wall_s: int = 60
     cpu_s: int = 60
@@ -84,7 +88,8 @@ class Sandbox:
         """Run `program`; `arguments` name the file as `SOURCE` and results as `OUT/...`.
 
         A program that fails or reaches its CPU, memory or output limit is told by the result, not by an exception.
-        Raises: SandboxUnavailable, ToolMissing, MediaTimeout (wall clock), MediaStopped (asked for), StorageFull;
+        Raises: SandboxUnavailable, ToolMissing, MediaTimeout (wall clock), MediaStopped (asked for), StorageFull,
+            MediaKilled (by the machine);
             OSError when source or folder is not there.
         """
         hooks = hooks or Hooks()
@@ -238,9 +243,16 @@ def _judged(ran: Ran, *, program: Path, limits: Limits, out: Path | None) -> Ran
         raise ToolMissing(ran.stderr_tail.strip()[:300], tool=program.name)
     if out is not None and "No space left on device" in ran.stderr_tail:
         raise StorageFull(tool=program.name)
-    if ran.ended is Ended.EXIT and ran.cpu_ms >= limits.cpu_s * 1000 - 500:
+    if ran.ended is Ended.EXIT and _reached_cpu_limit(ran):
         return replace(ran, ended=Ended.CPU)
+    if ran.ended is Ended.EXIT and ran.returncode in _KILLED:
+        raise MediaKilled(tool=program.name)
     return ran
+
+
+def _reached_cpu_limit(ran: Ran) -> bool:
+    # ffmpeg catches the signal, ends in order and says so.
+    return ran.returncode in _OUT_OF_CPU or f"received signal {signal.SIGXCPU}" in ran.stderr_tail[-400:]
 
 
 def _is_system(program: Path) -> bool:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from resource import struct_rusage
 from typing import IO, Final
 
 _READ_BYTES: Final = 64 * 1024
@@ -42,8 +41,6 @@ class Ran:
     stderr_tail: str
     stderr_lines: int
     wall_ms: int
-    cpu_ms: int
-    peak_memory_bytes: int
 
 
 @dataclass(slots=True)
@@ -116,15 +113,14 @@ class Supervisor:
             pass_fds=pass_fds,
             start_new_session=True,
         )
-        ended_by_itself = None
+        ended_by_itself = False
         try:
             self._read_to_end(process, deadline=started + self._watch.wall_s)
             ended_by_itself = self._wait(process, deadline=started + self._watch.wall_s)
         finally:
-            if ended_by_itself is None:
+            if not ended_by_itself:
                 _kill(process)
-            _, status, usage = ended_by_itself or os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+                process.wait()
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
@@ -137,8 +133,6 @@ class Supervisor:
             stderr_tail=self._tail.decode("utf-8", "replace"),
             stderr_lines=self._error_lines.count,
             wall_ms=int((time.monotonic() - started) * 1000),
-            cpu_ms=int((usage.ru_utime + usage.ru_stime) * 1000),
-            peak_memory_bytes=usage.ru_maxrss * 1024,
         )
 
     def _read_to_end(self, process: subprocess.Popen[bytes], *, deadline: float) -> None:
@@ -158,15 +152,14 @@ class Supervisor:
                     else:
                         selector.unregister(key.fileobj)
 
-    def _wait(self, process: subprocess.Popen[bytes], *, deadline: float) -> tuple[int, int, struct_rusage] | None:
+    def _wait(self, process: subprocess.Popen[bytes], *, deadline: float) -> bool:
         pause_s = 0.0005
         while not self._must_end(deadline):
-            waited = os.wait4(process.pid, os.WNOHANG)
-            if waited[0]:
-                return waited
+            if process.poll() is not None:
+                return True
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _TURN_S)
-        return None
+        return False
 
     def _must_end(self, deadline: float) -> bool:
         if self._ended is not Ended.EXIT:

@@ -148,7 +148,7 @@ SAMPLES: Mapping[str, Callable[[Path], Path]] = {
     "mpeg4-1440p.mp4": lambda path: make_clip(
         path, seconds=1, size=(2560, 1440), video=("-c:v", "mpeg4", "-q:v", "8"), audio=()
     ),
-    "two-sounds.mov": lambda path: make_clip(
+    "two-sounds.mp4": lambda path: make_clip(
         path,
         extra=(
             "-map",
@@ -175,7 +175,7 @@ SAMPLES: Mapping[str, Callable[[Path], Path]] = {
 SAMPLES_MEANT: Mapping[str, str] = {
     **dict.fromkeys(("h264-aac.mp4", "h264-aac.mov", "h264-fragmented.mp4", "h264-opus.mkv", "h264-pcm.mkv"), "remux"),
     **dict.fromkeys(
-        ("h264-alaw.mov", "h264-aac.ts", "h264-aac.flv", "h264.avi", "two-sounds.mov", "silent.mp4"), "remux"
+        ("h264-alaw.mov", "h264-aac.ts", "h264-aac.flv", "h264.avi", "two-sounds.mp4", "silent.mp4"), "remux"
     ),
     **dict.fromkeys(("mpeg4-mp3.avi", "mjpeg.avi", "mpeg2.mpg", "hevc-aac.mp4", "vp9-opus.webm"), "encode"),
     **dict.fromkeys(("h264-10bit.mp4", "h264-100fps.mp4", "mpeg4-1440p.mp4"), "encode"),

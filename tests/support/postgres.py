@@ -11,6 +11,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,9 @@ class Cluster:
         if self.is_running:
             return self.url
         self.folder.mkdir(parents=True, exist_ok=True)
+        found = self.folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {os.geteuid(), _as_server_user().get("user")}:
+            raise PostgresFailed(f"{self.folder} belongs to somebody else")
         self._own(self.folder)
         if not (self.folder / "data" / "PG_VERSION").exists():
             self._make()

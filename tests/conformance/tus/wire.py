@@ -18,7 +18,7 @@ from tests.conformance.tus.target import VERSION, Target
 # Long enough for a server on the same machine to take up what has been sent, short enough for a test.
 SETTLE_S = 0.3
 # How long a server may take to say 100 Continue before it is taken to ignore Expect.
-CONTINUE_S = 3.0
+CONTINUE_S = 1.0
 GONE = (ConnectionError, ssl.SSLError)
 
 

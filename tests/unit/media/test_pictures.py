@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ingest.media.pictures import Declared, declared
 from tests.support import hostile
 
+TAKEN = "2026:03:02 09:30:00+08:00"
 SOF = b"\xff\xc0" + struct.pack(">HBHH", 11, 8, 480, 640) + b"\1\1\x11\0"
 JPEG = b"\xff\xd8" + b"\xff\xe0" + struct.pack(">H", 16) + b"JFIF\0" + bytes(9) + SOF
 
@@ -31,9 +32,9 @@ def jpeg_with(segment: bytes) -> bytes:
         (
             "jpeg_pipe",
             jpeg_with(hostile.exif_segment(orientation=6)),
-            Declared(640, 480, 6, "2026:03:02 09:30:00+08:00"),
+            Declared(640, 480, 6, TAKEN),
         ),
-        ("jpeg_pipe", jpeg_with(hostile.exif_segment(orientation=77)), Declared(640, 480, 1, "2026:03:02 09:30:00+08:00")),
+        ("jpeg_pipe", jpeg_with(hostile.exif_segment(orientation=77)), Declared(640, 480, 1, TAKEN)),
         ("jpeg_pipe", b"\xff\xd8\xff\xff" + SOF, Declared(640, 480)),
         ("jpeg_pipe", b"\xff\xd8\xff\xda\0\2", None),
         ("jpeg_pipe", b"\xff\xd8\xff", None),

@@ -20,6 +20,7 @@ VIDEO = Stream(
 )
 AAC = Stream(1, "audio", "aac", profile="LC", sample_rate=48000, channels=2)
 DATA = Stream(2, "data", "")
+STILL = Stream(0, "picture", "png", width=9, height=9)
 BASE = Probe(
     Kind.FOOTAGE,
     1_000_000,
@@ -67,7 +68,7 @@ def with_audio(*tracks: Stream) -> Probe:
         (with_audio(replace(AAC, channels=0)), PlanKind.REMUX, ["copy"]),
         (replace(BASE, kind=Kind.AUDIO, streams=(AAC,)), PlanKind.AUDIO, ["copy"]),
         (replace(BASE, kind=Kind.AUDIO, streams=(replace(AAC, codec="mp3"),)), PlanKind.AUDIO, ["encode"]),
-        (replace(BASE, kind=Kind.PHOTO, streams=(Stream(0, "picture", "png", width=9, height=9),)), PlanKind.PHOTO, ["encode"]),
+        (replace(BASE, kind=Kind.PHOTO, streams=(STILL,)), PlanKind.PHOTO, ["encode"]),
         (replace(BASE, streams=(DATA,)), PlanKind.UNPLAYABLE, []),
         (replace(BASE, kind=Kind.DOCUMENT, streams=()), PlanKind.UNPLAYABLE, []),
     ],

@@ -63,7 +63,7 @@ def test_seconds() -> None:
 
 def test_failures_are_told_apart() -> None:
     def ran(ended: Ended = Ended.EXIT, code: int = 1, told: str = "") -> str:
-        return failure(Ran(code, ended, b"", told, 0, 0, 0, 0)).code
+        return failure(Ran(code, ended, b"", told, 0, 0)).code
 
     assert ran() == "media.unreadable"
     assert ran(Ended.CPU) == "media.too_costly"

@@ -98,11 +98,11 @@ def test_the_container_holds_what_it_should(authority: EmbeddedAuthority, signat
     assert signed_data["crls"].native is None
     (info,) = signed_data["signer_infos"]
     assert info["unsigned_attrs"].native is None
-    assert [each["type"].native for each in info["signed_attrs"]] == [
-        "content_type",
-        "signing_time",
-        "message_digest",
-        "signing_certificate_v2",
+    assert [each["type"].dotted for each in info["signed_attrs"]] == [
+        "1.2.840.113549.1.9.3",  # contentType
+        "1.2.840.113549.1.9.5",  # signingTime
+        "1.2.840.113549.1.9.4",  # messageDigest
+        "1.2.840.113549.1.9.16.2.47",  # signingCertificateV2
     ]
     assert info["signed_attrs"][1]["values"].native == [SIGNED_AT.replace(microsecond=0)]
 

@@ -1,8 +1,0 @@
-"""`liuhen demo`."""
-
-import typer
-
-
-def register(app: typer.Typer) -> None:
-    """Add the demo."""
-    del app

@@ -1,0 +1,103 @@
+"""Who may open a page, and ids in addresses. A page that names no guard fails a test."""
+
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from fastapi import Depends
+
+from archive.access.accounts import Caller
+from archive.access.policy import Capability, may, require
+from archive.kernel.errors import InvalidInput, NotFound
+from archive.kernel.ids import ActId, CaseId, DockId, EntryId, GrantId, ObjectId, UploadId, parse_uuid
+from archive.web.dependencies import CallerDep
+
+
+def needs(capability: Capability, *, hidden: bool = False) -> Callable[[Caller], Caller]:
+    """Return a dependency that lets only roles with this capability in.
+
+    A hidden page looks as if it did not exist: for addresses of single things, so that nobody learns which ids are in
+    use. Raises: Forbidden, or NotFound when hidden.
+    """
+
+    def allowed(caller: CallerDep) -> Caller:
+        if hidden and not may(caller.role, capability):
+            raise NotFound
+        require(caller.role, capability)
+        return caller
+
+    return allowed
+
+
+ListReader = Annotated[Caller, Depends(needs(Capability.READ_CATALOGUE))]
+Reader = Annotated[Caller, Depends(needs(Capability.READ_CATALOGUE, hidden=True))]
+Viewer = Annotated[Caller, Depends(needs(Capability.VIEW_CONTENT))]
+Exporter = Annotated[Caller, Depends(needs(Capability.EXPORT_CONTENT))]
+Verifier = Annotated[Caller, Depends(needs(Capability.VERIFY))]
+Filer = Annotated[Caller, Depends(needs(Capability.FILE_CASES))]
+LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
+Administrator = Annotated[Caller, Depends(needs(Capability.ADMINISTER))]
+
+
+def _id_of(text: str) -> UUID:
+    try:
+        return parse_uuid(text)
+    except InvalidInput as exc:
+        raise NotFound from exc
+
+
+def case_id_in_path(case_id: str) -> CaseId:
+    """Return the case id of the address. Raises: NotFound for what is no id."""
+    return CaseId(_id_of(case_id))
+
+
+def object_id_in_path(object_id: str) -> ObjectId:
+    """Return the object id of the address. Raises: NotFound for what is no id."""
+    return ObjectId(_id_of(object_id))
+
+
+def grant_id_in_path(grant_id: str) -> GrantId:
+    """Return the grant id of the address. Raises: NotFound for what is no id."""
+    return GrantId(_id_of(grant_id))
+
+
+def entry_id_in_path(entry_id: str) -> EntryId:
+    """Return the log entry's id of the address. Raises: NotFound for what is no id."""
+    return EntryId(_id_of(entry_id))
+
+
+def upload_id_in_path(upload_id: str) -> UploadId:
+    """Return the upload id of the address. Raises: NotFound for what is no id."""
+    return UploadId(_id_of(upload_id))
+
+
+def dock_id_in_path(dock_id: str) -> DockId:
+    """Return the dock id of the address. Raises: NotFound for what is no id."""
+    return DockId(_id_of(dock_id))
+
+
+CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
+ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
+GrantIdPath = Annotated[GrantId, Depends(grant_id_in_path)]
+EntryIdPath = Annotated[EntryId, Depends(entry_id_in_path)]
+UploadIdPath = Annotated[UploadId, Depends(upload_id_in_path)]
+DockIdPath = Annotated[DockId, Depends(dock_id_in_path)]
+
+
+def chosen_act(text: str) -> ActId | None:
+    """Return the act that a form names, None for none. Raises: InvalidInput."""
+    return ActId(parse_uuid(text)) if text else None
+
+
+def safe_next(address: str | None) -> str:
+    """Return a local address to go on to; whatever could lead elsewhere becomes the first page.
+
+    Browsers read a backslash as a slash and skip control characters, so neither may stand in it.
+    """
+    if address is None or not address.startswith("/") or address.startswith("//") or len(address) > 1024:
+        return "/"
+    if "\\" in address or any(ord(char) <= 32 or ord(char) == 127 for char in address):
+        return "/"
+    parts = urlsplit(address)
+    return "/" if parts.scheme or parts.netloc else address

@@ -1,0 +1,111 @@
+"""Rendering pages: one Jinja environment, the reader's language, addresses of static files that change with them."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from archive.access.accounts import Caller
+from archive.access.policy import Capability, may
+from archive.web import STATIC
+from archive.web.i18n import Catalogue, catalogue, preferred_language
+from archive.web.pages import formats
+
+LANGUAGE_COOKIE: Final = "liuhen_language"
+_TEMPLATES: Final = Path(__file__).parent.parent / "templates"
+# Pages show evidence: no cache may keep them, and what a page says depends on who asks.
+_HEADERS: Final = {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language"}
+
+
+@cache
+def static_address(name: str) -> str:
+    """Return the address of a static file; it changes whenever the bytes do, so that caches may keep it for ever."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()
+    return f"/static/{name}?v={digest[:12]}"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(
+        static=static_address,
+        duration=formats.duration,
+        size=formats.size,
+        seconds=formats.seconds,
+        local_minute=formats.local_minute,
+        local_second=formats.local_second,
+        local_day=formats.local_day,
+        local_clock=formats.local_clock,
+        utc_text=formats.utc_text,
+        machine_text=formats.machine_text,
+        number="{:,}".format,
+        may=may,
+        Capability=Capability,
+    )
+    return environment
+
+
+def reader_texts(request: Request) -> Catalogue:
+    """Return the catalogue of the language that this reader wants."""
+    return catalogue(
+        preferred_language(chosen=request.cookies.get(LANGUAGE_COOKIE), accepted=request.headers.get("accept-language"))
+    )
+
+
+def is_fragment(request: Request) -> bool:
+    """Return whether htmx asks for a part of a page."""
+    return "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
+
+
+def render(
+    request: Request,
+    template: str,
+    *,
+    caller: Caller | None,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **context: Any,
+) -> HTMLResponse:
+    """Return a page, or a part of one, in the reader's language."""
+    texts = reader_texts(request)
+    done = request.query_params.get("done", "") if request.method == "GET" else ""
+    common: dict[str, Any] = {
+        "t": texts.text,
+        "counted": texts.counted,
+        "term": texts.term,
+        "has_text": texts.has,
+        "language": texts.language,
+        "caller": caller,
+        "can": partial(_can, caller),
+        "here": _here(request),
+        "path": request.url.path,
+        "organisation": request.app.state.services.settings.organisation,
+        "done": f"done.{done}" if texts.has(f"done.{done}") else None,
+        "form": None,
+    }
+    body = _environment().get_template(template).render({**common, **context})
+    return HTMLResponse(body, status_code=status, headers={**_HEADERS, **(headers or {})})
+
+
+def _can(caller: Caller | None, capability: str) -> bool:
+    return caller is not None and may(caller.role, Capability(capability))
+
+
+def _here(request: Request) -> str:
+    """Return where to come back to, after the language was switched."""
+    if request.method != "GET" or is_fragment(request):
+        return "/"
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "")
