@@ -245,20 +245,21 @@ def _read_certificate(path: Path) -> x509.Certificate:
 
 def _write_directory(directory: Path, *, secret: dict[str, bytes], public: dict[str, bytes]) -> None:
     """Make `directory` with these files, all of them or nothing, durable on return."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
     staging = directory.with_name(f".{directory.name}.{secrets.token_hex(8)}.tmp")
-    staging.mkdir(mode=0o700)
+    with keyfiles.full_disk_told(directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir(mode=0o700)
     try:
-        for files, mode in ((secret, keyfiles.PRIVATE), (public, keyfiles.PUBLIC)):
-            for name, data in files.items():
-                keyfiles.write_once(staging / name, data, mode=mode)
-        try:
+        with keyfiles.full_disk_told(directory):
+            for files, mode in ((secret, keyfiles.PRIVATE), (public, keyfiles.PUBLIC)):
+                for name, data in files.items():
+                    keyfiles.write_once(staging / name, data, mode=mode)
             staging.rename(directory)
-        except OSError as exc:
-            # Somebody was quicker: rename(2) replaces an empty directory only.
-            if exc.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
-                raise AuthorityExists(directory=str(directory)) from exc
-            raise
+    except OSError as exc:
+        # Somebody was quicker: rename(2) replaces an empty directory only (and none that is a mount point).
+        if exc.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+            raise AuthorityExists(directory=str(directory)) from exc
+        raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     keyfiles.fsync_directory(directory.parent)

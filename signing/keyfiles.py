@@ -126,20 +126,28 @@ def fsync_directory(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def _complete_file(path: Path, data: bytes, mode: int) -> Iterator[Path]:
-    """Give a whole, fsynced file beside `path` under a name of its own, and remove that name afterwards."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+def full_disk_told(path: Path) -> Iterator[None]:
+    """Turn the system's word for a full disk into StorageFull, which callers may retry."""
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
-        with os.fdopen(descriptor, "wb") as target:
-            target.write(data)
-            target.flush()
-            os.fchmod(target.fileno(), mode)
-            os.fsync(target.fileno())
-        yield temporary
+        yield
     except OSError as exc:
         if exc.errno in _FULL:
             raise StorageFull(path=str(path)) from exc
         raise
+
+
+@contextlib.contextmanager
+def _complete_file(path: Path, data: bytes, mode: int) -> Iterator[Path]:
+    """Give a whole, fsynced file beside `path` under a name of its own, and remove that name afterwards."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with full_disk_told(path):
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+            with os.fdopen(descriptor, "wb") as target:
+                target.write(data)
+                target.flush()
+                os.fchmod(target.fileno(), mode)
+                os.fsync(target.fileno())
+            yield temporary
     finally:
         temporary.unlink(missing_ok=True)

@@ -104,7 +104,7 @@ def make_poster(
     probe: Probe,
     should_stop: Callable[[], bool] | None = None,
 ) -> Rendition | None:
-    """Make a still of the recording in the folder `out`; None where it has no picture.
+    """Make a still of the recording in the folder `out`; None where it has no moving picture that can be read.
 
     A keyframe near the start, but not the first, which is often black; the first frame where that gives nothing.
     Raises: Unplayable when no frame can be decoded (a copy of the video then shows nothing either), and as

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from fastapi import Depends
@@ -101,3 +101,9 @@ def safe_next(address: str | None) -> str:
         return "/"
     parts = urlsplit(address)
     return "/" if parts.scheme or parts.netloc else address
+
+
+def sign_in_address(back: str) -> str:
+    """Return the address of the sign-in page that leads back to `back` where that is a local address."""
+    back = safe_next(back)
+    return "/sign-in" if back == "/" else f"/sign-in?next={quote(back, safe='/')}"

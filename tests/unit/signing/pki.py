@@ -73,6 +73,7 @@ def certificate(
     valid_from: Instant = START,
     valid: timedelta = timedelta(days=900),
     identifier: x509.SubjectKeyIdentifier | None = None,
+    has_identifiers: bool = True,
 ) -> x509.Certificate:
     """Make any certificate; without an issuer it signs itself."""
     signer = issuer_key or key
@@ -88,9 +89,10 @@ def certificate(
         .not_valid_before(valid_from)
         .not_valid_after(valid_from + valid)
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=path_length), critical=True)
-        .add_extension(own, critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above), critical=False)
     )
+    if has_identifiers:
+        authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(above)
+        builder = builder.add_extension(own, critical=False).add_extension(authority, critical=False)
     for each in (key_usage(key_cert_sign=True, crl_sign=True),) if is_ca else extensions:
         builder = builder.add_extension(each, critical=isinstance(each, x509.KeyUsage))
     return builder.sign(signer, hashes.SHA256())

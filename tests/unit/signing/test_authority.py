@@ -19,6 +19,7 @@ from signing import certificates
 from signing.authority import AuthorityBroken, AuthorityExists, AuthorityMissing, EmbeddedAuthority, fingerprint
 from signing.certificates import BadHostName, BadOrganisation
 from signing.keyfiles import KeyExposed, KeyUnreadable
+from tests.unit.signing import pki
 from tests.unit.signing.pki import START
 
 
@@ -138,6 +139,12 @@ def test_create_refuses_what_is_not_an_empty_directory(tmp_path: Path) -> None:
     create(tmp_path / "empty")
     assert stat.S_IMODE((tmp_path / "empty").stat().st_mode) == 0o700
     create(tmp_path / "deep" / "er" / "ca")
+
+
+def test_create_below_what_is_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    with pytest.raises(OSError, match="file"):
+        create(tmp_path / "file" / "ca")
 
 
 def test_of_many_that_create_at_once_one_wins(tmp_path: Path) -> None:
@@ -265,6 +272,15 @@ def test_a_long_organisation_is_cut(tmp_path: Path, length: int) -> None:
         assert common.startswith("昆")
         assert common.endswith((" self-issued root", " manifest signing", " TLS server"))
     EmbeddedAuthority.load(tmp_path / "ca")
+
+
+def test_a_certificate_without_an_organisation_issues_nothing() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    nameless = pki.certificate("root", key=key, is_ca=True)
+    with pytest.raises(BadOrganisation, match="names no organisation"):
+        certificates.issue(
+            certificates.TLS_SERVER, public_key=key.public_key(), root=nameless, root_key=key, valid_from=START
+        )
 
 
 def test_tls_is_renewed_when_due_and_only_then(tmp_path: Path) -> None:

@@ -359,6 +359,15 @@ def test_intermediates(key: ec.EllipticCurvePrivateKey, root_key: ec.EllipticCur
     assert codes(check(p7s, pki.pem(middle)))[1:] == ["signature.untrusted"]
 
 
+def test_old_authorities_without_key_identifiers(key: Any, root_key: Any) -> None:
+    bare = pki.certificate("root", key=root_key, is_ca=True, has_identifiers=False)
+    leaf = pki.certificate("archive", key=key, issuer=bare, issuer_key=root_key, has_identifiers=False)
+    p7s = pki.sign_anyway(MANIFEST, key=key, certificate=leaf)
+    assert check(p7s, pki.pem(bare)).outcome is Outcome.VALID
+    other = pki.certificate("root", key=key, is_ca=True, has_identifiers=False)
+    assert codes(check(p7s, pki.pem(other)))[1:] == ["signature.certificate_forged"]
+
+
 def test_a_certificate_that_may_not_issue(
     key: ec.EllipticCurvePrivateKey, root_key: ec.EllipticCurvePrivateKey
 ) -> None:
@@ -506,6 +515,7 @@ def test_the_signer_refuses_a_key_that_is_not_the_certificates(authority: Embedd
 def test_the_signer_refuses_to_sign_outside_its_certificate(authority: EmbeddedAuthority) -> None:
     clock = pki.StandingClock()
     signer = CadesSigner(key=authority.manifest_key(), certificate=authority.manifest_certificate, clock=clock)
+    assert signer.certificate == authority.manifest_certificate
     for at in (START - timedelta(seconds=1), authority.manifest_certificate.not_valid_after_utc + timedelta(seconds=1)):
         clock.at = at
         with pytest.raises(SignerNotValid):

@@ -1,0 +1,211 @@
+"""One case: its acts, its text records, its footage, and the forms that add to it."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
+
+from archive.access.accounts import Caller
+from archive.access.policy import Capability, may
+from archive.cases import listings
+from archive.cases.filing import AlreadyLinked, NotLinked, link_object, record_act, unlink_object
+from archive.cases.records import file_text_record
+from archive.cases.terms import RecordForm, Stage
+from archive.custody.events import ObjectNotFound
+from archive.documents.records import MAX_RECORD_BYTES, NotPdf
+from archive.kernel.errors import InvalidInput
+from archive.kernel.ids import CaseId, ObjectId, parse_uuid
+from archive.web.dependencies import ServicesDep
+from archive.web.pages.forms import Form, FormDep, FormTooLarge, declared_bytes
+from archive.web.pages.guards import CaseIdPath, Filer, Reader, chosen_act
+from archive.web.pages.people import actor_names
+from archive.web.pages.progress import preparations
+from archive.web.pages.rendering import reader_texts, render
+from archive.wiring import Services
+
+router = APIRouter(prefix="/cases/{case_id}", include_in_schema=False)
+
+_MOST_OFFERED: Final = 100
+_FORM_OVERHEAD_BYTES: Final = 64 * 1024
+
+
+@router.get("")
+def case_page(request: Request, case_id: CaseIdPath, caller: Reader, services: ServicesDep) -> Response:
+    """Show a case with everything filed under it."""
+    return _page(request, case_id, caller, services)
+
+
+@router.get("/footage")
+def footage_part(request: Request, case_id: CaseIdPath, caller: Reader, services: ServicesDep) -> Response:
+    """Show the footage of a case again, while some of it is being prepared."""
+    with services.database.read() as tx:
+        view = listings.case_view(tx, case_id)
+        progress = preparations(tx, view.items)
+    return render(request, "_footage.html", caller=caller, view=view, progress=progress)
+
+
+@router.post("/acts")
+def act_posted(request: Request, case_id: CaseIdPath, form: FormDep, caller: Filer, services: ServicesDep) -> Response:
+    """Record an act."""
+    form.panel = "act"
+    stage = form.choice("stage", Stage)
+    place = form.text("place", most=300)
+    started_at = form.moment("started_at")
+    ended_at = form.moment("ended_at", required=False)
+    if started_at is not None and ended_at is not None and ended_at < started_at:
+        form.refuse("ended_at", "form.ends_before_start")
+    if form.is_good and started_at is not None:
+        record_act(
+            services.database,
+            case_id,
+            stage=stage,
+            place=place,
+            started_at=started_at,
+            ended_at=ended_at,
+            by=caller.actor,
+            at=services.clock.now(),
+        )
+        return _done(case_id, "act_recorded")
+    return _page(request, case_id, caller, services, form=form, status=422)
+
+
+@router.post("/links")
+def link_posted(request: Request, case_id: CaseIdPath, form: FormDep, caller: Filer, services: ServicesDep) -> Response:
+    """File an item under the case."""
+    form.panel = "link"
+    object_id = _chosen_object(form)
+    reason = form.text("reason", most=500)
+    if form.is_good and object_id is not None:
+        try:
+            link_object(
+                services.database,
+                case_id,
+                object_id,
+                act_id=chosen_act(form.value("act_id")),
+                reason=reason,
+                by=caller.actor,
+                at=services.clock.now(),
+            )
+        except AlreadyLinked:
+            form.refuse("object_id", "error.cases.already_linked")
+        except ObjectNotFound:
+            form.refuse("object_id", "form.choose")
+        except InvalidInput:
+            form.refuse("act_id", "form.choose")
+        else:
+            return _done(case_id, "linked")
+    return _page(request, case_id, caller, services, form=form, status=422)
+
+
+@router.post("/removals")
+def removal_posted(
+    request: Request, case_id: CaseIdPath, form: FormDep, caller: Filer, services: ServicesDep
+) -> Response:
+    """Take an item or a record out of the case; it stays in the archive."""
+    form.panel = "unlink"
+    object_id = _chosen_object(form)
+    reason = form.text("reason", most=500)
+    if form.is_good and object_id is not None:
+        try:
+            unlink_object(
+                services.database, case_id, object_id, reason=reason, by=caller.actor, at=services.clock.now()
+            )
+        except NotLinked:
+            form.refuse("object_id", "error.cases.not_linked")
+        else:
+            return _done(case_id, "unlinked")
+    return _page(request, case_id, caller, services, form=form, status=422)
+
+
+async def _posted_record(request: Request) -> tuple[Form, str, bytes]:
+    """Return the form of a text record, the file's name and its bytes, read within their limit."""
+    try:
+        declared_bytes(request, most=MAX_RECORD_BYTES + _FORM_OVERHEAD_BYTES)
+    except FormTooLarge:
+        form = Form({}, panel="record")
+        form.refuse("file", "form.file_too_large", most=MAX_RECORD_BYTES // (1024 * 1024))
+        return form, "", b""
+    async with request.form(max_files=1, max_fields=10, max_part_size=_FORM_OVERHEAD_BYTES) as fields:
+        form = Form({name: value for name, value in fields.items() if isinstance(value, str)}, panel="record")
+        file = fields.get("file")
+        if isinstance(file, str) or file is None:
+            return form, "", b""
+        return form, file.filename or "", await file.read()
+
+
+@router.post("/records")
+async def record_posted(request: Request, case_id: CaseIdPath, caller: Filer, services: ServicesDep) -> Response:
+    """File a PDF as a text record of the case."""
+    form, name, pdf = await _posted_record(request)
+    return await run_in_threadpool(_file_record, request, case_id, caller, services, form, name, pdf)
+
+
+def _file_record(
+    request: Request, case_id: CaseId, caller: Caller, services: Services, form: Form, name: str, pdf: bytes
+) -> Response:
+    if not form.is_good:
+        return _page(request, case_id, caller, services, form=form, status=413)
+    record_form = form.choice("form", RecordForm)
+    title = form.text("title", most=300)
+    if not name or not pdf:
+        form.refuse("file", "form.choose_file")
+    if form.is_good:
+        try:
+            file_text_record(
+                services.database,
+                services.objects,
+                services.signer,
+                case_id=case_id,
+                form=record_form,
+                title=title,
+                name=name,
+                pdf=pdf,
+                by=caller.actor,
+                at=services.clock.now(),
+            )
+        except NotPdf:
+            form.refuse("file", "error.documents.not_pdf")
+        except InvalidInput:
+            form.refuse("file", "form.file_too_large", most=MAX_RECORD_BYTES // (1024 * 1024))
+        else:
+            return _done(case_id, "record_filed")
+    return _page(request, case_id, caller, services, form=form, status=422)
+
+
+def _chosen_object(form: Form) -> ObjectId | None:
+    try:
+        return ObjectId(parse_uuid(form.value("object_id")))
+    except InvalidInput:
+        form.refuse("object_id", "form.choose")
+        return None
+
+
+def _done(case_id: CaseId, what: str) -> Response:
+    return RedirectResponse(f"/cases/{case_id}?done={what}", status_code=303)
+
+
+def _page(
+    request: Request,
+    case_id: CaseId,
+    caller: Caller,
+    services: Services,
+    *,
+    form: Form | None = None,
+    status: int = 200,
+) -> Response:
+    with services.database.read() as tx:
+        view = listings.case_view(tx, case_id)
+        names = actor_names(tx, [view.case.opened_by], texts=reader_texts(request))
+        progress = preparations(tx, view.items)
+        offered = listings.unlinked_items(tx, limit=_MOST_OFFERED) if may(caller.role, Capability.FILE_CASES) else None
+    context: dict[str, Any] = {
+        "view": view,
+        "opened_by": names[view.case.opened_by],
+        "progress": progress,
+        "offered": offered,
+        "stages": list(Stage),
+        "record_forms": list(RecordForm),
+        "here": f"/cases/{case_id}",
+    }
+    return render(request, "case.html", caller=caller, status=status, form=form, **context)

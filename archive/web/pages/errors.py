@@ -1,0 +1,98 @@
+"""For whoever asked for HTML, a problem becomes a page: sign in first, not found, not allowed, our fault.
+
+Stands inside `Surroundings`, so that pages of errors carry the same headers and request id as all others. Machines are
+answered as before.
+"""
+
+import json
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import structlog
+from fastapi import Request
+from fastapi.responses import RedirectResponse
+from starlette.responses import Response
+
+from archive.kernel.errors import LiuhenError
+from archive.web.middleware import AsgiApp, Receive, Scope, Send
+from archive.web.pages.guards import sign_in_address
+from archive.web.pages.rendering import render
+
+_MACHINE_PATHS: Final = ("/api/", "/static/")
+_PROBLEM: Final = b"application/problem+json"
+_TITLED: Final = {400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 503, 507}
+_log = structlog.get_logger("liuhen.web")
+
+
+class PagesOfErrors:
+    """Wraps the application; turns its problems into pages where a person is asking."""
+
+    def __init__(self, app: AsgiApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"].startswith(_MACHINE_PATHS):
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        if "text/html" not in request.headers.get("accept", "") and "hx-request" not in request.headers:
+            await self._app(scope, receive, send)
+            return
+        held: dict[str, Any] | None = None
+        body = b""
+        started = False
+
+        async def send_or_hold(message: dict[str, Any]) -> None:
+            nonlocal held, body, started
+            if message["type"] == "http.response.start" and (b"content-type", _PROBLEM) in message["headers"]:
+                held = message
+            elif held is not None:
+                body += message.get("body", b"")
+            else:
+                started = True
+                await send(message)
+
+        try:
+            await self._app(scope, receive, send_or_hold)
+        except Exception as error:
+            if started:
+                raise
+            _log.exception("request_failed", request_id=request.state.request_id, exc_info=error)
+            response = error_page(request, status=500, code=LiuhenError.code)
+        else:
+            if held is None:
+                return
+            problem = json.loads(body)
+            response = _answer(request, status=problem["status"], code=problem["code"])
+            for name, value in held["headers"]:
+                if name == b"retry-after":
+                    response.headers["Retry-After"] = value.decode()
+        await response(scope, receive, send)  # type: ignore[arg-type]
+
+
+def error_page(request: Request, *, status: int, code: str) -> Response:
+    """Return the page of an error; one without a text of its own has its status' text."""
+    kind = str(status) if status in _TITLED else "500" if status >= 500 else "400"
+    return render(
+        request,
+        "error.html",
+        caller=None,
+        status=status,
+        kind=kind,
+        code=code,
+        request_id=request.state.request_id,
+    )
+
+
+def _answer(request: Request, *, status: int, code: str) -> Response:
+    if code != "access.not_signed_in":
+        return error_page(request, status=status, code=code)
+    if "hx-request" in request.headers:
+        shown = urlsplit(request.headers.get("hx-current-url", ""))
+        address = sign_in_address(shown.path + (f"?{shown.query}" if shown.query else ""))
+        return Response(status_code=401, headers={"HX-Redirect": address, "Cache-Control": "no-store"})
+    query = f"?{request.url.query}" if request.url.query else ""
+    back = request.url.path + query if request.method == "GET" else "/"
+    return RedirectResponse(sign_in_address(back), status_code=303, headers={"Cache-Control": "no-store"})

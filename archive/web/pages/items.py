@@ -1,0 +1,256 @@
+"""An evidence item and a text record: all that is known, seeing and copying under a grant."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy.orm import Session
+
+from archive.access.accounts import Caller
+from archive.cases.filing import MAX_NUMBER_CHARACTERS, AlreadyLinked, case_by_number, link_object
+from archive.cases.listings import cases_of
+from archive.custody.events import ObjectNotFound
+from archive.documents.listings import text_record
+from archive.evidence.items import evidence_item
+from archive.kernel.errors import InvalidInput
+from archive.kernel.ids import CaseId, GrantId, ObjectId
+from archive.retrieval.grants import GrantKind, active_grant, grant_access
+from archive.web.dependencies import ServicesDep
+from archive.web.pages.content import disposition
+from archive.web.pages.forms import Form, FormDep
+from archive.web.pages.guards import Exporter, Filer, ObjectIdPath, Reader, UploadIdPath, Verifier, Viewer
+from archive.web.pages.people import actor_names
+from archive.web.pages.progress import preparation
+from archive.web.pages.rendering import is_fragment, reader_texts, render
+from archive.web.pages.trail import object_trail
+from archive.wiring import Services
+from ingest.listings import receptions
+from ingest.media.facts import Probe
+from ingest.receipts import receipt
+
+router = APIRouter(include_in_schema=False)
+
+_MOST_PURPOSE: Final = 500
+_USUAL_RATE: Final = Fraction(25)
+PURPOSES: Final = ("case_handling", "file_review", "legal_review", "complaint", "litigation", "supervision")
+"""Usual purposes that the form offers; any other can be written."""
+
+
+@router.get("/items/{object_id}")
+def item_page(request: Request, object_id: ObjectIdPath, caller: Reader, services: ServicesDep) -> Response:
+    """Show an item."""
+    return _item(request, object_id, caller, services)
+
+
+@router.get("/items/{object_id}/stage")
+def stage_part(request: Request, object_id: ObjectIdPath, caller: Reader, services: ServicesDep) -> Response:
+    """Show how far an item is; with the answer that it is ready, the facts beside it are renewed too."""
+    with services.database.read() as tx:
+        context = _item_context(request, tx, services, object_id)
+    return render(request, "_stage_update.html", caller=caller, **context)
+
+
+@router.post("/items/{object_id}/play")
+def play_posted(
+    request: Request, object_id: ObjectIdPath, form: FormDep, caller: Viewer, services: ServicesDep
+) -> Response:
+    """Grant the sight of an item for a purpose, and show the player."""
+    form.panel = "play"
+    with services.database.read() as tx:
+        _require_playable(tx, object_id)
+    grant_id = _granted(form, object_id, GrantKind.VIEW, caller, services)
+    if grant_id is None:
+        return _item(request, object_id, caller, services, form=form, status=422, part="_stage.html")
+    return _item(request, object_id, caller, services, grant_id=grant_id, part="_stage.html")
+
+
+@router.post("/items/{object_id}/export")
+def item_export_posted(
+    request: Request, object_id: ObjectIdPath, form: FormDep, caller: Exporter, services: ServicesDep
+) -> Response:
+    """Grant a copy of the original for a purpose, and send it."""
+    form.panel = "export"
+    with services.database.read() as tx:
+        evidence_item(tx, object_id)
+    grant_id = _granted(form, object_id, GrantKind.EXPORT, caller, services)
+    if grant_id is None:
+        return _item(request, object_id, caller, services, form=form, status=422)
+    return RedirectResponse(f"/content/{grant_id}/original", status_code=303)
+
+
+@router.post("/items/{object_id}/links")
+def item_link_posted(
+    request: Request, object_id: ObjectIdPath, form: FormDep, caller: Filer, services: ServicesDep
+) -> Response:
+    """File an item under the case with a number."""
+    form.panel = "link"
+    number = form.text("number", most=MAX_NUMBER_CHARACTERS)
+    reason = form.text("reason", most=500)
+    if form.is_good:
+        with services.database.read() as tx:
+            evidence_item(tx, object_id)
+            case = case_by_number(tx, number)
+        if case is None:
+            form.refuse("number", "form.no_such_case")
+        else:
+            try:
+                link_object(
+                    services.database,
+                    CaseId(case.id),
+                    object_id,
+                    act_id=None,
+                    reason=reason,
+                    by=caller.actor,
+                    at=services.clock.now(),
+                )
+            except AlreadyLinked:
+                form.refuse("number", "error.cases.already_linked")
+            else:
+                return RedirectResponse(f"/items/{object_id}?done=linked", status_code=303)
+    return _item(request, object_id, caller, services, form=form, status=422)
+
+
+@router.get("/items/{object_id}/receipts/{upload_id}")
+def receipt_file(object_id: ObjectIdPath, upload_id: UploadIdPath, caller: Verifier, services: ServicesDep) -> Response:
+    """Return the receipt that a dock was given for this item."""
+    del caller
+    with services.database.read() as tx:
+        found = next((row for row in receptions(tx, object_id) if row.upload.id == upload_id), None)
+    signed = None if found is None else receipt(services.intake, upload_id, dock_id=found.upload.dock_id)
+    if signed is None:
+        raise ObjectNotFound
+    headers = {
+        "Content-Disposition": disposition("attachment", f"liuhen-{upload_id}.receipt.json"),
+        "Cache-Control": "no-store",
+    }
+    return Response(signed, media_type="application/json", headers=headers)
+
+
+@router.get("/records/{object_id}")
+def record_page(request: Request, object_id: ObjectIdPath, caller: Reader, services: ServicesDep) -> Response:
+    """Show a text record."""
+    return _record(request, object_id, caller, services)
+
+
+@router.post("/records/{object_id}/open")
+def record_open_posted(
+    request: Request, object_id: ObjectIdPath, form: FormDep, caller: Viewer, services: ServicesDep
+) -> Response:
+    """Grant the sight of a text record for a purpose, and show it."""
+    form.panel = "open"
+    with services.database.read() as tx:
+        text_record(tx, object_id)
+    grant_id = _granted(form, object_id, GrantKind.VIEW, caller, services)
+    if grant_id is None:
+        return _record(request, object_id, caller, services, form=form, status=422)
+    return RedirectResponse(f"/content/{grant_id}/document", status_code=303)
+
+
+@router.post("/records/{object_id}/export")
+def record_export_posted(
+    request: Request, object_id: ObjectIdPath, form: FormDep, caller: Exporter, services: ServicesDep
+) -> Response:
+    """Grant a copy of a text record for a purpose, and send it."""
+    form.panel = "export"
+    with services.database.read() as tx:
+        text_record(tx, object_id)
+    grant_id = _granted(form, object_id, GrantKind.EXPORT, caller, services)
+    if grant_id is None:
+        return _record(request, object_id, caller, services, form=form, status=422)
+    return RedirectResponse(f"/content/{grant_id}/original", status_code=303)
+
+
+def _granted(form: Form, object_id: ObjectId, kind: GrantKind, caller: Caller, services: Services) -> GrantId | None:
+    purpose = form.text("purpose", most=_MOST_PURPOSE)
+    if not form.is_good:
+        return None
+    return grant_access(services.database, object_id, kind=kind, purpose=purpose, by=caller, at=services.clock.now())
+
+
+def _require_playable(tx: Session, object_id: ObjectId) -> None:
+    if evidence_item(tx, object_id).item.play_state not in {"playable", "damaged"}:
+        raise ObjectNotFound
+
+
+def _item(
+    request: Request,
+    object_id: ObjectId,
+    caller: Caller,
+    services: Services,
+    *,
+    form: Form | None = None,
+    grant_id: GrantId | None = None,
+    status: int = 200,
+    part: str | None = None,
+) -> Response:
+    with services.database.read() as tx:
+        context = _item_context(request, tx, services, object_id)
+        grant = None if grant_id is None else active_grant(tx, grant_id, by=caller, at=services.clock.now())
+    as_part = part is not None and is_fragment(request)
+    return render(
+        request,
+        part if as_part and part is not None else "item.html",
+        caller=caller,
+        status=status,
+        headers={"HX-Trigger": "trail-changed"} if as_part and grant is not None else None,
+        form=form,
+        **{**context, "grant": grant, "here": f"/items/{object_id}"},
+    )
+
+
+def _item_context(request: Request, tx: Session, services: Services, object_id: ObjectId) -> dict[str, Any]:
+    texts = reader_texts(request)
+    view = evidence_item(tx, object_id)
+    probe = _probe(view.item.probe)
+    return {
+        "view": view,
+        "original": view.original,
+        "cases": cases_of(tx, object_id),
+        "trail": object_trail(tx, object_id, texts=texts),
+        "receptions": receptions(tx, object_id),
+        "preparation": preparation(tx, object_id) if view.item.play_state == "pending" else None,
+        "probe": probe,
+        "frame_rate": _frame_rate(probe),
+        "purposes": [texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
+        "printed_at": services.clock.now(),
+        "grant": None,
+    }
+
+
+def _record(
+    request: Request,
+    object_id: ObjectId,
+    caller: Caller,
+    services: Services,
+    *,
+    form: Form | None = None,
+    status: int = 200,
+) -> Response:
+    texts = reader_texts(request)
+    with services.database.read() as tx:
+        view = text_record(tx, object_id)
+        context: Mapping[str, Any] = {
+            "view": view,
+            "original": view.original,
+            "cases": cases_of(tx, object_id),
+            "trail": object_trail(tx, object_id, texts=texts),
+            "filed_by": actor_names(tx, [view.record.filed_by], texts=texts)[view.record.filed_by],
+            "purposes": [texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
+            "printed_at": services.clock.now(),
+            "here": f"/records/{object_id}",
+        }
+    return render(request, "record.html", caller=caller, status=status, form=form, **context)
+
+
+def _probe(value: dict[str, Any] | None) -> Probe | None:
+    try:
+        return None if value is None else Probe.from_json(value)
+    except InvalidInput:  # written by another version: the page does without
+        return None
+
+
+def _frame_rate(probe: Probe | None) -> float:
+    rate = probe.video.rate if probe is not None and probe.video is not None else Fraction(0)
+    return float(rate if rate > 0 else _USUAL_RATE)

@@ -1,0 +1,130 @@
+"""The first page and its neighbours: cases, footage that is filed nowhere, all items. Opening a case."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from archive.access.accounts import Caller
+from archive.access.policy import Capability, may
+from archive.cases import listings
+from archive.cases.filing import MAX_NUMBER_CHARACTERS, CaseNumberTaken, open_case
+from archive.cases.terms import Category, SubjectKind
+from archive.web.dependencies import CallerDep, ServicesDep
+from archive.web.pages.forms import Form, FormDep
+from archive.web.pages.guards import Filer, ListReader
+from archive.web.pages.rendering import is_fragment, render
+from archive.wiring import Services
+
+router = APIRouter(include_in_schema=False)
+
+Cursor = Annotated[str | None, Query(max_length=200)]
+Words = Annotated[str, Query(max_length=200)]
+
+
+@router.get("/")
+def first_page(
+    request: Request, caller: CallerDep, services: ServicesDep, q: Words = "", cursor: Cursor = None
+) -> Response:
+    """List cases; the administrator, who sees none, goes to the house's own page."""
+    if not may(caller.role, Capability.READ_CATALOGUE):
+        return RedirectResponse("/admin", status_code=303)
+    return _cases(request, caller, services, words=q, cursor=cursor)
+
+
+@router.get("/unlinked")
+def unlinked_page(
+    request: Request, caller: ListReader, services: ServicesDep, q: Words = "", cursor: Cursor = None
+) -> Response:
+    """List items that are filed under no case."""
+    with services.database.read() as tx:
+        found = listings.unlinked_items(tx, cursor=cursor, words=q)
+    return _items(request, caller, found, listing="unlinked", words=q, cursor=cursor)
+
+
+@router.get("/items")
+def items_page(
+    request: Request, caller: ListReader, services: ServicesDep, q: Words = "", cursor: Cursor = None
+) -> Response:
+    """List all items."""
+    with services.database.read() as tx:
+        found = listings.items(tx, cursor=cursor, words=q)
+    return _items(request, caller, found, listing="items", words=q, cursor=cursor)
+
+
+@router.post("/cases")
+def case_posted(request: Request, form: FormDep, caller: Filer, services: ServicesDep) -> Response:
+    """Open a case."""
+    number = form.text("number", most=MAX_NUMBER_CHARACTERS)
+    title = form.text("title", most=300)
+    category = form.choice("category", Category)
+    subject_name = form.text("subject_name", most=200)
+    subject_kind = form.choice("subject_kind", SubjectKind)
+    if form.is_good:
+        try:
+            case_id = open_case(
+                services.database,
+                number=number,
+                title=title,
+                category=category,
+                subject_name=subject_name,
+                subject_kind=subject_kind,
+                by=caller.actor,
+                at=services.clock.now(),
+            )
+        except CaseNumberTaken:
+            form.refuse("number", "error.cases.number_taken")
+        else:
+            return RedirectResponse(f"/cases/{case_id}?done=case_opened", status_code=303)
+    return _cases(request, caller, services, form=form, status=422)
+
+
+def _cases(
+    request: Request,
+    caller: Caller,
+    services: Services,
+    *,
+    words: str = "",
+    cursor: str | None = None,
+    form: Form | None = None,
+    status: int = 200,
+) -> Response:
+    with services.database.read() as tx:
+        found = listings.cases(tx, cursor=cursor, words=words)
+    return render(
+        request,
+        _part(request, cursor, page="cases.html", results="_case_results.html", rows="_case_rows.html"),
+        caller=caller,
+        status=status,
+        found=found,
+        words=words,
+        form=form,
+        categories=list(Category),
+        subject_kinds=list(SubjectKind),
+    )
+
+
+def _items(
+    request: Request,
+    caller: Caller,
+    found: listings.Slice[listings.ItemRow],
+    *,
+    listing: str,
+    words: str,
+    cursor: str | None,
+) -> Response:
+    return render(
+        request,
+        _part(request, cursor, page="items.html", results="_item_results.html", rows="_item_rows.html"),
+        caller=caller,
+        found=found,
+        listing=listing,
+        words=words,
+    )
+
+
+def _part(request: Request, cursor: str | None, *, page: str, results: str, rows: str) -> str:
+    """Return the template: further rows for "more", the results for a search, else the page."""
+    if not is_fragment(request) or request.method != "GET":
+        return page
+    return results if cursor is None else rows
