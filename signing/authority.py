@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final, Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from archive.kernel.errors import Conflict, LiuhenError, NotFound
 from archive.kernel.instants import Instant
 from signing import certificates, keyfiles
+from signing.chains import is_issued_by
 
 _RENEW_BEFORE: Final = timedelta(days=30)
 _CLOCKS_DIFFER: Final = timedelta(hours=1)
@@ -118,10 +118,8 @@ class EmbeddedAuthority:
         manifest = _read_certificate(directory / "manifest.cert.pem")
         authority = cls(directory, root, manifest, passphrase)
         for certificate in (root, manifest, authority.tls_certificate()):
-            try:
-                certificate.verify_directly_issued_by(root)
-            except (ValueError, TypeError, InvalidSignature) as exc:
-                raise AuthorityBroken("A certificate is not the root's", directory=str(directory)) from exc
+            if not is_issued_by(certificate, root):
+                raise AuthorityBroken("A certificate is not the root's", directory=str(directory))
         return authority
 
     @property

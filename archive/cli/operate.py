@@ -1,5 +1,6 @@
 """For operators: making an archive, running it, accounts, docks."""
 
+import json
 import secrets
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from archive.access.accounts import create_account
 from archive.access.policy import Role
-from archive.cli.options import Home, opened
+from archive.cli.options import AsJson, Home, opened
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from archive.settings import load_settings
@@ -41,6 +42,7 @@ def init(
     organisation: Annotated[str | None, typer.Option(help="Name of the bureau.")] = None,
     origin: Annotated[str | None, typer.Option(help="Name of the log; unique in the world.")] = None,
     host_name: Annotated[list[str] | None, typer.Option(help="Name or address of this server; repeatable.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a new archive: keys, certificates, database, and three accounts whose passwords are shown once."""
     settings = load_settings(
@@ -66,7 +68,10 @@ def init(
                 at=services.clock.now(),
             )
         services.sequencer.sequence()
-    console = Console(highlight=False)
+    if as_json:
+        print(json.dumps({"home": str(settings.home.absolute()), "passwords": passwords}))
+        return
+    console = Console(highlight=False, soft_wrap=True)
     console.print(f"An archive was made in {settings.home.absolute()}\n")
     table = Table("account", "password (shown once)", box=None)
     for name, password in passwords.items():

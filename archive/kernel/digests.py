@@ -6,7 +6,7 @@ hashlib releases the GIL, so the digests of one file run side by side in threads
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Self
 
@@ -121,20 +121,33 @@ def hash_stream(source: BinaryIO, *, algorithms: Iterable[str] = STANDARD) -> Di
     Units: memory is two blocks of 4 MiB, whatever the size.
     """
     hasher = Hasher(algorithms)
+    absorb(source, hasher)
+    return hasher.digests()
+
+
+def absorb(source: BinaryIO, hasher: Hasher, *, length: int | None = None) -> None:
+    """Feed `hasher` with `length` bytes of `source`, or with all that is left, as `hash_stream` does.
+
+    A source that ends early is no error here: `hasher.size_bytes` tells.
+    """
     blocks = [bytearray(_BLOCK_BYTES), bytearray(_BLOCK_BYTES)]
+    left = float("inf") if length is None else length
     with ThreadPoolExecutor(max_workers=len(hasher.parts), thread_name_prefix="hash") as pool:
-        running: list[Any] = []
+        running: list[Future[None]] = []
         turn = 0
-        while count := source.readinto(blocks[turn]):  # type: ignore[attr-defined]
+        while left > 0:
+            count = source.readinto(memoryview(blocks[turn])[: int(min(left, _BLOCK_BYTES))])  # type: ignore[attr-defined]
+            if not count:
+                break
             block = memoryview(blocks[turn])[:count]
             for task in running:
                 task.result()
             running = [pool.submit(part.update, block) for part in hasher.parts.values()]
             hasher.size_bytes += count
+            left -= count
             turn = 1 - turn
         for task in running:
             task.result()
-    return hasher.digests()
 
 
 def digest_of(data: bytes) -> DigestSet:

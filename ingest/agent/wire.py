@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from archive.kernel.errors import InvalidInput, LiuhenError
 from archive.kernel.instants import parse_instant
+from archive.ports.clock import Clock
 from ingest.agent.errors import (
     BadServer,
     ConnectionBroken,
@@ -289,7 +290,7 @@ def tls_context(place: Place, *, ca_pem: str | None) -> ssl.SSLContext | None:
     return context
 
 
-def measure_clock(wire: Wire, *, times: int = 3) -> int:
+def measure_clock(wire: Wire, *, clock: Clock, times: int = 3) -> int:
     """Return how far this machine's clock is ahead of the archive's, by the quickest of a few questions.
 
     Units: milliseconds; the error is at most half of that question's round trip.
@@ -297,7 +298,7 @@ def measure_clock(wire: Wire, *, times: int = 3) -> int:
     """
     best: tuple[float, int] | None = None
     for _ in range(times):
-        began_at, began_s = time.time(), time.perf_counter()
+        began_at, began_s = clock.now().timestamp(), time.perf_counter()
         answer = wire.request("GET", "/api/v1/time")
         trip_s = time.perf_counter() - began_s
         try:

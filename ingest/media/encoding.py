@@ -7,7 +7,8 @@ from ingest.media.facts import Probe
 from ingest.media.limits import VIDEO_BITS_PER_S
 from ingest.media.plan import PlanKind, RenditionPlan, StreamPlan
 
-# No tags of the source and no encoder's name: the result depends on the source's essence and on the plan only.
+# No tags of the source and no encoder's name: a copy depends on the source's essence and on the plan only, and can be
+# made again byte for byte. An encode on several threads is the same in content, but not always in bits (tried).
 _PLAIN: Final[Mapping[str, Any]] = {"map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact"}
 _CRF: Final = 23
 _MOST_GROUP: Final = 250

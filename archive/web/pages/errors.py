@@ -33,43 +33,52 @@ class PagesOfErrors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["path"].startswith(_MACHINE_PATHS):
+        if not _is_asked_by_a_person(scope):
             await self._app(scope, receive, send)
             return
-        request = Request(scope)
-        if "text/html" not in request.headers.get("accept", "") and "hx-request" not in request.headers:
-            await self._app(scope, receive, send)
-            return
-        held: dict[str, Any] | None = None
-        body = b""
-        started = False
-
-        async def send_or_hold(message: dict[str, Any]) -> None:
-            nonlocal held, body, started
-            if message["type"] == "http.response.start" and (b"content-type", _PROBLEM) in message["headers"]:
-                held = message
-            elif held is not None:
-                body += message.get("body", b"")
-            else:
-                started = True
-                await send(message)
-
+        request, answer = Request(scope), _Answer(send)
         try:
-            await self._app(scope, receive, send_or_hold)
+            await self._app(scope, receive, answer.send)
         except Exception as error:
-            if started:
+            if answer.has_started:
                 raise
             _log.exception("request_failed", request_id=request.state.request_id, exc_info=error)
             response = error_page(request, status=500, code=LiuhenError.code)
         else:
-            if held is None:
+            if answer.held is None:
                 return
-            problem = json.loads(body)
-            response = _answer(request, status=problem["status"], code=problem["code"])
-            for name, value in held["headers"]:
+            problem = json.loads(answer.body)
+            response = _page_of(request, status=problem["status"], code=problem["code"])
+            for name, value in answer.held["headers"]:
                 if name == b"retry-after":
                     response.headers["Retry-After"] = value.decode()
         await response(scope, receive, send)  # type: ignore[arg-type]
+
+
+class _Answer:
+    """Lets an answer through, but holds a problem back."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.held: dict[str, Any] | None = None
+        self.body = b""
+        self.has_started = False
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start" and (b"content-type", _PROBLEM) in message["headers"]:
+            self.held = message
+        elif self.held is not None:
+            self.body += message.get("body", b"")
+        else:
+            self.has_started = True
+            await self._send(message)
+
+
+def _is_asked_by_a_person(scope: Scope) -> bool:
+    if scope["type"] != "http" or scope["path"].startswith(_MACHINE_PATHS):
+        return False
+    headers = Request(scope).headers
+    return "text/html" in headers.get("accept", "") or "hx-request" in headers
 
 
 def error_page(request: Request, *, status: int, code: str) -> Response:
@@ -86,7 +95,7 @@ def error_page(request: Request, *, status: int, code: str) -> Response:
     )
 
 
-def _answer(request: Request, *, status: int, code: str) -> Response:
+def _page_of(request: Request, *, status: int, code: str) -> Response:
     if code != "access.not_signed_in":
         return error_page(request, status=status, code=code)
     if "hx-request" in request.headers:

@@ -1,6 +1,6 @@
 """The house's own pages: docks, accounts, quarantine and jobs for the administrator; the log for the auditor."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -83,7 +83,7 @@ def _admin(
     status: int = 200,
 ) -> Response:
     with services.database.read() as tx:
-        context = {
+        context: dict[str, Any] = {
             "docks": dock_rows(tx),
             "accounts": accounts(tx),
             "quarantine": quarantine(tx),

@@ -28,8 +28,8 @@ class Range:
 def wanted_range(header: str | None, *, size_bytes: int) -> Range | None:
     """Return the range that is asked for; None means the whole.
 
-    Only a single range is served: what is malformed, in another unit, or more than one range is answered with the whole,
-    as RFC 9110 section 14.2 allows. Raises: Unsatisfiable.
+    Only a single range is served: what is malformed, in another unit, or several ranges is answered with the whole, as
+    RFC 9110 section 14.2 allows. Raises: Unsatisfiable.
     """
     match = None if header is None else _SINGLE.fullmatch(header.strip())
     if match is None or match.groups() == (None, None):

@@ -72,18 +72,7 @@ def run_suite(
         alone = ["--rootdir", str(ROOT), "--confcutdir", str(HERE), "-p", "no:cacheprovider"]
         reporting = ["-q", "--junitxml", str(report), "-o", "junit_family=xunit1"]
         done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                *paths,
-                "--rootdir",
-                str(ROOT),
-                "-p",
-                "no:cacheprovider",
-                "-q",
-                *reporting,
-            ],
+            [sys.executable, "-m", "pytest", *paths, *alone, *reporting],
             cwd=ROOT,
             env={**inherited, **{name: value for name, value in settings.items() if value}, **(environment or {})},
             stdout=subprocess.PIPE,

@@ -131,14 +131,17 @@ def test_what_was_encoded_cannot_be_compared(toolbox: Toolbox, sample: type_samp
     assert [finding.outcome for finding in findings] == [Outcome.INDETERMINATE, Outcome.VALID]
 
 
-def test_the_recipe_makes_the_same_bytes_again(toolbox: Toolbox, sample: type_samples, tmp_path: Path) -> None:
-    first = made(sample("hevc-aac.mp4"), tmp_path, toolbox)
-    bytes_made = first.path.read_bytes()
+@pytest.mark.parametrize("name", ["h264-aac.mp4", "hevc-aac.mp4"])
+def test_the_recipe_makes_it_again(name: str, toolbox: Toolbox, sample: type_samples, tmp_path: Path) -> None:
+    first = made(sample(name), tmp_path, toolbox)
+    assert first.plan is not None
     recipe = json.loads(canonical_json(first.recipe))
     assert recipe["tool"] == toolbox.ffmpeg.version
-    places = {"/in/source": str(sample("hevc-aac.mp4")), "/out/playable.mp4": str(tmp_path / "again.mp4")}
+    places = {"/in/source": str(sample(name)), "/out/playable.mp4": str(tmp_path / "again.mp4")}
     footage.run(*(places.get(part, part) for part in recipe["arguments"]))
-    assert (tmp_path / "again.mp4").read_bytes() == bytes_made
+    assert tracks(tmp_path / "again.mp4") == tracks(first.path)
+    if first.plan.kind is PlanKind.REMUX:
+        assert (tmp_path / "again.mp4").read_bytes() == first.path.read_bytes()
 
 
 @pytest.mark.parametrize("name", ["h264-aac.mp4", "mjpeg.avi", "h264-fragmented.mp4"])

@@ -1,0 +1,208 @@
+"""What the camera says of a recording: file times, the sidecar that it wrote, the container's own tags.
+
+A sidecar is JSON beside the recording. It goes into the manifest as it is, with numbers that have no exact form turned
+into the text that stood there; known fields are read from it: `serial`, `model`, `firmware`, `recorded_at`,
+`device_time`, `name`. What cannot be taken is left out and told; a damaged sidecar never holds a recording up.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from archive.kernel.canonical import canonical_json
+from archive.kernel.digests import DigestSet
+from archive.kernel.errors import InvalidInput
+from archive.kernel.ids import DockId
+from archive.kernel.instants import Instant, format_instant, parse_instant
+from ingest.agent.files import FileIdentity, Found, opened
+from ingest.agent.printable import printable
+from ingest.agent.tags import container_tags
+from ingest.manifest import MAX_MANIFEST_BYTES, build_manifest
+
+_MOST_SIDECAR_BYTES: Final = 64 * 1024
+_MOST_KEPT_BYTES: Final = 8 * 1024
+_MOST_NAME: Final = 1024
+_MOST_TEXT: Final = 128
+_MOST_FOLDER: Final = 512
+_LARGEST_INTEGER: Final = 2**53 - 1
+_FRESH: Final = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The clocks at the start of a push. Units: milliseconds; positive means ahead of the archive's clock."""
+
+    dock_at: Instant
+    dock_offset_ms: int
+    device_offset_ms: int | None
+
+    def offset_ms(self, device_time: Instant) -> int:
+        """Return how far a device is ahead that showed this time when the push began."""
+        archive_at = self.dock_at - timedelta(milliseconds=self.dock_offset_ms)
+        return round((device_time - archive_at) / timedelta(milliseconds=1))
+
+
+@dataclass(slots=True)
+class Described:
+    """The manifest of a recording, whether the sidecar is in it whole, and what is worth telling."""
+
+    manifest: bytes
+    has_sidecar: bool
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sidecar:
+    value: Any = None
+    written_at: Instant | None = None
+    problem: str | None = None
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        return self.value if isinstance(self.value, dict) else {}
+
+
+def describe(
+    found: Found,
+    source: BinaryIO,
+    identity: FileIdentity,
+    digests: DigestSet,
+    *,
+    dock_id: DockId,
+    case_number: str | None,
+    clocks: Clocks,
+    signed_at: Instant,
+) -> Described:
+    """Return the manifest of a file, from everything that is known of it at the dock. Never fails for what it reads."""
+    notes: list[str] = []
+    sidecar = _read_sidecar(found.sidecar)
+    if sidecar.problem is not None:
+        notes.append(f"sidecar left out: {sidecar.problem}")
+    tags = container_tags(source, size_bytes=identity.size_bytes)
+    times = _times(identity, sidecar, tags, clocks, signed_at, notes)
+    if found.folder:
+        tags["folder"] = _exact(found.folder)[:_MOST_FOLDER]
+    name = _text(sidecar.fields, "name", _MOST_NAME, notes) or _exact(found.path.name)
+    device = {
+        key: value
+        for key in ("serial", "model", "firmware")
+        if (value := _text(sidecar.fields, key, _MOST_TEXT, notes)) is not None
+    }
+
+    def built(value: Any) -> bytes:
+        return build_manifest(
+            dock_id=dock_id,
+            name=name,
+            digests=digests,
+            times=times,
+            device=device,
+            case_number=case_number,
+            sidecar=value,
+            tags=tags,
+        )
+
+    manifest = built(sidecar.value)
+    if len(manifest) > MAX_MANIFEST_BYTES:
+        notes.append("sidecar left out: it is too long for the manifest")
+        return Described(built(None), has_sidecar=False, notes=notes)
+    return Described(manifest, has_sidecar=sidecar.value is not None, notes=notes)
+
+
+def _times(
+    identity: FileIdentity,
+    sidecar: _Sidecar,
+    tags: Mapping[str, str],
+    clocks: Clocks,
+    signed_at: Instant,
+    notes: list[str],
+) -> dict[str, Any]:
+    times: dict[str, Any] = {"signed": format_instant(signed_at), "dock_clock_offset_ms": clocks.dock_offset_ms}
+    try:
+        times["modified"] = format_instant(datetime.fromtimestamp(identity.modified_ns // 1000 / 1e6, UTC))
+    except (ValueError, OverflowError, OSError):
+        notes.append("the time of the file is beyond the calendar")
+    recorded = _instant(sidecar.fields, "recorded_at", notes)
+    if recorded is not None:
+        times["recorded"] = str(sidecar.fields["recorded_at"])
+    elif "creation_time" in tags:
+        times["recorded"] = tags["creation_time"]
+    offset_ms = clocks.device_offset_ms
+    shown = _instant(sidecar.fields, "device_time", notes)
+    if offset_ms is None and shown is not None:
+        if sidecar.written_at is not None and abs(clocks.dock_at - sidecar.written_at) <= _FRESH:
+            offset_ms = clocks.offset_ms(shown)
+        else:
+            notes.append("device_time not used: the sidecar was not written just now")
+    if offset_ms is not None:
+        times["clock_offset_ms"] = offset_ms
+    return times
+
+
+def _read_sidecar(path: Path | None) -> _Sidecar:
+    if path is None:
+        return _Sidecar()
+    try:
+        with opened(path) as (source, identity):
+            if identity.size_bytes > _MOST_SIDECAR_BYTES:
+                return _Sidecar(problem="it is too long")
+            raw = source.read(_MOST_SIDECAR_BYTES + 1)
+        value = json.loads(
+            raw.decode("utf-8-sig"),
+            parse_float=str,
+            parse_constant=str,
+            parse_int=_integer,
+            object_pairs_hook=_unique,
+        )
+        if value is None or len(canonical_json(value)) > _MOST_KEPT_BYTES:
+            return _Sidecar(value if value is None else None, problem="it is empty or too long")
+        written_at = datetime.fromtimestamp(identity.modified_ns // 10**9, UTC)
+    except (ValueError, OverflowError, RecursionError):
+        return _Sidecar(problem="it is not JSON that has one reading")
+    except (InvalidInput, OSError) as exc:
+        return _Sidecar(problem=printable(str(exc), most=100))
+    return _Sidecar(value, written_at)
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= 17 and abs(int(digits)) <= _LARGEST_INTEGER else digits
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key stands twice")
+    return result
+
+
+def _text(fields: Mapping[str, Any], key: str, most: int, notes: list[str]) -> str | None:
+    value = fields.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > most:
+        notes.append(f"{key} not used: it is no text of at most {most} characters")
+        return None
+    return value
+
+
+def _instant(fields: Mapping[str, Any], key: str, notes: list[str]) -> Instant | None:
+    value = fields.get(key)
+    if value is None:
+        return None
+    try:
+        return parse_instant(value)
+    except InvalidInput:
+        notes.append(f"{key} not used: it is no time with its offset from UTC (RFC 3339)")
+        return None
+
+
+def _exact(name: str) -> str:
+    """Return a name as text: bytes that are no UTF-8 are written as `\\xff`, so that nothing of it is lost."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+OffsetOf = Callable[[Instant], int]
