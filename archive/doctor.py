@@ -5,11 +5,10 @@ from pathlib import Path
 from sqlalchemy import select, text
 
 from archive.jobs.models import Job
-from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import Finding, Report, indeterminate, invalid, valid
 from archive.ledger.proofs import head, pending_count
 from archive.wiring import Services
-from ingest.media.sandbox import probe_sandbox
+from ingest.media.tools import check_tools
 
 
 def examine(services: Services) -> Report:
@@ -19,8 +18,7 @@ def examine(services: Services) -> Report:
             _database(services),
             _log(services),
             _worm(services),
-            probe_sandbox(),
-            _tools(services),
+            *_media(services),
             _certificate(services),
             _secrets(services.settings.home),
             _jobs(services),
@@ -61,12 +59,11 @@ def _worm(services: Services) -> Finding:
     return indeterminate("doctor.worm", "WORM: advisory, file permissions")
 
 
-def _tools(services: Services) -> Finding:
-    try:
-        toolbox = services.media.toolbox()
-    except LiuhenError as error:
-        return invalid("doctor.media_tools", error.message)
-    return valid("doctor.media_tools", f"{toolbox.ffmpeg.version}")
+def _media(services: Services) -> list[Finding]:
+    folder = services.settings.ffmpeg
+    if folder is None:
+        return check_tools()
+    return check_tools(ffmpeg=folder / "ffmpeg", ffprobe=folder / "ffprobe")
 
 
 def _certificate(services: Services) -> Finding:

@@ -113,15 +113,15 @@ def create_home(settings: Settings) -> None:
     services.close()
 
 
-def build_services(settings: Settings) -> Services:
-    """Open the archive in the home folder.
+def build_services(settings: Settings, *, clock: Clock | None = None) -> Services:
+    """Open the archive in the home folder; the clock is the machine's unless another is given.
 
     Raises: HomeMissing, SchemaOutdated, and what a damaged key or certificate raises.
     """
     home = settings.home.absolute()
     if not (home / "keys" / "log.pem").exists():
         raise HomeMissing(home=str(home))
-    clock = SystemClock()
+    clock = SystemClock() if clock is None else clock
     database = Database(settings.effective_database_url)
     require_current_schema(database)
     authority = EmbeddedAuthority.load(home / "ca")

@@ -1,8 +1,8 @@
 """The dock's manifest: what the dock says of one file before it sends it, signed with the dock's own key.
 
 Format (canonical JSON, docs/formats/dock-manifest.md): `v`, `dock`, `file` {`name`, `size`, `sha256`, `sha512`,
-`sm3`?}, `times` {`modified`?, `recorded`?, `clock_offset_ms`?, `signed`}, `device` {`serial`?, `model`?, `firmware`?},
-`case`?, `sidecar`?, `tags`?. Integers only; times are RFC 3339 with offset.
+`sm3`?}, `times` {`modified`?, `recorded`?, `clock_offset_ms`?, `dock_clock_offset_ms`?, `signed`}, `device` {`serial`?,
+`model`?, `firmware`?}, `case`?, `sidecar`?, `tags`?. Integers only; times are RFC 3339 with offset.
 """
 
 from collections.abc import Mapping

@@ -5,9 +5,10 @@ read. Memory per upload is two blocks, whatever the file's size. The asyncio sid
 """
 
 import asyncio
+import functools
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -29,7 +30,7 @@ from ingest.staging import full_disk_named, staged_path, sync, write_all
 from ingest.uploads import UploadState, record_offset
 
 _BLOCK_BYTES: Final = 2 * 1024 * 1024
-_DURABLE_EVERY_BYTES: Final = 128 * 1024 * 1024
+_DURABLE_EVERY_BYTES: Final = 64 * 1024 * 1024
 _BUSY_TRIES: Final = 20
 _BUSY_PAUSE_S: Final = 0.25
 _MOST_OPEN: Final = 256
@@ -56,7 +57,6 @@ class _Open:
     fd: int
     offset_bytes: int
     hasher: Hasher
-    durable_bytes: int
     feeding: asyncio.Task[Any] | None = None
     taken_over: bool = False
 
@@ -131,33 +131,35 @@ class Receiver:
     async def _feed(
         self, state: UploadState, held: _Open, body: AsyncIterator[bytes], checksum: Checksum | None
     ) -> None:
-        chunk = _Chunk(self._executor, held, checksum)
+        make_durable = functools.partial(self._make_durable, state, held, is_recorded=checksum is None)
+        chunk = _Chunk(self._executor, held, checksum, make_durable)
         held.feeding, held.taken_over = asyncio.current_task(), False
         try:
             try:
-                await self._pour(state, held, body, chunk)
+                await self._pour(state.size_bytes - held.offset_bytes, body, chunk)
             finally:
-                await chunk.settle()
+                await chunk.close()
             chunk.verify()
-            await self.run(self._make_durable, state, held)
         except (Disconnected, asyncio.CancelledError) as exc:
-            if checksum is not None or not (held.taken_over or isinstance(exc, Disconnected)):
+            was_taken_over = held.taken_over and isinstance(exc, asyncio.CancelledError)
+            if checksum is not None or not (was_taken_over or isinstance(exc, Disconnected)):
                 self._forget(state.id)
                 raise
             # What arrived stays; only a chunk whose checksum cannot be known any more is dropped.
-            if isinstance(exc, asyncio.CancelledError):
+            if was_taken_over:
                 _uncancel()
-            await self.run(self._make_durable, state, held)
+            await self.run(make_durable, held.offset_bytes)
             raise UploadTakenOver from exc
         except BaseException:
             # Memory may be ahead of what is durable: start again from the stored offset.
             self._forget(state.id)
             raise
+        else:
+            await self.run(functools.partial(self._make_durable, state, held, held.offset_bytes, is_recorded=True))
         finally:
             held.feeding = None
 
-    async def _pour(self, state: UploadState, held: _Open, body: AsyncIterator[bytes], chunk: "_Chunk") -> None:
-        missing = state.size_bytes - held.offset_bytes
+    async def _pour(self, missing: int, body: AsyncIterator[bytes], chunk: "_Chunk") -> None:
         gathered: list[bytes] = []
         count = 0
         try:
@@ -170,32 +172,32 @@ class Receiver:
                 if count >= _BLOCK_BYTES:
                     await chunk.push(gathered, count)
                     gathered, count = [], 0
-                    if chunk.checksum is None and held.offset_bytes - held.durable_bytes >= _DURABLE_EVERY_BYTES:
-                        await chunk.settle()
-                        await self.run(self._make_durable, state, held)
         except Disconnected:
             await chunk.push(gathered, count)
             raise
         await chunk.push(gathered, count)
 
-    def _make_durable(self, state: UploadState, held: _Open) -> None:
+    def _make_durable(self, state: UploadState, held: _Open, offset_bytes: int, *, is_recorded: bool) -> None:
         sync(held.fd)
-        record_offset(self._intake, state.id, offset_bytes=held.offset_bytes)
-        held.durable_bytes = held.offset_bytes
+        if is_recorded:
+            record_offset(self._intake, state.id, offset_bytes=offset_bytes)
 
     def _reopen(self, state: UploadState) -> _Open:
         """Open the staged file at its durable offset; what lies beyond was never acknowledged and is cut off."""
         path = staged_path(self._intake.staging, state.id)
         hasher = Hasher(self._intake.algorithms)
         # hashlib's state cannot be stored: what is there is read again, never believed.
-        with full_disk_named(), path.open("r+b", buffering=0) as staged:
-            if os.fstat(staged.fileno()).st_size > state.offset_bytes:
-                staged.truncate(state.offset_bytes)
-            absorb(staged, hasher, length=state.offset_bytes)
+        try:
+            with full_disk_named(), path.open("r+b", buffering=0) as staged:
+                if os.fstat(staged.fileno()).st_size > state.offset_bytes:
+                    staged.truncate(state.offset_bytes)
+                absorb(staged, hasher, length=state.offset_bytes)
+        except FileNotFoundError as exc:
+            raise StagedBytesLost(upload_id=state.id, offset_bytes=state.offset_bytes) from exc
         if hasher.size_bytes != state.offset_bytes:
             raise StagedBytesLost(upload_id=state.id, offset_bytes=state.offset_bytes)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        return _Open(fd, state.offset_bytes, hasher, durable_bytes=state.offset_bytes)
+        return _Open(fd, state.offset_bytes, hasher)
 
     async def _finish(self, upload_id: UploadId, digests: DigestSet | None) -> None:
         for _ in range(_BUSY_TRIES):
@@ -233,19 +235,30 @@ class Receiver:
 
 
 class _Chunk:
-    """One request's bytes: hands a block to the threads while the next is gathered."""
+    """One request's bytes: hands a block to the threads while the next is gathered.
 
-    def __init__(self, executor: Executor, held: _Open, checksum: Checksum | None) -> None:
-        self.checksum = checksum
+    Beside that the disk is kept busy: what is written is synced in the background, so that the last fsync is short and
+    a crash late in a huge chunk costs little.
+    """
+
+    def __init__(
+        self, executor: Executor, held: _Open, checksum: Checksum | None, make_durable: Callable[[int], None]
+    ) -> None:
+        self._checksum = checksum
         self._executor = executor
         self._held = held
         self._hash = None if checksum is None else hashlib.new(checksum.algorithm, usedforsecurity=False)
         self._sinks = [*held.hasher.parts.values(), *([] if self._hash is None else [self._hash])]
         self._running: list[asyncio.Future[None]] = []
+        self._make_durable = make_durable
+        self._syncing: asyncio.Future[None] | None = None
+        self._synced_bytes = held.offset_bytes
 
     async def push(self, pieces: list[bytes], count: int) -> None:
         """Start work on a block, when the one before it is done. Raises: StorageFull from the block before."""
-        await self.settle()
+        blocks, self._running = self._running, []
+        await _finished(blocks)
+        self._keep_durable()
         if not count:
             return
         loop, held = asyncio.get_running_loop(), self._held
@@ -257,27 +270,42 @@ class _Chunk:
         held.offset_bytes += count
         held.hasher.size_bytes += count
 
-    async def settle(self) -> None:
-        """Wait until every block given so far is hashed and written.
+    async def close(self) -> None:
+        """Wait until every block is hashed and written and no sync is under way. Raises: StorageFull."""
+        tasks, self._running = [*self._running, *([self._syncing] if self._syncing else [])], []
+        self._syncing = None
+        await _finished(tasks)
 
-        Cancelling does not interrupt this: the threads write to the file, and it must not change hands before.
-        """
-        cancelled: asyncio.CancelledError | None = None
-        while waiting := [task for task in self._running if not task.done()]:
-            try:
-                await asyncio.wait(waiting)
-            except asyncio.CancelledError as exc:
-                cancelled = exc
-        done, self._running = self._running, []
-        for task in done:
-            task.result()
-        if cancelled is not None:
-            raise cancelled
+    def _keep_durable(self) -> None:
+        written = self._held.offset_bytes
+        if self._syncing is not None and self._syncing.done():
+            done, self._syncing = self._syncing, None
+            done.result()
+        if self._syncing is None and written - self._synced_bytes >= _DURABLE_EVERY_BYTES:
+            self._synced_bytes = written
+            self._syncing = asyncio.get_running_loop().run_in_executor(self._executor, self._make_durable, written)
 
     def verify(self) -> None:
         """Compare the chunk with its checksum, if it has one. Raises: ChecksumMismatch."""
-        if self._hash is not None and self.checksum is not None and self._hash.digest() != self.checksum.value:
+        if self._hash is not None and self._checksum is not None and self._hash.digest() != self._checksum.value:
             raise ChecksumMismatch
+
+
+async def _finished(tasks: Sequence[asyncio.Future[None]]) -> None:
+    """Wait for work in threads and raise what it raised.
+
+    Cancelling does not interrupt this: the threads use the file, and it must not change hands before.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while waiting := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(waiting)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    for task in tasks:
+        task.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 def _absorb(sink: Any, pieces: list[bytes]) -> None:

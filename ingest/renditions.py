@@ -34,7 +34,7 @@ from ingest.media.allowed import Kind
 from ingest.media.errors import Unplayable
 from ingest.media.essence import compare_essence, essence
 from ingest.media.facts import Probe
-from ingest.media.plan import PlanKind, plan
+from ingest.media.plan import PlanKind, RenditionPlan, plan
 from ingest.media.probe import probe
 from ingest.media.renditions import Rendition, make_playable, make_poster
 from ingest.media.tools import Toolbox
@@ -127,28 +127,29 @@ class MediaJobs:
         with self.database.read() as tx:
             view = evidence_item(tx, object_id)
         playable = view.rendition("playable")
+        path = None if playable is None else self.renditions.local_path(playable.key)
         found = Probe.from_json(view.item.probe)
-        result: dict[str, Any] = {}
+        result: dict[str, Any] = {"findings": []}
         try:
-            result["original"] = essence(source, toolbox=self.toolbox(), probe=found).as_json()
+            original = essence(source, toolbox=self.toolbox(), probe=found)
+            result["original"] = original.as_json()
             report(500)
-            path = None if playable is None else self.renditions.local_path(playable.key)
             if playable is not None and path is not None:
                 _sync(path)
-                result |= self._compared(source, found, path)
+                made = probe(path, toolbox=self.toolbox())
+                theirs = essence(path, toolbox=self.toolbox(), probe=made)
+                chosen = RenditionPlan.from_json(playable.recipe["plan"])
+                findings = compare_essence(original, theirs, chosen=chosen, format_name=found.format_name)
+                result |= {
+                    "rendition": theirs.as_json(),
+                    "findings": [finding.as_json() for finding in findings],
+                }
         except Unplayable as exc:
             result["reason"] = exc.facts.get("reason", exc.code)
         with self.database.begin() as tx:
             tx.execute(update(EvidenceItem).where(EvidenceItem.object_id == object_id).values(essence=result))
+            self._event(tx, object_id, EntryType.DERIVATIVE_VERIFIED, {"of": str(object_id), **_told(result)})
             finish_job(tx, job, at=self.clock.now())
-
-    def _compared(self, source: Path, found: Probe, path: Path) -> dict[str, Any]:
-        toolbox, chosen = self.toolbox(), plan(found)
-        made = probe(path, toolbox=toolbox)
-        original = essence(source, toolbox=toolbox, probe=found)
-        theirs = essence(path, toolbox=toolbox, probe=made)
-        findings = compare_essence(original, theirs, chosen=chosen, format_name=found.format_name)
-        return {"rendition": theirs.as_json(), "findings": [finding.as_json() for finding in findings]}
 
     def _source(self, job: ClaimedJob) -> tuple[ObjectId, Path]:
         object_id = ObjectId(parse_uuid(job.args["object_id"]))
@@ -236,17 +237,8 @@ class MediaJobs:
                 created_at=now,
             )
         )
-        record_event(
-            tx,
-            object_id,
-            NewEntry(
-                EntryType.DERIVATIVE_CREATED,
-                ARCHIVE,
-                Target("rendition", rendition_id),
-                detail={"of": str(object_id), "kind": kind, "sha256": sha256, "size": made.size_bytes},
-            ),
-            at=now,
-        )
+        detail = {"of": str(object_id), "kind": kind, "sha256": sha256, "size": made.size_bytes}
+        self._event(tx, object_id, EntryType.DERIVATIVE_CREATED, detail, Target("rendition", rendition_id))
 
     def _write_unplayable(self, job: ClaimedJob, object_id: ObjectId, found: Probe, reason: Finding | None) -> None:
         code = "media.document" if reason is None else reason.code
@@ -258,18 +250,30 @@ class MediaJobs:
                 .where(EvidenceItem.object_id == object_id)
                 .values(play_state="unplayable", play_reason=code[:64], play_note=note[:500])
             )
-            record_event(
-                tx,
-                object_id,
-                NewEntry(
-                    EntryType.DERIVATIVE_FAILED,
-                    ARCHIVE,
-                    Target("item", object_id),
-                    detail={"reason": code, "message": note[:500]},
-                ),
-                at=self.clock.now(),
-            )
+            self._event(tx, object_id, EntryType.DERIVATIVE_FAILED, {"reason": code, "message": note[:500]})
             finish_job(tx, job, at=self.clock.now())
+
+    def _event(
+        self,
+        tx: Session,
+        object_id: ObjectId,
+        kind: EntryType,
+        detail: Mapping[str, Any],
+        target: Target | None = None,
+    ) -> None:
+        entry = NewEntry(kind, ARCHIVE, target or Target("item", object_id), detail=detail)
+        record_event(tx, object_id, entry, at=self.clock.now())
+
+
+def _told(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the log says of a comparison: outcomes and hashes by stream, no sentences."""
+    return {
+        "streams": [
+            {"stream": finding["where"], "code": finding["code"], "outcome": finding["outcome"]}
+            for finding in result["findings"]
+        ],
+        **{name: result[name] for name in ("original", "rendition", "reason") if name in result},
+    }
 
 
 def _row_kind(made: Rendition) -> str:

@@ -49,10 +49,7 @@ def create_upload(
 
     Raises: EmptyFile, TooLarge, ManifestMalformed, StorageFull.
     """
-    if size_bytes == 0:
-        raise EmptyFile
-    if size_bytes > intake.max_size_bytes:
-        raise TooLarge(most_bytes=intake.max_size_bytes)
+    require_acceptable_size(intake, size_bytes)
     if parse_manifest(manifest).digests.size_bytes != size_bytes:
         raise ManifestMalformed("The manifest names another size than the upload")
     upload_id, now = UploadId(new_uuid7()), intake.clock.now()
@@ -75,6 +72,14 @@ def create_upload(
             )
         )
     return upload_state(intake, upload_id, dock_id=dock_id)
+
+
+def require_acceptable_size(intake: Intake, size_bytes: int) -> None:
+    """Refuse a size that this archive never takes. Raises: EmptyFile, TooLarge."""
+    if size_bytes == 0:
+        raise EmptyFile
+    if size_bytes > intake.max_size_bytes:
+        raise TooLarge(most_bytes=intake.max_size_bytes)
 
 
 def upload_state(intake: Intake, upload_id: UploadId, *, dock_id: UUID) -> UploadState:

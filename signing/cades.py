@@ -1,5 +1,7 @@
 """Detached CAdES B-B signatures over manifests: made with the archive's key, checked against the reader's roots.
 
+pyHanko makes them, our own reader checks them, also each one just made.
+
 Footage bytes are never signed, manifests with their digests are. Any CMS tool can check what is made here
 (`openssl cms -verify -binary -inform DER -content manifest.json -CAfile root.cert.pem`); our own check is stricter.
 Source: ETSI EN 319 122-1 section 6.3, RFC 5652.
@@ -22,6 +24,7 @@ from archive.kernel.instants import Instant, format_instant
 from archive.ports.clock import Clock
 from signing import container
 from signing.chains import TrustRoots, is_issued_by
+from signing.container import SigningFault
 
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -81,25 +84,29 @@ class CadesSigner:
     def sign_detached(self, content: bytes) -> bytes:
         """Return a detached CAdES B-B signature (strict DER) over `content`; the claimed time is the clock's.
 
-        Raises: SignerNotValid.
+        Raises: SignerNotValid, SigningFault.
         """
+        # Late, since most processes never sign.
+        from signing.pyhanko_signer import make_detached
+
         now = self._clock.now()
         if not _covers(self._certificate, now):
             raise SignerNotValid(now=format_instant(now))
-        attributes = container.signed_attributes(
-            message_digest=hashlib.sha256(content).digest(), certificate=self._certificate_der, at=now
-        )
-        if isinstance(self._key, rsa.RSAPrivateKey):
-            kind, signature = "rsa", self._key.sign(attributes, padding.PKCS1v15(), hashes.SHA256())
-        else:
-            kind, signature = "ecdsa", self._key.sign(attributes, ec.ECDSA(hashes.SHA256()))
-        return container.put_together(
-            certificate=self._certificate_der,
-            digest_algorithm=container.digest_identifier("sha256"),
-            signature_algorithm=container.SIGNATURE_ALGORITHMS[kind]["sha256"],
-            signed_attributes=attributes,
-            signature=signature,
-        )
+        p7s = make_detached(content, key=self._key, certificate=self._certificate_der, at=now)
+        self._demand_sound(content, p7s, now)
+        return p7s
+
+    def _demand_sound(self, content: bytes, p7s: bytes, now: Instant) -> None:
+        """Let nothing leave that `check_detached` would call invalid, or that says something else than asked for."""
+        try:
+            parts = container.take_apart(p7s)
+        except LiuhenError as exc:
+            raise SigningFault(f"The checks refuse what was made: {exc}") from exc
+        codes = [finding.code for finding in _broken(content, parts, self._certificate, where="")]
+        if not _may_sign_documents(self._certificate):
+            codes.append("signature.key_usage")
+        if codes or parts.certificate != self._certificate_der or parts.signing_time != now.replace(microsecond=0):
+            raise SigningFault(findings=codes)
 
 
 def check_detached(content: bytes, p7s: bytes, *, trust_roots_pem: bytes, at: Instant, where: str = "") -> Report:

@@ -1,4 +1,4 @@
-"""The one form of CMS container that we write and accept for a detached signature, put together and taken apart.
+"""The one form of CMS container that we accept for a detached signature. `signing.pyhanko_signer` makes it.
 
 Everything that the signature does not cover (versions, lists, identifiers, lengths) follows from what it covers, so a
 container is accepted only when putting its parts together again gives the same bytes. What OpenSSL lets pass outside
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from archive.kernel.errors import InvalidInput
+from archive.kernel.errors import InvalidInput, LiuhenError
 from archive.kernel.instants import Instant
 from signing import der
 
@@ -51,8 +51,6 @@ _RSA: Final = {
 }
 _RSA_BARE: Final = der.sequence(der.oid("1.2.840.113549.1.1.1"), der.NULL)  # as OpenSSL writes it
 
-SIGNATURE_ALGORITHMS: Final = {"ecdsa": _ECDSA, "rsa": _RSA}
-
 
 class MalformedContainer(InvalidInput):
     """The signature file is not a detached CMS signature in the strict form."""
@@ -64,6 +62,12 @@ class RefusedAlgorithm(InvalidInput):
     """The signature uses an algorithm that is not on the list."""
 
     code = "signature.algorithm_refused"
+
+
+class SigningFault(LiuhenError):
+    """What was made is not a signature that the checks accept, so it was thrown away."""
+
+    code = "signing.fault"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +86,6 @@ class Container:
     signing_time: Instant
     names_certificate: bool
     signature: bytes
-
-
-def signed_attributes(*, message_digest: bytes, certificate: bytes, at: Instant) -> bytes:
-    """Return the four signed attributes of a basic CAdES signature over data, with the certificate's SHA-256."""
-    return der.set_of(
-        _attribute(_CONTENT_TYPE, _DATA),
-        _attribute(_MESSAGE_DIGEST, der.element(der.OCTET_STRING, message_digest)),
-        _attribute(_SIGNING_TIME, _time(at)),
-        _attribute(_SIGNING_CERTIFICATE_V2, _certificate_reference(certificate, "sha256", with_issuer=True)),
-    )
 
 
 def put_together(
@@ -123,11 +117,6 @@ def put_together(
         der.set_of(signer),
     )
     return der.sequence(_SIGNED_DATA, der.element(_EXPLICIT_0, signed_data))
-
-
-def digest_identifier(name: str) -> bytes:
-    """Return the AlgorithmIdentifier of a hash as it is written."""
-    return der.sequence(_HASH_OIDS[name])
 
 
 def take_apart(raw: bytes) -> Container:
@@ -222,14 +211,10 @@ def _attributes_of(signed: bytes) -> Mapping[bytes, bytes]:
 
 
 def _time(at: Instant) -> bytes:
-    """Return UTCTime until 2049, GeneralizedTime from 2050; seconds are cut off, so that it never lies ahead.
-
-    Source: RFC 5652 section 11.3.
-    """
-    utc = at.astimezone(UTC)
-    if 1950 <= utc.year < 2050:
-        return der.element(der.UTC_TIME, utc.strftime("%y%m%d%H%M%SZ").encode("ascii"))
-    return der.element(der.GENERALIZED_TIME, utc.strftime("%Y%m%d%H%M%SZ").encode("ascii"))
+    """Return UTCTime until 2049, GeneralizedTime from 2050. Source: RFC 5652 section 11.3."""
+    if 1950 <= at.year < 2050:
+        return der.element(der.UTC_TIME, at.strftime("%y%m%d%H%M%SZ").encode("ascii"))
+    return der.element(der.GENERALIZED_TIME, at.strftime("%Y%m%d%H%M%SZ").encode("ascii"))
 
 
 def _parse_time(raw: bytes) -> Instant:
@@ -258,7 +243,7 @@ def _certificate_references(certificate: bytes) -> set[bytes]:
 
 def _certificate_reference(certificate: bytes, hash_name: str, *, with_issuer: bool) -> bytes:
     # sha256 is the default, and DER leaves defaults out.
-    parts = [] if hash_name == "sha256" else [digest_identifier(hash_name)]
+    parts = [] if hash_name == "sha256" else [der.sequence(_HASH_OIDS[hash_name])]
     parts.append(der.element(der.OCTET_STRING, hashlib.new(hash_name, certificate).digest()))
     if with_issuer:
         issuer, serial = _issuer_and_serial(certificate)

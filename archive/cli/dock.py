@@ -1,14 +1,24 @@
 """For docks and those who look after them."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from archive.cli.options import Home, opened
+from archive.cli.options import AsJson, Home, opened
+from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DockId, parse_uuid
+from archive.kernel.instants import parse_instant
 from archive.ledger.entries import OPERATOR
+
+State = Annotated[
+    Path | None,
+    typer.Option("--state", help="Folder of this dock (or LIUHEN_DOCK_STATE).", show_default="~/.liuhen-dock"),
+]
+_MOST_PEM_BYTES = 64 * 1024
 
 
 def register(app: typer.Typer) -> None:
@@ -17,6 +27,8 @@ def register(app: typer.Typer) -> None:
     dock.command("invite")(invite)
     dock.command("list")(list_)
     dock.command("revoke")(revoke)
+    dock.command("enrol")(enrol)
+    dock.command("push")(push)
     app.add_typer(dock, name="dock")
 
 
@@ -53,3 +65,87 @@ def revoke(dock: Annotated[str, typer.Argument(help="Id of the dock.")], home: H
 
     with opened(home) as services:
         revoke_dock(services.database, DockId(parse_uuid(dock)), by=OPERATOR, at=services.clock.now())
+
+
+def enrol(
+    server: Annotated[str, typer.Option(help="Address of the archive: https://host:port.")],
+    code: Annotated[str, typer.Option(help="The one-time code that `liuhen dock invite` printed on the server.")],
+    state: State = None,
+    ca: Annotated[Path | None, typer.Option(help="The archive's ca/root.cert.pem, got on another way.")] = None,
+    pin: Annotated[str | None, typer.Option(help="Instead of --ca: the SHA-256 of that certificate.")] = None,
+    sm3: Annotated[bool, typer.Option("--sm3", help="Compute SM3 too, for an archive with the CN profile.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Give up the enrolment that this folder has.")] = False,
+) -> None:
+    """Make this machine a dock of an archive: it makes its own key, gets one that can only write, and pins theirs."""
+    from archive.kernel.digests import CN_PROFILE, STANDARD
+    from ingest.agent.enrolment import enrol as enrol_here
+    from ingest.agent.state import StateFolder
+
+    folder = StateFolder.chosen(state)
+    identity = enrol_here(
+        folder,
+        server=server,
+        code=code,
+        ca_pem=None if ca is None else _read_pem(ca),
+        pin=pin,
+        algorithms=CN_PROFILE if sm3 else STANDARD,
+        replace=replace,
+    )
+    print(f"This is now dock {identity.dock_id} of {identity.place}.")
+    print(f"Its key and what it trusts are in {folder.path}. Pinned, to be compared with the archive's trust.txt:")
+    for word, keys in (("log", identity.trust.logs), ("receipt", identity.trust.receipts)):
+        for key in keys:
+            print(f"  {word} {key}")
+
+
+def push(
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders with everything below.", show_default=False)],
+    case: Annotated[str | None, typer.Option(help="Case number to file the recordings under.")] = None,
+    wipe: Annotated[bool, typer.Option("--wipe", help="Delete each file once its receipt is verified.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, max=32, help="Files at once.")] = 3,
+    state: State = None,
+    device_time: Annotated[
+        str | None, typer.Option(help="What the camera's clock shows now (RFC 3339), to measure how far it is off.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to go on trying while nothing moves, for each file.")
+    ] = 120.0,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send again what the archive put into quarantine before.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Deliver recordings, and go on where the last push ended.
+
+    Exit codes: 0 all delivered (and wiped, with --wipe); 65 something was refused or put into quarantine; 75 something
+    is not delivered yet, push again; 69 the archive cannot be reached; 77 the archive does not accept this dock, or the
+    dock not the archive's certificate.
+    """
+    from archive.cli.push_view import BarWatcher, LineWatcher, print_json, print_summary
+    from ingest.agent.push import push as push_from_here
+    from ingest.agent.sending import Wishes
+    from ingest.agent.state import StateFolder
+
+    wishes = Wishes(case_number=case, wipe=wipe, again=again, wait_s=wait)
+    shown_at = None if device_time is None else parse_instant(device_time)
+    try:
+        with BarWatcher() if sys.stderr.isatty() else LineWatcher() as watcher:
+            report = push_from_here(
+                StateFolder.chosen(state), paths, wishes, jobs=jobs, device_time=shown_at, watcher=watcher
+            )
+    except KeyboardInterrupt:
+        print("liuhen: stopped; push again to go on where it ended", file=sys.stderr)
+        raise
+    if as_json:
+        print_json(report)
+    else:
+        print_summary(report)
+    raise typer.Exit(report.exit_code)
+
+
+def _read_pem(path: Path) -> str:
+    try:
+        with path.open("rb") as source:
+            return source.read(_MOST_PEM_BYTES).decode("ascii")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InvalidInput("The certificate file cannot be read", file=str(path)) from exc

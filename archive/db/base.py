@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData
+from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
@@ -23,6 +24,10 @@ class Base(DeclarativeBase):
     )
 
 
+class NaiveInstant(InvalidInput, DontWrapMixin):
+    """An instant needs a time zone."""
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware UTC instant; naive values are refused. SQLite keeps it without offset, PostgreSQL as timestamptz."""
 
@@ -30,11 +35,11 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert to UTC on the way in. Raises: InvalidInput for naive values."""
+        """Convert to UTC on the way in. Raises: NaiveInstant."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise InvalidInput("An instant needs a time zone")
+            raise NaiveInstant  # SQLAlchemy wraps whatever else is raised here
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 

@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from archive.kernel.errors import StorageFull, Unavailable
+from archive.kernel.errors import LiuhenError, StorageFull, Unavailable
 
 _WRITES: Final = "liuhen_writes"
 _BUSY_TIMEOUT_MS: Final = 30_000
+_UNIQUE_VIOLATION: Final = "23505"
+_DISK_FULL: Final = "53100"
 
 
 class Database:
@@ -58,9 +61,35 @@ class Database:
                 tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield tx
 
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Open a bare connection, for migrations. Raises: as `begin`."""
+        with _translated(), self.engine.connect() as connection:
+            yield connection
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
+
+
+@contextmanager
+def unique_or(cause: type[LiuhenError]) -> Iterator[None]:
+    """Raise `cause` where another transaction was quicker to take what may be there only once.
+
+    Goes around the whole unit of work: the database may tell as late as at the commit.
+    """
+    try:
+        yield
+    except IntegrityError as exc:
+        if not _is_unique_violation(exc.orig):
+            raise
+        raise cause from exc
+
+
+def _is_unique_violation(error: BaseException | None) -> bool:
+    if getattr(error, "sqlstate", None) == _UNIQUE_VIOLATION:
+        return True
+    return getattr(error, "sqlite_errorname", None) in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 
 
 @contextmanager
@@ -69,9 +98,11 @@ def _translated() -> Iterator[None]:
         yield
     except OperationalError as exc:
         text = str(exc.orig)
-        if "disk is full" in text or "No space left" in text or "disk I/O error" in text:
+        if getattr(exc.orig, "sqlstate", None) == _DISK_FULL or "disk is full" in text or "disk I/O error" in text:
             raise StorageFull("The database's disk is full") from exc
         raise Unavailable("The database does not answer", cause=type(exc.orig).__name__) from exc
+    except PoolTimeout as exc:
+        raise Unavailable("Every connection to the database is in use") from exc
     except DBAPIError as exc:
         if exc.connection_invalidated:
             raise Unavailable("The connection to the database was lost") from exc
@@ -93,6 +124,12 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
             "trusted_schema=OFF",
         ):
             connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "checkin")
+    def _leave(connection: Any, _record: Any) -> None:
+        # SQLite keeps a transaction open, and its lock, when the commit fails; SQLAlchemy takes it for ended.
+        if connection is not None and connection.in_transaction:
+            connection.rollback()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

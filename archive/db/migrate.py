@@ -19,18 +19,21 @@ class SchemaOutdated(LiuhenError):
 
 
 def migrate(database: Database) -> None:
-    """Bring the database to the newest schema, in one transaction. Idempotent."""
+    """Bring the database to the newest schema, in one transaction. Idempotent.
+
+    Raises: Unavailable, StorageFull; nothing was changed then.
+    """
     config = _config()
-    with database.engine.connect() as connection:
+    with database.connect() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
 
 
 def require_current_schema(database: Database) -> None:
-    """Refuse to go on with a database of another schema. Raises: SchemaOutdated."""
+    """Refuse to go on with a database of another schema. Raises: SchemaOutdated, Unavailable."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
-    with database.engine.connect() as connection:
+    with database.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     if found != head:
         raise SchemaOutdated(found=found, needed=head)

@@ -13,9 +13,9 @@ _BLOCK_BYTES = 1 << 22
 
 def rows(connection: Connection, sql: str, **parameters: Any) -> Iterator[Mapping[str, Any]]:
     """Yield rows of a statement, without holding them all."""
-    result = connection.execution_options(yield_per=1000).execute(text(sql), parameters)
-    for row in result.mappings():
-        yield dict(row)
+    with connection.execute(text(sql), parameters, execution_options={"yield_per": 1000}) as result:
+        for row in result.mappings():
+            yield dict(row)
 
 
 def as_uuid(value: Any) -> str:

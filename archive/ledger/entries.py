@@ -30,6 +30,7 @@ class EntryType(StrEnum):
     OBJECT_PRESERVED = "object.preserved"
     DERIVATIVE_CREATED = "derivative.created"
     DERIVATIVE_FAILED = "derivative.failed"
+    DERIVATIVE_VERIFIED = "derivative.verified"
     CASE_OPENED = "case.opened"
     CASE_ACT = "case.act"
     CASE_LINK = "case.link"

@@ -23,7 +23,7 @@ from archive.wiring import Services
 from ingest.uploads import complete_uploads, expire_uploads
 
 UPLOADS_PATH: Final = "/api/v1/uploads"
-_INTAKE_THREADS: Final = 12
+_INTAKE_THREADS: Final = 24
 _SWEEP_EVERY_S: Final = 5.0
 _log = structlog.get_logger("liuhen.web")
 

@@ -29,6 +29,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "ingest.dock_not_found": 404,
     "ingest.upload_not_found": 404,
     "ingest.upload_gone": 410,
+    "ingest.staged_bytes_lost": 410,
     "ingest.empty_file": 422,
     "ingest.too_large": 413,
     "ingest.too_long": 413,

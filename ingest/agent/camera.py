@@ -6,21 +6,21 @@ into the text that stood there; known fields are read from it: `serial`, `model`
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from archive.kernel.canonical import canonical_json
 from archive.kernel.digests import DigestSet
-from archive.kernel.errors import InvalidInput
+from archive.kernel.errors import InvalidInput, LiuhenError
 from archive.kernel.ids import DockId
 from archive.kernel.instants import Instant, format_instant, parse_instant
 from ingest.agent.files import FileIdentity, Found, opened
 from ingest.agent.printable import printable
 from ingest.agent.tags import container_tags
-from ingest.manifest import MAX_MANIFEST_BYTES, build_manifest
+from ingest.manifest import MAX_MANIFEST_BYTES, build_manifest, parse_manifest
 
 _MOST_SIDECAR_BYTES: Final = 64 * 1024
 _MOST_KEPT_BYTES: Final = 8 * 1024
@@ -45,13 +45,12 @@ class Clocks:
         return round((device_time - archive_at) / timedelta(milliseconds=1))
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Described:
-    """The manifest of a recording, whether the sidecar is in it whole, and what is worth telling."""
+    """The manifest of a recording, and what is worth telling of it."""
 
     manifest: bytes
-    has_sidecar: bool
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +106,15 @@ def describe(
     manifest = built(sidecar.value)
     if len(manifest) > MAX_MANIFEST_BYTES:
         notes.append("sidecar left out: it is too long for the manifest")
-        return Described(built(None), has_sidecar=False, notes=notes)
-    return Described(manifest, has_sidecar=sidecar.value is not None, notes=notes)
+        return Described(built(None), notes)
+    return Described(manifest, notes)
+
+
+def is_in_manifest(sidecar: Path, manifest: bytes) -> bool:
+    """Return whether the manifest holds what the sidecar says now, all of it."""
+    read = _read_sidecar(sidecar)
+    held = parse_manifest(manifest).fields.get("sidecar")
+    return read.value is not None and canonical_json(read.value) == canonical_json(held)
 
 
 def _times(
@@ -157,11 +163,11 @@ def _read_sidecar(path: Path | None) -> _Sidecar:
             object_pairs_hook=_unique,
         )
         if value is None or len(canonical_json(value)) > _MOST_KEPT_BYTES:
-            return _Sidecar(value if value is None else None, problem="it is empty or too long")
+            return _Sidecar(problem="it is empty or too long")
         written_at = datetime.fromtimestamp(identity.modified_ns // 10**9, UTC)
     except (ValueError, OverflowError, RecursionError):
         return _Sidecar(problem="it is not JSON that has one reading")
-    except (InvalidInput, OSError) as exc:
+    except (LiuhenError, OSError) as exc:
         return _Sidecar(problem=printable(str(exc), most=100))
     return _Sidecar(value, written_at)
 
@@ -201,8 +207,5 @@ def _instant(fields: Mapping[str, Any], key: str, notes: list[str]) -> Instant |
 
 
 def _exact(name: str) -> str:
-    """Return a name as text: bytes that are no UTF-8 are written as `\\xff`, so that nothing of it is lost."""
+    """Return a name as text; a byte that is no UTF-8 is written out in hexadecimal, so that nothing of it is lost."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-OffsetOf = Callable[[Instant], int]

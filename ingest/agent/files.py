@@ -112,7 +112,8 @@ def _walk(top: Path, below: Path, leave: Path, selection: Selection, seen: set[t
                 selection.skipped.append((path, f"cannot be read: {exc.strerror}"))
                 continue
             where = "" if below == Path() else below.as_posix()
-            _take(Found(path, where, found.st_size, sidecar and folder / sidecar), found, selection, seen)
+            beside = None if sidecar is None else folder / sidecar
+            _take(Found(path, where, found.st_size, beside), found, selection, seen)
 
 
 def _take(found: Found, stated: os.stat_result, selection: Selection, seen: set[tuple[int, int]]) -> None:
@@ -163,7 +164,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, FileIdentity]]:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise FileUnreadable("This is not a file any more")
-        yield source, FileIdentity.of(found)  # type: ignore[misc]
+        yield source, FileIdentity.of(found)
 
 
 def hash_file(

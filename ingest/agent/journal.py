@@ -84,7 +84,8 @@ class Journal:
         sm3 = None if digests.sm3 is None else digests.sm3.hex
         self._do(
             "INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?)",
-            bytes(path), identity.text, ",".join(algorithms), digests.sha256.hex, digests.sha512.hex, sm3, int(time.time()),
+            bytes(path), identity.text, ",".join(algorithms), digests.sha256.hex, digests.sha512.hex, sm3,
+            int(time.time()),
         )  # fmt: skip
 
     def forget_file(self, path: Path) -> None:

@@ -1,13 +1,14 @@
 """The dock's memory: one folder with its key, what it pinned, its receipts, and a journal of what is under way.
 
-    dock.json         who this dock is to which archive, and its key for uploads (mode 0600); written last
-    keys/<id>.pem     the dock's Ed25519 key
-    trust.txt         the archive's log and receipt keys, pinned at enrolment; `liuhen verify --key` takes it
-    ca.pem            the authority of the archive's certificate, when it is not one that the machine knows
-    receipts/         <sha256>.receipt.json, and <sha256>.manifest.json with the manifest that the receipt speaks of
-    rejected/         receipts that did not verify, for whoever looks into it
-    journal.sqlite3   see `ingest.agent.journal`; may be deleted, then unfinished uploads start again
-    lock              held while a push runs; the kernel gives it up when the process dies
+dock.json         who this dock is to which archive, and its key for uploads (mode 0600); written last
+keys/<id>.pem     the dock's Ed25519 key
+trust.txt         the archive's log and receipt keys, pinned at enrolment; `liuhen verify --key` takes it
+ca.pem            the authority of the archive's certificate, when it is not one that the machine knows
+receipts/         <sha256>.receipt.json, and <sha256>.manifest.json with the manifest that the receipt speaks of
+earlier-<id>/     trust.txt and receipts/ of an archive that this dock belonged to before
+rejected/         receipts that did not verify, for whoever looks into it
+journal.sqlite3   see `ingest.agent.journal`; may be deleted, then unfinished uploads start again
+lock              held while a push runs; the kernel gives it up when the process dies
 """
 
 import fcntl
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from archive.kernel.errors import InvalidInput
-from archive.kernel.ids import DockId, parse_uuid
+from archive.kernel.ids import DockId, new_uuid7, parse_uuid
 from archive.ledger.receipt import MAX_RECEIPT_BYTES
 from archive.ledger.trustfile import MAX_TRUST_BYTES, TrustFile
 from ingest.agent.errors import NotEnrolled, PushRunning, StateBroken
@@ -88,6 +89,19 @@ class StateFolder:
             "algorithms": list(identity.algorithms),
         }
         replace_durably(self.path / "dock.json", json.dumps(fields, indent=1).encode() + b"\n", mode=PRIVATE)
+
+    def set_aside(self, *, new_trust: TrustFile) -> None:
+        """Before an enrolment with other keys: put the receipts away that the old keys have signed."""
+        try:
+            old = self.trust()
+        except (OSError, InvalidInput):
+            return
+        if old != new_trust:
+            name = f"earlier-{new_uuid7()}"
+            (self.path / name).mkdir(mode=0o700)
+            for kept in ("trust.txt", "receipts"):
+                (self.path / kept).rename(self.path / name / kept)
+            self.prepare()
 
     def identity(self) -> Identity:
         """Read who this dock is.

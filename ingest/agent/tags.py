@@ -43,7 +43,7 @@ def _creation_time(source: BinaryIO, start: int, end: int) -> dict[str, str]:
             head = source.read(12)
             seconds = struct.unpack_from(">Q" if head[:1] == b"\x01" else ">I", head, 4)[0]
             created = _EPOCH + timedelta(seconds=min(seconds, _MOST_S))
-            return {"creation_time": format_instant(created)} if _EARLIEST < created and seconds < _MOST_S else {}
+            return {"creation_time": format_instant(created)} if created > _EARLIEST and seconds < _MOST_S else {}
     return {}
 
 

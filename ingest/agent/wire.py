@@ -132,6 +132,7 @@ class Wire:
             NotTheArchive; FileChanged when the file has become shorter.
         """
         connection = self._connected()
+        is_broken = False
         try:
             sock = connection.sock
             sock.settimeout(timeout_s)
@@ -144,15 +145,16 @@ class Wire:
             except (BrokenPipeError, ConnectionResetError):
                 # The archive may have answered and hung up before it read everything: then the answer is there.
                 sock.settimeout(min(timeout_s, 5.0))
+                is_broken = True
             answer = _read(connection.getresponse())
-        except FileChanged:
-            self.close()
+        except LiuhenError:
+            self.close()  # the body was not sent whole
             raise
         except (OSError, http.client.HTTPException) as exc:
             self.close()
             raise ConnectionBroken(cause=type(exc).__name__) from exc
         self._used_at = time.monotonic()
-        if answer.headers.get("connection", "").lower() == "close":
+        if is_broken or answer.headers.get("connection", "").lower() == "close":
             self.close()
         if answer.status >= 400:
             raise _refusal(answer)
@@ -206,9 +208,7 @@ class Wire:
             self._used_at = time.monotonic()
         return self._connection
 
-    def _send(
-        self, connection: http.client.HTTPConnection, sock: socket.socket, body: bytes | FilePart | None
-    ) -> None:
+    def _send(self, connection: http.client.HTTPConnection, sock: socket.socket, body: bytes | FilePart | None) -> None:
         if isinstance(body, FilePart):
             if isinstance(sock, ssl.SSLSocket):
                 _send_through_tls(sock, body)

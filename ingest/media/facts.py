@@ -19,6 +19,7 @@ class Stream:
     """One stream. `kind`: video, picture (a still inside the container), audio, subtitle, data or other.
 
     `rotation`: clockwise degrees that the picture must be turned by to stand upright: 0, 90, 180, 270.
+    `is_reordered`: pictures are shown in another order than they are stored in (B-frames).
     """
 
     index: int
@@ -32,6 +33,7 @@ class Stream:
     rotation: int = 0
     fps: str = "0/1"
     is_variable_rate: bool = False
+    is_reordered: bool = False
     field_order: str = ""
     sample_rate: int = 0
     channels: int = 0

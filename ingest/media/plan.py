@@ -25,6 +25,8 @@ _COPIED_PIXELS: Final = frozenset(("yuv420p", "yuvj420p"))
 _COPIED_AAC: Final = frozenset(("", "LC", "HE-AAC", "HE-AACv2"))
 # Raw streams carry no times of their own, and a copy would have to invent them.
 _TIMELESS: Final = frozenset(("h264", "hevc"))
+# AVI stores no presentation times: a copy of reordered pictures would show them in the wrong order.
+_ORDERLESS: Final = frozenset(("avi",))
 _SAMPLE_RATES: Final = frozenset((16000, 22050, 24000, 32000, 44100, 48000))
 _FATAL: Final = frozenset(
     (
@@ -193,6 +195,7 @@ def _why_not_copied(probe: Probe, video: Stream) -> str:
         (not _LEAST_RATE <= video.rate <= _MOST_RATE, f"{video.fps} frames a second"),
         (bit_rate > _MOST_BIT_RATE, f"{bit_rate} bits a second"),
         (probe.format_name in _TIMELESS, "the stream carries no times"),
+        (probe.format_name in _ORDERLESS and video.is_reordered, "the container does not tell the order of pictures"),
     )
     return next((told for is_so, told in reasons if is_so), "")
 

@@ -161,6 +161,7 @@ def _stream(told: Mapping[str, Any]) -> Stream:
         rotation=_rotation(told, tags) if kind == "video" else 0,
         fps=f"{rate.numerator}/{rate.denominator}" if kind == "video" else "0/1",
         is_variable_rate=kind == "video" and bool(average and base) and abs(average / base - 1) > Decimal("0.01"),
+        is_reordered=(_whole(told.get("has_b_frames")) or 0) > 0,
         field_order=_clean(told.get("field_order"), _MOST_KEY),
         sample_rate=_whole(told.get("sample_rate")) or 0,
         channels=_whole(told.get("channels")) or 0,

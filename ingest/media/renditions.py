@@ -75,7 +75,8 @@ def make_playable(
     """Make the rendition that browsers play, in the folder `out`; copy what can be copied.
 
     A copy that does not play is followed by an encode, and an encode that fails on the sound by one without it.
-    Raises: Unplayable (with `reason`), MediaTimeout, MediaStopped, StorageFull, ToolMissing, SandboxUnavailable.
+    Raises: Unplayable (with `reason`), MediaTimeout, MediaStopped, MediaKilled, StorageFull, ToolMissing,
+        SandboxUnavailable.
     Idempotent: yes; an older result in `out` is replaced.
     """
     seen = _observer(probe, on_progress=on_progress, should_stop=should_stop)

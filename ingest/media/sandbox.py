@@ -235,14 +235,14 @@ def _judged(ran: Ran, *, program: Path, limits: Limits, out: Path | None) -> Ran
         raise MediaTimeout(tool=program.name, wall_s=limits.wall_s)
     if ran.ended is Ended.STOPPED:
         raise MediaStopped(tool=program.name)
+    if out is not None and "No space left on device" in ran.stderr_tail:
+        raise StorageFull(tool=program.name)
     if ran.returncode == 0:
         return ran
     if ran.stderr_tail.startswith("bwrap: ") and not ran.stdout:
         raise SandboxUnavailable(ran.stderr_tail.strip()[:300], tool=program.name)
     if ran.stderr_tail.startswith(("prlimit: ", "/usr/bin/prlimit: ")):
         raise ToolMissing(ran.stderr_tail.strip()[:300], tool=program.name)
-    if out is not None and "No space left on device" in ran.stderr_tail:
-        raise StorageFull(tool=program.name)
     if ran.ended is Ended.EXIT and _reached_cpu_limit(ran):
         return replace(ran, ended=Ended.CPU)
     if ran.ended is Ended.EXIT and ran.returncode in _KILLED:

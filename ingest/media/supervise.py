@@ -19,6 +19,9 @@ _READ_BYTES: Final = 64 * 1024
 _LINE_BYTES: Final = 8 * 1024
 _TAIL_BYTES: Final = 32 * 1024
 _TURN_S: Final = 0.1
+_LAST_WAIT_S: Final = 5
+_MOST_RESULTS: Final = 5000
+_ENDLESS_BYTES: Final = 1 << 62
 
 
 class Ended(StrEnum):
@@ -47,8 +50,9 @@ class Ran:
 class Watch:
     """What to look at while a program runs.
 
-    `keep_stdout_bytes`: that much is kept, more ends the run; with `on_line` lines are handed on and nothing is kept.
-    `out` and `out_bytes`: the run ends when it adds more than that to the folder.
+    `keep_stdout_bytes`: that much is kept, more ends the run; with `on_line` lines are handed on and nothing is kept;
+    with neither, output is thrown away.
+    `out` and `out_bytes`: the run ends when it adds more than that to the folder, or files without end.
     """
 
     wall_s: int
@@ -121,6 +125,7 @@ class Supervisor:
             if not ended_by_itself:
                 _kill(process)
                 process.wait()
+                _await_end(process)
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
@@ -179,6 +184,8 @@ class Supervisor:
         if self._watch.on_line is not None:
             self._out_lines.feed(block)
             return
+        if not self._watch.keep_stdout_bytes:
+            return
         room = self._watch.keep_stdout_bytes - len(self._kept)
         self._kept += block[:room]
         if len(block) > room:
@@ -203,9 +210,31 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def _await_end(process: subprocess.Popen[bytes]) -> None:
+    """Wait until what the killed program had started is gone too: until nobody holds its output any more."""
+    deadline = time.monotonic() + _LAST_WAIT_S
+    with selectors.DefaultSelector() as selector:
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map() and time.monotonic() < deadline:
+            for key, _ in selector.select(_TURN_S):
+                if not os.read(key.fd, _READ_BYTES):
+                    selector.unregister(key.fileobj)
+
+
 def _folder_bytes(folder: Path) -> int:
-    total = 0
-    for entry in os.scandir(folder):
-        with contextlib.suppress(FileNotFoundError):
-            total += entry.stat(follow_symlinks=False).st_blocks * 512
+    """Return what the folder holds on disk; with more than some thousand files, more than any limit."""
+    total, seen = 0, 0
+    folders = [str(folder)]
+    while folders:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                seen += 1
+                if seen > _MOST_RESULTS:
+                    return _ENDLESS_BYTES
+                with contextlib.suppress(OSError):
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
     return total

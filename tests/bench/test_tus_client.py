@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.bench.tus_client import UploadFailed, upload_at_once
-from tests.conformance.tus.reference import reference_server
+from tests.conformance.tus.reference import reference_server, self_signed
 from tests.support.tus_peer import NodePeer, node_peer
 
 SIZE_BYTES = 3 * 1024 * 1024 + 17
@@ -55,18 +55,7 @@ def test_refusal_is_raised(peer: NodePeer, tmp_path: Path, files: list[Path]) ->
 
 
 def test_uploads_over_tls(tmp_path: Path, files: list[Path]) -> None:
-    certificate, key = tmp_path / "ca.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
-            *("-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
+    certificate, tls = self_signed(tmp_path)
     with reference_server(tls=tls) as url:
         measured = upload_at_once(files, url=url, ca=certificate, chunk_size_bytes=2_000_000)
         context = ssl.create_default_context(cafile=str(certificate))

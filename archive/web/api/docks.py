@@ -55,6 +55,12 @@ def time(services: ServicesDep) -> TimeRead:
     return TimeRead(now=format_instant(services.clock.now()))
 
 
+@router.get("/ca.pem", operation_id="read_authority", response_class=Response)
+def authority(services: ServicesDep) -> Response:
+    """Return the archive's own root certificate, for whoever knows its SHA-256 from elsewhere."""
+    return Response(services.authority.root_pem, media_type="application/x-pem-file")
+
+
 @router.get("/health", operation_id="read_health")
 def health(services: ServicesDep) -> dict[str, str]:
     """Say that the server and its database answer."""

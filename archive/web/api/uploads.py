@@ -25,7 +25,7 @@ from ingest.errors import ManifestMissing, Quarantined, UploadNotFound
 from ingest.models import Dock
 from ingest.receipts import receipt
 from ingest.receiving import Checksum, Disconnected, Receiver
-from ingest.uploads import UploadState, create_upload, terminate_upload, upload_state
+from ingest.uploads import UploadState, create_upload, require_acceptable_size, terminate_upload, upload_state
 
 _VERSION: Final = b"1.0.0"
 _DIGEST_BYTES: Final = {"sha1": 20, "sha256": 32}
@@ -186,6 +186,7 @@ class UploadsApp:
 
     async def _create(self, request: _Request) -> None:
         size = request.integer(b"upload-length")
+        require_acceptable_size(self._intake, size)
         header = request.headers.get(b"upload-metadata", b"")
         metadata = parse_metadata(header)
         checksum = _checksum(request.headers)

@@ -49,7 +49,9 @@ def stage_part(request: Request, object_id: ObjectIdPath, caller: Reader, servic
     """Show how far an item is; with the answer that it is ready, the facts beside it are renewed too."""
     with services.database.read() as tx:
         context = _item_context(request, tx, services, object_id)
-    return render(request, "_stage_update.html", caller=caller, **context)
+    is_over = context["preparation"] is None
+    headers = {"HX-Trigger": "trail-changed"} if is_over else None
+    return render(request, "_stage_update.html", caller=caller, headers=headers, **context)
 
 
 @router.post("/items/{object_id}/play")

@@ -55,6 +55,7 @@ def items_page(
 @router.post("/cases")
 def case_posted(request: Request, form: FormDep, caller: Filer, services: ServicesDep) -> Response:
     """Open a case."""
+    form.panel = "case"
     number = form.text("number", most=MAX_NUMBER_CHARACTERS)
     title = form.text("title", most=300)
     category = form.choice("category", Category)

@@ -36,6 +36,7 @@ def sign_in_page(request: Request, caller: OptionalCallerDep, next: str = "/") -
 @router.post("/sign-in")
 def sign_in_posted(request: Request, form: FormDep, services: ServicesDep, request_id: RequestIdDep) -> Response:
     """Check the password and open a session."""
+    form.panel = "sign-in"
     next_address = safe_next(form.value("next"))
     username = form.text("username", most=64)
     password = form.value("password")

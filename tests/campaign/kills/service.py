@@ -27,10 +27,14 @@ class ServiceBroken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """One kill as it really was: who died, and what the dead were doing. `point` is where, if it was deliberate."""
+    """One kill as it really was: who died, what the dead were doing, and what went on beside them.
+
+    `point` is the armed step, empty for a kill at a random moment.
+    """
 
     dead: tuple[str, ...]
     doing: Mapping[str, int]
+    beside: Mapping[str, int]
     point: str
 
 
@@ -124,6 +128,10 @@ class Service:
                 found |= {role: int(stat.parent.name) for role in ROLES if role.encode() in words[:5]}
         return found
 
+    def last_words(self, *, lines: int = 20) -> list[str]:
+        """Return the end of what the processes have logged."""
+        return Path(str(self._log.name)).read_text("utf-8", "replace").splitlines()[-lines:]
+
     def wait_ready(self) -> float:
         """Wait until all processes live and the web server answers; return the seconds that it took."""
         began = time.monotonic()
@@ -188,14 +196,18 @@ class Service:
             time.sleep(_TURN_S)
         time.sleep(_TURN_S)
         gone = self._gone(before)  # those who were to die together
-        doing = dict.fromkeys(inject.PHASES, 0)
-        seen = {role: before[role] for role in (ROLES if SUPERVISOR in gone else gone) if role in before}
-        for role, pid in seen.items():
-            board = self.faults / f"board-{role}-{pid}"
-            if board.exists():
-                for phase, count in zip(inject.PHASES, inject.BOARD.unpack(board.read_bytes()), strict=True):
-                    doing[phase] += count
-        return Death(tuple(sorted(gone)), {phase: count for phase, count in doing.items() if count > 0}, point)
+        doing = {role: self._board(role, pid) for role, pid in before.items()}
+        return Death(
+            dead=tuple(sorted(gone)),
+            doing={phase: count for role in gone for phase, count in doing[role].items()},
+            beside={phase: count for role in before.keys() - gone for phase, count in doing[role].items()},
+            point=point,
+        )
+
+    def _board(self, role: str, pid: int) -> dict[str, int]:
+        board = self.faults / f"board-{role}-{pid}"
+        counts = inject.BOARD.unpack(board.read_bytes()) if board.exists() else ()
+        return {phase: count for phase, count in zip(inject.PHASES, counts, strict=False) if count > 0}
 
     def _gone(self, before: Mapping[str, int]) -> list[str]:
         return [role for role, pid in before.items() if not _lives(pid)]

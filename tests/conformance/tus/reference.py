@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import ssl
+import subprocess
 import threading
 import time
 import uuid
@@ -364,6 +365,23 @@ def reference_server(
         finally:
             server.shutdown()
             thread.join()
+
+
+def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """Make a certificate for 127.0.0.1: the PEM file that a client is to trust, and the server's context."""
+    certificate, key = folder / "ca.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return certificate, context
 
 
 def read_back(url: str, _content: bytes) -> bytes:

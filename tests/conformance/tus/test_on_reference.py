@@ -1,13 +1,11 @@
 """The suite itself: a server can pass all of it, and it notices each mistake."""
 
 import ast
-import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.tus.reference import reference_server
+from tests.conformance.tus.reference import reference_server, self_signed
 from tests.conformance.tus.runner import HERE, run_suite
 
 READ_BACK = "tests.conformance.tus.reference:read_back"
@@ -82,18 +80,7 @@ def test_list_of_differences_is_held_to(tmp_path: Path) -> None:
 
 
 def test_suite_runs_over_tls(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "ca.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
-            *("-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate, key)
+    certificate, tls = self_signed(tmp_path)
     with reference_server(tls=tls) as url:
         outcome = run_suite(
             url, read_back=READ_BACK, ca=certificate, tests=["test_core.py", "test_resumption.py", "test_limits.py"]

@@ -243,19 +243,26 @@ def test_flipped_bits_are_found_by_decoding(toolbox: Toolbox, sample: type_sampl
     assert quick.complaints <= found.complaints
 
 
-def test_a_copy_that_does_not_play_is_followed_by_an_encode(
+@pytest.mark.parametrize("name", ["b-frames.mp4", "b-frames.ts", "b-frames.avi", "hevc-aac.mp4", "mpeg4-mp3.avi"])
+def test_pictures_are_shown_in_their_order(name: str, toolbox: Toolbox, sample: type_samples, tmp_path: Path) -> None:
+    """AVI tells no presentation times: a copy of reordered pictures would play them shuffled."""
+    rendition = made(sample(name), tmp_path, toolbox)
+    assert footage.least_likeness(rendition.path) > 30
+
+
+def test_a_copy_that_cannot_be_written_is_followed_by_an_encode(
     toolbox: Toolbox, sample: type_samples, tmp_path: Path
 ) -> None:
-    """H.264 with B-frames in AVI has no presentation times, so MP4 cannot hold a copy of it."""
-    path = footage.make_clip(
-        tmp_path / "x.avi",
-        video=("-c:v", "libx264", "-preset", "veryfast", "-bf", "3", "-pix_fmt", "yuv420p"),
-        audio=("-c:a", "libmp3lame"),
-    )
-    rendition = made(path, tmp_path, toolbox)
+    """The probe claims H.264 for what MP4 cannot hold, as a header that lies would."""
+    found = probe(sample("wmv.avi"), toolbox=toolbox)
+    assert found.video is not None
+    lying = replace(found.video, codec="h264", profile="High", pix_fmt="yuv420p", bit_rate=1000)
+    claimed = replace(found, streams=(lying, *found.streams[1:]))
+    rendition = make_playable(sample("wmv.avi"), toolbox=toolbox, out=tmp_path, probe=claimed)
     assert rendition.plan is not None
-    assert rendition.plan.kind in {PlanKind.REMUX, PlanKind.ENCODE}
-    assert find_damage(rendition.path, toolbox=toolbox, probe=rendition.probe).findings == ()
+    assert rendition.plan.kind is PlanKind.ENCODE
+    assert rendition.probe.video is not None
+    assert rendition.probe.video.codec == "h264"
 
 
 def test_sound_that_cannot_be_decoded_is_left_out(toolbox: Toolbox, sample: type_samples, tmp_path: Path) -> None:

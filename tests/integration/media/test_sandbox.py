@@ -1,22 +1,28 @@
 """What runs in the sandbox cannot get out, whatever it tries: the programs here try."""
 
+import contextlib
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from archive.kernel.errors import StorageFull
 from archive.kernel.findings import Outcome
 from ingest.media.errors import MediaKilled, MediaStopped, MediaTimeout, ToolMissing
+from ingest.media.probe import probe
+from ingest.media.renditions import make_playable
 from ingest.media.sandbox import OUT, SOURCE, Hooks, Limits, Sandbox, probe_sandbox
 from ingest.media.supervise import Ended, Ran
 from ingest.media.tools import Toolbox
+from tests.integration.media.conftest import type_samples
 
 PERL = Path("/usr/bin/perl")
 LIMITS = Limits(wall_s=60, cpu_s=20, memory_bytes=512 * 1024**2, file_bytes=4 * 1024**2)
@@ -30,7 +36,7 @@ def perl(script: str, tmp_path: Path, *, limits: Limits = LIMITS, hooks: Hooks |
     out = tmp_path / "out"
     out.mkdir(exist_ok=True)
     hooks = hooks or Hooks(keep_stdout_bytes=64 * 1024)
-    return Sandbox().run(PERL, [SOURCE], limits=limits, source=source, out=out, hooks=hooks)
+    return Sandbox().run(PERL, [SOURCE, str(tmp_path)], limits=limits, source=source, out=out, hooks=hooks)
 
 
 def said(ran: Ran) -> str:
@@ -143,19 +149,19 @@ def test_a_program_that_hangs_is_killed_with_all_that_it_started(tmp_path: Path)
     with pytest.raises(MediaTimeout) as caught:
         perl("$SIG{TERM} = $SIG{INT} = 'IGNORE'; sleep 600;", tmp_path, limits=replace(LIMITS, wall_s=1))
     assert caught.value.retryable
-    assert not children()
+    assert_gone(tmp_path)
 
 
 def test_a_program_that_closes_its_output_and_hangs_is_killed(tmp_path: Path) -> None:
     with pytest.raises(MediaTimeout):
         perl("close STDOUT; close STDERR; sleep 600;", tmp_path, limits=replace(LIMITS, wall_s=1))
-    assert not children()
+    assert_gone(tmp_path)
 
 
 def test_work_is_stopped_on_request(tmp_path: Path) -> None:
     with pytest.raises(MediaStopped):
         perl("sleep 600;", tmp_path, hooks=Hooks(should_stop=lambda: True))
-    assert not children()
+    assert_gone(tmp_path)
 
 
 def test_a_caller_that_fails_leaves_nothing_running(tmp_path: Path) -> None:
@@ -164,7 +170,7 @@ def test_a_caller_that_fails_leaves_nothing_running(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="hello"):
         perl('$| = 1; print "hello\\n"; sleep 600;', tmp_path, hooks=Hooks(on_line=fail))
-    assert not children()
+    assert_gone(tmp_path)
 
 
 def test_one_result_cannot_grow_without_end(tmp_path: Path) -> None:
@@ -180,6 +186,30 @@ def test_many_results_cannot_grow_without_end(tmp_path: Path) -> None:
         }}
     """
     assert perl(script, tmp_path).ended is Ended.OUTPUT
+
+
+def test_folders_and_files_without_end(tmp_path: Path) -> None:
+    deep = f"my $d = '{OUT}'; for (1..50) {{ $d .= '/d'; mkdir $d; }} my $n = 0;"
+    script = deep + "while (1) { open(my $f, '>', $d.'/'.$n++); close $f }"
+    assert perl(script, tmp_path).ended is Ended.OUTPUT
+
+
+def test_a_full_disk_is_told_as_such(toolbox: Toolbox, sample: type_samples, tmp_path: Path) -> None:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        found = probe(sample("h264-aac.mp4"), toolbox=toolbox)
+        with pytest.raises(StorageFull) as caught:
+            make_playable(sample("h264-aac.mp4"), toolbox=toolbox, out=tmp_path, probe=found)
+        assert caught.value.retryable
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_output_that_nobody_asked_for_is_thrown_away(tmp_path: Path) -> None:
+    ran = perl("print 'x' x 1000000;", tmp_path, hooks=Hooks())
+    assert (ran.ended, ran.returncode, ran.stdout) == (Ended.EXIT, 0, b"")
 
 
 def test_output_is_kept_only_up_to_its_bound(tmp_path: Path) -> None:
@@ -221,6 +251,8 @@ def test_without_bubblewrap(mode: str, expected: str, tmp_path: Path) -> None:
 import json, sys
 from pathlib import Path
 from archive.kernel.errors import LiuhenError
+from ingest.media.probe import probe
+from ingest.media.renditions import make_playable
 from ingest.media.sandbox import Hooks, Limits, Sandbox, probe_sandbox
 from ingest.media.supervise import Ended
 limits = Limits(wall_s=30, cpu_s=1)
@@ -243,6 +275,17 @@ print(json.dumps([told, sandbox.is_enforced, probe_sandbox().as_json()]))
     assert (tmp_path / "out" / "copy").exists() == (mode == "preferred")
 
 
-def children() -> list[psutil.Process]:
-    """Processes that this test process still has below it."""
-    return [child for child in psutil.Process().children(recursive=True) if child.name() in {"bwrap", "perl"}]
+def assert_gone(tmp_path: Path) -> None:
+    """No process of the whole machine was started for this test any more; the kernel may take a moment."""
+    patience = time.monotonic() + 10
+    while left := [name for name in _command_lines() if str(tmp_path) in name]:
+        assert time.monotonic() < patience, left
+        time.sleep(0.02)
+
+
+def _command_lines() -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            found.append(" ".join(process.cmdline()))
+    return found

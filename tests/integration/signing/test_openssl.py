@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from archive.kernel.clock import SystemClock
@@ -13,6 +14,7 @@ from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner, check_detached
 from signing.ed25519 import Ed25519KeyHandle, verify_ed25519
 from tests.integration.signing.conftest import Openssl, Signed
+from tests.unit.signing import pki
 from tests.unit.signing.pki import MANIFEST, SIGNED_AT
 
 CMS_VERIFY = ("cms", "-verify", "-binary", "-inform", "DER", "-out", "/dev/null")
@@ -43,6 +45,27 @@ def test_cms_verify_accepts_as_anybody_would_type_it(tmp_path: Path, openssl: Op
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == MANIFEST
+
+
+@pytest.mark.parametrize("kind", ["RSA 3072", "P-384", "P-521"])
+def test_cms_verify_accepts_other_keys(openssl: Openssl, tmp_path: Path, kind: str) -> None:
+    key: pki.PrivateKey
+    if kind.startswith("RSA"):
+        key = rsa.generate_private_key(public_exponent=65537, key_size=3072)
+    else:
+        key = ec.generate_private_key({"P-384": ec.SECP384R1, "P-521": ec.SECP521R1}[kind]())
+    root_key = ec.generate_private_key(ec.SECP256R1())
+    root = pki.certificate("root", key=root_key, is_ca=True)
+    leaf = pki.certificate("昆明", key=key, issuer=root, issuer_key=root_key)
+    (tmp_path / "root.pem").write_bytes(pki.pem(root))
+    (tmp_path / "manifest.json").write_bytes(MANIFEST)
+    p7s = CadesSigner(key=key, certificate=leaf, clock=pki.StandingClock()).sign_detached(MANIFEST)
+    (tmp_path / "manifest.json.p7s").write_bytes(p7s)
+    done = openssl(
+        *(*CMS_VERIFY, "-cades", "-in", tmp_path / "manifest.json.p7s", "-content", tmp_path / "manifest.json"),
+        *("-CAfile", tmp_path / "root.pem", *at(SIGNED_AT)),
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_cms_verify_refuses_without_the_root(signed: Signed, openssl: Openssl) -> None:

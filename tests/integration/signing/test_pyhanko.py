@@ -1,20 +1,18 @@
-"""pyHanko, a CAdES implementation that is not ours, judges our signatures and makes some that we judge."""
+"""pyHanko's validator judges our signatures, and its own signer makes some that we judge."""
 
 import asyncio
 from typing import Any
 
 import pytest
-from asn1crypto import cms, keys, x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes, SimpleSigner
+from asn1crypto import cms, x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.sign.validation.generic_cms import async_validate_detached_cms
 from pyhanko_certvalidator import ValidationContext
-from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from archive.kernel.findings import Outcome
 from signing.cades import check_detached
 from tests.integration.signing.conftest import Signed
-from tests.unit.signing.pki import MANIFEST, SIGNED_AT
+from tests.unit.signing.pki import MANIFEST, SIGNED_AT, sign_anyway
 
 
 def judged(signed: Signed, content: bytes) -> Any:
@@ -42,21 +40,8 @@ def test_pyhanko_refuses_other_content(signed: Signed) -> None:
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
 def test_a_signature_made_by_pyhanko_is_valid_for_us(signed: Signed, digest: str) -> None:
     authority = signed.authority
-    theirs = SimpleSigner(
-        signing_cert=x509.Certificate.load(authority.manifest_certificate.public_bytes(Encoding.DER)),
-        signing_key=keys.PrivateKeyInfo.load(
-            authority.manifest_key().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        ),
-        cert_registry=SimpleCertificateStore(),
-        embed_roots=False,
+    theirs = sign_anyway(
+        MANIFEST, key=authority.manifest_key(), certificate=authority.manifest_certificate, digest=digest
     )
-    made = asyncio.run(
-        theirs.async_sign_general_data(
-            MANIFEST,
-            digest,
-            use_cades=True,
-            signed_attr_settings=PdfCMSSignedAttributes(signing_time=SIGNED_AT.replace(microsecond=0)),
-        )
-    )
-    report = check_detached(MANIFEST, made.dump(), trust_roots_pem=authority.root_pem, at=SIGNED_AT)
+    report = check_detached(MANIFEST, theirs, trust_roots_pem=authority.root_pem, at=SIGNED_AT)
     assert report.outcome is Outcome.VALID, report

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.tus.reference import read_back, reference_server, self_signed
 from tests.support.tus_peer import js_client_upload, node_peer
 
 SIZE_BYTES = 6 * 1024 * 1024 + 321
@@ -46,3 +47,14 @@ def test_refusal_is_told(recording: Path, tmp_path: Path) -> None:
     with node_peer(tmp_path / "store", max_size_bytes=1000) as peer:
         refused = js_client_upload(recording, endpoint=peer.url)
         assert (refused.outcome, refused.status) == ("failed", 413)
+
+
+def test_client_trusts_a_given_authority(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, tls = self_signed(tmp_path)
+    monkeypatch.setenv("TUS_CA", str(certificate))
+    with reference_server(tls=tls) as url:
+        assert js_client_upload(recording, endpoint=url).outcome == "failed"
+        done = js_client_upload(recording, endpoint=url, ca=certificate, upload_during_creation=True)
+        assert done.outcome == "finished", done
+        assert done.url is not None
+        assert read_back(done.url, b"") == recording.read_bytes()

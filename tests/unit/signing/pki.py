@@ -1,17 +1,21 @@
 """Authorities, signers and odd certificates for the tests of signing; the keys are real."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from asn1crypto import keys as asn1_keys
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes, SimpleSigner
+from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from archive.kernel.findings import Report
 from archive.kernel.instants import Instant
-from signing import container
 
 START = datetime(2026, 11, 24, 8, 0, 0, tzinfo=UTC)
 SIGNED_AT = START + timedelta(days=3, microseconds=123456)
@@ -105,20 +109,13 @@ def pem(*certificates: x509.Certificate) -> bytes:
 def sign_anyway(
     content: bytes, *, key: PrivateKey, certificate: x509.Certificate, at: Instant = SIGNED_AT, digest: str = "sha256"
 ) -> bytes:
-    """Sign as `CadesSigner` does, without any of its scruples."""
-    der = certificate.public_bytes(Encoding.DER)
-    hasher = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}[digest]
-    hashed = hashes.Hash(hasher)
-    hashed.update(content)
-    attributes = container.signed_attributes(message_digest=hashed.finalize(), certificate=der, at=at)
-    if isinstance(key, rsa.RSAPrivateKey):
-        kind, signature = "rsa", key.sign(attributes, padding.PKCS1v15(), hasher)
-    else:
-        kind, signature = "ecdsa", key.sign(attributes, ec.ECDSA(hasher))
-    return container.put_together(
-        certificate=der,
-        digest_algorithm=container.digest_identifier(digest),
-        signature_algorithm=container.SIGNATURE_ALGORITHMS[kind][digest],
-        signed_attributes=attributes,
-        signature=signature,
+    """Sign with pyHanko's own signer, without any of the scruples of `CadesSigner`."""
+    signer = SimpleSigner(
+        signing_cert=asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER)),
+        signing_key=asn1_keys.PrivateKeyInfo.load(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())),
+        cert_registry=SimpleCertificateStore(),
     )
+    settings = PdfCMSSignedAttributes(signing_time=at.replace(microsecond=0))
+    made = signer.async_sign_general_data(content, digest, use_cades=True, signed_attr_settings=settings)
+    p7s: bytes = asyncio.run(made).dump()
+    return p7s

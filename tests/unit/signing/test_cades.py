@@ -1,6 +1,8 @@
 """Detached signatures: what is valid, what each change is called, and that nothing slips through."""
 
+import asyncio
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +22,8 @@ from signing import container, der
 from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner, KeyMismatch, SignerNotValid, check_detached
 from signing.chains import BadTrustRoots
-from signing.container import MalformedContainer, RefusedAlgorithm
+from signing.container import MalformedContainer, RefusedAlgorithm, SigningFault
+from signing.pyhanko_signer import without_waiting
 from tests.unit.signing import pki
 from tests.unit.signing.pki import MANIFEST, MAY_SIGN, SIGNED_AT, START, codes
 
@@ -48,8 +51,8 @@ def reassembled(p7s: bytes, **changes: bytes) -> bytes:
     parts = container.take_apart(p7s)
     given = {
         "certificate": parts.certificate,
-        "digest_algorithm": container.digest_identifier("sha256"),
-        "signature_algorithm": container.SIGNATURE_ALGORITHMS["ecdsa"]["sha256"],
+        "digest_algorithm": der.sequence(der.oid("2.16.840.1.101.3.4.2.1")),
+        "signature_algorithm": der.sequence(der.oid("1.2.840.10045.4.3.2")),
         "signed_attributes": parts.signed_attributes,
         "signature": parts.signature,
     }
@@ -105,6 +108,9 @@ def test_the_container_holds_what_it_should(authority: EmbeddedAuthority, signat
         "1.2.840.113549.1.9.16.2.47",  # signingCertificateV2
     ]
     assert info["signed_attrs"][1]["values"].native == [SIGNED_AT.replace(microsecond=0)]
+    bare = der.sequence(der.oid("2.16.840.1.101.3.4.2.1"))  # RFC 5754 section 2: no parameters
+    assert info["digest_algorithm"].dump() == bare
+    assert signed_data["digest_algorithms"].dump() == der.set_of(bare)
 
 
 def test_every_changed_byte_of_the_content_is_reported(authority: EmbeddedAuthority, signature: bytes) -> None:
@@ -410,8 +416,8 @@ def test_algorithms(root: x509.Certificate, root_key: Any, kind: str, digest: st
 def test_algorithms_that_contradict_each_other(root: x509.Certificate, root_key: Any, signature: bytes) -> None:
     """An RSA identifier beside an elliptic key, and SHA-512 with ECDSA beside a SHA-256 digest."""
     for identifier in (
-        container.SIGNATURE_ALGORITHMS["rsa"]["sha256"],
-        container.SIGNATURE_ALGORITHMS["ecdsa"]["sha512"],
+        der.sequence(der.oid("1.2.840.113549.1.1.11"), der.NULL),
+        der.sequence(der.oid("1.2.840.10045.4.3.4")),
     ):
         mixed = reassembled(signature, signature_algorithm=identifier)
         assert check(mixed, pki.pem(root)).outcome is Outcome.INVALID
@@ -450,16 +456,15 @@ def test_times_around_2050() -> None:
 
 
 @given(st.integers(-631_152_000, 7_258_118_400), st.integers(0, 999_999))
-def test_any_claimed_time_comes_back(signature: bytes, second: int, microsecond: int) -> None:
+def test_any_claimed_time_comes_back(key: ec.EllipticCurvePrivateKey, second: int, microsecond: int) -> None:
     """Units: seconds from 1970, from 1950 to 2200."""
     at = datetime.fromtimestamp(second, UTC)
-    parts = container.take_apart(signature)
-    attributes = container.signed_attributes(
-        message_digest=parts.message_digest,
-        certificate=parts.certificate,
-        at=at.replace(microsecond=microsecond),
+    leaf = pki.certificate(
+        "archive", key=key, valid_from=datetime(1950, 1, 1, tzinfo=UTC), valid=timedelta(days=251 * 366)
     )
-    assert container.take_apart(reassembled(signature, signed_attributes=attributes)).signing_time == at
+    clock = pki.StandingClock(at.replace(microsecond=microsecond))
+    p7s = CadesSigner(key=key, certificate=leaf, clock=clock).sign_detached(MANIFEST)
+    assert container.take_apart(p7s).signing_time == at
 
 
 CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME = (f"1.2.840.113549.1.9.{arc}" for arc in (3, 4, 5))
@@ -537,3 +542,61 @@ def test_many_threads_sign_with_one_signer(authority: EmbeddedAuthority, signer:
     for thread in threads:
         thread.join()
     assert outcomes == [Outcome.VALID] * 16
+
+
+def test_signing_beside_a_running_event_loop(authority: EmbeddedAuthority, signer: CadesSigner) -> None:
+    async def sign_here_and_in_a_thread() -> list[bytes]:
+        return [signer.sign_detached(MANIFEST), await asyncio.to_thread(signer.sign_detached, MANIFEST)]
+
+    for p7s in asyncio.run(sign_here_and_in_a_thread()):
+        assert check(p7s, authority.root_pem).outcome is Outcome.VALID
+
+
+def test_what_waits_is_refused() -> None:
+    """Without an event loop nobody would wake it."""
+    with pytest.raises(SigningFault, match="event loop"):
+        without_waiting(asyncio.sleep(0))
+
+
+class Token:
+    """A key in a device: the public half of one key, and whatever signs."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey, answer: Callable[[bytes, Any], bytes]) -> None:
+        self.public_key = key.public_key
+        self.sign = answer
+
+
+def test_a_key_in_a_device_signs(key: ec.EllipticCurvePrivateKey) -> None:
+    own = pki.certificate("archive", key=key)
+    token: Any = Token(key, key.sign)
+    p7s = CadesSigner(key=token, certificate=own, clock=pki.StandingClock()).sign_detached(MANIFEST)
+    assert check(p7s, pki.pem(own)).outcome is not Outcome.INVALID
+
+
+@pytest.mark.parametrize("kind", ["another key", "other bytes", "nothing"])
+def test_a_signature_that_our_check_refuses_does_not_leave(
+    key: ec.EllipticCurvePrivateKey, root_key: ec.EllipticCurvePrivateKey, kind: str
+) -> None:
+    """A device that signs with another key, signs something else, or answers with nothing."""
+    answers: dict[str, Callable[[bytes, Any], bytes]] = {
+        "another key": root_key.sign,
+        "other bytes": lambda data, algorithm: key.sign(data[1:], algorithm),
+        "nothing": lambda *_: b"",
+    }
+    token: Any = Token(key, answers[kind])
+    own = pki.certificate("archive", key=key)
+    with pytest.raises(SigningFault) as caught:
+        CadesSigner(key=token, certificate=own, clock=pki.StandingClock()).sign_detached(MANIFEST)
+    assert caught.value.code == "signing.fault"
+    assert caught.value.facts["findings"] == ["signature.value_mismatch"]
+
+
+def test_a_certificate_that_our_check_refuses_does_not_leave(key: ec.EllipticCurvePrivateKey) -> None:
+    """One for another purpose, and one that makes the container larger than it may be."""
+    other_use = pki.certificate("archive", key=key, extensions=[pki.key_usage(key_agreement=True)])
+    with pytest.raises(SigningFault, match=r"signature\.key_usage"):
+        CadesSigner(key=key, certificate=other_use, clock=pki.StandingClock()).sign_detached(MANIFEST)
+    filler = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), bytes(70_000))
+    large = pki.certificate("archive", key=key, extensions=[*MAY_SIGN, filler])
+    with pytest.raises(SigningFault, match="too large"):
+        CadesSigner(key=key, certificate=large, clock=pki.StandingClock()).sign_detached(MANIFEST)

@@ -50,14 +50,14 @@ class Trigger:
 
     def __init__(self, folder):
         """Look for orders in this folder."""
-        self._armed = os.path.join(folder, ARMED)
-        self._hit = os.path.join(folder, HIT)
+        self._armed = f"{folder}/{ARMED}"
+        self._hit = f"{folder}/{HIT}"
         self._seen = {}
 
     def pull(self, point):
         """Die here, or a little later, if this is the armed point and its turn has come."""
         try:
-            with open(self._armed, encoding="ascii") as file:
+            with open(self._armed, encoding="ascii") as file:  # noqa: PTH123 - before pathlib is imported
                 order = json.load(file)
         except (FileNotFoundError, ValueError):
             return
@@ -70,7 +70,10 @@ class Trigger:
             _rename(self._armed, self._hit)  # of several threads and processes, one gets it
         except FileNotFoundError:
             return
-        victims = [*order["victims"], *([os.getpid()] if order["self"] else [])]
+        # Whoever kills itself kills itself last.
+        victims = [pid for pid in order["victims"] if pid != os.getpid()]
+        if order["self"] or len(victims) < len(order["victims"]):
+            victims.append(os.getpid())
         if order["delay_s"] > 0:
             threading.Thread(target=_kill, args=(victims, order["delay_s"]), daemon=True).start()
         else:
@@ -228,7 +231,7 @@ def _role():
 
 
 if FOLDER in os.environ and _role() is not None:
-    board = Board(os.path.join(os.environ[FOLDER], f"board-{_role()}-{os.getpid()}"))
+    board = Board(f"{os.environ[FOLDER]}/board-{_role()}-{os.getpid()}")
     trigger = Trigger(os.environ[FOLDER])
     for _name in ("fsync", "fdatasync", "link", "replace"):
         _before(os, _name, functools.partial(lambda step, *_: _step(step), _name))

@@ -1,0 +1,206 @@
+"""Pushing many files: several at once, in the order of their names, until each is delivered or is given up for now."""
+
+import queue
+import threading
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from archive.kernel.clock import SystemClock
+from archive.kernel.errors import InvalidInput, LiuhenError
+from archive.kernel.instants import Instant
+from archive.ports.clock import Clock
+from ingest.agent.camera import Clocks
+from ingest.agent.delivery import Courier, Delivery, Result
+from ingest.agent.errors import (
+    BAD_FILE,
+    NO_ACCESS,
+    PARTIAL,
+    ConnectionBroken,
+    FileUnreadable,
+    NotTheArchive,
+    Refused,
+    ServerUnreachable,
+    Stopped,
+)
+from ingest.agent.files import Found, select_files
+from ingest.agent.patience import Patience
+from ingest.agent.sending import Errand, Watcher, Wishes
+from ingest.agent.state import Identity, StateFolder
+from ingest.agent.wiping import wipe_sidecar
+from ingest.agent.wire import Wire, measure_clock, tls_context
+
+MOST_JOBS: Final = 32
+_MOST_CASE: Final = 100
+_LOOK_S: Final = 0.2
+
+
+class QuietWatcher:
+    """Hears everything and says nothing. Satisfies `Watcher`; a base for those that say something."""
+
+    def begun(self, found: Found) -> None:
+        """Say nothing."""
+
+    def hashed(self, found: Found, size_bytes: int) -> None:
+        """Say nothing."""
+
+    def stands_at(self, found: Found, offset_bytes: int) -> None:
+        """Say nothing."""
+
+    def sent(self, found: Found, size_bytes: int) -> None:
+        """Say nothing."""
+
+    def waits(self, found: Found, failure: LiuhenError) -> None:
+        """Say nothing."""
+
+    def ended(self, found: Found, result: str) -> None:
+        """Say nothing."""
+
+
+@dataclass(slots=True)
+class PushReport:
+    """What became of a push. Units: milliseconds; a positive offset is ahead of the archive's clock."""
+
+    identity: Identity
+    deliveries: list[Delivery]
+    skipped: list[tuple[Path, str]]
+    clocks: Clocks
+    wiping: bool
+    wiped_sidecars: list[Path] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0: all delivered (and deleted, if asked for); 77: no access; 65: something refused; 75: try again."""
+        if any(delivery.is_access_refused for delivery in self.deliveries):
+            return NO_ACCESS
+        if any(delivery.result in {Result.REFUSED, Result.QUARANTINED} for delivery in self.deliveries):
+            return BAD_FILE
+        if any(not delivery.result.is_safe or (self.wiping and not delivery.is_wiped) for delivery in self.deliveries):
+            return PARTIAL
+        return 0
+
+
+def push(
+    state: StateFolder,
+    paths: Iterable[Path],
+    wishes: Wishes,
+    *,
+    jobs: int = 3,
+    device_time: Instant | None = None,
+    watcher: Watcher | None = None,
+    clock: Clock | None = None,
+) -> PushReport:
+    """Deliver the files at these paths; `device_time` is what the camera's clock shows now.
+
+    Guarantees: a file counts as delivered only with a receipt that was verified here and is durable in the state.
+    Raises: NotEnrolled, StateBroken, PushRunning, PathMissing, ServerUnreachable, ServerUntrusted; Refused when the
+        archive does not even tell its time. What concerns one file is told in its delivery.
+    """
+    clock = clock or SystemClock()
+    if wishes.case_number is not None and not 1 <= len(wishes.case_number) <= _MOST_CASE:
+        raise InvalidInput(f"A case number has 1 to {_MOST_CASE} characters")
+    dock_at = clock.now()
+    identity = state.identity()
+    state.prepare()
+    selection = select_files(paths, leave=state.path)
+    tls = tls_context(identity.place, ca_pem=identity.ca_pem)
+    stopping = threading.Event()
+    wires = [Wire(identity.place, tls=tls, api_key=identity.api_key) for _ in range(min(max(jobs, 1), MOST_JOBS))]
+    with state.pushing() as journal:
+        clocks = _compare_clocks(wires[0], wishes.wait_s, clock=clock, dock_at=dock_at, device_time=device_time)
+        errand = Errand(
+            state=state,
+            identity=identity,
+            journal=journal,
+            wishes=wishes,
+            clocks=clocks,
+            clock=clock,
+            watcher=watcher or QuietWatcher(),
+            stopping=stopping,
+        )
+        deliveries = _deliver_all(Courier(errand), wires, selection.files)
+        report = PushReport(identity, deliveries, selection.skipped, clocks, wishes.wipe)
+        if wishes.wipe:
+            report.wiped_sidecars = _wipe_sidecars(state, selection.files, deliveries)
+    return report
+
+
+def _compare_clocks(
+    wire: Wire, wait_s: float, *, clock: Clock, dock_at: Instant, device_time: Instant | None
+) -> Clocks:
+    patience = Patience(wait_s, stopping=threading.Event())
+    offset_ms: int | None = None
+    while offset_ms is None:
+        try:
+            offset_ms = measure_clock(wire, clock=clock)
+        except (ServerUnreachable, ConnectionBroken, NotTheArchive, Refused) as exc:
+            if isinstance(exc, Refused) and not exc.may_pass:
+                raise
+            patience.pause(
+                exc if isinstance(exc, ServerUnreachable | NotTheArchive) else ServerUnreachable(cause=exc.code)
+            )
+    clocks = Clocks(dock_at, offset_ms, None)
+    return clocks if device_time is None else Clocks(dock_at, offset_ms, clocks.offset_ms(device_time))
+
+
+def _deliver_all(courier: Courier, wires: list[Wire], files: list[Found]) -> list[Delivery]:
+    """Run the files through one thread for each wire; return their deliveries in the order of the files."""
+    waiting: queue.SimpleQueue[tuple[int, Found]] = queue.SimpleQueue()
+    for number, found in enumerate(files):
+        waiting.put((number, found))
+    done: dict[int, Delivery] = {}
+
+    def work(wire: Wire) -> None:
+        with wire:
+            while not courier.errand.stopping.is_set():
+                try:
+                    number, found = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                done[number] = courier.deliver(wire, found)
+                if done[number].is_access_refused:
+                    # The others would hear the same.
+                    courier.errand.stopping.set()
+
+    with ThreadPoolExecutor(len(wires), thread_name_prefix="push") as pool:
+        running = {pool.submit(work, wire) for wire in wires}
+        try:
+            while running:
+                # Woken now and then, so that Ctrl-C is heard; a thread that failed ends the push.
+                ended, running = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+                for task in ended:
+                    task.result()
+        finally:
+            if running:
+                courier.errand.stopping.set()
+                for wire in wires:
+                    wire.abort()
+    return [done.get(number) or _not_begun(found) for number, found in enumerate(files)]
+
+
+def _not_begun(found: Found) -> Delivery:
+    return Delivery(found.path, found.size_bytes, code=Stopped.code, message=str(Stopped()))
+
+
+def _wipe_sidecars(state: StateFolder, files: list[Found], deliveries: list[Delivery]) -> list[Path]:
+    """Delete the sidecars whose recordings are all deleted and whose content stands in each one's manifest."""
+    users: dict[Path, list[Delivery]] = {}
+    for found, delivery in zip(files, deliveries, strict=True):
+        if found.sidecar is not None:
+            users.setdefault(found.sidecar, []).append(delivery)
+    wiped = []
+    for sidecar, owners in users.items():
+        if not all(owner.is_wiped for owner in owners):
+            continue
+        stored = [state.stored_receipt(owner.sha256 or "") for owner in owners]
+        manifests = [kept[1] for kept in stored if kept is not None]
+        try:
+            if len(manifests) == len(owners) and wipe_sidecar(sidecar, manifests=manifests):
+                wiped.append(sidecar)
+            else:
+                owners[0].notes.append(f"sidecar {sidecar.name} stays: it is not in the archive whole")
+        except FileUnreadable as exc:
+            owners[0].notes.append(str(exc))
+    return wiped

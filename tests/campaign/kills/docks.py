@@ -1,0 +1,278 @@
+"""Docks that never give up, and that remember every word the archive gave them.
+
+The client is written for the campaign alone and shares no code with the product's own agent: what it was told
+(offsets, acceptance, receipts) is later held against what is there.
+"""
+
+import base64
+import hashlib
+import http.client
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from archive.kernel.findings import Outcome
+from archive.kernel.ids import DockId, parse_uuid
+from archive.ledger.receipt import verify_receipt
+from archive.ledger.trustfile import TrustFile
+from ingest.manifest import build_manifest, sign_manifest
+from signing.ed25519 import Ed25519KeyHandle
+from tests.campaign.kills.material import Recording
+
+STYLES: Final = ("whole", "pieces", "with-creation", "checksummed")
+_UPLOADS: Final = "/api/v1/uploads"
+_PATIENCE_S: Final = 120.0
+_PAUSE_S: Final = 0.05
+_BLOCK_BYTES: Final = 32 * 1024
+_BLOCK_PAUSE_S: Final = 0.02
+
+
+class GaveUp(Exception):
+    """The archive did not come back within two minutes."""
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One recording on its way, with everything that the archive has said of it. Units: bytes."""
+
+    dock: "Dock"
+    recording: Recording
+    style: str
+    manifest: bytes
+    signature: bytes
+    upload_path: str = ""
+    acknowledged_bytes: int = 0
+    receipt: bytes | None = None
+    quarantined: bool = False
+    breaks: int = 0
+    heads: int = 0
+
+    @property
+    def upload_id(self) -> str:
+        """The id that the archive gave it."""
+        return self.upload_path.rpartition("/")[2]
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What all docks together have seen; `wrong` are broken promises, each a sentence."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    checkpoints: dict[str, None] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> str:
+        try:
+            return str(json.loads(self.body).get("code", ""))
+        except ValueError:
+            return ""
+
+
+class Dock:
+    """One enrolled dock."""
+
+    def __init__(self, *, address: Callable[[], str], code: str, key: Ed25519KeyHandle, ledger: Ledger) -> None:
+        """Enrol with a one-time code. `address` tells where the archive is now."""
+        self._address = address
+        self._key = key
+        self._ledger = ledger
+        self._api_key = ""
+        body = json.dumps({"code": code, "public_key": base64.b64encode(key.public_bytes).decode()}).encode()
+        given = json.loads(
+            self._ask("POST", "/api/v1/docks/enrolment", {"Content-Type": "application/json"}, body).body
+        )
+        self._id = DockId(parse_uuid(given["dock_id"]))
+        self._api_key = given["api_key"]
+        self.trust = TrustFile.parse(given["trust"].encode())
+
+    def deliver(self, recording: Recording, *, style: str, chance: random.Random) -> Delivery:
+        """Upload until there is a receipt, or until the recording is in quarantine. Raises: GaveUp."""
+        manifest = build_manifest(
+            dock_id=self._id, name=recording.name, digests=recording.digests, times={}, device={"serial": "C-1"}
+        )
+        delivery = Delivery(self, recording, style, manifest, sign_manifest(manifest, self._key))
+        self._ledger.deliveries.append(delivery)
+        deadline = time.monotonic() + _PATIENCE_S
+        while delivery.receipt is None and not delivery.quarantined:
+            if time.monotonic() > deadline:
+                raise GaveUp(f"{recording.name}: no receipt within {_PATIENCE_S:.0f} s ({delivery.upload_path})")
+            try:
+                self._go_on(delivery, chance)
+            except (OSError, http.client.HTTPException):
+                delivery.breaks += 1
+                time.sleep(_PAUSE_S)
+        return delivery
+
+    def offset(self, delivery: Delivery) -> int:
+        """Ask where an upload stands, and hold the answer against what was acknowledged."""
+        answer = self._ask("HEAD", delivery.upload_path)
+        told = int(answer.headers.get("upload-offset", -1))
+        delivery.heads += 1
+        if answer.status != 200 or told < delivery.acknowledged_bytes:
+            self._wrong(
+                delivery,
+                f"{delivery.acknowledged_bytes} bytes were acknowledged, HEAD says {answer.status} and {told}",
+            )
+        delivery.acknowledged_bytes = max(delivery.acknowledged_bytes, told)
+        return told
+
+    def _go_on(self, delivery: Delivery, chance: random.Random) -> None:
+        size = len(delivery.recording.content)
+        if not delivery.upload_path:
+            self._create(delivery)
+        if delivery.quarantined:
+            return
+        offset = self.offset(delivery) if delivery.breaks else delivery.acknowledged_bytes
+        while offset < size and not delivery.quarantined:
+            whole = delivery.style in {"whole", "with-creation"}
+            count = size - offset if whole else min(size - offset, chance.randrange(40_000, 160_000))
+            took = self._append(delivery, offset, count)
+            offset = delivery.acknowledged_bytes if took else self.offset(delivery)
+        if not delivery.quarantined:
+            self._fetch_receipt(delivery)
+
+    def _create(self, delivery: Delivery) -> None:
+        parts = {"manifest": delivery.manifest, "signature": delivery.signature}
+        size = len(delivery.recording.content)
+        headers = {
+            "Upload-Length": str(size),
+            "Upload-Metadata": ",".join(f"{name} {base64.b64encode(value).decode()}" for name, value in parts.items()),
+        }
+        body = b""
+        if delivery.style == "with-creation":
+            body = delivery.recording.content[: size // 2]
+            headers["Content-Type"] = "application/offset+octet-stream"
+        answer = self._ask("POST", _UPLOADS, headers, body)
+        if answer.status != 201:
+            self._refused(delivery, answer)
+            return
+        delivery.upload_path = urlsplit(answer.headers["location"]).path
+        delivery.acknowledged_bytes = int(answer.headers.get("upload-offset", 0))
+
+    def _append(self, delivery: Delivery, offset: int, count: int) -> bool:
+        """Send a chunk; return whether it was acknowledged."""
+        body = delivery.recording.content[offset : offset + count]
+        headers = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(offset)}
+        if delivery.style == "checksummed":
+            headers["Upload-Checksum"] = f"sha256 {base64.b64encode(hashlib.sha256(body).digest()).decode()}"
+        answer = self._ask("PATCH", delivery.upload_path, headers, body)
+        if answer.status != 204:
+            self._refused(delivery, answer)
+            return False
+        told = int(answer.headers["upload-offset"])
+        if told != offset + count:
+            self._wrong(delivery, f"a chunk to {offset + count} was acknowledged as {told}")
+        delivery.acknowledged_bytes = max(delivery.acknowledged_bytes, told)
+        return True
+
+    def _refused(self, delivery: Delivery, answer: _Answer) -> None:
+        if answer.code == "ingest.digest_mismatch":
+            delivery.quarantined = True
+            if not delivery.recording.is_lie:
+                self._wrong(delivery, "true bytes went to quarantine")
+        elif answer.status == 409:
+            delivery.breaks += 1  # somebody was quicker: the answer that we did not get
+        elif answer.status == 503:
+            time.sleep(_PAUSE_S)
+        else:
+            self._wrong(delivery, f"answer {answer.status} {answer.code}")
+            time.sleep(1.0)
+
+    def _fetch_receipt(self, delivery: Delivery) -> None:
+        answer = self._ask("GET", delivery.upload_path + "/receipt")
+        if answer.status == 202:
+            time.sleep(_PAUSE_S)
+        elif answer.status == 200:
+            report = verify_receipt(
+                answer.body, trust=self.trust, digests=delivery.recording.digests, manifest=delivery.manifest
+            )
+            if report.outcome is not Outcome.VALID:
+                self._wrong(delivery, f"the receipt is {report.outcome}")
+            if delivery.recording.is_lie:
+                self._wrong(delivery, "a receipt for bytes that the manifest does not name")
+            delivery.receipt = answer.body
+        else:
+            self._refused(delivery, answer)
+
+    def _ask(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> _Answer:
+        """Send one request over a connection of its own, its body slowly enough to be caught in the middle."""
+        place = urlsplit(self._address())
+        if place.hostname is None or place.port is None:
+            raise ConnectionRefusedError("The archive has no address now")
+        connection = http.client.HTTPConnection(place.hostname, place.port, timeout=30)
+        try:
+            connection.putrequest(method, path, skip_accept_encoding=True)
+            given = {"Tus-Resumable": "1.0.0", **(headers or {}), "Content-Length": str(len(body))}
+            if self._api_key:
+                given["Authorization"] = f"Bearer {self._api_key}"
+            for name, value in given.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            for at in range(0, len(body), _BLOCK_BYTES):
+                connection.send(body[at : at + _BLOCK_BYTES])
+                time.sleep(_BLOCK_PAUSE_S)
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            got = _Answer(answer.status, found, answer.read())
+        finally:
+            connection.close()
+        self._ledger.answers[f"{method} {got.status}{' ' + got.code if got.status >= 400 else ''}"] += 1
+        return got
+
+    def _wrong(self, delivery: Delivery, what: str) -> None:
+        self._ledger.wrong.append(f"{delivery.recording.name} ({delivery.upload_id}): {what}")
+
+
+class Onlooker(threading.Thread):
+    """Fetches the published checkpoint again and again, as a witness would, and keeps every one that it has seen."""
+
+    def __init__(self, address: Callable[[], str], ledger: Ledger) -> None:
+        """Look at the archive that is at `address` now."""
+        super().__init__(daemon=True)
+        self._address = address
+        self._ledger = ledger
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        """Look ten times a second."""
+        while not self._done.wait(0.1):
+            place = urlsplit(self._address())
+            if place.hostname is None:
+                continue
+            connection = http.client.HTTPConnection(place.hostname, place.port, timeout=5)
+            try:
+                connection.request("GET", "/log/checkpoint")
+                answer = connection.getresponse()
+                body = answer.read()
+                if answer.status == 200:
+                    self._ledger.checkpoints.setdefault(body.decode())
+            except (OSError, http.client.HTTPException):
+                continue
+            finally:
+                connection.close()
+
+    def end(self) -> None:
+        """Look no more."""
+        self._done.set()
+        self.join()
+
+
+def checkpoints_of(receipt: bytes) -> str:
+    """Return the checkpoint that a receipt carries, as a note."""
+    value: Any = json.loads(receipt)
+    return str(value["receipt"]["proof"]).split("\n\n", 1)[1]

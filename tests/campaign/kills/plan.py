@@ -1,0 +1,133 @@
+"""Which deaths are tried: for each phase its steps, and a mixture of deliberate and random moments."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from tests.campaign.kills.service import ROLES, SUPERVISOR
+
+PHASES: Final = ("chunk", "finish", "commit", "sequencing", "job", "rendition")
+"""The phases of the issue. `transaction` and `essence` are recorded beside them."""
+ROLE_OF: Final = {
+    "chunk": "web",
+    "finish": "web",
+    "commit": "web",
+    "transaction": "sequencer",
+    "sequencing": "sequencer",
+    "job": "worker",
+    "rendition": "worker",
+    "essence": "worker",
+}
+MEANING: Final = {
+    "chunk": "a request's bytes are being received, written, made durable",
+    "finish": "the last byte is durable, the OCFL object is being written, the transaction has not begun",
+    "commit": "from the first row of the item to the end of its transaction and the removal of the staged name",
+    "transaction": "the sequencer's transaction, not committed yet",
+    "sequencing": "the sequencer has committed a checkpoint and not published it yet",
+    "job": "a media job is claimed, its rendition not begun",
+    "rendition": "ffmpeg runs, or its result is stored and written down",
+    "essence": "the proof that rendition and original hold the same packets is being made",
+}
+WHOLE_SERVICE: Final = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a phase. Units: seconds. `most_skip`: how often it may pass unhurt before."""
+
+    point: str
+    most_skip: int = 0
+    most_delay_s: float = 0.0
+
+
+STEPS: Final[dict[str, tuple[Step, ...]]] = {
+    "chunk": (
+        Step("chunk.write_all", 8),
+        Step("chunk.write_all", 8, 0.02),
+        Step("chunk.sync", 4),
+        Step("chunk.record_offset", 4),
+        Step("chunk.record_offset", 4, 0.004),
+    ),
+    "finish": (
+        Step("finish.begun", 1),
+        Step("finish.committing", 1, 0.002),
+        Step("finish.committed", 1),
+        Step("finish.link", 9),
+        Step("finish.fsync", 40),
+        Step("finish.fsync", 40, 0.002),
+    ),
+    "commit": (
+        Step("commit.begun", 1),
+        Step("commit.committing", 1),
+        Step("commit.committing", 1, 0.004),
+        Step("commit.committed", 1),
+        Step("commit.unlink", 1),
+    ),
+    "sequencing": (
+        Step("sequencing.begun", 3),
+        Step("sequencing.begun", 3, 0.002),
+        Step("sequencing.fsync", 3),
+        Step("sequencing.replace", 2),
+    ),
+    "job": (
+        Step("job.begun", 2),
+        Step("job.begun", 2, 0.05),
+        Step("job.probe", 1, 0.05),
+        Step("job.program", 2, 0.02),
+    ),
+    "rendition": (
+        Step("rendition.begun", 2),
+        Step("rendition.program", 2, 0.08),
+        Step("rendition.store", 2),
+        Step("rendition.link", 1),
+        Step("rendition.committing", 1, 0.004),
+        Step("rendition.committed", 1),
+    ),
+    "transaction": (Step("transaction.begun", 2), Step("transaction.committing", 2, 0.003)),
+    "essence": (Step("essence.program", 1, 0.05),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One round: who is to die, and where; without a step at a random moment."""
+
+    victim: str
+    phase: str = ""
+    step: Step | None = None
+    skip: int = 0
+    delay_s: float = 0.0
+
+
+def plans(rounds: int, *, chance: random.Random) -> list[Plan]:
+    """Return the rounds in random order: every phase as often as the others, and the rest at random moments."""
+    each = max(1, rounds * 7 // 10 // len(PHASES))
+    made = [deliberate(phase, chance=chance) for phase in PHASES for _ in range(each)]
+    rest = rounds - len(made)
+    others = iter(_others(chance))
+    made += [next(others) for _ in range(rest)]
+    chance.shuffle(made)
+    return made[:rounds]
+
+
+def deliberate(phase: str, *, chance: random.Random) -> Plan:
+    """Return a death in one phase: mostly of the process that is in it, sometimes of the whole service."""
+    step = chance.choice(STEPS[phase])
+    victim = ROLE_OF[phase] if chance.random() < 0.8 else WHOLE_SERVICE
+    return Plan(
+        victim,
+        phase,
+        step,
+        skip=chance.randint(0, step.most_skip),
+        delay_s=chance.uniform(0, step.most_delay_s) if step.most_delay_s else 0.0,
+    )
+
+
+def _others(chance: random.Random) -> Iterator[Plan]:
+    while True:
+        yield Plan(SUPERVISOR)
+        yield deliberate("transaction", chance=chance)
+        yield from (Plan(role) for role in ROLES)
+        yield deliberate("essence", chance=chance)
+        yield Plan(WHOLE_SERVICE)

@@ -1,0 +1,242 @@
+"""Take a picture of every page in both languages into docs/screenshots: `python -m tests.e2e.screenshots [NAME...]`."""
+
+import contextlib
+import io
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import uvicorn
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from archive.access.policy import Role
+from archive.web.app import create_app
+from tests.e2e.browser import open_browser, sign_in, until
+from tests.support import seed
+from tests.support.seed import PASSWORD, PEOPLE, Bureau
+
+_FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
+_LANGUAGES = {"zh": "zh-CN", "en": "en-GB"}
+_MOST_BYTES = 200_000
+_COLOURS = 160
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture: who looks where, and what is done before."""
+
+    name: str
+    role: Role | None
+    path: Callable[[Bureau], str]
+    act: Callable[[Page, Bureau], None] | None = None
+    width: int = 1280
+    dark: bool = False
+    languages: tuple[str, ...] = ("zh", "en")
+
+
+def _item(name: str) -> Callable[[Bureau], str]:
+    return lambda bureau: f"/items/{bureau.items[name]}"
+
+
+def _case(bureau: Bureau) -> str:
+    return f"/cases/{bureau.cases['main']}"
+
+
+def _play(page: Page, bureau: Bureau) -> None:
+    page.fill("#play-purpose", "案件办理" if page.locator("html").get_attribute("lang") == "zh-Hans" else "Case handling")
+    page.click("button.play")
+    page.wait_for_selector("[data-player] video, [data-player] audio, img.photo")
+    if page.locator("[data-player]").count():
+        until(page, "document.querySelector('video, audio').currentTime > 0.2")
+        page.evaluate("const m = document.querySelector('video, audio'); m.pause(); m.currentTime = 3.2")
+        page.wait_for_timeout(500)
+    page.wait_for_timeout(1200)
+
+
+def _verify(page: Page, bureau: Bureau) -> None:
+    page.click("#verify-now")
+    page.wait_for_selector(".verdict")
+    page.wait_for_timeout(1500)
+
+
+def _play_and_verify(page: Page, bureau: Bureau) -> None:
+    _play(page, bureau)
+    _verify(page, bureau)
+
+
+def _flip_and_verify(page: Page, bureau: Bureau) -> None:
+    path = next((bureau.services.settings.home / "store").rglob("BWC0131_20260303_140200.mp4"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(data)
+    try:
+        _verify(page, bureau)
+    finally:
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        path.chmod(0o444)
+
+
+def _wrong_password(page: Page, bureau: Bureau) -> None:
+    page.fill("input[name=username]", "supervisor")
+    page.fill("input[name=password]", "not the password")
+    page.click("form[action='/sign-in'] button")
+    page.wait_for_selector(".alert")
+
+
+def _open(panel: str) -> Callable[[Page, Bureau], None]:
+    def act(page: Page, bureau: Bureau) -> None:
+        page.click(f"#{panel} > summary")
+        page.wait_for_timeout(200)
+
+    return act
+
+
+def _bad_case(page: Page, bureau: Bureau) -> None:
+    page.click("#new-case > summary")
+    page.fill("#case-number", seed._SUBJECTS[0][0])
+    page.select_option("#case-category", "penalty")
+    page.fill("#case-title", "占道经营案")
+    page.fill("#case-subject_name", "官渡区阿明烧烤店")
+    page.click("#new-case button.primary")
+    page.wait_for_selector(".fault")
+
+
+def _invite(page: Page, bureau: Bureau) -> None:
+    page.click("#invite > summary")
+    page.fill("#invite-name", "关上中队采集站")
+    page.click("#invite button.primary")
+    page.wait_for_selector("#invitation")
+
+
+def _print(page: Page, bureau: Bureau) -> None:
+    page.emulate_media(media="print")
+
+
+SHOTS = [
+    Shot("sign-in", None, lambda _: "/sign-in"),
+    Shot("sign-in-refused", None, lambda _: "/sign-in", _wrong_password),
+    Shot("cases", Role.SUPERVISOR, lambda _: "/"),
+    Shot("cases-390", Role.SUPERVISOR, lambda _: "/", width=390, languages=("zh",)),
+    Shot("cases-dark", Role.SUPERVISOR, lambda _: "/", dark=True, languages=("zh",)),
+    Shot("new-case-fault", Role.CASE_HANDLER, lambda _: "/", _bad_case),
+    Shot("unlinked", Role.SUPERVISOR, lambda _: "/unlinked"),
+    Shot("items", Role.SUPERVISOR, lambda _: "/items"),
+    Shot("case", Role.SUPERVISOR, _case),
+    Shot("case-390", Role.SUPERVISOR, _case, width=390, languages=("zh",)),
+    Shot("case-link", Role.CASE_HANDLER, _case, _open("link")),
+    Shot("case-record", Role.CASE_HANDLER, _case, _open("record")),
+    Shot("item", Role.SUPERVISOR, _item("video")),
+    Shot("item-playing", Role.SUPERVISOR, _item("video"), _play_and_verify),
+    Shot("item-playing-390", Role.SUPERVISOR, _item("video"), _play, width=390, languages=("en",)),
+    Shot("item-dark", Role.SUPERVISOR, _item("video"), _play_and_verify, dark=True, languages=("zh",)),
+    Shot("item-audio", Role.SUPERVISOR, _item("audio"), _play, languages=("zh",)),
+    Shot("item-photo", Role.CASE_HANDLER, _item("photo"), _play, languages=("zh",)),
+    Shot("item-damaged", Role.SUPERVISOR, _item("damaged"), languages=("zh", "en")),
+    Shot("item-unplayable", Role.SUPERVISOR, _item("unplayable")),
+    Shot("item-preparing", Role.SUPERVISOR, _item("encoding")),
+    Shot("item-given-up", Role.SUPERVISOR, _item("given_up"), languages=("zh",)),
+    Shot("item-long-name", Role.SUPERVISOR, _item("long"), languages=("zh",)),
+    Shot("item-auditor", Role.AUDITOR, _item("video")),
+    Shot("item-invalid", Role.AUDITOR, _item("unlinked"), _flip_and_verify),
+    Shot("item-printed", Role.SUPERVISOR, _item("video"), _print, languages=("zh",)),
+    Shot("record", Role.SUPERVISOR, lambda bureau: f"/records/{bureau.records['inspection']}"),
+    Shot("log", Role.AUDITOR, lambda _: "/log"),
+    Shot("admin", Role.ADMINISTRATOR, lambda _: "/admin"),
+    Shot("admin-invited", Role.ADMINISTRATOR, lambda _: "/admin", _invite),
+    Shot("not-found", Role.SUPERVISOR, lambda _: "/items/nothing-here"),
+    Shot("not-allowed", Role.SUPERVISOR, lambda _: "/admin"),
+]
+
+
+@contextlib.contextmanager
+def served(bureau: Bureau) -> Iterator[tuple[str, uvicorn.Server]]:
+    """Serve the bureau from a thread."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    app = create_app(bureau.services)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    sequencing = seed.Sequencing(bureau)
+    thread.start()
+    sequencing.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", server
+    finally:
+        server.should_exit = True
+        thread.join()
+        sequencing.stop()
+
+
+def _context(browser: Browser, shot: Shot, language: str) -> BrowserContext:
+    return browser.new_context(
+        viewport={"width": shot.width, "height": 800 if shot.width > 600 else 844},
+        locale=_LANGUAGES[language],
+        timezone_id="Asia/Shanghai",
+        color_scheme="dark" if shot.dark else "light",
+        reduced_motion="reduce",
+    )
+
+
+def _take(browser: Browser, base: str, bureau: Bureau, shot: Shot, language: str) -> list[str]:
+    troubles: list[str] = []
+    with contextlib.closing(_context(browser, shot, language)) as context:
+        page = context.new_page()
+        page.on("console", lambda told: troubles.append(told.text) if told.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        if shot.role is not None:
+            sign_in(page, base, PEOPLE[shot.role][0], PASSWORD)
+        page.goto(base + shot.path(bureau))
+        page.wait_for_load_state("networkidle") if "preparing" not in shot.name else page.wait_for_timeout(800)
+        if shot.act is not None:
+            shot.act(page, bureau)
+        wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+        if wide:
+            troubles.append("the page is wider than the screen")
+        raw = page.screenshot(full_page=True)
+    _save(raw, _FOLDER / f"{shot.name}.{language}.png")
+    expected = {"not-found": "404", "not-allowed": "403", "sign-in-refused": "401", "new-case-fault": "422"}
+    return [told for told in troubles if expected.get(shot.name, "-") not in told]
+
+
+def _save(raw: bytes, path: Path) -> None:
+    picture = Image.open(io.BytesIO(raw)).convert("RGB")
+    for colours in (_COLOURS, 96, 48):
+        small = picture.quantize(colours, dither=Image.Dither.NONE)
+        small.save(path, optimize=True)
+        if path.stat().st_size <= _MOST_BYTES:
+            return
+    raise RuntimeError(f"{path.name} has {path.stat().st_size} bytes")
+
+
+def main(names: list[str]) -> int:
+    """Take the pictures; return how many pages had trouble."""
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="liuhen-pictures-"))
+    faulty = 0
+    try:
+        bureau = seed.new_bureau(folder / "home", cn_profile=True)
+        seed.make_scene(bureau, folder / "media")
+        with served(bureau) as (base, _), open_browser() as browser:
+            for shot in SHOTS:
+                for language in shot.languages:
+                    if names and shot.name not in names:
+                        continue
+                    troubles = _take(browser, base, bureau, shot, language)
+                    faulty += bool(troubles)
+                    print(f"{shot.name}.{language}", *troubles, sep="\n  ", flush=True)
+        bureau.services.close()
+    finally:
+        shutil.rmtree(folder)
+    return faulty
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

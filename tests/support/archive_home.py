@@ -1,0 +1,335 @@
+"""A real archive in a folder of the test: made by wiring, on the database that the test was given, with an enrolled dock.
+
+Fixtures are imported where they are wanted: `from tests.support.archive_home import clock, dock, home  # noqa: F401`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import select, text
+
+from archive.access.accounts import Caller, create_account, sign_in, signed_in_caller
+from archive.access.policy import Role
+from archive.cases.filing import open_case
+from archive.cases.terms import Category, SubjectKind
+from archive.db.database import Database
+from archive.fsck import Target, fsck
+from archive.kernel.digests import DigestSet, digest_of
+from archive.kernel.findings import Finding, Outcome, Report
+from archive.kernel.ids import CaseId, DockId, ObjectId, UploadId
+from archive.kernel.instants import Instant
+from archive.ledger.entries import OPERATOR
+from archive.ledger.models import LogEntry, LogLeaf
+from archive.settings import Settings
+from archive.wiring import Services, build_services, create_home
+from ingest.accept import finish_upload
+from ingest.docks import enrol_dock, invite_dock
+from ingest.manifest import build_manifest, sign_manifest
+from ingest.models import Upload
+from ingest.receipts import receipt
+from ingest.staging import staged_path, sync, write_all
+from ingest.uploads import UploadState, create_upload, record_offset
+from signing.ed25519 import Ed25519KeyHandle
+
+PASSWORD = "correct horse battery staple"
+PDF = b"%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
+
+
+class SteppedClock:
+    """The machine's clock, moved by what a test steps it; satisfies `archive.ports.Clock`."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def now(self) -> Instant:
+        return datetime.now(UTC) + self._ahead
+
+    def step(self, by: timedelta) -> Instant:
+        self._ahead += by
+        return self.now()
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledDock:
+    """A dock with its own key, as the archive knows it."""
+
+    id: DockId
+    api_key: str
+    key: Ed25519KeyHandle
+
+    @property
+    def credential(self) -> str:
+        return "key:" + self.api_key.split("_")[1]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.api_key}", "Tus-Resumable": "1.0.0"}
+
+    def manifest(
+        self,
+        digests: DigestSet,
+        name: str,
+        *,
+        case: str | None = None,
+        device: Mapping[str, str] | None = None,
+        **fields: Any,
+    ) -> bytes:
+        return build_manifest(
+            dock_id=fields.pop("dock_id", self.id),
+            name=name,
+            digests=digests,
+            times={"signed": "2026-03-01T08:00:00Z", "recorded": "2026-03-01T07:30:00Z", "clock_offset_ms": -1500},
+            device={"serial": "CAM-0042"} if device is None else device,
+            case_number=case,
+            **fields,
+        )
+
+
+class ArchiveHome:
+    """One archive and what tests do with it. `services` may be built anew with `reopen`, as a restart would."""
+
+    def __init__(self, settings: Settings, clock: SteppedClock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.services: Services = build_services(settings, clock=clock)
+
+    @property
+    def path(self) -> Path:
+        return self.settings.home
+
+    @property
+    def database(self) -> Any:
+        return self.services.database
+
+    @property
+    def intake(self) -> Any:
+        return self.services.intake
+
+    def reopen(self) -> Services:
+        """Close everything and open it again."""
+        self.services.close()
+        self.services = build_services(self.settings, clock=self.clock)
+        return self.services
+
+    # --- docks and deliveries ---------------------------------------------------------------------------------
+
+    def dock(self, name: str = "Dock 1") -> EnrolledDock:
+        """Invite and enrol a dock with a key of its own."""
+        key = Ed25519KeyHandle(Ed25519PrivateKey.generate())
+        code = invite_dock(self.database, name=name, by=OPERATOR, at=self.clock.now())
+        enrolment = enrol_dock(self.database, code=code, public_key=key.public_bytes, at=self.clock.now())
+        return EnrolledDock(enrolment.dock_id, enrolment.api_key, key)
+
+    def begin(
+        self,
+        dock: EnrolledDock,
+        data: bytes,
+        name: str = "a.mp4",
+        *,
+        case: str | None = None,
+        said: bytes | None = None,
+        key: Ed25519KeyHandle | None = None,
+        **fields: Any,
+    ) -> UploadState:
+        """Create the upload of `data`; `said` are other bytes of that length that the manifest speaks of."""
+        digests = digest_of(data if said is None else said)
+        manifest = dock.manifest(digests, name, case=case, **fields)
+        return create_upload(
+            self.intake,
+            dock_id=dock.id,
+            credential=dock.credential,
+            size_bytes=len(data),
+            metadata_header="",
+            manifest=manifest,
+            manifest_signature=sign_manifest(manifest, key or dock.key),
+        )
+
+    def stage(self, upload_id: UploadId, data: bytes, *, at_byte: int = 0) -> None:
+        """Put bytes into the staged file, durable, and store the offset: what the receiver does with a chunk."""
+        with staged_path(self.intake.staging, upload_id).open("r+b") as file:
+            write_all(file.fileno(), [data], at_byte=at_byte)
+            sync(file.fileno())
+        record_offset(self.intake, upload_id, offset_bytes=at_byte + len(data))
+
+    def bring(self, dock: EnrolledDock, data: bytes, name: str = "a.mp4", **fields: Any) -> UploadId:
+        """Create an upload and make all of its bytes durable; it is complete and not finished."""
+        upload_id = self.begin(dock, data, name, **fields).id
+        self.stage(upload_id, data)
+        return upload_id
+
+    def deliver(self, dock: EnrolledDock, data: bytes, name: str = "a.mp4", **fields: Any) -> ObjectId:
+        """Bring a recording all the way into the archive; return the item's id."""
+        upload_id = self.bring(dock, data, name, **fields)
+        finish_upload(self.intake, upload_id)
+        return ObjectId(self.upload(upload_id).object_id)
+
+    def upload(self, upload_id: UploadId) -> Upload:
+        with self.database.read() as tx:
+            return tx.get_one(Upload, upload_id)
+
+    def receipt(self, dock: EnrolledDock, upload_id: UploadId) -> bytes | None:
+        return receipt(self.intake, upload_id, dock_id=dock.id)
+
+    # --- people and cases -------------------------------------------------------------------------------------
+
+    def person(self, role: Role, username: str | None = None) -> Caller:
+        """Make an account, sign it in, and return the caller."""
+        name = username or role.value
+        create_account(
+            self.database,
+            username=name,
+            display_name=name.title(),
+            role=role,
+            password=PASSWORD,
+            by=OPERATOR,
+            at=self.clock.now(),
+        )
+        return self.signed_in(name)
+
+    def signed_in(self, username: str) -> Caller:
+        token = sign_in(self.database, username=username, password=PASSWORD, at=self.clock.now())
+        with self.database.read() as tx:
+            caller = signed_in_caller(tx, token=token, at=self.clock.now())
+        assert caller is not None
+        return caller
+
+    def case(self, number: str = "昆市监罚〔2026〕1号", title: str = "无证经营案", subject: str = "某某餐饮店") -> CaseId:
+        return open_case(
+            self.database,
+            number=number,
+            title=title,
+            category=Category.PENALTY,
+            subject_name=subject,
+            subject_kind=SubjectKind.ORGANISATION,
+            by=OPERATOR,
+            at=self.clock.now(),
+        )
+
+    # --- the log ----------------------------------------------------------------------------------------------
+
+    def sequence(self) -> int:
+        return self.services.sequencer.sequence()
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Every entry, sequenced or not, oldest id first."""
+        with self.database.read() as tx:
+            return [json.loads(body) for body in tx.scalars(select(LogEntry.body).order_by(LogEntry.id))]
+
+    def types(self) -> list[str]:
+        return [entry["type"] for entry in self.entries()]
+
+    def logged(self) -> list[tuple[int, UUID]]:
+        """Index and entry of everything that is sequenced."""
+        with self.database.read() as tx:
+            return [tuple(row) for row in tx.execute(select(LogLeaf.index, LogLeaf.entry_id).order_by(LogLeaf.index))]
+
+    # --- looking behind the scenes ----------------------------------------------------------------------------
+
+    def execute(self, sql: str, **values: Any) -> int:
+        """Change rows behind the archive's back; return how many."""
+        with self.database.begin() as tx:
+            return int(tx.execute(text(sql), values).rowcount)
+
+    def rows(self, sql: str, **values: Any) -> list[Any]:
+        with self.database.read() as tx:
+            return list(tx.execute(text(sql), values).all())
+
+    def count(self, table: str, condition: str = "1 = 1", **values: Any) -> int:
+        return int(self.rows(f"SELECT count(*) FROM {table} WHERE {condition}", **values)[0][0])
+
+    def id_value(self, value: UUID) -> str:
+        """The form in which this database takes an id in raw SQL."""
+        return value.hex if self.database.is_sqlite else str(value)
+
+    def file_of(self, object_id: ObjectId, logical_path: str) -> Path:
+        path = self.services.objects.local_path(object_id, logical_path)
+        assert path is not None
+        return path
+
+    def fsck(self) -> Report:
+        return fsck(Target(self.path, self.database, self.path / "ca" / "root.cert.pem"))
+
+    def faults(self) -> list[Finding]:
+        return [finding for finding in self.fsck().findings if finding.outcome is not Outcome.VALID]
+
+    def assert_sound(self) -> None:
+        assert [(fault.code, fault.message, fault.where) for fault in self.faults()] == []
+
+
+def new_settings(base: Path, database_url: str, **given: Any) -> Settings:
+    return Settings(home=base / "home", database_url=database_url, reserve_bytes=0, **given)
+
+
+def make_home(base: Path, database_url: str, clock: SteppedClock | None = None, **given: Any) -> ArchiveHome:
+    """Make an archive under `base` as `liuhen init` does, and open it."""
+    settings = new_settings(base, database_url, **given)
+    create_home(settings)
+    # The origin that was drawn stands in the home's own file, where every process finds it.
+    return ArchiveHome(new_settings(base, database_url, **given), clock or SteppedClock())
+
+
+def flip(path: Path, *, at: int | None = None, bit: int = 0) -> None:
+    """Flip one bit of a stored file, whatever its mode."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 if at is None else at] ^= 1 << bit
+    path.chmod(0o644)
+    path.write_bytes(data)
+
+
+def doom_commits(database: Database, table: str = "log_entry") -> None:
+    """Make every transaction that inserts into `table` fail at its commit: a foreign key is checked only there."""
+    for statement in (
+        "CREATE TABLE nowhere (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE doomed (nowhere INTEGER REFERENCES nowhere (id) DEFERRABLE INITIALLY DEFERRED)",
+        *(
+            [f"CREATE TRIGGER doom AFTER INSERT ON {table} BEGIN INSERT INTO doomed VALUES (1); END"]
+            if database.is_sqlite
+            else [
+                "CREATE FUNCTION doom() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN INSERT INTO doomed VALUES (1); RETURN NULL; END $$",
+                f"CREATE TRIGGER doom AFTER INSERT ON {table} EXECUTE FUNCTION doom()",
+            ]
+        ),
+    ):
+        with database.begin() as tx:
+            tx.execute(text(statement))
+
+
+def spare_commits(database: Database, table: str = "log_entry") -> None:
+    """Take back what `doom_commits` did."""
+    with database.begin() as tx:
+        tx.execute(text("DROP TRIGGER doom" + ("" if database.is_sqlite else f" ON {table}")))
+
+
+@pytest.fixture
+def clock() -> SteppedClock:
+    return SteppedClock()
+
+
+@pytest.fixture
+def home(database_url: str, tmp_path: Path, clock: SteppedClock) -> Iterator[ArchiveHome]:
+    made = make_home(tmp_path, database_url, clock)
+    yield made
+    made.services.close()
+
+
+@pytest.fixture
+def dock(home: ArchiveHome) -> EnrolledDock:
+    return home.dock()
+
+
+@pytest.fixture
+def deliver(home: ArchiveHome, dock: EnrolledDock) -> Callable[..., ObjectId]:
+    """`deliver(data, name, case=None)`: a recording through the real use cases; returns the item's id."""
+
+    def delivered(data: bytes, name: str = "a.mp4", case: str | None = None, **fields: Any) -> ObjectId:
+        return home.deliver(dock, data, name, case=case, **fields)
+
+    return delivered

