@@ -34,6 +34,12 @@ class UploadGone(NotFound):
     code = "ingest.upload_gone"
 
 
+class UploadFinished(Conflict):
+    """The upload is finished; what is in the archive stays."""
+
+    code = "ingest.upload_finished"
+
+
 class OffsetConflict(Conflict):
     """The offset is not where the upload stands; ask for it with HEAD."""
 

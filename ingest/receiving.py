@@ -8,11 +8,10 @@ import asyncio
 import functools
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
-from weakref import WeakValueDictionary
 
 from archive.kernel.digests import DigestSet, Hasher, absorb
 from archive.kernel.ids import UploadId
@@ -24,9 +23,9 @@ from ingest.errors import (
     OffsetConflict,
     StagedBytesLost,
     TooLong,
-    UploadTakenOver,
 )
 from ingest.staging import full_disk_named, staged_path, sync, write_all
+from ingest.turns import Turns, finished
 from ingest.uploads import UploadState, record_offset
 
 _BLOCK_BYTES: Final = 2 * 1024 * 1024
@@ -52,13 +51,11 @@ class Checksum:
 
 @dataclass(slots=True)
 class _Open:
-    """An upload that this process holds: its file, its digests so far, and the request that feeds it."""
+    """An upload that this process holds: its file, and its digests so far."""
 
     fd: int
     offset_bytes: int
     hasher: Hasher
-    feeding: asyncio.Task[Any] | None = None
-    taken_over: bool = False
 
 
 class Receiver:
@@ -69,15 +66,12 @@ class Receiver:
         self._intake = intake
         self._executor = executor
         self._open: dict[UploadId, _Open] = {}
-        self._locks: WeakValueDictionary[UploadId, asyncio.Lock] = WeakValueDictionary()
+        self._turns = Turns()
 
     async def settled(self, upload_id: UploadId, load: Callable[[], UploadState]) -> UploadState:
-        """Return the state after taking the upload over from a request that still feeds it.
-
-        A half-open connection must not hold an upload: whoever asks last gets it.
-        """
-        await self._take_over(upload_id)
-        return await self.run(load)
+        """Return the state of an upload after ending the request that still feeds it. Raises: UploadTakenOver."""
+        async with self._turns.take(upload_id):
+            return await self.run(load)
 
     async def append(
         self,
@@ -95,8 +89,7 @@ class Receiver:
         Raises: OffsetConflict, ChecksumMismatch (the chunk is dropped), UploadTakenOver, StorageFull, DigestMismatch,
             ManifestUntrusted; TooLong when the body is longer than what is missing (the chunk is dropped).
         """
-        await self._take_over(upload_id)
-        async with self._lock(upload_id):
+        async with self._turns.take(upload_id):
             state = await self.run(load)
             if offset_bytes != state.offset_bytes:
                 raise OffsetConflict(offset_bytes=state.offset_bytes)
@@ -105,9 +98,11 @@ class Receiver:
             held = self._open.get(upload_id)
             if held is None or held.offset_bytes != state.offset_bytes:
                 self._forget(upload_id)
-                held = self._open[upload_id] = await self.run(self._reopen, state)
+                await self.run(self._reopen, state)
+                held = self._open[upload_id]
             await self._feed(state, held, body, checksum)
             if held.offset_bytes == state.size_bytes:
+                self._turns.settle(upload_id)
                 self._forget(upload_id)
                 await self._finish(upload_id, held.hasher.digests())
             self._shed()
@@ -115,49 +110,45 @@ class Receiver:
 
     async def finish(self, upload_id: UploadId) -> None:
         """Finish an upload that was complete when the process before us died. Raises: as `append`."""
-        async with self._lock(upload_id):
+        async with self._turns.wait(upload_id):
             await self._finish(upload_id, None)
 
-    async def abandon(self, upload_id: UploadId) -> None:
-        """Stop feeding an upload and forget it: it is to be terminated."""
-        await self._take_over(upload_id)
-        async with self._lock(upload_id):
+    async def abandon(self, upload_id: UploadId, end: Callable[[], None]) -> None:
+        """Stop feeding an upload, forget it, and run `end`. Raises: UploadTakenOver, and what `end` raises."""
+        async with self._turns.take(upload_id):
+            self._turns.settle(upload_id)
             self._forget(upload_id)
+            await self.run(end)
 
     async def run(self, work: Callable[..., Result], *args: Any) -> Result:
-        """Run blocking work in the receiver's threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+        """Run blocking work in the receiver's threads, to its end even when this request is cancelled."""
+        task = asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+        await finished([task])
+        return task.result()
 
     async def _feed(
         self, state: UploadState, held: _Open, body: AsyncIterator[bytes], checksum: Checksum | None
     ) -> None:
-        make_durable = functools.partial(self._make_durable, state, held, is_recorded=checksum is None)
-        chunk = _Chunk(self._executor, held, checksum, make_durable)
-        held.feeding, held.taken_over = asyncio.current_task(), False
+        make_durable = functools.partial(self._make_durable, state, held)
+        chunk = _Chunk(self._executor, held, checksum, functools.partial(make_durable, is_recorded=checksum is None))
         try:
             try:
                 await self._pour(state.size_bytes - held.offset_bytes, body, chunk)
             finally:
                 await chunk.close()
             chunk.verify()
-        except (Disconnected, asyncio.CancelledError) as exc:
-            was_taken_over = held.taken_over and isinstance(exc, asyncio.CancelledError)
-            if checksum is not None or not (was_taken_over or isinstance(exc, Disconnected)):
-                self._forget(state.id)
-                raise
+            await self.run(functools.partial(make_durable, held.offset_bytes, is_recorded=True))
+        except (Disconnected, asyncio.CancelledError):
             # What arrived stays; only a chunk whose checksum cannot be known any more is dropped.
-            if was_taken_over:
-                _uncancel()
-            await self.run(make_durable, held.offset_bytes)
-            raise UploadTakenOver from exc
+            if checksum is None:
+                await self.run(functools.partial(make_durable, held.offset_bytes, is_recorded=True))
+            else:
+                self._forget(state.id)
+            raise
         except BaseException:
             # Memory may be ahead of what is durable: start again from the stored offset.
             self._forget(state.id)
             raise
-        else:
-            await self.run(functools.partial(self._make_durable, state, held, held.offset_bytes, is_recorded=True))
-        finally:
-            held.feeding = None
 
     async def _pour(self, missing: int, body: AsyncIterator[bytes], chunk: "_Chunk") -> None:
         gathered: list[bytes] = []
@@ -172,7 +163,7 @@ class Receiver:
                 if count >= _BLOCK_BYTES:
                     await chunk.push(gathered, count)
                     gathered, count = [], 0
-        except Disconnected:
+        except (Disconnected, asyncio.CancelledError):
             await chunk.push(gathered, count)
             raise
         await chunk.push(gathered, count)
@@ -182,7 +173,7 @@ class Receiver:
         if is_recorded:
             record_offset(self._intake, state.id, offset_bytes=offset_bytes)
 
-    def _reopen(self, state: UploadState) -> _Open:
+    def _reopen(self, state: UploadState) -> None:
         """Open the staged file at its durable offset; what lies beyond was never acknowledged and is cut off."""
         path = staged_path(self._intake.staging, state.id)
         hasher = Hasher(self._intake.algorithms)
@@ -197,7 +188,7 @@ class Receiver:
         if hasher.size_bytes != state.offset_bytes:
             raise StagedBytesLost(upload_id=state.id, offset_bytes=state.offset_bytes)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        return _Open(fd, state.offset_bytes, hasher)
+        self._open[state.id] = _Open(fd, state.offset_bytes, hasher)
 
     async def _finish(self, upload_id: UploadId, digests: DigestSet | None) -> None:
         for _ in range(_BUSY_TRIES):
@@ -208,20 +199,6 @@ class Receiver:
         # The bytes are durable and the sweep will finish them; the receipt stays pending until then.
         return None
 
-    async def _take_over(self, upload_id: UploadId) -> None:
-        held = self._open.get(upload_id)
-        if held is not None and held.feeding is not None:
-            held.taken_over = True
-            held.feeding.cancel()
-            async with self._lock(upload_id):
-                pass
-
-    def _lock(self, upload_id: UploadId) -> asyncio.Lock:
-        lock = self._locks.get(upload_id)
-        if lock is None:
-            lock = self._locks[upload_id] = asyncio.Lock()
-        return lock
-
     def _forget(self, upload_id: UploadId) -> None:
         held = self._open.pop(upload_id, None)
         if held is not None:
@@ -230,7 +207,7 @@ class Receiver:
     def _shed(self) -> None:
         """Close the uploads that were opened first when too many are; they are re-hashed when they go on."""
         for upload_id in list(self._open)[: max(0, len(self._open) - _MOST_OPEN)]:
-            if self._open[upload_id].feeding is None:
+            if not self._turns.is_taken(upload_id):
                 self._forget(upload_id)
 
 
@@ -257,7 +234,7 @@ class _Chunk:
     async def push(self, pieces: list[bytes], count: int) -> None:
         """Start work on a block, when the one before it is done. Raises: StorageFull from the block before."""
         blocks, self._running = self._running, []
-        await _finished(blocks)
+        await finished(blocks)
         self._keep_durable()
         if not count:
             return
@@ -274,7 +251,7 @@ class _Chunk:
         """Wait until every block is hashed and written and no sync is under way. Raises: StorageFull."""
         tasks, self._running = [*self._running, *([self._syncing] if self._syncing else [])], []
         self._syncing = None
-        await _finished(tasks)
+        await finished(tasks)
 
     def _keep_durable(self) -> None:
         written = self._held.offset_bytes
@@ -291,29 +268,6 @@ class _Chunk:
             raise ChecksumMismatch
 
 
-async def _finished(tasks: Sequence[asyncio.Future[None]]) -> None:
-    """Wait for work in threads and raise what it raised.
-
-    Cancelling does not interrupt this: the threads use the file, and it must not change hands before.
-    """
-    cancelled: asyncio.CancelledError | None = None
-    while waiting := [task for task in tasks if not task.done()]:
-        try:
-            await asyncio.wait(waiting)
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-    for task in tasks:
-        task.result()
-    if cancelled is not None:
-        raise cancelled
-
-
 def _absorb(sink: Any, pieces: list[bytes]) -> None:
     for piece in pieces:
         sink.update(piece)
-
-
-def _uncancel() -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from archive.custody.events import record_event
@@ -21,6 +21,7 @@ from archive.db.database import Database
 from archive.evidence.items import evidence_item
 from archive.evidence.models import EvidenceItem
 from archive.evidence.models import Rendition as RenditionRow
+from archive.jobs.models import Job
 from archive.jobs.queue import LONG, PROMPT, ClaimedJob, add_job, finish_job
 from archive.kernel.digests import hash_stream
 from archive.kernel.findings import Finding, Outcome
@@ -159,6 +160,14 @@ class MediaJobs:
         if path is None:
             raise FileNotFoundError(content_path)
         return object_id, path
+
+    def sweep(self) -> None:
+        """Remove the work folders of jobs that have ended: their worker died before it could. For start-up."""
+        for folder in self.work.glob("job-*"):
+            with self.database.read() as tx:
+                state = tx.scalar(select(Job.state).where(Job.id == parse_uuid(folder.name.removeprefix("job-"))))
+            if state in {"done", "dead"}:
+                shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def _workplace(self, job: ClaimedJob) -> Iterator[Path]:

@@ -1,19 +1,31 @@
 """The life of an upload: created, grown, finished, terminated, expired. Bytes are `ingest.receiving`'s."""
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
 
-from archive.kernel.errors import InvalidInput
-from archive.kernel.ids import ObjectId, UploadId, new_uuid7
+from archive.kernel.ids import ObjectId, UploadId, new_uuid7, parse_uuid
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
 from ingest.context import Intake
-from ingest.errors import EmptyFile, ManifestMalformed, OffsetConflict, TooLarge, UploadGone, UploadNotFound
+from ingest.errors import (
+    EmptyFile,
+    ManifestMalformed,
+    OffsetConflict,
+    TooLarge,
+    UploadFinished,
+    UploadGone,
+    UploadNotFound,
+)
 from ingest.manifest import parse_manifest
 from ingest.models import Upload
 from ingest.staging import create_staged, remove_staged
+
+_ABANDONED_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +142,10 @@ def record_offset(intake: Intake, upload_id: UploadId, *, offset_bytes: int) -> 
 def terminate_upload(intake: Intake, upload_id: UploadId, *, dock_id: UUID) -> None:
     """Drop an unfinished upload at the dock's wish; the dock still has the recording.
 
-    Raises: UploadNotFound, UploadGone, InvalidInput when it is finished: what is in the archive stays.
+    Raises: UploadNotFound, UploadGone, UploadFinished: what is in the archive stays.
     """
     if not upload_state(intake, upload_id, dock_id=dock_id).is_open:
-        raise InvalidInput("A finished upload cannot be terminated")
+        raise UploadFinished
     with intake.database.begin() as tx:
         changed = tx.execute(
             update(Upload)
@@ -158,6 +170,28 @@ def expire_uploads(intake: Intake) -> int:
     for upload_id in expired:
         remove_staged(intake.staging, UploadId(upload_id))
     return len(expired)
+
+
+def sweep_staging(intake: Intake) -> int:
+    """Remove staged files whose upload has ended: a process died before it could; return how many.
+
+    A file without an upload is kept while it is fresh: its row is being written.
+    """
+    removed = 0
+    for path in list(intake.staging.iterdir()):
+        try:
+            upload_id = UploadId(parse_uuid(path.name))
+        except InvalidInput:
+            continue
+        with intake.database.read() as tx:
+            state = tx.scalar(select(Upload.state).where(Upload.id == upload_id))
+        if state in {"receiving", "complete"}:
+            continue
+        with suppress(FileNotFoundError):
+            if state is not None or time.time() - path.stat().st_mtime > _ABANDONED_S:
+                path.unlink()
+                removed += 1
+    return removed
 
 
 def complete_uploads(intake: Intake) -> list[UploadId]:

@@ -5,6 +5,7 @@ Import it late: pyHanko brings 20 MB of modules, and most processes never sign.
 
 import functools
 import hashlib
+import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -19,12 +20,15 @@ from signing.container import SigningFault
 
 _T = TypeVar("_T")
 _HASH = "sha256"
+# Whoever holds it may use asn1crypto, which sets up its classes at first use and reads certificates lazily, both
+# unguarded. Costs nothing: what it does is Python and runs one thread at a time anyway.
+_ASN1 = threading.Lock()
 
 
 class HeldKeySigner(Signer):
     """Signs with a key that is loaded already (pyHanko's own signer loads it again for each signature).
 
-    For one signature: asn1crypto reads a certificate lazily and without a lock, so threads must not share one.
+    Not for several threads at once.
     """
 
     def __init__(self, *, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, certificate: bytes) -> None:
@@ -62,22 +66,11 @@ def make_detached(
     Usable in any thread, also beside a running event loop.
     Raises: SigningFault.
     """
-    attributes = cms.CMSAttributes(
-        [
-            cms.CMSAttribute({"type": kind, "values": [value]})
-            for kind, value in (
-                ("content_type", "data"),
-                ("message_digest", hashlib.new(_HASH, content).digest()),
-                ("signing_time", _time(at)),
-                ("signing_certificate_v2", tsp.SigningCertificateV2.load(_reference(certificate))),
-            )
-        ]
-    )
-    # What is loaded is copied when it is written again; what was put together is put together anew, ten times slower.
-    frozen = cms.CMSAttributes.load(attributes.dump())
-    signer = HeldKeySigner(key=key, certificate=certificate)
-    made: bytes = without_waiting(signer.async_sign_prescribed_attributes(_HASH, frozen)).dump()
-    return made
+    with _ASN1:
+        signer = HeldKeySigner(key=key, certificate=certificate)
+        attributes = _signed_attributes(content, certificate=certificate, at=at)
+        made: bytes = without_waiting(signer.async_sign_prescribed_attributes(_HASH, attributes)).dump()
+        return made
 
 
 def without_waiting(coroutine: Coroutine[Any, Any, _T]) -> _T:
@@ -94,12 +87,26 @@ def without_waiting(coroutine: Coroutine[Any, Any, _T]) -> _T:
     raise SigningFault("Signing waits for something, which needs an event loop")
 
 
+def _signed_attributes(content: bytes, *, certificate: bytes, at: Instant) -> cms.CMSAttributes:
+    values = {
+        "content_type": "data",
+        "message_digest": hashlib.new(_HASH, content).digest(),
+        "signing_time": _time(at),
+        "signing_certificate_v2": tsp.SigningCertificateV2.load(_reference(certificate)),
+    }
+    attributes = cms.CMSAttributes(
+        [cms.CMSAttribute({"type": kind, "values": [value]}) for kind, value in values.items()]
+    )
+    # What is loaded is copied when it is written again; what was put together is put together anew, ten times slower.
+    return cms.CMSAttributes.load(attributes.dump())
+
+
 def _time(at: Instant) -> cms.Time:
     """Return whole seconds, cut off, so that the time never lies ahead. Source: RFC 5652 section 11.3."""
     second = at.replace(microsecond=0)
     if second.year < 2050:
         return cms.Time({"utc_time": core.UTCTime(second)})
-    return cms.Time({"general_time": core.GeneralizedTime(second)})
+    return cms.Time({"generalized_time": core.GeneralizedTime(second)})
 
 
 @functools.lru_cache(maxsize=8)

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-import click
 import typer
 
 from archive.kernel.errors import LiuhenError
@@ -48,9 +47,9 @@ def run(arguments: Sequence[str]) -> int:
         code = command.main(args=list(arguments), prog_name="liuhen", standalone_mode=False)
     except LiuhenError as error:
         return _told(error.code, str(error), error.exit_code, as_json=as_json)
-    except click.ClickException as error:
-        return _told("cli.usage", f"{error.format_message()} (see liuhen --help)", 64, as_json=as_json)
-    except (KeyboardInterrupt, click.Abort):
+    except typer.TyperException as error:
+        return _told("cli.usage", f"{error} (see liuhen --help)", 64, as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
     return code if isinstance(code, int) else 0
 

@@ -19,6 +19,7 @@ from archive.kernel.errors import LiuhenError, Unavailable
 from archive.kernel.ids import ObjectId
 from archive.settings import Settings
 from archive.wiring import Services, build_services
+from ingest.uploads import sweep_staging
 
 WATCH_FD = "LIUHEN_WATCH_FD"
 _STANDBY_S = 0.5
@@ -62,6 +63,7 @@ def run_worker(settings: Settings) -> None:
 
     configure_logging()
     services = build_services(settings)
+    services.media.sweep()
     worker = Worker(services.database, handlers=services.media.handlers, clock=services.clock, lease_s=settings.lease_s)
     on_stop(worker.stop)
     worker.run({PROMPT: settings.prompt_workers, LONG: settings.long_workers})
@@ -92,6 +94,7 @@ def _tidy(services: Services) -> None:
     """Mend and sweep what crashes left. Uploads finish themselves; only filings that broke off need a look."""
     for store in (services.renditions, services.quarantine, services.store):
         store.sweep()
+    sweep_staging(services.intake)
     services.objects.prepare()
     with services.database.read() as tx:
         begun = [ObjectId(found) for found in tx.scalars(select(PreservationIntent.object_id))]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from archive.kernel.instants import parse_instant
 from signing.cades import check_detached
 
 _PRESERVING: Final = {"object.preserved", "record.filed"}
+_SIGNED_WITHIN: Final = timedelta(minutes=10)
+"""The manifest is signed shortly after the time of reception that it names; its signature counts whole seconds."""
 
 
 def check_objects(
@@ -93,7 +96,7 @@ def _signature(stored: StoredObject, row: Mapping[str, Any], roots: bytes | None
         )
         return
     try:
-        at = parse_instant(told["times"]["received"])
+        at = parse_instant(told["times"]["received"]) + _SIGNED_WITHIN
         report = check_detached(manifest.read_bytes(), container.read_bytes(), trust_roots_pem=roots, at=at)
     except LiuhenError as error:
         yield invalid("fsck.signature", error.message, str(container))

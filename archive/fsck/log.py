@@ -20,7 +20,7 @@ from archive.kernel.findings import Finding, indeterminate, invalid, valid
 _MOST_TOLD: Final = 20
 
 
-def check_log(connection: Connection, *, published: Path, trust: Path) -> Iterator[Finding]:
+def check_log(connection: Connection, *, published: str | None, trust: Path) -> Iterator[Finding]:
     """Yield findings on entries, tree, checkpoints and the published checkpoint."""
     yield from _entries(connection)
     roots, size = {}, 0
@@ -179,10 +179,16 @@ def _log_keys(trust: Path) -> list[tuple[str, bytes]]:
     return [(name, base64.b64decode(key)[1:]) for name, _, key in keys]
 
 
-def _published(path: Path, checkpoints: list[Any]) -> Iterator[Finding]:
-    if not path.is_file():
-        yield invalid("fsck.published", "No checkpoint is published", str(path))
-    elif path.read_text() not in {row["note"] for row in checkpoints}:
-        yield invalid("fsck.published", "The published checkpoint is not one of this log", str(path))
+def read_published(path: Path) -> str | None:
+    """Return the published checkpoint as it is; None when there is none."""
+    return path.read_text("utf-8", "replace") if path.is_file() else None
+
+
+def _published(published: str | None, checkpoints: list[Any]) -> Iterator[Finding]:
+    where = "log/checkpoint"
+    if published is None:
+        yield invalid("fsck.published", "No checkpoint is published", where)
+    elif published not in {row["note"] for row in checkpoints}:
+        yield invalid("fsck.published", "The published checkpoint is not one of this log", where)
     else:
-        yield valid("fsck.published", "The published checkpoint is one of this log", str(path))
+        yield valid("fsck.published", "The published checkpoint is one of this log", where)

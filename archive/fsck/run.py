@@ -5,7 +5,7 @@ from pathlib import Path
 
 from archive.db.database import Database
 from archive.fsck.catalogue import check_custody, check_derived, check_jobs, check_objects, check_uploads
-from archive.fsck.log import check_log
+from archive.fsck.log import check_log, read_published
 from archive.fsck.raw import as_uuid, rows
 from archive.fsck.stores import stored_objects
 from archive.kernel.findings import Finding, Report
@@ -28,6 +28,8 @@ def fsck(target: Target) -> Report:
     """
     findings: list[Finding] = []
     roots = target.trust_roots.read_bytes() if target.trust_roots.is_file() else None
+    # Read before the snapshot: a live archive publishes only what is stored, so the snapshot must know it.
+    published = read_published(target.home / "log" / "checkpoint")
     with target.database.snapshot() as tx:
         connection = tx.connection()
         next(iter(rows(connection, "SELECT count(*) FROM log_checkpoint")))  # the snapshot begins here
@@ -41,9 +43,7 @@ def fsck(target: Target) -> Report:
         findings.extend(check_custody(connection))
         findings.extend(check_derived(connection, target.home / "renditions", target.home / "quarantine"))
         findings.extend(check_jobs(connection))
-        findings.extend(
-            check_log(connection, published=target.home / "log" / "checkpoint", trust=target.home / "trust.txt")
-        )
+        findings.extend(check_log(connection, published=published, trust=target.home / "trust.txt"))
     return Report(tuple(findings))
 
 

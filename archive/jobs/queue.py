@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from archive.db.database import Database
@@ -26,6 +27,8 @@ LONG: Final = "long"
 DEFAULT_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = timedelta(seconds=2)
 _LAST_RETRY: Final = timedelta(minutes=10)
+_MOST_DOUBLINGS: Final = 16
+"""More would pass the delay's limit by far, and in the end what a `timedelta` can hold."""
 
 
 class LeaseLost(Conflict):
@@ -57,11 +60,11 @@ def add_job(
     max_attempts: int = DEFAULT_ATTEMPTS,
 ) -> JobId | None:
     """Add a job in the caller's transaction. With a `key` that exists already nothing is added and None returned."""
-    if key is not None and tx.scalar(select(Job.id).where(Job.key == key)) is not None:
-        return None
     job_id = JobId(new_uuid7())
-    tx.execute(
-        insert(Job).values(
+    insert = postgresql.insert if tx.get_bind().dialect.name == "postgresql" else sqlite.insert
+    added = tx.execute(
+        insert(Job)
+        .values(
             id=job_id,
             kind=kind,
             queue=queue,
@@ -74,8 +77,10 @@ def add_job(
             progress_permille=0,
             created_at=at,
         )
-    )
-    return job_id
+        .on_conflict_do_nothing(index_elements=[Job.key])
+        .returning(Job.id)
+    ).scalar_one_or_none()
+    return None if added is None else job_id
 
 
 def claim_job(database: Database, *, queues: Sequence[str], at: Instant, lease_s: int) -> ClaimedJob | None:
@@ -142,7 +147,7 @@ def fail_job(database: Database, job: ClaimedJob, *, error: str, retryable: bool
     Raises: LeaseLost.
     """
     dead = not retryable or job.attempt >= job.max_attempts
-    delay = min(_FIRST_RETRY * 2 ** (job.attempt - 1), _LAST_RETRY)
+    delay = min(_FIRST_RETRY * 2 ** min(job.attempt - 1, _MOST_DOUBLINGS), _LAST_RETRY)
     with database.begin() as tx:
         _only_holder(
             tx,

@@ -25,12 +25,14 @@ RenditionId = NewType("RenditionId", uuid.UUID)
 
 
 def new_uuid7() -> uuid.UUID:
-    """Make a fresh UUIDv7: 48 bits of Unix milliseconds, then 74 random bits.
+    """Make a fresh UUIDv7: 48 bits of Unix milliseconds, 12 bits of the fraction of that millisecond, 62 random bits.
 
-    Source: RFC 9562 section 5.7.
+    The fraction keeps what one process makes one after the other in this order, as long as its clock does not go back.
+    Source: RFC 9562 sections 5.7 and 6.2, method 3.
     """
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = (value & ~(0xF << 76)) | 0x7 << 76
+    milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
+    value = milliseconds << 80 | int.from_bytes(os.urandom(8), "big")
+    value |= 0x7 << 76 | (rest_ns * 4096 // 1_000_000) << 64
     value = (value & ~(0x3 << 62)) | 0x2 << 62
     return uuid.UUID(int=value)
 

@@ -31,6 +31,8 @@ class SequencerLock:
 
     def try_acquire(self) -> bool:
         """Return whether this process holds the lock now. Never waits."""
+        if self._fd is not None or self._connection is not None:
+            return True
         return self._try_file() if self._database.is_sqlite else self._try_advisory()
 
     def wait(self, *, pause: Callable[[], bool]) -> bool:

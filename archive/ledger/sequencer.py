@@ -8,6 +8,7 @@ Source: INTEGRITY 1.2; C2SP tlog-tiles and tlog-checkpoint.
 """
 
 import os
+import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -16,13 +17,13 @@ from typing import Final
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from archive.db.database import Database
+from archive.db.database import Database, unique_or
 from archive.kernel.errors import LiuhenError
 from archive.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from archive.ledger.models import LogCheckpoint, LogEntry, LogLeaf, LogNode, LogPending
 from archive.ledger.note import Signer
 from archive.ledger.proofs import NodeTable, head
-from archive.ledger.tree import CompactRange, leaf_hash
+from archive.ledger.tree import CompactRange, TreeDamaged, leaf_hash
 from archive.ports.clock import Clock
 
 ROUND_ENTRIES: Final = 4096
@@ -52,35 +53,32 @@ class Sequencer:
     def recover(self) -> None:
         """Check the stored head against its nodes, its signature and what was published; start a log that is new.
 
-        Raises: SequencerFault when they contradict each other, or when a later checkpoint was published than is stored.
+        Raises: SequencerFault when they contradict each other, when a later checkpoint was published than is stored, or
+            one that this log never had.
         """
         with self._database.begin() as tx:
             last = head(tx)
             if last is None:
                 last = self._store_head(tx, CompactRange(), previous_size=None)
         stored = self._opened(last.note.encode())
+        if (stored.size, stored.root) != (last.size, last.root):
+            raise SequencerFault("The newest checkpoint signs another tree than is stored with it", size=last.size)
         with self._database.read() as tx:
-            if CompactRange.read(last.size, reader=NodeTable(tx)).root != last.root or stored.root != last.root:
-                raise SequencerFault("The stored tree does not have the root that was signed", size=last.size)
+            _stored_tree(tx, last)
         if self._published.exists():
-            published = self._opened(self._published.read_bytes())
-            if published.size > last.size:
-                raise SequencerFault(
-                    "A later checkpoint was published than the database holds: is this an old copy of it?",
-                    published=published.size,
-                    stored=last.size,
-                )
+            self._compare_with_published(self._opened(self._published.read_bytes()), last)
         self._publish(last.note.encode())
 
     def sequence(self) -> int:
         """Give every pending entry (at most 4,096) its index under a new checkpoint; return how many.
 
-        Raises: SequencerFault; StorageFull and Unavailable when nothing was changed.
+        Raises: SequencerFault, also when another sequencer was quicker; StorageFull and Unavailable when nothing was
+            changed.
         """
         with self._database.read() as tx:  # an idle log must not take the write lock
             if tx.scalar(select(LogPending.entry_id).limit(1)) is None:
                 return 0
-        with self._database.begin() as tx:
+        with unique_or(SequencerFault), self._database.begin() as tx:
             rows = tx.execute(
                 select(LogEntry.id, LogEntry.body)
                 .join(LogPending, LogPending.entry_id == LogEntry.id)
@@ -90,9 +88,7 @@ class Sequencer:
             last = head(tx)
             if last is None or not rows:
                 raise SequencerFault("The log lost its head or its pending entries under the sequencer")
-            tree = CompactRange.read(last.size, reader=NodeTable(tx))
-            if tree.root != last.root:
-                raise SequencerFault("The stored tree does not have the root that was signed", size=last.size)
+            tree = _stored_tree(tx, last)
             if self._clock.now() <= last.issued_at:
                 if last.issued_at - self._clock.now() > _CLOCK_TOLERANCE:
                     raise SequencerFault("The clock went back behind the last checkpoint", last=last.issued_at)
@@ -107,6 +103,18 @@ class Sequencer:
             new = self._store_head(tx, growth.range, previous_size=last.size)
         self._publish(new.note.encode())
         return len(rows)
+
+    def _compare_with_published(self, published: Checkpoint, last: LogCheckpoint) -> None:
+        if published.size > last.size:
+            raise SequencerFault(
+                "A later checkpoint was published than the database holds: is this an old copy of it?",
+                published=published.size,
+                stored=last.size,
+            )
+        with self._database.read() as tx:
+            same = tx.get(LogCheckpoint, published.size)
+        if same is None or same.root != published.root:
+            raise SequencerFault("The published checkpoint is not one of this log", published=published.size)
 
     def _store_head(self, tx: Session, tree: CompactRange, *, previous_size: int | None) -> LogCheckpoint:
         note = sign_checkpoint(Checkpoint(self._origin, tree.size, tree.root), signers=self._signers)
@@ -132,7 +140,10 @@ class Sequencer:
     def _publish(self, note: bytes) -> None:
         """Replace the published checkpoint atomically and durably."""
         self._published.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._published.with_suffix(".new")
+        for left in self._published.parent.glob("checkpoint.*.new"):  # by a process that was killed here
+            left.unlink(missing_ok=True)
+        # A name of its own: a writer that lost its lock unnoticed must not mix its bytes with ours.
+        fresh = self._published.with_suffix(f".{secrets.token_hex(8)}.new")
         with fresh.open("wb") as file:
             file.write(note)
             file.flush()
@@ -143,3 +154,13 @@ class Sequencer:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _stored_tree(tx: Session, last: LogCheckpoint) -> CompactRange:
+    try:
+        tree = CompactRange.read(last.size, reader=NodeTable(tx))
+    except TreeDamaged as exc:
+        raise SequencerFault(f"The stored tree is damaged: {exc}", size=last.size) from exc
+    if tree.root != last.root:
+        raise SequencerFault("The stored tree does not have the root that was signed", size=last.size)
+    return tree

@@ -126,5 +126,5 @@ class _Lease:
             except LeaseLost:
                 self._lost = True
                 return
-            except LiuhenError:
-                _log.warning("heartbeat_failed", job_id=str(self._job.id))
+            except Exception:  # noqa: BLE001 - the next beat may reach the database again; without any, the lease ends
+                _log.warning("heartbeat_failed", job_id=str(self._job.id), exc_info=True)

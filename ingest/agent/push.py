@@ -1,5 +1,6 @@
 """Pushing many files: several at once, in the order of their names, until each is delivered or is given up for now."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterable
@@ -108,7 +109,9 @@ def push(
     tls = tls_context(identity.place, ca_pem=identity.ca_pem)
     stopping = threading.Event()
     wires = [Wire(identity.place, tls=tls, api_key=identity.api_key) for _ in range(min(max(jobs, 1), MOST_JOBS))]
-    with state.pushing() as journal:
+    with contextlib.ExitStack() as held, state.pushing() as journal:
+        for wire in wires:
+            held.enter_context(wire)
         clocks = _compare_clocks(wires[0], wishes.wait_s, clock=clock, dock_at=dock_at, device_time=device_time)
         errand = Errand(
             state=state,
@@ -153,16 +156,15 @@ def _deliver_all(courier: Courier, wires: list[Wire], files: list[Found]) -> lis
     done: dict[int, Delivery] = {}
 
     def work(wire: Wire) -> None:
-        with wire:
-            while not courier.errand.stopping.is_set():
-                try:
-                    number, found = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                done[number] = courier.deliver(wire, found)
-                if done[number].is_access_refused:
-                    # The others would hear the same.
-                    courier.errand.stopping.set()
+        while not courier.errand.stopping.is_set():
+            try:
+                number, found = waiting.get_nowait()
+            except queue.Empty:
+                return
+            done[number] = courier.deliver(wire, found)
+            if done[number].is_access_refused:
+                # The others would hear the same.
+                courier.errand.stopping.set()
 
     with ThreadPoolExecutor(len(wires), thread_name_prefix="push") as pool:
         running = {pool.submit(work, wire) for wire in wires}

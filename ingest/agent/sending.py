@@ -35,7 +35,7 @@ from ingest.manifest import parse_manifest, sign_manifest
 CHUNK_BYTES: Final = 64 * 1024 * 1024
 _UPLOADS: Final = "/api/v1/uploads"
 _TUS: Final = {"Tus-Resumable": "1.0.0"}
-_LEAST_RECEIPT_WAIT_S: Final = 5.0
+_LEAST_RECEIPT_WAIT_S: Final = 2.0
 _MOST_RESTARTS: Final = 5
 _BROKEN: Final = (ConnectionBroken, ServerUnreachable, NotTheArchive)
 

@@ -247,6 +247,8 @@ def _read(response: http.client.HTTPResponse) -> Answer:
         if body.tell() + len(block) > _MOST_ANSWER_BYTES:
             raise http.client.HTTPException("the answer is too long")
         body.write(block)
+    if response.length:  # http.client takes a body that ends too soon for a short one
+        raise http.client.IncompleteRead(body.getvalue(), response.length)
     headers = {name.lower(): value for name, value in response.getheaders()}
     if response.will_close:
         headers["connection"] = "close"

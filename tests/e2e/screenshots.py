@@ -2,17 +2,13 @@
 
 import contextlib
 import io
-import os
 import shutil
-import socket
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -39,6 +35,7 @@ class Shot:
     width: int = 1280
     dark: bool = False
     languages: tuple[str, ...] = ("zh", "en")
+    is_whole: bool = True
 
 
 def _item(name: str) -> Callable[[Bureau], str]:
@@ -50,7 +47,8 @@ def _case(bureau: Bureau) -> str:
 
 
 def _play(page: Page, bureau: Bureau) -> None:
-    page.fill("#play-purpose", "案件办理" if page.locator("html").get_attribute("lang") == "zh-Hans" else "Case handling")
+    is_chinese = page.locator("html").get_attribute("lang") == "zh-Hans"
+    page.fill("#play-purpose", "案件办理" if is_chinese else "Case handling")
     page.click("button.play")
     page.wait_for_selector("[data-player] video, [data-player] audio, img.photo")
     if page.locator("[data-player]").count():
@@ -149,7 +147,7 @@ SHOTS = [
     Shot("item-invalid", Role.AUDITOR, _item("unlinked"), _flip_and_verify),
     Shot("item-printed", Role.SUPERVISOR, _item("video"), _print, languages=("zh",)),
     Shot("record", Role.SUPERVISOR, lambda bureau: f"/records/{bureau.records['inspection']}"),
-    Shot("log", Role.AUDITOR, lambda _: "/log"),
+    Shot("log", Role.AUDITOR, lambda _: "/log", is_whole=False),
     Shot("admin", Role.ADMINISTRATOR, lambda _: "/admin"),
     Shot("admin-invited", Role.ADMINISTRATOR, lambda _: "/admin", _invite),
     Shot("not-found", Role.SUPERVISOR, lambda _: "/items/nothing-here"),
@@ -158,20 +156,14 @@ SHOTS = [
 
 
 @contextlib.contextmanager
-def served(bureau: Bureau) -> Iterator[tuple[str, uvicorn.Server]]:
-    """Serve the bureau from a thread."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    app = create_app(bureau.services)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+def served(bureau: Bureau) -> Iterator[str]:
+    """Serve the bureau from a thread, and sequence its log."""
     sequencing = seed.Sequencing(bureau)
-    thread.start()
     sequencing.start()
     try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}", server
+        with seed.listening(create_app(bureau.services)) as base:
+            yield base
     finally:
-        server.should_exit = True
-        thread.join()
         sequencing.stop()
 
 
@@ -200,7 +192,7 @@ def _take(browser: Browser, base: str, bureau: Bureau, shot: Shot, language: str
         wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
         if wide:
             troubles.append("the page is wider than the screen")
-        raw = page.screenshot(full_page=True)
+        raw = page.screenshot(full_page=shot.is_whole)
     _save(raw, _FOLDER / f"{shot.name}.{language}.png")
     expected = {"not-found": "404", "not-allowed": "403", "sign-in-refused": "401", "new-case-fault": "422"}
     return [told for told in troubles if expected.get(shot.name, "-") not in told]
@@ -224,7 +216,7 @@ def main(names: list[str]) -> int:
     try:
         bureau = seed.new_bureau(folder / "home", cn_profile=True)
         seed.make_scene(bureau, folder / "media")
-        with served(bureau) as (base, _), open_browser() as browser:
+        with served(bureau) as base, open_browser() as browser:
             for shot in SHOTS:
                 for language in shot.languages:
                     if names and shot.name not in names:

@@ -3,17 +3,21 @@
 `python -m tests.support.seed FOLDER` serves it on a free port and prints its address, for people and browsers.
 """
 
+import contextlib
 import shutil
 import socket
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi import FastAPI
 from sqlalchemy import update
 
 from archive.access.accounts import create_account
@@ -29,6 +33,7 @@ from archive.kernel.ids import ActId, CaseId, DockId, ObjectId
 from archive.kernel.instants import Instant, format_instant
 from archive.ledger.entries import OPERATOR, Actor
 from archive.settings import Settings
+from archive.web.app import create_app
 from archive.wiring import Services, build_services, create_home
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
@@ -197,7 +202,8 @@ def make_scene(bureau: Bureau, media: Path) -> None:
     acts = _make_acts(bureau, main)
     _make_footage(bureau, dock, media)
     _make_records(bureau, main, media)
-    for name, act in (("video", "inspection"), ("photo", "inspection"), ("audio", "questioning"), ("damaged", "seizure")):
+    filed = {"video": "inspection", "photo": "inspection", "audio": "questioning", "damaged": "seizure"}
+    for name, act in filed.items():
         link_object(
             bureau.services.database,
             main,
@@ -304,7 +310,7 @@ def deliver_more(bureau: Bureau, dock: DockSeat, media: Path) -> None:
     start = datetime(2026, 3, 3, 6, 2, tzinfo=UTC)
     names = [
         ("unlinked", "BWC0131_20260303_140200.mp4", "BWC-0131"),
-        ("long", "渣土车沿途遗撒现场执法全过程记录_昌宏路与彩云北路交叉口东北角_第二段_补充拍摄_请勿剪辑.mp4", "BWC-0131"),
+        ("long", "渣土车沿途遗撒现场执法全过程记录_昌宏路与彩云北路交叉口东北角_第二段_请勿剪辑.mp4", "BWC-0131"),
         ("unknown", "VID_0007.mp4", None),
     ]
     for place, (short, name, device) in enumerate(names):
@@ -329,10 +335,8 @@ def _make_trouble(bureau: Bureau, dock: DockSeat, media: Path) -> None:
     if job is not None:
         error = "media.sandbox_unavailable: bubblewrap cannot make a sandbox here"
         fail_job(services.database, job, error=error, retryable=False, at=bureau.now())
-    try:
+    with contextlib.suppress(Quarantined):
         deliver(bureau, dock, b"not what was promised", "BWC0131_20260303_160100.mp4", said=b"something different!!")
-    except Quarantined:
-        pass
 
 
 def set_running(bureau: Bureau, object_id: ObjectId, *, permille: int) -> None:
@@ -381,20 +385,34 @@ class Sequencing:
             self._bureau.services.sequencer.sequence()
 
 
+@contextlib.contextmanager
+def listening(app: FastAPI, *, tls: Path | None = None) -> Iterator[str]:
+    """Serve an application from a thread on a free port; give its address."""
+    door = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, lifespan="off", ssl_certfile=tls, ssl_keyfile=tls
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
+    thread.start()
+    try:
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{door.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        door.close()
+
+
 def serve(folder: Path) -> None:
     """Make the scene and serve it until the process is stopped; the address is the first line on standard output."""
-    import uvicorn
-
-    from archive.web.app import create_app
-
     bureau = new_bureau(folder / "home")
     make_scene(bureau, folder / "media")
     sequencing = Sequencing(bureau)
     sequencing.start()
-    listening = socket.create_server(("127.0.0.1", 0))
+    door = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(create_app(bureau.services), log_level="warning", access_log=False, server_header=False)
-    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-    uvicorn.Server(config).run(sockets=[listening])
+    print(f"http://127.0.0.1:{door.getsockname()[1]}", flush=True)
+    uvicorn.Server(config).run(sockets=[door])
     sequencing.stop()
     bureau.services.close()
 

@@ -9,6 +9,7 @@ Source: tus resumable upload protocol 1.0.0.
 
 import base64
 import binascii
+import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
@@ -31,6 +32,7 @@ _VERSION: Final = b"1.0.0"
 _DIGEST_BYTES: Final = {"sha1": 20, "sha256": 32}
 _MOST_METADATA_BYTES: Final = 32 * 1024
 _MOST_RECEIPT_WAIT: Final = 1
+_SIGNATURE_BYTES: Final = 64
 
 
 class VersionUnsupported(LiuhenError):
@@ -202,7 +204,7 @@ class UploadsApp:
                 size_bytes=size,
                 metadata_header=header.decode("latin-1"),
                 manifest=metadata["manifest"],
-                manifest_signature=metadata["signature"],
+                manifest_signature=_signature(metadata["signature"]),
             )
         )
         headers = {"location": f"{self._base_path}/{state.id}"}
@@ -250,9 +252,9 @@ class UploadsApp:
         )
 
     async def _delete(self, request: _Request, upload_id: UploadId) -> None:
-        await self.receiver.settled(upload_id, self._loader(request, upload_id))
-        await self.receiver.abandon(upload_id)
-        await self.receiver.run(lambda: terminate_upload(self._intake, upload_id, dock_id=request.dock.id))
+        await self.receiver.abandon(
+            upload_id, lambda: terminate_upload(self._intake, upload_id, dock_id=request.dock.id)
+        )
         await request.answer(204, {})
 
     async def _receipt(self, request: _Request, upload_id: UploadId) -> None:
@@ -285,6 +287,13 @@ def parse_metadata(header: bytes) -> Mapping[str, bytes]:
             raise InvalidInput("Upload-Metadata has an empty or repeated key")
         found[name] = decoded
     return found
+
+
+def _signature(value: bytes) -> bytes:
+    """Take a signature as 64 bytes or as their Base64 text: common tus clients can send text values only."""
+    with contextlib.suppress(binascii.Error):
+        return base64.b64decode(value, validate=True) if len(value) != _SIGNATURE_BYTES else value
+    return value
 
 
 def _checksum(headers: Mapping[bytes, bytes]) -> Checksum | None:

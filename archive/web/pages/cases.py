@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse
 
 from archive.access.accounts import Caller
 from archive.access.policy import Capability, may
@@ -21,7 +20,7 @@ from archive.web.pages.forms import Form, FormDep, FormTooLarge, declared_bytes
 from archive.web.pages.guards import CaseIdPath, Filer, Reader, chosen_act
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparations
-from archive.web.pages.rendering import reader_texts, render
+from archive.web.pages.rendering import go_to, reader_texts, render
 from archive.wiring import Services
 
 router = APIRouter(prefix="/cases/{case_id}", include_in_schema=False)
@@ -182,7 +181,7 @@ def _chosen_object(form: Form) -> ObjectId | None:
 
 
 def _done(case_id: CaseId, what: str) -> Response:
-    return RedirectResponse(f"/cases/{case_id}?done={what}", status_code=303)
+    return go_to(f"/cases/{case_id}?done={what}")
 
 
 def _page(

@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 
 import structlog
 from fastapi import Request
-from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
 from archive.kernel.errors import LiuhenError
 from archive.web.middleware import AsgiApp, Receive, Scope, Send
 from archive.web.pages.guards import sign_in_address
-from archive.web.pages.rendering import render
+from archive.web.pages.rendering import go_to, render
 
 _MACHINE_PATHS: Final = ("/api/", "/static/")
 _PROBLEM: Final = b"application/problem+json"
@@ -104,4 +103,4 @@ def _page_of(request: Request, *, status: int, code: str) -> Response:
         return Response(status_code=401, headers={"HX-Redirect": address, "Cache-Control": "no-store"})
     query = f"?{request.url.query}" if request.url.query else ""
     back = request.url.path + query if request.method == "GET" else "/"
-    return RedirectResponse(sign_in_address(back), status_code=303, headers={"Cache-Control": "no-store"})
+    return go_to(sign_in_address(back))

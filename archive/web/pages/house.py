@@ -3,7 +3,6 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import RedirectResponse
 
 from archive.access.accounts import Caller
 from archive.access.listings import accounts
@@ -13,7 +12,7 @@ from archive.ledger.proofs import head, pending_count
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Administrator, DockIdPath, LogReader
-from archive.web.pages.rendering import is_fragment, render
+from archive.web.pages.rendering import go_to, is_fragment, render
 from archive.wiring import Services
 from ingest.docks import invite_dock, revoke_dock
 from ingest.listings import dock_rows, quarantine
@@ -44,7 +43,7 @@ def invitation_posted(request: Request, form: FormDep, caller: Administrator, se
 def revocation_posted(dock_id: DockIdPath, caller: Administrator, services: ServicesDep) -> Response:
     """Refuse a dock from now on."""
     revoke_dock(services.database, dock_id, by=caller.actor, at=services.clock.now())
-    return RedirectResponse("/admin?done=dock_revoked", status_code=303)
+    return go_to("/admin?done=dock_revoked")
 
 
 @router.get("/log")

@@ -5,7 +5,6 @@ from fractions import Fraction
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
 
 from archive.access.accounts import Caller
@@ -23,7 +22,7 @@ from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Exporter, Filer, ObjectIdPath, Reader, UploadIdPath, Verifier, Viewer
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparation
-from archive.web.pages.rendering import is_fragment, reader_texts, render
+from archive.web.pages.rendering import go_to, is_fragment, reader_texts, render
 from archive.web.pages.trail import object_trail
 from archive.wiring import Services
 from ingest.listings import receptions
@@ -79,7 +78,7 @@ def item_export_posted(
     grant_id = _granted(form, object_id, GrantKind.EXPORT, caller, services)
     if grant_id is None:
         return _item(request, object_id, caller, services, form=form, status=422)
-    return RedirectResponse(f"/content/{grant_id}/original", status_code=303)
+    return go_to(f"/content/{grant_id}/original")
 
 
 @router.post("/items/{object_id}/links")
@@ -110,7 +109,7 @@ def item_link_posted(
             except AlreadyLinked:
                 form.refuse("number", "error.cases.already_linked")
             else:
-                return RedirectResponse(f"/items/{object_id}?done=linked", status_code=303)
+                return go_to(f"/items/{object_id}?done=linked")
     return _item(request, object_id, caller, services, form=form, status=422)
 
 
@@ -147,7 +146,7 @@ def record_open_posted(
     grant_id = _granted(form, object_id, GrantKind.VIEW, caller, services)
     if grant_id is None:
         return _record(request, object_id, caller, services, form=form, status=422)
-    return RedirectResponse(f"/content/{grant_id}/document", status_code=303)
+    return go_to(f"/content/{grant_id}/document")
 
 
 @router.post("/records/{object_id}/export")
@@ -161,7 +160,7 @@ def record_export_posted(
     grant_id = _granted(form, object_id, GrantKind.EXPORT, caller, services)
     if grant_id is None:
         return _record(request, object_id, caller, services, form=form, status=422)
-    return RedirectResponse(f"/content/{grant_id}/original", status_code=303)
+    return go_to(f"/content/{grant_id}/original")
 
 
 def _granted(form: Form, object_id: ObjectId, kind: GrantKind, caller: Caller, services: Services) -> GrantId | None:
@@ -205,11 +204,12 @@ def _item(
 def _item_context(request: Request, tx: Session, services: Services, object_id: ObjectId) -> dict[str, Any]:
     texts = reader_texts(request)
     view = evidence_item(tx, object_id)
-    probe = _probe(view.item.probe)
+    cases, probe = cases_of(tx, object_id), _probe(view.item.probe)
     return {
         "view": view,
         "original": view.original,
-        "cases": cases_of(tx, object_id),
+        "cases": cases,
+        "section": "cases" if cases else "unlinked",
         "trail": object_trail(tx, object_id, texts=texts),
         "receptions": receptions(tx, object_id),
         "preparation": preparation(tx, object_id) if view.item.play_state == "pending" else None,

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import RedirectResponse
 
 from archive.access.accounts import Caller
 from archive.access.policy import Capability, may
@@ -13,7 +12,7 @@ from archive.cases.terms import Category, SubjectKind
 from archive.web.dependencies import CallerDep, ServicesDep
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Filer, ListReader
-from archive.web.pages.rendering import is_fragment, render
+from archive.web.pages.rendering import go_to, is_fragment, render
 from archive.wiring import Services
 
 router = APIRouter(include_in_schema=False)
@@ -28,7 +27,7 @@ def first_page(
 ) -> Response:
     """List cases; the administrator, who sees none, goes to the house's own page."""
     if not may(caller.role, Capability.READ_CATALOGUE):
-        return RedirectResponse("/admin", status_code=303)
+        return go_to("/admin")
     return _cases(request, caller, services, words=q, cursor=cursor)
 
 
@@ -76,7 +75,7 @@ def case_posted(request: Request, form: FormDep, caller: Filer, services: Servic
         except CaseNumberTaken:
             form.refuse("number", "error.cases.number_taken")
         else:
-            return RedirectResponse(f"/cases/{case_id}?done=case_opened", status_code=303)
+            return go_to(f"/cases/{case_id}?done=case_opened")
     return _cases(request, caller, services, form=form, status=422)
 
 

@@ -1,5 +1,6 @@
 """What items and text records have in common: the custody trail, proofs from the log, checking the bytes now."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from archive.access.accounts import Caller
 from archive.custody.events import ObjectNotFound, preserved_object
 from archive.custody.models import CustodyEvent, PreservedObject
-from archive.kernel.findings import Report
+from archive.kernel.findings import Outcome, Report
 from archive.kernel.ids import EntryId, ObjectId
 from archive.kernel.instants import Instant
 from archive.ledger.models import LogEntry
@@ -94,8 +95,31 @@ def _verification(
         headers={"HX-Trigger": "trail-changed"} if part else None,
         original=original,
         report=report,
+        groups=grouped_findings(report),
         checked_at=at,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FindingGroup:
+    """What was found alike in several places."""
+
+    code: str
+    outcome: str
+    message: str
+    places: list[str]
+
+
+def grouped_findings(report: Report) -> list[FindingGroup]:
+    """Return every finding, what is wrong first, with the places of equal findings together."""
+    groups: dict[tuple[str, str], FindingGroup] = {}
+    for finding in report.findings:
+        outcome = finding.outcome.value
+        group = groups.setdefault((outcome, finding.code), FindingGroup(finding.code, outcome, finding.message, []))
+        if finding.where:
+            group.places.append(finding.where)
+    order = [Outcome.INVALID.value, Outcome.INDETERMINATE.value, Outcome.VALID.value]
+    return sorted(groups.values(), key=lambda group: order.index(group.outcome))
 
 
 def _require_event(tx: Session, object_id: ObjectId, entry_id: EntryId) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from archive.access.accounts import Caller
@@ -69,6 +69,11 @@ def is_fragment(request: Request) -> bool:
     return "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
 
 
+def go_to(address: str) -> RedirectResponse:
+    """Return the answer that leads to another page with GET."""
+    return RedirectResponse(address, status_code=303, headers=_HEADERS)
+
+
 def render(
     request: Request,
     template: str,
@@ -90,7 +95,7 @@ def render(
         "caller": caller,
         "can": partial(_can, caller),
         "here": _here(request),
-        "path": request.url.path,
+        "section": _section(request.url.path),
         "organisation": request.app.state.services.settings.organisation,
         "done": f"done.{done}" if texts.has(f"done.{done}") else None,
         "form": None,
@@ -101,6 +106,12 @@ def render(
 
 def _can(caller: Caller | None, capability: str) -> bool:
     return caller is not None and may(caller.role, Capability(capability))
+
+
+def _section(path: str) -> str:
+    """Return which of the places in the main navigation a page belongs to."""
+    first = path.split("/")[1]
+    return {"": "cases", "records": "cases", "objects": "items"}.get(first, first)
 
 
 def _here(request: Request) -> str:

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
 
 from archive.access.accounts import (
     SESSION_LIFETIME,
@@ -17,7 +16,7 @@ from archive.web.dependencies import CallerDep, OptionalCallerDep, RequestIdDep,
 from archive.web.i18n import Language
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import safe_next, sign_in_address
-from archive.web.pages.rendering import LANGUAGE_COOKIE, render
+from archive.web.pages.rendering import LANGUAGE_COOKIE, go_to, render
 
 router = APIRouter(include_in_schema=False)
 
@@ -29,7 +28,7 @@ _MOST_PASSWORD_CHARACTERS: Final = 1024
 def sign_in_page(request: Request, caller: OptionalCallerDep, next: str = "/") -> Response:  # noqa: A002 - its name in the address
     """Show the form; who is signed in already goes on."""
     if caller is not None:
-        return RedirectResponse(safe_next(next), status_code=303)
+        return go_to(safe_next(next))
     return _page(request, next_address=safe_next(next))
 
 
@@ -60,7 +59,7 @@ def sign_in_posted(request: Request, form: FormDep, services: ServicesDep, reque
     before = request.cookies.get(session_cookie(request))
     if before is not None:  # whoever had this browser before is out
         sign_out(services.database, token=before, at=at)
-    response = RedirectResponse(next_address, status_code=303, headers={"Cache-Control": "no-store"})
+    response = go_to(next_address)
     response.set_cookie(
         session_cookie(request),
         token,
@@ -79,7 +78,7 @@ def sign_out_posted(request: Request, caller: CallerDep, services: ServicesDep) 
     del caller
     name = session_cookie(request)
     sign_out(services.database, token=request.cookies[name], at=services.clock.now())
-    response = RedirectResponse("/sign-in?done=signed_out", status_code=303, headers={"Cache-Control": "no-store"})
+    response = go_to("/sign-in?done=signed_out")
     response.delete_cookie(name, path="/", secure=request.url.scheme == "https", httponly=True, samesite="lax")
     return response
 
@@ -88,7 +87,7 @@ def sign_out_posted(request: Request, caller: CallerDep, services: ServicesDep) 
 def language_posted(request: Request, form: FormDep) -> Response:
     """Remember the language of the pages, and go back to where it was switched."""
     chosen = form.choice("language", Language)
-    response = RedirectResponse(safe_next(form.value("next")), status_code=303, headers={"Cache-Control": "no-store"})
+    response = go_to(safe_next(form.value("next")))
     response.set_cookie(
         LANGUAGE_COOKIE,
         chosen.value,

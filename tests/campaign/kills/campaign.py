@@ -24,10 +24,20 @@ from tests.campaign.kills.report import LEAST_HITS, REPORT, render
 from tests.campaign.kills.service import ROLES, SUPERVISOR, Death, Service, ServiceBroken
 from tests.support import postgres
 
-_DOCKS = 3
 _CATCH_S = 8.0
 _QUIET_S = 120.0
 _KINDS = (COPIED, COPIED, COPIED, ENCODED, SOUND, PHOTO, TEXT)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much the docks deliver in each round."""
+
+    docks: int = 3
+    most_each: int = 2
+
+
+_FULL = Load()
 
 
 @dataclass(slots=True)
@@ -72,8 +82,9 @@ class Result:
 class Campaign:
     """Docks, onlooker, service and checks of one run."""
 
-    def __init__(self, service: Service, *, folder: Path, database_url: str, chance: random.Random) -> None:
-        """Start the service, enrol the docks, make the clips."""
+    def __init__(self, service: Service, *, folder: Path, database_url: str, chance: random.Random, load: Load) -> None:
+        """Enrol the docks at the running service, and make the clips."""
+        self._load = load
         self._service = service
         self._chance = chance
         self.ledger = Ledger()
@@ -87,7 +98,7 @@ class Campaign:
                 key=Ed25519KeyHandle.generate(folder / f"dock-{number}.pem"),
                 ledger=self.ledger,
             )
-            for number in range(_DOCKS)
+            for number in range(load.docks)
         ]
         with self._database.read() as tx:
             dialect = tx.connection().dialect
@@ -108,14 +119,9 @@ class Campaign:
         began = time.monotonic()
         before = self._service.pids()
         known = len(self.ledger.wrong)
-        with ThreadPoolExecutor(_DOCKS) as pool:
-            running = [pool.submit(self._work, dock, work) for dock, work in self._work_of_round(number)]
+        with self._docks_working(number) as running:
             death = self._kill(plan, before, running)
-            killed = time.monotonic()
-            if not self._service.is_supervised:
-                self._service.start()
-            self._service.wait_ready()
-            back_s = time.monotonic() - killed
+            back_s = self._service.recover()
             deliveries = [delivery for future in running for delivery in future.result()]
         if death is not None and SUPERVISOR in death.dead:
             self._service.wait_alone(before)
@@ -129,21 +135,35 @@ class Campaign:
         return Round(number, plan, death, deliveries, back_s, time.monotonic() - began, wrong)
 
     def finish(self) -> list[str]:
-        """End the service in order, and check the whole run again."""
-        code = self._service.stop()
-        wrong = [] if code == 0 else [f"liuhen serve ended with {code} on SIGTERM"]
+        """Start the service once more, end it in order, and check the whole run again."""
+        codes = [self._service.stop()]
+        self._service.start()
+        codes.append(self._service.stop())
+        wrong = [f"liuhen serve ended with {code} on SIGTERM" for code in codes if code != 0]
         return [*wrong, *self._wait_quiet(), *self.checks.at_the_end()]
+
+    @contextmanager
+    def _docks_working(self, number: int) -> Iterator[list[Future[list[Delivery]]]]:
+        with ThreadPoolExecutor(self._load.docks) as pool:
+            try:
+                yield [pool.submit(self._work, dock, work) for dock, work in self._work_of_round(number)]
+            except BaseException:
+                self.ledger.is_over.set()  # nobody needs to wait for docks whose archive is lost
+                raise
 
     def _work_of_round(self, number: int) -> list[tuple[Dock, list[tuple[Recording, str]]]]:
         chance, make = self._chance, self._material.recording
         work = [
-            [(make(chance.choice(_KINDS), chance=chance), chance.choice(STYLES)) for _ in range(chance.randint(1, 2))]
+            [
+                (make(chance.choice(_KINDS), chance=chance), chance.choice(STYLES))
+                for _ in range(chance.randint(1, self._load.most_each))
+            ]
             for _ in self._docks
         ]
         if number % 3 == 0:  # the same recording from two docks at once is one item
             work[1][0] = (work[0][0][0], chance.choice(STYLES))
         if number % 4 == 0:
-            work[2].append((make(COPIED, chance=chance, is_lie=True), chance.choice(STYLES)))
+            work[-1].append((make(COPIED, chance=chance, is_lie=True), chance.choice(STYLES)))
         return list(zip(self._docks, work, strict=True))
 
     def _work(self, dock: Dock, work: Sequence[tuple[Recording, str]]) -> list[Delivery]:
@@ -162,11 +182,11 @@ class Campaign:
             own = victims if plan.victim == WHOLE_SERVICE else ["self"]
             self._service.arm(plan.step.point, skip=plan.skip, delay_s=plan.delay_s, victims=own)
             if self._was_hit(running):
-                return self._service.death(before, point=plan.step.point)
+                return self._service.death(before, victims, point=plan.step.point)
         else:
             time.sleep(self._chance.uniform(0.1, 1.5))
         self._service.kill(victims)
-        return self._service.death(before, point="")
+        return self._service.death(before, victims, point="")
 
     def _was_hit(self, running: Sequence[Future[list[Delivery]]]) -> bool:
         deadline = time.monotonic() + _CATCH_S
@@ -200,7 +220,14 @@ def _database_url(kind: str, folder: Path) -> Iterator[str]:
         cluster.destroy()
 
 
-def run(rounds: Sequence[Plan], *, database: str, chance: random.Random, is_complete: bool = True) -> Result:
+def run(
+    rounds: Sequence[Plan],
+    *,
+    database: str,
+    chance: random.Random,
+    load: Load = _FULL,
+    is_complete: bool = True,
+) -> Result:
     """Run rounds on one database in a folder that is deleted afterwards; `is_complete` adds rounds for rare phases."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="liuhen-kills-") as place, _database_url(database, Path(place)) as url:
@@ -208,7 +235,7 @@ def run(rounds: Sequence[Plan], *, database: str, chance: random.Random, is_comp
         service = Service(folder, database_url=url)
         service.init()
         service.start()
-        campaign = Campaign(service, folder=folder, database_url=url, chance=chance)
+        campaign = Campaign(service, folder=folder, database_url=url, chance=chance, load=load)
         result = Result(database, campaign.database_version, ledger=campaign.ledger, checked=campaign.checks.checked)
         try:
             for plan in _and_more(rounds, result, chance=chance, is_complete=is_complete):

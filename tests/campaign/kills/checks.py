@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,6 @@ class Checked:
     fsck_findings: int = 0
     originals: int = 0
     checkpoints: int = 0
-    leftovers: int = 0
     ocfl_objects: int = 0
 
 
@@ -77,12 +77,12 @@ class Checks:
             wrong += self._jobs(connection)
             notes = dict.fromkeys(checkpoints_of(found.receipt) for found in deliveries if found.receipt)
             wrong += self._log(notes | self._ledger.checkpoints)
-        self.checked.leftovers = len(list(self._leftovers()))
         return wrong
 
     def at_the_end(self) -> list[str]:
         """Check every delivery of the whole run again, and the store with a program that is not ours."""
         wrong = self.after_round(self._ledger.deliveries)
+        wrong += [f"{name} belongs to no work, and no start has removed it" for name in self.leftovers()]
         judge = ocfl.StorageRoot(root=str(self._service.home / "store"))
         if not judge.validate(log_errors=False) or judge.good_objects != judge.num_objects:
             wrong.append(f"ocfl-py: {judge.good_objects} of {judge.num_objects} objects are valid; {judge.errors[:3]}")
@@ -206,7 +206,10 @@ class Checks:
         home = self._service.home
         yield from (f"staging/{path.name}" for path in files_below(home / "staging") if path.name not in alive)
         yield from (f"work/{path.name}" for path in (home / "work").iterdir())
-        yield from (f"scratch/{path.name}" for path in (home / "scratch").glob("*.tmp"))
+        # Scratch files of the last minute are not swept: their maker might have died just now.
+        fresh = time.time() - 60
+        scratch = (path for path in (home / "scratch").glob("*.tmp") if path.stat().st_mtime < fresh)
+        yield from (f"scratch/{path.name}" for path in scratch)
 
 
 def _original(store: Path, object_id: str, content_path: str) -> str | None:

@@ -67,6 +67,7 @@ class Ledger:
     checkpoints: dict[str, None] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
+    is_over: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class Dock:
         self._ledger.deliveries.append(delivery)
         deadline = time.monotonic() + _PATIENCE_S
         while delivery.receipt is None and not delivery.quarantined:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self._ledger.is_over.is_set():
                 raise GaveUp(f"{recording.name}: no receipt within {_PATIENCE_S:.0f} s ({delivery.upload_path})")
             try:
                 self._go_on(delivery, chance)

@@ -89,7 +89,7 @@ def _one_database(result: "Result") -> list[str]:
         f"| Proofs that a checkpoint seen is a beginning of the log | {checked.checkpoints} |",
         f"| Findings of `liuhen fsck` | {checked.fsck_findings} |",
         f"| Objects that `ocfl-py` finds valid at the end | {checked.ocfl_objects} |",
-        f"| Files left over at the end | {len(result.leftovers)}{_some(result.leftovers)} |",
+        f"| Files left over after the last start | {len(result.leftovers)}{_some(result.leftovers)} |",
         f"| From the kill until all answers again | median {statistics.median(back):.1f} s, at most {back[-1]:.1f} s |",
         f"| Answers to the docks | {_answers(ledger.answers)} |",
         "",

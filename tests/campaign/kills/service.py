@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tests.campaign.kills.inject import sitecustomize as inject
 
@@ -50,7 +50,7 @@ class Service:
         self.environment = {**kept, "LIUHEN_LEASE_S": "3", "PYTHONDONTWRITEBYTECODE": "1"}
         if database_url:
             self.environment["LIUHEN_DATABASE_URL"] = database_url
-        self._log = (folder / "serve.log").open("ab")
+        self._log = folder / "serve.log"
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._orders = 0
 
@@ -75,7 +75,12 @@ class Service:
     def start(self) -> None:
         """Start the supervisor and wait until everything answers."""
         (self.home / "run" / "address").unlink(missing_ok=True)
-        self._supervisor = subprocess.Popen(
+        with self._log.open("ab") as log:
+            self._supervisor = self._spawned(log)
+        self.wait_ready()
+
+    def _spawned(self, log: BinaryIO) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             [sys.executable, "-m", "archive.cli", "serve", "--home", str(self.home), "--port", "0", "--no-tls"],
             cwd=ROOT,
             env={
@@ -84,10 +89,9 @@ class Service:
                 inject.FOLDER: str(self.faults),
             },
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
+            stdout=log,
+            stderr=log,
         )
-        self.wait_ready()
 
     def stop(self) -> int:
         """End the service in order; return its exit code."""
@@ -130,18 +134,26 @@ class Service:
 
     def last_words(self, *, lines: int = 20) -> list[str]:
         """Return the end of what the processes have logged."""
-        return Path(str(self._log.name)).read_text("utf-8", "replace").splitlines()[-lines:]
+        return self._log.read_text("utf-8", "replace").splitlines()[-lines:]
 
-    def wait_ready(self) -> float:
-        """Wait until all processes live and the web server answers; return the seconds that it took."""
+    def recover(self) -> float:
+        """Start a dead supervisor again, and wait until all is up; return the seconds that it took."""
+        began = time.monotonic()
+        if not self.is_supervised:
+            self.start()
+        self.wait_ready()
+        return time.monotonic() - began
+
+    def wait_ready(self) -> None:
+        """Wait until all processes live and the web server answers. Raises: ServiceBroken."""
         began = time.monotonic()
         while time.monotonic() - began < _START_TIMEOUT_S:
             if self._supervisor is not None and self._supervisor.poll() is not None:
                 break
             if len(self.pids()) == 1 + len(ROLES) and self._answers():
-                return time.monotonic() - began
+                return
             time.sleep(_TURN_S)
-        raise ServiceBroken(f"The service does not run; see {self._log.name}")
+        raise ServiceBroken(f"The service does not run; see {self._log}")
 
     def _answers(self) -> bool:
         try:
@@ -187,15 +199,15 @@ class Service:
             if role in living:
                 os.kill(living[role], signal.SIGKILL)
 
-    def death(self, before: Mapping[str, int], *, point: str, timeout_s: float = 5.0) -> Death | None:
-        """Wait until a process of `before` is dead; tell what the dead were doing. None when nobody died in time."""
+    def death(
+        self, before: Mapping[str, int], victims: Sequence[str], *, point: str, timeout_s: float = 10.0
+    ) -> Death | None:
+        """Wait until the victims are dead; tell what they were doing. None when somebody did not die in time."""
         deadline = time.monotonic() + timeout_s
-        while not (gone := self._gone(before)):
+        while not set(victims) <= set(gone := self._gone(before)):
             if time.monotonic() > deadline:
                 return None
             time.sleep(_TURN_S)
-        time.sleep(_TURN_S)
-        gone = self._gone(before)  # those who were to die together
         doing = {role: self._board(role, pid) for role, pid in before.items()}
         return Death(
             dead=tuple(sorted(gone)),

@@ -1,3 +1,7 @@
-from tests.support.archive_home import clock, deliver, dock, home
+import pytest
+
+pytest.register_assert_rewrite("tests.support.archive_home")
+
+from tests.support.archive_home import clock, deliver, dock, home  # noqa: E402
 
 __all__ = ["clock", "deliver", "dock", "home"]

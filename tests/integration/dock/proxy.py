@@ -50,10 +50,12 @@ class Line:
         back.start()
         with contextlib.suppress(OSError):
             self._to_server(client, server)
-        for end in (client, server):
-            _reset(end)
-            self._open.discard(end)
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_WR)  # what was let through arrives; only the dock is reset
+        _reset(client)
         back.join()
+        _reset(server)
+        self._open -= {client, server}
 
     def _to_server(self, client: socket.socket, server: socket.socket) -> None:
         here = 0

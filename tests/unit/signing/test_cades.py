@@ -1,8 +1,11 @@
 """Detached signatures: what is valid, what each change is called, and that nothing slips through."""
 
 import asyncio
+import sys
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -542,6 +545,21 @@ def test_many_threads_sign_with_one_signer(authority: EmbeddedAuthority, signer:
     for thread in threads:
         thread.join()
     assert outcomes == [Outcome.VALID] * 16
+
+
+def test_the_first_signatures_of_a_process_may_come_together(signer: CadesSigner) -> None:
+    """asn1crypto sets up its classes when they are first used, and two threads at once broke that now and then."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            signing = [threads.submit(signer.sign_detached, MANIFEST) for _ in range(200)]
+            while not all(each.done() for each in signing):
+                core._SETUP_CLASSES.clear()  # every use is a first use
+                time.sleep(0.0005)
+    finally:
+        sys.setswitchinterval(interval)
+    assert [each.exception() for each in signing] == [None] * 200
 
 
 def test_signing_beside_a_running_event_loop(authority: EmbeddedAuthority, signer: CadesSigner) -> None:

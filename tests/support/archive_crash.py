@@ -1,0 +1,93 @@
+"""Processes that are killed at a step: what a crash leaves is what the parent finds then.
+
+A step is the moment before and after each commit, before and after each write to a store, and before a staged name is
+removed. Children are forked from a server that has everything imported, so that one costs milliseconds.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+import ingest.accept
+from archive.adapters.filesystem_store import FilesystemStore
+from archive.ledger.sequencer import Sequencer
+from archive.settings import Settings
+from archive.wiring import Services, build_services
+from tests.support.archive_home import SteppedClock
+
+_forkserver = multiprocessing.get_context("forkserver")
+_forkserver.set_forkserver_preload(["tests.support.archive_crash"])
+_MOST_STEPS = 200
+
+
+class _Steps:
+    def __init__(self, fatal: int) -> None:
+        self._left = fatal
+
+    def __call__(self, *_: Any) -> None:
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _around(owner: Any, name: str, step: _Steps) -> None:
+    original = getattr(owner, name)
+
+    def stepped(*given: Any, **named: Any) -> Any:
+        step()
+        result = original(*given, **named)
+        step()
+        return result
+
+    setattr(owner, name, stepped)
+
+
+def _child(settings: Settings, work: Callable[..., None], arguments: tuple[Any, ...], fatal: int) -> None:
+    services = build_services(settings, clock=SteppedClock())
+    step = _Steps(fatal)
+    event.listen(Session, "before_commit", step)
+    event.listen(Session, "after_commit", step)
+    for name in ("put_once", "adopt", "replace_if"):
+        _around(FilesystemStore, name, step)
+    _around(ingest.accept, "remove_staged", step)
+    _around(Sequencer, "_publish", step)
+    work(services, *arguments)
+    services.close()
+
+
+def run_killed(settings: Settings, work: Callable[..., None], *arguments: Any, at_step: int) -> bool:
+    """Do `work(services, *arguments)` in a process of its own that is killed at this step.
+
+    Return whether it was killed; False means that it came to its end before.
+    """
+    child = _forkserver.Process(target=_child, args=(settings, work, arguments, at_step))
+    child.start()
+    child.join(60)
+    code = child.exitcode
+    child.close()
+    assert code in {0, -signal.SIGKILL}, f"the child ended with {code}"
+    return code != 0
+
+
+def each_step(settings: Settings, work: Callable[..., None], *arguments: Any) -> int:
+    """Kill `work` at its first step, then at its second, and so on, until it comes to its end; return how often.
+
+    For work that goes on from where the last try was killed.
+    """
+    for at_step in range(1, _MOST_STEPS):
+        if not run_killed(settings, work, *arguments, at_step=at_step):
+            return at_step - 1
+    raise AssertionError("the work never came to its end")
+
+
+def sequence(services: Services) -> None:
+    services.sequencer.sequence()
+
+
+def finish(services: Services, upload_id: Any) -> None:
+    ingest.accept.finish_upload(services.intake, upload_id)

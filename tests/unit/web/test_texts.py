@@ -1,0 +1,232 @@
+"""The catalogues: the same keys, the same places to fill in, nothing missing, nothing unused, no text outside them."""
+
+import re
+import string
+from collections.abc import Iterable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import archive.web
+from archive.access.policy import Role
+from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
+from archive.kernel.findings import Outcome
+from archive.ledger.entries import EntryType
+from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
+from archive.web.pages.items import PURPOSES
+from ingest import renditions
+from ingest.media.allowed import Kind
+
+_ROOT = Path(__file__).parents[3]
+_WEB = Path(archive.web.__file__).parent
+_TEMPLATES = sorted((_WEB / "templates").glob("*.html"))
+_PAGES = sorted((_WEB / "pages").glob("*.py"))
+_CHINESE, _ENGLISH = catalogue(Language.CHINESE), catalogue(Language.ENGLISH)
+# What reads the same in every language: names of algorithms, units, keys of a keyboard, an address.
+_NO_TEXT = {"SHA-256", "SHA-512", "SM3", "kHz", "J", "K", "L", "/log/checkpoint"}
+_CJK = re.compile("[\u3000-\u303f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
+
+
+def _fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def test_both_catalogues_have_the_same_keys() -> None:
+    assert set(_CHINESE.texts) == set(_ENGLISH.texts)
+
+
+@pytest.mark.parametrize("texts", [_CHINESE, _ENGLISH], ids=["zh-Hans", "en"])
+def test_every_text_says_something(texts: Catalogue) -> None:
+    assert [
+        key for key, text in texts.texts.items() if not isinstance(text, str) or text != text.strip("\n") or not text
+    ] == []
+
+
+def test_both_languages_fill_in_the_same_values() -> None:
+    differing = {
+        key: (_CHINESE.texts[key], _ENGLISH.texts[key])
+        for key in _CHINESE.texts
+        if _fields(_CHINESE.texts[key]) != _fields(_ENGLISH.texts[key])
+    }
+    assert differing == {}
+
+
+def test_chinese_texts_are_chinese_and_english_ones_english() -> None:
+    same = {"brand", "nav.other_language", "actor.dock", "preparing.percent", "common.colon"}
+    assert [key for key, text in _ENGLISH.texts.items() if _CJK.search(text) and key not in same] == []
+    mixed = {"common.comma", "common.semicolon"}
+    assert [key for key, text in _CHINESE.texts.items() if not _CJK.search(text) and key not in same | mixed] == []
+
+
+# ---- what is used ------------------------------------------------------------------------------------------------
+
+
+def _used() -> Iterator[tuple[str, str]]:
+    """Yield every key that a template or module names in full, with the place."""
+    for path in _TEMPLATES:
+        text = path.read_text("utf-8")
+        for key in re.findall(r"\bt\('([a-z_.0-9]+)'[,)]", text):
+            yield key, path.name
+        for key in re.findall(r"\bt\('([a-z_.]+)' if [^)]*? else '([a-z_.]+)'", text):
+            yield from ((one, path.name) for one in key)
+        for key in re.findall(r"\bcounted\('([a-z_.]+)'", text):
+            yield from ((f"{key}.{form}", path.name) for form in ("one", "other"))
+    for path in _PAGES:
+        text = path.read_text("utf-8")
+        for key in re.findall(r"texts\.text\(\"([a-z_.]+)\"", text):
+            yield key, path.name
+        for key in re.findall(r"refuse\([^,]*?, \"([a-z_.]+)\"", text):
+            yield key, path.name
+        for key in re.findall(r"_done\(case_id, \"([a-z_]+)\"\)|\?done=([a-z_]+)", text):
+            yield f"done.{key[0] or key[1]}", path.name
+
+
+def test_every_key_that_is_used_exists() -> None:
+    missing = sorted({(key, where) for key, where in _used() if not _CHINESE.has(key)})
+    assert missing == []
+    assert len(list(_used())) > 250
+
+
+def _dynamic_groups() -> set[str]:
+    """Return the groups whose keys are put together at run time."""
+    found: set[str] = set()
+    for path in _TEMPLATES:
+        text = path.read_text("utf-8")
+        found |= set(re.findall(r"\bterm\('([a-z_]+)'", text))
+        found |= set(re.findall(r"\b(?:t|has_text)\('([a-z_]+)\.' ~", text))
+        found |= set(re.findall(r"ui\.choice\('[a-z-]+', '[a-z_]+', t\('[a-z_.]+'\), [a-z_]+, '([a-z_]+)'", text))
+    for path in _PAGES:
+        found |= set(re.findall(r"f\"([a-z_]+)\.\{", path.read_text("utf-8")))
+    return found
+
+
+def test_no_text_is_left_that_nobody_uses() -> None:
+    used = {key for key, _ in _used()}
+    groups = _dynamic_groups()
+    assert groups >= {"event", "finding", "held", "role", "category", "act_stage", "done", "error", "purpose"}
+    assert [key for key in _CHINESE.texts if key not in used and key.split(".")[0] not in groups] == []
+
+
+# ---- closed lists have a word for each value ----------------------------------------------------------------------
+
+_LISTS: dict[str, Iterable[str]] = {
+    "role": Role,
+    "category": Category,
+    "act_stage": Stage,
+    "subject_kind": SubjectKind,
+    "record_form": RecordForm,
+    "kind": Kind,
+    "event": EntryType,
+    "outcome": Outcome,
+    "verdict": Outcome,
+    "purpose": PURPOSES,
+    "play_state": ("pending", "playable", "damaged", "unplayable"),
+    "preparing": ("waiting", "reading", "encoding", "retrying", "given_up"),
+    "rendition": ("playable", "poster", "view"),
+    "job": (renditions.PROBE_ITEM, renditions.ENCODE_ITEM, renditions.MAKE_POSTER, renditions.PROVE_ESSENCE),
+}
+
+
+@pytest.mark.parametrize("group", _LISTS)
+def test_each_value_of_a_closed_list_has_its_word(group: str) -> None:
+    assert [value for value in _LISTS[group] if not _CHINESE.has(f"{group}.{value}")] == []
+
+
+_CODE = re.compile(r"\"((?:ocfl|fixity|signature|media)\.[a-z_]+)\"")
+
+
+def _codes() -> set[str]:
+    return {
+        code
+        for folder in ("archive/ocfl", "retention", "signing", "ingest")
+        for path in (_ROOT / folder).rglob("*.py")
+        for code in _CODE.findall(path.read_text("utf-8"))
+    }
+
+
+def test_every_finding_can_be_said_in_both_languages() -> None:
+    codes = _codes()
+    assert len(codes) > 50
+    assert (
+        sorted(code for code in codes if not _CHINESE.has(f"finding.{code}") and not _CHINESE.has(f"held.{code}")) == []
+    )
+
+
+def test_a_code_that_can_hold_is_not_told_as_a_fault() -> None:
+    good = {"ocfl.content", "ocfl.inventory", "ocfl.declaration", "fixity.original", "signature.valid"}
+    assert [code for code in good if not _CHINESE.has(f"held.{code}")] == []
+
+
+# ---- no text outside the catalogues -------------------------------------------------------------------------------
+
+
+_READ = {"title", "alt", "placeholder", "aria-label", "label", "content"}
+
+
+class _Texts(HTMLParser):
+    """Collects what a person would read: text, and attributes that are read or shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "meta":
+            return
+        self.found += [word for name, value in attrs if name in _READ and value for word in value.split()]
+
+    def handle_data(self, data: str) -> None:
+        self.found += data.split()
+
+
+@pytest.mark.parametrize("path", _TEMPLATES, ids=lambda path: path.name)
+def test_templates_hold_no_text_of_their_own(path: Path) -> None:
+    parser = _Texts()
+    parser.feed(_JINJA.sub("", path.read_text("utf-8")))
+    words = [word for word in parser.found if re.search(r"[A-Za-z]", word) or _CJK.search(word)]
+    assert [word for word in words if word.strip("()") not in _NO_TEXT] == []
+
+
+@pytest.mark.parametrize("path", [*_PAGES, *(_WEB / "static").glob("*.js")], ids=lambda path: path.name)
+def test_code_holds_no_text_of_a_page(path: Path) -> None:
+    assert _CJK.findall(path.read_text("utf-8")) == []
+
+
+# ---- reading them ---------------------------------------------------------------------------------------------------
+
+
+def test_a_number_chooses_its_form() -> None:
+    assert _ENGLISH.counted("facts.bytes", 1) == "1 byte"
+    assert _ENGLISH.counted("facts.bytes", 12_345) == "12,345 bytes"
+    assert _CHINESE.counted("facts.bytes", 1) == "1 字节"
+
+
+def test_an_unknown_value_of_a_list_stands_for_itself() -> None:
+    assert _CHINESE.term("role", "supervisor") == "监督人员"
+    assert _CHINESE.term("role", "something new") == "something new"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "expected"),
+    [
+        (None, None, "zh-Hans"),
+        (None, "", "zh-Hans"),
+        (None, "fr, de;q=0.9", "zh-Hans"),
+        (None, "en-GB,en;q=0.9", "en"),
+        (None, "zh-CN,zh;q=0.9,en;q=0.8", "zh-Hans"),
+        (None, "en;q=0.4, zh-TW;q=0.5", "zh-Hans"),
+        (None, "en;q=0, zh;q=0.1", "zh-Hans"),
+        (None, "en;q=0", "zh-Hans"),
+        (None, "en;q=nonsense, zh", "zh-Hans"),
+        (None, "EN", "en"),
+        ("en", "zh-CN", "en"),
+        ("zh-Hans", "en", "zh-Hans"),
+        ("../etc", "en", "en"),
+    ],
+)
+def test_the_language_is_the_chosen_one_else_an_accepted_one_else_chinese(
+    chosen: str | None, accepted: str | None, expected: str
+) -> None:
+    assert preferred_language(chosen=chosen, accepted=accepted).value == expected
