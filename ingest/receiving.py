@@ -5,6 +5,7 @@ read. Memory per upload is two blocks, whatever the file's size. The asyncio sid
 """
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import os
@@ -21,8 +22,10 @@ from ingest.errors import (
     ChecksumMismatch,
     IntakeBusy,
     OffsetConflict,
+    Quarantined,
     StagedBytesLost,
     TooLong,
+    UploadTakenOver,
 )
 from ingest.staging import full_disk_named, staged_path, sync, write_all
 from ingest.turns import Turns, finished
@@ -69,9 +72,16 @@ class Receiver:
         self._turns = Turns()
 
     async def settled(self, upload_id: UploadId, load: Callable[[], UploadState]) -> UploadState:
-        """Return the state of an upload after ending the request that still feeds it. Raises: UploadTakenOver."""
-        async with self._turns.take(upload_id):
-            return await self.run(load)
+        """Return the state of an upload after ending the request that still feeds it.
+
+        If that request had brought the last byte, the upload is finished first.
+        """
+        with contextlib.suppress(UploadTakenOver, Quarantined):
+            async with self._turns.take(upload_id):
+                if (await self.run(load)).state == "complete":
+                    await self._complete(upload_id)
+        # Somebody newer may have it now; what is stored is durable all the same.
+        return await self.run(load)
 
     async def append(
         self,
@@ -93,6 +103,8 @@ class Receiver:
             state = await self.run(load)
             if offset_bytes != state.offset_bytes:
                 raise OffsetConflict(offset_bytes=state.offset_bytes)
+            if state.state == "complete":
+                await self._complete(upload_id)
             if not state.is_open:
                 return state.offset_bytes
             held = self._open.get(upload_id)
@@ -102,9 +114,7 @@ class Receiver:
                 held = self._open[upload_id]
             await self._feed(state, held, body, checksum)
             if held.offset_bytes == state.size_bytes:
-                self._turns.settle(upload_id)
-                self._forget(upload_id)
-                await self._finish(upload_id, held.hasher.digests())
+                await self._complete(upload_id)
             self._shed()
             return held.offset_bytes
 
@@ -189,6 +199,14 @@ class Receiver:
             raise StagedBytesLost(upload_id=state.id, offset_bytes=state.offset_bytes)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._open[state.id] = _Open(fd, state.offset_bytes, hasher)
+
+    async def _complete(self, upload_id: UploadId) -> None:
+        """Finish an upload whose bytes are all durable, with the digests in memory if they cover them."""
+        self._turns.settle(upload_id)
+        held = self._open.get(upload_id)
+        digests = None if held is None else held.hasher.digests()
+        self._forget(upload_id)
+        await self._finish(upload_id, digests)
 
     async def _finish(self, upload_id: UploadId, digests: DigestSet | None) -> None:
         for _ in range(_BUSY_TRIES):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import insert, select, update
 
+from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import ObjectId, UploadId, new_uuid7, parse_uuid
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor

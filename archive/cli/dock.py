@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from archive.cli.options import AsJson, Home, opened
 from archive.kernel.errors import InvalidInput
@@ -45,18 +43,15 @@ def invite(
 
 def list_(home: Home = None) -> None:
     """List the docks (on the server)."""
+    from ingest.agent.printable import printable
     from ingest.docks import docks
 
-    table = Table("dock", "name", "enrolled", "revoked", box=None)
+    # Not a table of rich: it would cut the ids where a line is short, and an id is what `revoke` asks for.
     with opened(home) as services, services.database.read() as tx:
+        print(f"{'dock':36}  {'enrolled (UTC)':19}  {'revoked (UTC)':19}  name")
         for dock in docks(tx):
-            table.add_row(
-                str(dock.id),
-                dock.name,
-                f"{dock.enrolled_at:%F %T}",
-                f"{dock.revoked_at:%F %T}" if dock.revoked_at else "",
-            )
-    Console(highlight=False).print(table)
+            revoked = f"{dock.revoked_at:%F %T}" if dock.revoked_at else ""
+            print(f"{dock.id}  {dock.enrolled_at:%F %T}  {revoked:19}  {printable(dock.name)}")
 
 
 def revoke(dock: Annotated[str, typer.Argument(help="Id of the dock.")], home: Home = None) -> None:

@@ -146,7 +146,8 @@ class Wire:
                 # The archive may have answered and hung up before it read everything: then the answer is there.
                 sock.settimeout(min(timeout_s, 5.0))
                 is_broken = True
-            answer = _read(connection.getresponse())
+            with connection.getresponse() as response:
+                answer = _read(response)
         except LiuhenError:
             self.close()  # the body was not sent whole
             raise

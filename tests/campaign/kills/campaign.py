@@ -48,6 +48,7 @@ class Round:
     plan: Plan
     death: Death | None
     deliveries: Sequence[Delivery]
+    has_work: bool
     back_s: float
     seconds: float
     wrong: list[str]
@@ -121,6 +122,7 @@ class Campaign:
         known = len(self.ledger.wrong)
         with self._docks_working(number) as running:
             death = self._kill(plan, before, running)
+            has_work = (death is not None and death.has_work) or not all(future.done() for future in running)
             back_s = self._service.recover()
             deliveries = [delivery for future in running for delivery in future.result()]
         if death is not None and SUPERVISOR in death.dead:
@@ -132,7 +134,7 @@ class Campaign:
                 delivery.dock.offset(delivery)
         wrong += self.checks.after_round(deliveries)
         wrong += self.ledger.wrong[known:]
-        return Round(number, plan, death, deliveries, back_s, time.monotonic() - began, wrong)
+        return Round(number, plan, death, deliveries, has_work, back_s, time.monotonic() - began, wrong)
 
     def finish(self) -> list[str]:
         """Start the service once more, end it in order, and check the whole run again."""
@@ -185,6 +187,7 @@ class Campaign:
                 return self._service.death(before, victims, point=plan.step.point)
         else:
             time.sleep(self._chance.uniform(0.1, 1.5))
+            self._service.wait_busy(before, victims)
         self._service.kill(victims)
         return self._service.death(before, victims, point="")
 

@@ -35,7 +35,7 @@ def render(results: Sequence["Result"], *, seed: int, command: str) -> tuple[str
     """Return the report, and whether everything held and each phase was hit often enough on the first database."""
     hit = all(results[0].hits(phase) >= LEAST_HITS for phase in PHASES)
     is_good = hit and not any(result.wrong for result in results)
-    kills = sum(1 for result in results for found in result.rounds if found.death is not None)
+    kills = sum(1 for result in results for found in result.rounds if found.death is not None and found.has_work)
     parts = [
         "# Campaign: kills",
         "",
@@ -80,6 +80,7 @@ def _one_database(result: "Result") -> list[str]:
         "",
         "| What was looked at | |",
         "|---|---|",
+        f"| Kills with work in flight | {sum(found.has_work for found in result.rounds)} of {len(result.rounds)} |",
         f"| Recordings delivered | {len(ledger.deliveries)}, {interrupted} of them with interruptions |",
         f"| Receipts, each verified offline | {len(accepted)} |",
         f"| In quarantine, as they were meant to be | {len(quarantined)} |",

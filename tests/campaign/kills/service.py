@@ -37,6 +37,11 @@ class Death:
     beside: Mapping[str, int]
     point: str
 
+    @property
+    def has_work(self) -> bool:
+        """Whether any process was in any phase."""
+        return bool(self.doing or self.beside)
+
 
 class Service:
     """One archive in a folder, run by its own supervisor."""
@@ -215,6 +220,13 @@ class Service:
             beside={phase: count for role in before.keys() - gone for phase, count in doing[role].items()},
             point=point,
         )
+
+    def wait_busy(self, before: Mapping[str, int], victims: Sequence[str], *, timeout_s: float = 3.0) -> None:
+        """Wait until one of the victims is in some phase, or, if it is the supervisor alone, any process is."""
+        watched = [role for role in ROLES if role in victims and role in before] or list(ROLES)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and not any(self._board(role, before[role]) for role in watched):
+            time.sleep(0.002)
 
     def _board(self, role: str, pid: int) -> dict[str, int]:
         board = self.faults / f"board-{role}-{pid}"
