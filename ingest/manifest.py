@@ -98,8 +98,8 @@ def _parsed(raw: bytes, fields: Any) -> DockManifest:
         raise ManifestMalformed("Not a dock manifest of version 1")
     file, times, device = _object(fields, "file"), _object(fields, "times"), _object(fields, "device")
     name, size = file.get("name"), file.get("size")
-    if not isinstance(name, str) or not 1 <= len(name) <= 1024:
-        raise ManifestMalformed("The file name has 1 to 1024 characters")
+    if not isinstance(name, str) or not 1 <= len(name) <= 1024 or "\x00" in name:
+        raise ManifestMalformed("The file name has 1 to 1024 characters, none of them NUL")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ManifestMalformed("The file size is not a number of bytes")
     offset = times.get("clock_offset_ms")
@@ -130,8 +130,8 @@ def _text(fields: Mapping[str, Any], name: str, most: int, *, required: bool = F
     value = fields.get(name)
     if value is None and not required:
         return None
-    if not isinstance(value, str) or not 1 <= len(value) <= most:
-        raise ManifestMalformed(f"The manifest's {name} has 1 to {most} characters")
+    if not isinstance(value, str) or not 1 <= len(value) <= most or "\x00" in value:
+        raise ManifestMalformed(f"The manifest's {name} has 1 to {most} characters, none of them NUL")
     return value
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archive.settings import load_settings
-from archive.wiring import Services, build_services
+if TYPE_CHECKING:
+    from archive.wiring import Services
 
 Home = Annotated[
     Path | None,
@@ -18,8 +18,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of sent
 
 
 @contextmanager
-def opened(home: Path | None) -> Iterator[Services]:
+def opened(home: Path | None) -> "Iterator[Services]":
     """Open the archive for one command."""
+    # Late: a dock has no archive, and should not wait for what opens one.
+    from archive.settings import load_settings
+    from archive.wiring import build_services
+
     services = build_services(load_settings(home=home))
     try:
         yield services

@@ -29,6 +29,7 @@ from ingest.agent.files import FileIdentity, Found, hash_file, opened
 from ingest.agent.sending import Errand, Sending, Sent
 from ingest.agent.wiping import wipe_file
 from ingest.agent.wire import Wire
+from ingest.manifest import parse_manifest
 
 
 class Result(StrEnum):
@@ -137,7 +138,7 @@ class Courier:
         delivery.result = Result.EARLIER
         delivery.receipt = self.errand.state.receipt_path(digests.sha256.hex)
         delivery.log_index = parse_receipt(envelope).receipt.proof.index
-        if self.errand.wishes.case_number is not None:
+        if self.errand.wishes.case_number not in {None, parse_manifest(manifest).case_number}:
             delivery.notes.append("delivered before: if it is not filed under the case yet, file it in the archive")
         return True
 

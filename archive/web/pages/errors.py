@@ -46,8 +46,8 @@ class PagesOfErrors:
         else:
             if answer.held is None:
                 return
-            problem = json.loads(answer.body)
-            response = _page_of(request, status=problem["status"], code=problem["code"])
+            code = json.loads(answer.body)["code"]
+            response = _page_of(request, status=answer.held["status"], code=code)
             for name, value in answer.held["headers"]:
                 if name == b"retry-after":
                     response.headers["Retry-After"] = value.decode()

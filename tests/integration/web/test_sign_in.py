@@ -129,9 +129,8 @@ def test_a_page_without_session_comes_back_after_signing_in(anybody: httpx.Clien
     wanted = f"/cases/{bureau.cases['main']}?done=linked"
     answer = anybody.get(wanted)
     shown = anybody.get(answer.headers["location"])
-    match = re.search(r'name="next" value="([^"]*)"', shown.text)
-    assert match is not None
-    assert anybody.post("/sign-in", data={**_RIGHT, "next": match[1]}).headers["location"] == wanted
+    back = re.findall(r'name="next" value="([^"]*)"', shown.text)[-1]
+    assert anybody.post("/sign-in", data={**_RIGHT, "next": back}).headers["location"] == wanted
 
 
 def test_a_part_of_a_page_leads_the_whole_page_to_the_sign_in(anybody: httpx.Client, bureau: Bureau) -> None:
@@ -163,9 +162,9 @@ def test_other_sites_cannot_post(supervisor: httpx.Client, path: str, headers: d
     assert supervisor.get("/").status_code == 200
 
 
-def test_the_own_site_can_post(supervisor: httpx.Client, base: str) -> None:
+def test_the_own_site_can_post(anybody: httpx.Client, base: str) -> None:
     headers = {"Sec-Fetch-Site": "same-origin", "Origin": base}
-    assert supervisor.post("/language", data={"language": "zh-Hans"}, headers=headers).status_code == 303
+    assert anybody.post("/language", data={"language": "zh-Hans"}, headers=headers).status_code == 303
 
 
 # ---- language ------------------------------------------------------------------------------------------------------
