@@ -32,7 +32,7 @@ NAMES = [
     LONG_NAME,
     "\u202egnp.exe",
     ".",
-    "con/../nul\x00.mp4",
+    "con/../nul.mp4",
 ]
 
 

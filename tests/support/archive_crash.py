@@ -15,9 +15,11 @@ from sqlalchemy.orm import Session
 
 import ingest.accept
 from archive.adapters.filesystem_store import FilesystemStore
+from archive.jobs.queue import LONG, PROMPT
 from archive.ledger.sequencer import Sequencer
 from archive.settings import Settings
 from archive.wiring import Services, build_services
+from archive.worker.loop import Worker
 from tests.support.archive_home import SteppedClock
 
 _forkserver = multiprocessing.get_context("forkserver")
@@ -91,3 +93,8 @@ def sequence(services: Services) -> None:
 
 def finish(services: Services, upload_id: Any) -> None:
     ingest.accept.finish_upload(services.intake, upload_id)
+
+
+def work_once(services: Services) -> None:
+    worker = Worker(services.database, handlers=services.media.handlers, clock=services.clock, lease_s=2)
+    worker.run_once([PROMPT, LONG])

@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from archive.kernel.digests import digest_of
+from archive.ledger.models import LogPending
 from ingest.agent.delivery import Result
 from ingest.agent.errors import PushRunning
 from ingest.agent.push import PushReport
@@ -117,10 +118,23 @@ def test_a_server_that_is_killed_altogether_and_comes_back(
     server.assert_sound()
 
 
+def _stop_sequencer(server: Server) -> int:
+    """Stop the sequencer while it is idle: in the middle of its work it would hold the database's lock."""
+
+    def is_idle() -> bool:
+        with server.database.read() as tx:
+            return tx.scalar(select(LogPending.entry_id).limit(1)) is None
+
+    _wait_for(is_idle)
+    pid = server.pids()["sequencer"]
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
 def test_the_sequencer_may_die_while_the_dock_waits_for_its_receipt(
     dock: TestDock, server: Server, tmp_path: Path
 ) -> None:
-    os.kill(server.pids()["sequencer"], signal.SIGSTOP)
+    _stop_sequencer(server)
     path = recording(tmp_path / "clip.mp4", MB)
     pushing = _Background(dock, path)
     _wait_for(lambda: [upload.state for upload in uploads_of(server, dock)] == ["accepted"])
@@ -129,8 +143,7 @@ def test_the_sequencer_may_die_while_the_dock_waits_for_its_receipt(
 
 
 def test_no_receipt_no_wiping_and_the_next_push_fetches_it(dock: TestDock, server: Server, tmp_path: Path) -> None:
-    stopped = server.pids()["sequencer"]
-    os.kill(stopped, signal.SIGSTOP)
+    stopped = _stop_sequencer(server)
     path = recording(tmp_path / "clip.mp4", MB)
     report = dock.push(path, wipe=True, wait_s=0)
     os.kill(stopped, signal.SIGCONT)

@@ -98,9 +98,10 @@ def test_a_kind_that_nobody_knows_becomes_a_dead_letter_and_stops_nobody(bench: 
 
 
 def test_a_long_job_keeps_its_lease_and_tells_how_far_it_is(bench: Bench) -> None:
-    told = threading.Event()
+    inside, told = threading.Event(), threading.Event()
 
     def slow(job: ClaimedJob, report: Callable[[int], None]) -> None:
+        inside.set()
         report(420)
         wait_for(lambda: bench.row(job.id).progress_permille == 420)
         first = bench.row(job.id).lease_until
@@ -112,6 +113,7 @@ def test_a_long_job_keeps_its_lease_and_tells_how_far_it_is(bench: Bench) -> Non
     job_id = bench.add("slow")
     thread = threading.Thread(target=bench.worker(lease_s=2).run_once, args=[[PROMPT]])
     thread.start()
+    assert inside.wait(PATIENCE_S)
     while thread.is_alive():
         assert claim_job(bench.home.database, queues=[PROMPT], at=bench.home.clock.now(), lease_s=2) is None
         thread.join(0.2)
