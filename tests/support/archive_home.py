@@ -200,7 +200,9 @@ class ArchiveHome:
         assert caller is not None
         return caller
 
-    def case(self, number: str = "昆市监罚〔2026〕1号", title: str = "无证经营案", subject: str = "某某餐饮店") -> CaseId:
+    def case(
+        self, number: str = "昆市监罚〔2026〕1号", title: str = "无证经营案", subject: str = "某某餐饮店"
+    ) -> CaseId:
         return open_case(
             self.database,
             number=number,

@@ -32,10 +32,7 @@ router = APIRouter(prefix="/content/{grant_id}", include_in_schema=False)
 _BLOCK_BYTES: Final = 1024 * 1024
 _METHODS: Final = ["GET", "HEAD"]
 # What an original holds is somebody else's: it may be shown by the browser's viewer and do nothing.
-_DOCUMENT_CSP: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
+_DOCUMENT_CSP: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,9 +138,7 @@ def test_people(home: ArchiveHome, walk: Walk) -> None:
 
 def test_docks(home: ArchiveHome, walk: Walk) -> None:
     database, clock = home.database, home.clock
-    code = walk.step(
-        lambda: invite_dock(database, name="采集站一", by=OPERATOR, at=clock.now()), "admin.dock_invited"
-    )
+    code = walk.step(lambda: invite_dock(database, name="采集站一", by=OPERATOR, at=clock.now()), "admin.dock_invited")
 
     def enrol(public_key: bytes = bytes(range(32))) -> Any:
         return enrol_dock(database, code=code, public_key=public_key, at=clock.now())

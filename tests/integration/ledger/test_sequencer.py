@@ -100,9 +100,7 @@ def test_indices_are_contiguous_and_every_checkpoint_leads_to_the_next(home: Arc
     with home.database.read() as tx:
         for old, new in pairwise(seen[1:]):
             hashes = consistency(tx, old_size=old.size, new_size=new.size)
-            verify_consistency(
-                old_size=old.size, old_root=old.root, new_size=new.size, new_root=new.root, proof=hashes
-            )
+            verify_consistency(old_size=old.size, old_root=old.root, new_size=new.size, new_root=new.root, proof=hashes)
     home.assert_sound()
 
 

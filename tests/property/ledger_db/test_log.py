@@ -95,9 +95,7 @@ class Log(RuleBasedStateMachine):
             old, new = self.published[-2:]
             with self.home.database.read() as tx:
                 proof = consistency(tx, old_size=old.size, new_size=new.size)
-            verify_consistency(
-                old_size=old.size, old_root=old.root, new_size=new.size, new_root=new.root, proof=proof
-            )
+            verify_consistency(old_size=old.size, old_root=old.root, new_size=new.size, new_root=new.root, proof=proof)
 
     @property
     def now(self):  # type: ignore[no-untyped-def]
