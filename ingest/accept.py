@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from archive.cases.filing import case_by_number, write_link
 from archive.cases.models import CaseLink
 from archive.custody.events import record_event
 from archive.custody.models import PreservedObject
+from archive.db.database import unique_or
 from archive.evidence.models import EvidenceItem
 from archive.jobs.queue import PROMPT, add_job
 from archive.kernel.canonical import canonical_json
@@ -30,7 +30,7 @@ from archive.ledger.entries import EntryType, NewEntry, Target
 from archive.ocfl.inventory import NewFile, VersionUser
 from archive.ports.blobs import BlobExists
 from ingest.context import Intake
-from ingest.errors import DigestMismatch, IntakeBusy, ManifestUntrusted, Quarantined
+from ingest.errors import DigestMismatch, IntakeBusy, ManifestUntrusted, Quarantined, StagedBytesLost
 from ingest.manifest import DockManifest, parse_manifest, signed_bytes
 from ingest.models import Dock, IntakeClaim, QuarantineItem, Upload
 from ingest.staging import remove_staged, staged_path
@@ -54,7 +54,8 @@ def finish_upload(intake: Intake, upload_id: UploadId, *, digests: DigestSet | N
     Guarantees: on return bytes, custody event and log entry are durable. `digests` are those of the staged bytes;
         without them (after a restart) the bytes are read again.
     Idempotent: yes, by upload.
-    Raises: DigestMismatch or ManifestUntrusted (the bytes are in quarantine), IntakeBusy (try again), StorageFull.
+    Raises: DigestMismatch or ManifestUntrusted (the bytes are in quarantine), IntakeBusy (try again), StorageFull,
+        StagedBytesLost.
     """
     with intake.database.read() as tx:
         upload = tx.get_one(Upload, upload_id)
@@ -65,8 +66,7 @@ def finish_upload(intake: Intake, upload_id: UploadId, *, digests: DigestSet | N
             raise refusal
         return
     if digests is None:
-        with staged_path(intake.staging, upload_id).open("rb") as staged:
-            digests = hash_stream(staged, algorithms=intake.algorithms)
+        digests = _staged_digests(intake, upload)
     manifest = parse_manifest(upload.manifest)
     arrival = _Arrival(upload, manifest, digests, intake.clock.now())
     refusal = _refusal(arrival, dock)
@@ -75,6 +75,14 @@ def finish_upload(intake: Intake, upload_id: UploadId, *, digests: DigestSet | N
     else:
         _quarantine(intake, arrival, refusal)
         raise refusal
+
+
+def _staged_digests(intake: Intake, upload: Upload) -> DigestSet:
+    try:
+        with staged_path(intake.staging, UploadId(upload.id)).open("rb") as staged:
+            return hash_stream(staged, algorithms=intake.algorithms)
+    except FileNotFoundError as exc:
+        raise StagedBytesLost(upload_id=upload.id, offset_bytes=upload.offset_bytes) from exc
 
 
 def _refusal(arrival: _Arrival, dock: Dock) -> Quarantined | None:
@@ -101,7 +109,8 @@ def refusal_of(upload: Upload) -> Quarantined | None:
 def _accept(intake: Intake, arrival: _Arrival) -> None:
     claim = _claim(intake, arrival)
     if claim is None:
-        with intake.database.begin() as tx:
+        with unique_or(IntakeBusy), intake.database.begin() as tx:
+            _have(tx, arrival.upload)
             _write_duplicate(tx, arrival)
     else:
         content_path = f"original/{safe_file_name(arrival.manifest.name)}"
@@ -112,7 +121,8 @@ def _accept(intake: Intake, arrival: _Arrival) -> None:
             user=VersionUser("liuhen", "urn:liuhen:archive"),
             at=arrival.upload.created_at,
         )
-        with intake.database.begin() as tx:
+        with unique_or(IntakeBusy), intake.database.begin() as tx:
+            _have(tx, arrival.upload)
             _write_new_item(tx, arrival, ObjectId(claim.object_id), content_path)
     # The object holds the bytes under its own name now; the staged name is the last thing to go.
     remove_staged(intake.staging, UploadId(arrival.upload.id))
@@ -134,15 +144,19 @@ def _claim(intake: Intake, arrival: _Arrival) -> IntakeClaim | None:
             item_manifest=manifest,
             item_signature=intake.signer.sign_detached(manifest),
         )
-        try:
-            with intake.database.begin() as tx:
-                tx.add(claim)
-                tx.flush()
-        except IntegrityError as exc:
-            raise IntakeBusy from exc
+        with unique_or(IntakeBusy), intake.database.begin() as tx:
+            tx.add(claim)
+            tx.flush()
     if claim.upload_id != arrival.upload.id:
         raise IntakeBusy
     return claim
+
+
+def _have(tx: Session, upload: Upload) -> None:
+    """Have the upload to the transaction's end, so that of two that finish it one writes. Raises: IntakeBusy."""
+    state = tx.scalar(select(Upload.state).where(Upload.id == upload.id).with_for_update())
+    if state != "complete":
+        raise IntakeBusy
 
 
 def _item_manifest(arrival: _Arrival) -> bytes:
@@ -264,9 +278,9 @@ def _close(
     object_id: UUID | None = None,
     refusal: str | None = None,
 ) -> None:
-    changed = tx.execute(
+    tx.execute(
         update(Upload)
-        .where(Upload.id == arrival.upload.id, Upload.state == "complete")
+        .where(Upload.id == arrival.upload.id)
         .values(
             state=state,
             entry_id=entry_id,
@@ -274,10 +288,7 @@ def _close(
             refusal=refusal,
             finished_at=arrival.at,
         )
-        .returning(Upload.id)
-    ).scalar_one_or_none()
-    if changed is None:
-        raise IntakeBusy
+    )
 
 
 def _quarantine(intake: Intake, arrival: _Arrival, refusal: Quarantined) -> None:
@@ -290,6 +301,7 @@ def _quarantine(intake: Intake, arrival: _Arrival, refusal: Quarantined) -> None
         with suppress(BlobExists):
             intake.quarantine.put_once(f"{prefix}/{name}", io.BytesIO(data))
     with intake.database.begin() as tx:
+        _have(tx, upload)
         tx.execute(
             insert(QuarantineItem).values(
                 upload_id=upload.id,

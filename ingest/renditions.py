@@ -4,6 +4,7 @@
 comes first; poster and essence hash follow as jobs of their own. The original is only ever read.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,6 @@ from archive.evidence.models import EvidenceItem
 from archive.evidence.models import Rendition as RenditionRow
 from archive.jobs.models import Job
 from archive.jobs.queue import LONG, PROMPT, ClaimedJob, add_job, finish_job
-from archive.kernel.digests import hash_stream
 from archive.kernel.findings import Finding, Outcome
 from archive.kernel.ids import ObjectId, RenditionId, new_uuid7, parse_uuid
 from archive.kernel.instants import parse_instant
@@ -219,7 +219,7 @@ class MediaJobs:
         be made again. `prove_essence` makes it durable.
         """
         with made.path.open("rb") as file:
-            sha256 = hash_stream(file, algorithms=("sha256", "sha512")).sha256.hex
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         folder = f"{object_id}/{made.kind.value}"
         key = f"{folder}/{sha256}{made.path.suffix}"
         with suppress(BlobExists):  # named by its digest: these are the same bytes

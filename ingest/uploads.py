@@ -154,12 +154,13 @@ def terminate_upload(intake: Intake, upload_id: UploadId, *, dock_id: UUID) -> N
             .values(state="terminated", finished_at=intake.clock.now())
             .returning(Upload.id)
         ).scalar_one_or_none()
-    if changed is not None:
-        remove_staged(intake.staging, upload_id)
+    if changed is None:  # it was finished, or ended, between the two looks
+        raise UploadFinished
+    remove_staged(intake.staging, upload_id)
 
 
-def expire_uploads(intake: Intake) -> int:
-    """Drop unfinished uploads whose time is over; return how many."""
+def expire_uploads(intake: Intake) -> list[UploadId]:
+    """Drop unfinished uploads whose time is over; return which."""
     now = intake.clock.now()
     with intake.database.begin() as tx:
         expired = tx.scalars(
@@ -170,7 +171,7 @@ def expire_uploads(intake: Intake) -> int:
         ).all()
     for upload_id in expired:
         remove_staged(intake.staging, UploadId(upload_id))
-    return len(expired)
+    return [UploadId(upload_id) for upload_id in expired]
 
 
 def sweep_staging(intake: Intake) -> int:

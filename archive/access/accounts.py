@@ -6,15 +6,16 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, false, insert, or_, select, update
 from sqlalchemy.orm import Session as Tx
 
 from archive.access.models import Account, Session
 from archive.access.policy import Role
-from archive.db.database import Database
+from archive.db.database import Database, unique_or
 from archive.kernel.errors import Conflict, InvalidInput, LiuhenError
 from archive.kernel.ids import AccountId, new_uuid7
 from archive.kernel.instants import Instant
@@ -25,6 +26,8 @@ SESSION_LIFETIME: Final = timedelta(hours=10)
 MIN_PASSWORD_CHARACTERS: Final = 12
 _FREE_ATTEMPTS: Final = 5
 _LONGEST_DELAY: Final = timedelta(minutes=5)
+_MOST_DOUBLINGS: Final = 16
+"""More would pass the longest delay by far, and in the end what a `timedelta` can hold."""
 _hasher: Final = PasswordHasher()
 # Verified against when the account does not exist, so that both refusals take as long.
 _DECOY: Final = _hasher.hash(secrets.token_hex(16))
@@ -76,7 +79,7 @@ def create_account(
         raise InvalidInput(f"A password has at least {MIN_PASSWORD_CHARACTERS} characters")
     account_id = AccountId(new_uuid7())
     password_hash = _hasher.hash(password)
-    with database.begin() as tx:
+    with unique_or(UsernameTaken), database.begin() as tx:
         if tx.scalar(select(Account.id).where(Account.username == username)) is not None:
             raise UsernameTaken
         tx.execute(
@@ -107,22 +110,37 @@ def sign_in(database: Database, *, username: str, password: str, at: Instant, re
     """Check a password and open a session; return the token for the cookie, which is kept nowhere.
 
     Wrong passwords slow this account down (up to 5 minutes); they never lock it.
-    Raises: SignInRefused, TooManyAttempts. Both a success and a refusal write a log entry.
+    Raises: SignInRefused, TooManyAttempts. A success writes a log entry, and so does a wrong password for an account that
+        exists; names that nobody has could be tried without end and write none.
     """
     username = unicodedata.normalize("NFC", username).strip()
     with database.read() as tx:
-        account = tx.scalar(select(Account).where(Account.username == username, Account.disabled_at.is_(None)))
+        # PostgreSQL has no text with NUL in it, so there is nothing to ask for.
+        named = Account.username == username if "\0" not in username else false()
+        account = tx.scalar(select(Account).where(named, Account.disabled_at.is_(None)))
     if account is None:
         _matches(_DECOY, password)
         raise SignInRefused
     if account.refuse_until is not None and account.refuse_until > at:
         raise TooManyAttempts(retry_after_s=int((account.refuse_until - at).total_seconds()) + 1)
     if not _matches(account.password_hash, password):
-        _note_refusal(database, account, at=at, request=request)
+        _note_refusal(database, account.id, at=at, request=request)
         raise SignInRefused
     token = secrets.token_urlsafe(32)
     with database.begin() as tx:
-        tx.execute(update(Account).where(Account.id == account.id).values(failed_sign_ins=0, refuse_until=None))
+        # Asked again: wrong passwords at the same time count against the right one, else guessing side by side pays.
+        admitted = tx.execute(
+            update(Account)
+            .where(
+                Account.id == account.id,
+                Account.disabled_at.is_(None),
+                or_(Account.refuse_until.is_(None), Account.refuse_until <= at),
+            )
+            .values(failed_sign_ins=0, refuse_until=None)
+            .returning(Account.id)
+        ).scalar_one_or_none()
+        if admitted is None:
+            raise TooManyAttempts(retry_after_s=1)
         tx.execute(
             insert(Session).values(
                 token_hash=_token_hash(token), account_id=account.id, created_at=at, expires_at=at + SESSION_LIFETIME
@@ -171,19 +189,22 @@ def signed_in_caller(tx: Tx, *, token: str, at: Instant) -> Caller | None:
     return Caller(AccountId(row.id), row.username, row.display_name, Role(row.role), Actor(row.id, _fingerprint(token)))
 
 
-def _note_refusal(database: Database, account: Account, *, at: Instant, request: str | None) -> None:
-    failed = account.failed_sign_ins + 1
-    delay = min(timedelta(seconds=2 ** (failed - _FREE_ATTEMPTS)), _LONGEST_DELAY) if failed > _FREE_ATTEMPTS else None
+def _note_refusal(database: Database, account_id: UUID, *, at: Instant, request: str | None) -> None:
     with database.begin() as tx:
-        tx.execute(
+        # Counted in the row, not from what was read before: attempts at the same time must not hide each other.
+        failed = tx.execute(
             update(Account)
-            .where(Account.id == account.id)
-            .values(failed_sign_ins=Account.failed_sign_ins + 1, refuse_until=None if delay is None else at + delay)
-        )
+            .where(Account.id == account_id)
+            .values(failed_sign_ins=Account.failed_sign_ins + 1)
+            .returning(Account.failed_sign_ins)
+        ).scalar_one()
+        if failed > _FREE_ATTEMPTS:
+            delay = min(timedelta(seconds=2 ** min(failed - _FREE_ATTEMPTS, _MOST_DOUBLINGS)), _LONGEST_DELAY)
+            tx.execute(update(Account).where(Account.id == account_id).values(refuse_until=at + delay))
         append_entry(
             tx,
             NewEntry(
-                EntryType.ADMIN_SIGN_IN_REFUSED, Actor(account.id), Target("account", account.id), request=request
+                EntryType.ADMIN_SIGN_IN_REFUSED, Actor(account_id), Target("account", account_id), request=request
             ),
             at=at,
         )

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from archive.cases.models import Act, Case, CaseLink, Subject
 from archive.cases.terms import Category, Stage, SubjectKind
 from archive.custody.events import preserved_object, record_event
-from archive.db.database import Database
+from archive.db.database import Database, unique_or
 from archive.kernel.errors import Conflict, InvalidInput, NotFound
 from archive.kernel.ids import ActId, CaseId, ObjectId, SubjectId, new_uuid7
 from archive.kernel.instants import Instant
@@ -62,7 +62,7 @@ def open_case(
     title = clean_text(title, "title", 300)
     subject_name = clean_text(subject_name, "subject", 200)
     case_id = CaseId(new_uuid7())
-    with database.begin() as tx:
+    with unique_or(CaseNumberTaken), database.begin() as tx:
         if tx.scalar(select(Case.id).where(Case.number == number)) is not None:
             raise CaseNumberTaken
         subject_id = _subject(tx, subject_name, subject_kind, at=at)
@@ -151,7 +151,7 @@ def link_object(
     at: Instant,
 ) -> None:
     """File a preserved object under a case. Raises: CaseNotFound, ObjectNotFound, AlreadyLinked."""
-    with database.begin() as tx:
+    with unique_or(AlreadyLinked), database.begin() as tx:
         require_case(tx, case_id)
         preserved_object(tx, object_id)
         if tx.get(CaseLink, (case_id, object_id)) is not None:
@@ -188,9 +188,14 @@ def unlink_object(
     """Take an object out of a case; the object itself and the trace of the link stay. Raises: NotLinked."""
     reason = clean_text(reason, "reason", 500)
     with database.begin() as tx:
-        if tx.get(CaseLink, (case_id, object_id)) is None:
+        # The deletion is the lock: of two that unlink at once, one takes the row.
+        gone = tx.execute(
+            delete(CaseLink)
+            .where(CaseLink.case_id == case_id, CaseLink.object_id == object_id)
+            .returning(CaseLink.object_id)
+        ).scalar_one_or_none()
+        if gone is None:
             raise NotLinked
-        tx.execute(delete(CaseLink).where(CaseLink.case_id == case_id, CaseLink.object_id == object_id))
         record_event(
             tx,
             object_id,

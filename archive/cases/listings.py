@@ -1,11 +1,12 @@
 """Pages of cases, of footage that is filed nowhere, and one case with all that belongs to it."""
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from archive.cases.filing import CaseNotFound
@@ -18,6 +19,9 @@ from archive.kernel.ids import CaseId, ObjectId, parse_uuid
 from archive.kernel.instants import Instant, format_instant, parse_instant
 
 Row = TypeVar("Row")
+
+_NAMES: Final = (PreservedObject.name, EvidenceItem.device_serial)
+_MOST_WORDS_CHARACTERS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +88,7 @@ def cases(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str
         .order_by(Case.opened_at.desc(), Case.id.desc())
         .limit(limit + 1)
     )
-    if words.strip():
-        query = query.where(
-            or_(
-                *(
-                    column.icontains(words.strip(), autoescape=True)
-                    for column in (Case.number, Case.title, Subject.name)
-                )
-            )
-        )
+    query = query.where(*_holding(words, Case.number, Case.title, Subject.name))
     if cursor is not None:
         query = query.where(_before(Case.opened_at, Case.id, cursor, "cases"))
     rows = [CaseRow(*row) for row in tx.execute(query)]
@@ -102,12 +98,12 @@ def cases(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str
 def unlinked_items(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str = "") -> Slice[ItemRow]:
     """Return items that are filed under no case, newest first, whose name or device holds `words`."""
     unlinked = ~exists().where(CaseLink.object_id == EvidenceItem.object_id)
-    return _items(tx, [unlinked, *_named(words)], "unlinked", cursor, limit)
+    return _items(tx, [unlinked, *_holding(words, *_NAMES)], "unlinked", cursor, limit)
 
 
 def items(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str = "") -> Slice[ItemRow]:
     """Return all items, newest first, whose name or device holds `words`."""
-    return _items(tx, _named(words), "items", cursor, limit)
+    return _items(tx, _holding(words, *_NAMES), "items", cursor, limit)
 
 
 def case_view(tx: Session, case_id: CaseId) -> CaseView:
@@ -156,11 +152,14 @@ def cases_of_events(tx: Session, object_id: ObjectId) -> Mapping[UUID, Case]:
     return dict(rows.all())
 
 
-def _named(words: str) -> list[ColumnElement[bool]]:
-    if not words.strip():
+def _holding(words: str, *columns: Any) -> list[ColumnElement[bool]]:
+    """Return the condition that one of the columns holds `words`; no words, no condition."""
+    words = unicodedata.normalize("NFC", words).strip()
+    if not words:
         return []
-    columns = (PreservedObject.name, EvidenceItem.device_serial)
-    return [or_(*(column.icontains(words.strip(), autoescape=True) for column in columns))]
+    if len(words) > _MOST_WORDS_CHARACTERS or "\0" in words:  # no column holds that, and the databases refuse to look
+        return [false()]
+    return [or_(*(column.icontains(words, autoescape=True) for column in columns))]
 
 
 def _items(

@@ -6,7 +6,7 @@ from archive.cases.filing import clean_text, require_case, write_link
 from archive.cases.terms import RecordForm
 from archive.custody.models import PreservationIntent
 from archive.db.database import Database
-from archive.documents.records import preserve_record, write_record
+from archive.documents.records import preserve_record, require_pdf, write_record
 from archive.kernel.ids import CaseId, ObjectId, new_uuid7
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
@@ -32,7 +32,8 @@ def file_text_record(
     Guarantees: on return bytes, custody events and log entries are durable.
     Raises: CaseNotFound, NotPdf, InvalidInput, StorageFull.
     """
-    title, name = clean_text(title, "title", 300), name[:1024] or "record.pdf"
+    title, name = clean_text(title, "title", 300), _storable(name)
+    require_pdf(pdf)  # before anything is announced
     object_id = ObjectId(new_uuid7())
     with database.begin() as tx:
         require_case(tx, case_id)
@@ -44,3 +45,8 @@ def file_text_record(
         write_link(tx, case_id, object_id, act_id=None, reason="filed", by=by, at=at)
         tx.execute(delete(PreservationIntent).where(PreservationIntent.object_id == object_id))
     return object_id
+
+
+def _storable(name: str) -> str:
+    """Return a file name as it can be signed and stored: Unicode without NUL, 1 to 1024 characters."""
+    return name.encode("utf-8", "replace").decode().replace("\0", "")[:1024] or "record.pdf"

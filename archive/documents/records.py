@@ -40,6 +40,14 @@ class PreservedRecord:
     digests: DigestSet
 
 
+def require_pdf(pdf: bytes) -> None:
+    """Refuse what cannot be filed. Raises: NotPdf, InvalidInput when it is larger than 64 MiB."""
+    if len(pdf) > MAX_RECORD_BYTES:
+        raise InvalidInput("A text record has at most 64 MiB")
+    if not pdf.startswith(b"%PDF-") or b"%%EOF" not in pdf[-2048:]:
+        raise NotPdf
+
+
 def preserve_record(
     objects: OcflRoot, signer: ManifestSigner, *, object_id: ObjectId, name: str, pdf: bytes, by: Actor, at: Instant
 ) -> PreservedRecord:
@@ -47,10 +55,7 @@ def preserve_record(
 
     Raises: NotPdf, InvalidInput when it is larger than 64 MiB, StorageFull.
     """
-    if len(pdf) > MAX_RECORD_BYTES:
-        raise InvalidInput("A text record has at most 64 MiB")
-    if not pdf.startswith(b"%PDF-") or b"%%EOF" not in pdf[-2048:]:
-        raise NotPdf
+    require_pdf(pdf)
     content_path = f"original/{safe_file_name(name)}"
     digests = digest_of(pdf)
     manifest = canonical_json(

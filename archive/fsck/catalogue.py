@@ -1,6 +1,6 @@
 """The catalogue against stores and log: every row has its bytes and its entry, every entry its row."""
 
-import json
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import as_uuid, file_digests, files_below, rows
+from archive.fsck.raw import Entry, as_uuid, entries, file_digests, files_below, is_plain_file, read_object, rows
 from archive.fsck.stores import StoredObject
 from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, valid
@@ -16,6 +16,12 @@ from archive.kernel.instants import parse_instant
 from signing.cades import check_detached
 
 _PRESERVING: Final = {"object.preserved", "record.filed"}
+_STATE_OF: Final = {"ingest.received": "accepted", "ingest.quarantined": "quarantined"}
+_TOUCHING: Final = {
+    "object.preserved", "ingest.received", "record.filed", "case.link", "case.unlink", "access.view", "access.export",
+    "fixity.ok", "fixity.fail", "derivative.created", "derivative.failed", "derivative.verified",
+}  # fmt: skip
+"""Types of entries about something preserved: each has its custody event."""
 _SIGNED_WITHIN: Final = timedelta(minutes=10)
 """The manifest is signed shortly after the time of reception that it names; its signature counts whole seconds."""
 
@@ -32,15 +38,20 @@ def check_objects(
     `is_begun` asks, now, whether somebody has announced an object that this snapshot of the catalogue does not know.
     """
     logged = _preserving_entries(connection)
+    items = {as_uuid(row["object_id"]): row["sha512"] for row in rows(connection, "SELECT * FROM evidence_item")}
     known = set()
     for row in rows(connection, "SELECT * FROM preserved_object"):
         object_id = as_uuid(row["id"])
         known.add(object_id)
-        faults = list(_object_faults(row, stored.get(object_id), logged.pop(object_id, [])))
+        found = stored.get(object_id)
+        faults = list(_object_faults(row, found, logged.pop(object_id, [])))
+        if items.get(object_id, row["sha512"]) != row["sha512"]:
+            faults.append(invalid("fsck.item_differs", "The item has another sha512 than its original", object_id))
         yield from faults
+        if found is not None and found.is_visible:
+            yield from _signature(found, row, trust_roots_pem)
         if not faults:
             yield valid("fsck.catalogue", "Catalogue, store and log agree on the original", object_id)
-            yield from _signature(stored[object_id], row, trust_roots_pem)
     for object_id in logged:
         yield invalid(
             "fsck.row_missing", "The log says that this was preserved, the catalogue does not know it", object_id
@@ -54,32 +65,37 @@ def check_objects(
             yield invalid("fsck.unclaimed_object", "The store holds an object that nobody wrote down", object_id)
 
 
-def _preserving_entries(connection: Connection) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in rows(connection, "SELECT body FROM log_entry"):
-        entry = json.loads(bytes(row["body"]))
-        if entry["type"] in _PRESERVING:
-            found.setdefault(entry["obj"]["id"], []).append(entry)
+def _preserving_entries(connection: Connection) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for entry in entries(connection):
+        if entry.type in _PRESERVING:
+            found.setdefault(str(entry.told("obj", "id")), []).append(entry)
     return found
 
 
-def _object_faults(
-    row: Mapping[str, Any], stored: StoredObject | None, entries: list[dict[str, Any]]
-) -> Iterator[Finding]:
+def _object_faults(row: Mapping[str, Any], stored: StoredObject | None, logged: list[Entry]) -> Iterator[Finding]:
     where = as_uuid(row["id"])
-    if stored is None or not stored.is_visible:
-        yield invalid("fsck.object_missing", "The catalogue names an object that the store does not hold", where)
-        return
-    read = stored.digests.get("v1/content/" + row["content_path"])
     told = (int(row["size_bytes"]), row["sha256"], row["sha512"])
-    if read != told:
-        path = str(stored.folder / "v1" / "content" / row["content_path"])
-        yield invalid("fsck.original_changed", "The original does not have the digests of the catalogue", path)
-    if len(entries) != 1:
-        yield invalid("fsck.entry_count", f"There are {len(entries)} log entries of its preservation, not 1", where)
-    for entry in entries:
-        if (entry.get("size"), entry["dig"]["sha256"], entry["dig"]["sha512"]) != told:
+    if len(logged) != 1:
+        yield invalid("fsck.entry_count", f"There are {len(logged)} log entries of its preservation, not 1", where)
+    for entry in logged:
+        logged_as = (entry.told("size"), entry.told("dig", "sha256"), entry.told("dig", "sha512"))
+        if logged_as != told or entry.told("dig", "sm3") != row["sm3"]:
             yield invalid("fsck.entry_differs", "The log entry names other digests than the catalogue", where)
+    if stored is None or not stored.is_visible:
+        place = where if stored is None else str(stored.folder / "inventory.json")
+        yield invalid("fsck.object_missing", "The catalogue names an object that the store does not hold", place)
+        return
+    yield from stored.unfinished
+    content = "v1/content/" + row["content_path"]
+    if content in stored.unread:
+        yield indeterminate("fsck.original_unread", "The original could not be read", str(stored.folder / content))
+    elif stored.digests.get(content) != told:
+        yield invalid(
+            "fsck.original_changed",
+            "The original does not have the digests of the catalogue",
+            str(stored.folder / content),
+        )
 
 
 def _signature(stored: StoredObject, row: Mapping[str, Any], roots: bytes | None) -> Iterator[Finding]:
@@ -87,8 +103,16 @@ def _signature(stored: StoredObject, row: Mapping[str, Any], roots: bytes | None
     if manifest is None or container is None:
         yield invalid("fsck.manifest_missing", "The object has no signed manifest", stored.object_id)
         return
-    told = json.loads(manifest.read_bytes())
-    if (told["id"], told["sha256"], told["sha512"]) != (stored.object_id, row["sha256"], row["sha512"]):
+    try:
+        content, signature = manifest.read_bytes(), container.read_bytes()
+    except FileNotFoundError:
+        yield invalid("fsck.manifest_missing", "The signed manifest is missing", str(manifest.parent))
+        return
+    except OSError as exc:
+        yield indeterminate("fsck.unread", f"The signed manifest cannot be read: {exc.strerror}", str(manifest))
+        return
+    told = read_object(content) or {}
+    if (told.get("id"), told.get("sha256"), told.get("sha512")) != (stored.object_id, row["sha256"], row["sha512"]):
         yield invalid("fsck.manifest_differs", "The signed manifest names other digests", str(manifest))
     if roots is None:
         yield indeterminate(
@@ -97,9 +121,9 @@ def _signature(stored: StoredObject, row: Mapping[str, Any], roots: bytes | None
         return
     try:
         at = parse_instant(told["times"]["received"]) + _SIGNED_WITHIN
-        report = check_detached(manifest.read_bytes(), container.read_bytes(), trust_roots_pem=roots, at=at)
-    except LiuhenError as error:
-        yield invalid("fsck.signature", error.message, str(container))
+        report = check_detached(content, signature, trust_roots_pem=roots, at=at)
+    except (LiuhenError, KeyError, TypeError, OverflowError) as error:
+        yield invalid("fsck.signature", f"The signature cannot be checked: {error}", str(container))
         return
     yield from (
         Finding(found.code, found.outcome, found.message, str(container))
@@ -108,74 +132,97 @@ def _signature(stored: StoredObject, row: Mapping[str, Any], roots: bytes | None
     )
 
 
-def check_uploads(connection: Connection, staging: Path) -> Iterator[Finding]:
-    """Hold uploads against their staged bytes and their log entries: nothing acknowledged may be missing."""
+def check_uploads(connection: Connection, staging: Path, *, is_open: Callable[[str], bool]) -> Iterator[Finding]:
+    """Hold uploads against their staged bytes and their log entries: nothing acknowledged may be missing.
+
+    `is_open` asks, now, whether an upload of this snapshot is still open: what has ended since has no staged file.
+    """
+    ended = {
+        str(entry.told("req")): (entry.id, _STATE_OF[entry.type])
+        for entry in entries(connection)
+        if entry.type in _STATE_OF
+    }
     open_ones = set()
-    for row in rows(connection, "SELECT id, state, offset_bytes, size_bytes, entry_id, object_id FROM upload"):
+    for row in rows(connection, "SELECT id, state, offset_bytes, entry_id, object_id FROM upload"):
         where, state = as_uuid(row["id"]), row["state"]
         staged = staging / where
+        told = ended.pop(where, None)
         if state in {"receiving", "complete"}:
             open_ones.add(where)
-            if not staged.is_file() or staged.stat().st_size < int(row["offset_bytes"]):
+            if _size_bytes(staged) < int(row["offset_bytes"]) and is_open(where):
                 yield invalid("fsck.staged_bytes_lost", "Bytes that were acknowledged are not on disk", str(staged))
-        if state in {"accepted", "quarantined"} and row["entry_id"] is None:
-            yield invalid("fsck.upload_unlogged", "A finished upload has no log entry", where)
+        given = None if row["entry_id"] is None else (as_uuid(row["entry_id"]), state)
+        if given != told:
+            yield invalid("fsck.upload_unlogged", "An upload and its log entry do not agree", where)
+    for upload_id in ended:
+        yield invalid("fsck.row_missing", "The log tells the end of an upload that the catalogue lacks", upload_id)
     for row in rows(
         connection,
-        "SELECT u.id FROM upload u LEFT JOIN log_entry e ON e.id = u.entry_id "
-        "LEFT JOIN preserved_object o ON o.id = u.object_id "
-        "WHERE u.state = 'accepted' AND (e.id IS NULL OR o.id IS NULL)",
+        "SELECT u.id FROM upload u LEFT JOIN preserved_object o ON o.id = u.object_id "
+        "WHERE u.state = 'accepted' AND o.id IS NULL",
     ):
-        yield invalid("fsck.upload_lost", "An accepted upload has no entry or no object", as_uuid(row["id"]))
+        yield invalid("fsck.upload_lost", "An accepted upload has no object", as_uuid(row["id"]))
     leftovers = [path for path in files_below(staging) if path.name not in open_ones]
     yield valid("fsck.uploads", f"Every acknowledged byte is on disk; {len(leftovers)} staged files are left over")
 
 
+def _size_bytes(path: Path) -> int:
+    """Return the size of a staged file; less than any offset where there is none."""
+    return path.stat().st_size if is_plain_file(path) else -1
+
+
 def check_custody(connection: Connection) -> Iterator[Finding]:
     """Hold links, grants and custody events against the log: no state change and no grant without its entry."""
-    for table in ("custody_event", "retrieval_grant"):
-        lost = rows(
-            connection,
-            f"SELECT t.entry_id FROM {table} t LEFT JOIN log_entry e ON e.id = t.entry_id "  # noqa: S608 - named above
-            "WHERE e.id IS NULL",
-        )
-        for row in lost:
-            yield invalid("fsck.unlogged", f"A row of {table} has no log entry", as_uuid(row["entry_id"]))
     balance: dict[tuple[str, str], int] = {}
-    granted = 0
-    for row in rows(connection, "SELECT body FROM log_entry"):
-        entry = json.loads(bytes(row["body"]))
-        if entry["type"] in {"case.link", "case.unlink"}:
-            key = (entry["case"], entry["obj"]["id"])
-            balance[key] = balance.get(key, 0) + (1 if entry["type"] == "case.link" else -1)
-        granted += entry["type"] in {"access.view", "access.export"}
+    granted, touched = set(), set()
+    for entry in entries(connection):
+        if entry.type in _TOUCHING:
+            touched.add(entry.id)
+        if entry.type in {"access.view", "access.export"}:
+            granted.add(entry.id)
+        elif entry.type in {"case.link", "case.unlink"}:
+            key = (str(entry.told("case")), str(entry.told("obj", "id")))
+            balance[key] = balance.get(key, 0) + (1 if entry.type == "case.link" else -1)
+    for table, logged in (("custody_event", touched), ("retrieval_grant", granted)):
+        held = {as_uuid(row["entry_id"]) for row in rows(connection, f"SELECT entry_id FROM {table}")}  # noqa: S608
+        for entry_id in held - logged:
+            yield invalid("fsck.unlogged", f"A row of {table} has no log entry", entry_id)
+        for entry_id in logged - held:
+            yield invalid("fsck.row_missing", f"A log entry has no row in {table}", entry_id)
     links = {
         (as_uuid(row["case_id"]), as_uuid(row["object_id"])) for row in rows(connection, "SELECT * FROM case_link")
     }
     told = {key for key, count in balance.items() if count == 1}
     for case_id, object_id in links ^ told:
         yield invalid("fsck.link", "Case links and log do not agree", f"{case_id} {object_id}")
-    grants = next(iter(rows(connection, "SELECT count(*) AS n FROM retrieval_grant")))["n"]
-    if grants != granted:
-        yield invalid("fsck.grants", f"There are {grants} grants and {granted} entries of grants")
-    yield valid("fsck.custody", f"{len(links)} links and {grants} grants were held against the log")
+    yield valid("fsck.custody", f"{len(links)} links and {len(granted)} grants were held against the log")
 
 
 def check_derived(connection: Connection, renditions: Path, quarantine: Path) -> Iterator[Finding]:
-    """Hold renditions and quarantined bytes against their rows."""
-    for table, folder, columns in (
-        ("rendition", renditions, "key, size_bytes, sha256"),
-        ("quarantine_item", quarantine, "key, size_bytes, sha256"),
+    """Hold renditions and quarantined bytes against their rows, and quarantined manifests against their uploads."""
+    for row in rows(connection, "SELECT key, size_bytes, sha256 FROM rendition"):
+        yield from _copy_faults("rendition", renditions / row["key"], (int(row["size_bytes"]), row["sha256"]))
+    for row in rows(
+        connection,
+        "SELECT q.key, q.size_bytes, q.sha256, q.sha512, u.manifest, u.manifest_signature "
+        "FROM quarantine_item q JOIN upload u ON u.id = q.upload_id",
     ):
-        known = 0
-        for row in rows(connection, f"SELECT {columns} FROM {table}"):  # noqa: S608 - both names stand above
-            known += 1
-            path = folder / row["key"]
-            if not path.is_file():
-                yield invalid(f"fsck.{table}_missing", "A stored copy is missing", str(path))
-            elif file_digests(path)[:2] != (int(row["size_bytes"]), row["sha256"]):
-                yield invalid(f"fsck.{table}_changed", "A stored copy does not have its digest", str(path))
-        yield valid(f"fsck.{table}", f"{known} rows of {table} were held against their bytes")
+        path = quarantine / row["key"]
+        yield from _copy_faults("quarantine_item", path, (int(row["size_bytes"]), row["sha256"], row["sha512"]))
+        for name, data in (("manifest.json", row["manifest"]), ("manifest.json.sig", row["manifest_signature"])):
+            told = (len(data), hashlib.sha256(bytes(data)).hexdigest())
+            yield from _copy_faults("quarantine_item", path.with_name(name), told)
+    yield valid("fsck.derived", "Renditions and what is in quarantine were held against their rows")
+
+
+def _copy_faults(table: str, path: Path, told: tuple[object, ...]) -> Iterator[Finding]:
+    try:
+        if not is_plain_file(path):
+            yield invalid(f"fsck.{table}_missing", "A stored copy is missing, or no plain file", str(path))
+        elif file_digests(path)[: len(told)] != told:
+            yield invalid(f"fsck.{table}_changed", "A stored copy does not have its digest", str(path))
+    except OSError as exc:
+        yield indeterminate("fsck.unread", f"A stored copy cannot be read: {exc.strerror}", str(path))
 
 
 def check_jobs(connection: Connection) -> Iterator[Finding]:

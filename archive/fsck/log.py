@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection
 
-from archive.fsck.raw import as_uuid, rows
+from archive.fsck.raw import as_uuid, read_object, rows
 from archive.kernel.findings import Finding, indeterminate, invalid, valid
 
 _MOST_TOLD: Final = 20
@@ -58,12 +58,11 @@ def _entries(connection: Connection) -> Iterator[Finding]:
         "SELECT e.id, e.body, d.salt, d.detail FROM log_entry e LEFT JOIN log_detail d ON d.entry_id = e.id",
     ):
         where, body = as_uuid(row["id"]), bytes(row["body"])
-        try:
-            fields = json.loads(body)
-            again = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
-        except ValueError:
-            faults.append(invalid("fsck.entry_malformed", "An entry is not JSON", where))
+        fields = read_object(body)
+        if fields is None:
+            faults.append(invalid("fsck.entry_malformed", "An entry is no JSON object", where))
             continue
+        again = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode(errors="replace")
         if again != body or fields.get("id") != where:
             faults.append(invalid("fsck.entry_malformed", "An entry is not canonical or has another id", where))
         if row["detail"] is not None:
@@ -141,7 +140,9 @@ def _checkpoints(
         faults.append(invalid("fsck.checkpoint", "The newest checkpoint does not cover every indexed entry", str(size)))
     yield from faults[:_MOST_TOLD]
     if not keys:
-        yield indeterminate("fsck.checkpoint_signature", "There is no trust file, so no signature was checked")
+        yield indeterminate(
+            "fsck.checkpoint_signature", "There is no trust file that can be read, so no signature was checked"
+        )
     elif not faults:
         yield valid(
             "fsck.checkpoints", f"{len(checkpoints)} checkpoints follow each other, are signed and fit the entries"
@@ -161,10 +162,10 @@ def _signed(text: str, signatures: str, name: str, key: bytes) -> bool:
     identity = hashlib.sha256(name.encode() + b"\n\x01" + key).digest()[:4]
     for line in signatures.splitlines():
         if line.startswith(f"— {name} "):
-            raw = base64.b64decode(line.rsplit(" ", 1)[1])
             try:
+                raw = base64.b64decode(line.rsplit(" ", 1)[1], validate=True)
                 Ed25519PublicKey.from_public_bytes(key).verify(raw[4:], text.encode())
-            except InvalidSignature:
+            except (InvalidSignature, ValueError):
                 continue
             if raw[:4] == identity:
                 return True
@@ -172,16 +173,21 @@ def _signed(text: str, signatures: str, name: str, key: bytes) -> bool:
 
 
 def _log_keys(trust: Path) -> list[tuple[str, bytes]]:
-    if not trust.is_file():
+    """Return names and keys of the trust file; none where it cannot be read, so that no signature counts as checked."""
+    try:
+        words = [line.split() for line in trust.read_text("utf-8").splitlines()]
+        keys = [word[1].split("+", 2) for word in words if word[:1] == ["log"]]
+        return [(name, base64.b64decode(key, validate=True)[1:]) for name, _, key in keys]
+    except (OSError, ValueError, IndexError):
         return []
-    words = [line.split() for line in trust.read_text().splitlines()]
-    keys = [word[1].split("+", 2) for word in words if word[:1] == ["log"]]
-    return [(name, base64.b64decode(key)[1:]) for name, _, key in keys]
 
 
 def read_published(path: Path) -> str | None:
     """Return the published checkpoint as it is; None when there is none."""
-    return path.read_text("utf-8", "replace") if path.is_file() else None
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return None
 
 
 def _published(published: str | None, checkpoints: list[Any]) -> Iterator[Finding]:

@@ -1,8 +1,10 @@
 """Raw reading: rows as plain values, files as digests. No domain code."""
 
 import hashlib
+import json
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,48 @@ def rows(connection: Connection, sql: str, **parameters: Any) -> Iterator[Mappin
     with connection.execute(text(sql), parameters, execution_options={"yield_per": 1000}) as result:
         for row in result.mappings():
             yield dict(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A log entry as it was read: its fields, and what opens its commitment where that was not erased."""
+
+    id: str
+    fields: Mapping[str, Any]
+    detail: Mapping[str, Any] | None
+
+    @property
+    def type(self) -> str:
+        """The type of the entry."""
+        return str(self.fields.get("type"))
+
+    def told(self, *path: str) -> Any:
+        """Return a field by its path, None where there is none."""
+        value: Any = self.fields
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
+
+def entries(connection: Connection) -> Iterator[Entry]:
+    """Yield every entry that can be read; those that cannot are told by the check of the log itself."""
+    for row in rows(
+        connection,
+        "SELECT e.id, e.body, d.detail FROM log_entry e LEFT JOIN log_detail d ON d.entry_id = e.id",
+    ):
+        fields = read_object(bytes(row["body"]))
+        if fields is not None:
+            detail = None if row["detail"] is None else read_object(bytes(row["detail"]))
+            yield Entry(as_uuid(row["id"]), fields, detail)
+
+
+def read_object(data: bytes) -> dict[str, Any] | None:
+    """Return the JSON object in `data`, None where it holds none."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def as_uuid(value: Any) -> str:
@@ -43,3 +87,8 @@ def files_below(folder: Path) -> Iterator[Path]:
             yield from files_below(path)
         else:
             yield path
+
+
+def is_plain_file(path: Path) -> bool:
+    """Return whether this is a regular file and no link to one."""
+    return path.is_file() and not path.is_symlink()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from archive.db.database import Database
 from archive.fsck.catalogue import check_custody, check_derived, check_jobs, check_objects, check_uploads
+from archive.fsck.changes import check_changes
 from archive.fsck.log import check_log, read_published
 from archive.fsck.raw import as_uuid, rows
 from archive.fsck.stores import stored_objects
@@ -39,8 +40,11 @@ def fsck(target: Target) -> Report:
                 connection, stored, trust_roots_pem=roots, is_begun=lambda found: _is_begun(target.database, found)
             )
         )
-        findings.extend(check_uploads(connection, target.home / "staging"))
+        findings.extend(
+            check_uploads(connection, target.home / "staging", is_open=lambda found: _is_open(target.database, found))
+        )
         findings.extend(check_custody(connection))
+        findings.extend(check_changes(connection))
         findings.extend(check_derived(connection, target.home / "renditions", target.home / "quarantine"))
         findings.extend(check_jobs(connection))
         findings.extend(check_log(connection, published=published, trust=target.home / "trust.txt"))
@@ -48,10 +52,22 @@ def fsck(target: Target) -> Report:
 
 
 def _is_begun(database: Database, object_id: str) -> bool:
+    """Whether somebody announced the object, or has finished it since the snapshot."""
     with database.read() as tx:
         announced = (
             row["object_id"]
-            for table in ("preservation_intent", "intake_claim")
-            for row in rows(tx.connection(), f"SELECT object_id FROM {table}")  # noqa: S608 - named above
+            for statement in (
+                "SELECT object_id FROM preservation_intent",
+                "SELECT object_id FROM intake_claim",
+                "SELECT id AS object_id FROM preserved_object",
+            )
+            for row in rows(tx.connection(), statement)
         )
         return any(as_uuid(found) == object_id for found in announced)
+
+
+def _is_open(database: Database, upload_id: str) -> bool:
+    """Whether the upload is open now, and not only in the snapshot."""
+    with database.read() as tx:
+        open_ones = rows(tx.connection(), "SELECT id FROM upload WHERE state IN ('receiving', 'complete')")
+        return any(as_uuid(row["id"]) == upload_id for row in open_ones)

@@ -4,39 +4,51 @@ Source: OCFL 1.1 sections 3.3 to 3.7.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from archive.fsck.raw import file_digests, files_below
-from archive.kernel.findings import Finding, invalid, valid
+from archive.fsck.raw import file_digests, files_below, is_plain_file, read_object
+from archive.kernel.findings import Finding, indeterminate, invalid, valid
 
 _ROOT_FILES: Final = {"0=ocfl_1.1", "ocfl_layout.json", "ocfl_1.1.txt", "ocfl_1.1.html"}
+_EXTENSION: Final = "0003-hash-and-id-n-tuple-storage-layout"
 _DECLARATION: Final = "0=ocfl_object_1.1"
 _URN: Final = "urn:uuid:"
 
 
 @dataclass(slots=True)
 class StoredObject:
-    """An object as it lies on disk. `digests` maps logical path to (size, sha256, sha512) as just read."""
+    """An object as it lies on disk. `digests` maps the path in the object to (size, sha256, sha512) as just read.
+
+    `unfinished` is what a writer at work, or one that died, has not written yet: a fault only where the catalogue knows
+    the object.
+    """
 
     object_id: str
     folder: Path
     is_visible: bool
+    unfinished: list[Finding] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
     digests: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     paths: dict[str, Path] = field(default_factory=dict)
 
 
 def stored_objects(root: Path, findings: list[Finding]) -> Iterator[StoredObject]:
     """Yield every object below the storage root after reading all of its bytes; add what is wrong to `findings`."""
-    if (root / "0=ocfl_1.1").is_file() and (root / "0=ocfl_1.1").read_bytes() == b"ocfl_1.1\n":
+    declaration, layout = root / "0=ocfl_1.1", root / "ocfl_layout.json"
+    if is_plain_file(declaration) and declaration.read_bytes() == b"ocfl_1.1\n":
         findings.append(valid("fsck.ocfl_root", "The storage root declares OCFL 1.1", str(root)))
     else:
-        findings.append(invalid("fsck.ocfl_root", "The storage root has no OCFL declaration", str(root)))
+        findings.append(invalid("fsck.ocfl_root", "The storage root has no OCFL declaration", str(declaration)))
+    if (_read_inventory(layout) or {}).get("extension") != _EXTENSION:
+        findings.append(invalid("fsck.ocfl_layout", "The storage root does not name its layout", str(layout)))
     for folder in _object_folders(root, root, findings):
-        yield from _object(folder, findings)
+        found = _object(folder, findings)
+        if folder != root / _place(found.object_id):
+            findings.append(invalid("fsck.object_place", "An object lies where its id does not lead", str(folder)))
+        yield found
 
 
 def _object_folders(root: Path, folder: Path, findings: list[Finding]) -> Iterator[Path]:
@@ -57,37 +69,53 @@ def _is_object(path: Path) -> bool:
     return (path / _DECLARATION).exists() or (path / "inventory.json").exists() or (path / "v1").is_dir()
 
 
-def _object(folder: Path, findings: list[Finding]) -> Iterator[StoredObject]:
+def _place(object_id: str) -> Path:
+    """Return where an object lies below the root. Source: OCFL extension 0003, default parameters."""
+    digest = hashlib.sha256(f"{_URN}{object_id}".encode()).hexdigest()
+    return Path(digest[:3], digest[3:6], digest[6:9], f"urn%3auuid%3a{object_id}")
+
+
+def _object(folder: Path, findings: list[Finding]) -> StoredObject:
     inventory_path = folder / "inventory.json"
     if not inventory_path.exists():
         # An object without root inventory was never committed: the catalogue says whether somebody still works on it.
         claimed = _read_inventory(folder / "v1" / "inventory.json")
-        yield StoredObject(_id_of(claimed, folder), folder, is_visible=False)
-        return
+        return StoredObject(_id_of(claimed, folder), folder, is_visible=False)
     inventory = _read_inventory(inventory_path)
     object_id = _id_of(inventory, folder)
     found = StoredObject(object_id, folder, is_visible=True)
-    faults = list(_faults(folder, inventory_path, inventory, found))
+    faults: list[Finding] = []
+    try:
+        faults.extend(_faults(folder, inventory_path, inventory, found))
+    except OSError as exc:
+        faults.append(_unread(exc, folder))
+    except (AttributeError, TypeError):
+        faults.append(invalid("fsck.inventory", "The inventory does not have the form of one", str(inventory_path)))
     findings.extend(faults)
-    if not faults:
+    if not faults and not found.unfinished:
         findings.append(valid("fsck.object", "Every byte of the object has the digest of its inventory", object_id))
-    yield found
+    return found
 
 
 def _faults(folder: Path, path: Path, inventory: Any, found: StoredObject) -> Iterator[Finding]:
-    if not (folder / _DECLARATION).is_file():
-        yield invalid("fsck.object_declaration", "The object has no declaration", str(folder))
+    declaration = folder / _DECLARATION
+    if not is_plain_file(declaration) or declaration.read_bytes() != b"ocfl_object_1.1\n":
+        yield invalid("fsck.object_declaration", "The object has no declaration", str(declaration))
     if inventory is None:
         yield invalid("fsck.inventory", "The inventory cannot be read", str(path))
         return
     newest = folder / str(inventory.get("head", "")) / "inventory.json"
-    for place in (path, newest):
-        yield from _sidecar_faults(place)
+    if not _sidecar(path).exists():  # the last file that a writer writes
+        found.unfinished.append(invalid("fsck.inventory", "An inventory has no sidecar", str(_sidecar(path))))
+    else:
+        yield from _sidecar_faults(path)
+    yield from _sidecar_faults(newest)
     if newest.is_file() and newest.read_bytes() != path.read_bytes():
         yield invalid("fsck.inventory_head", "The root inventory is not that of the newest version", str(path))
     yield from _content_faults(folder, inventory, found)
     yield from _fixity_faults(folder, inventory, found)
-    known = {folder / place for place in found.digests} | {folder / _DECLARATION, path, _sidecar(path)}
+    known = {folder / place for places in inventory.get("manifest", {}).values() for place in places}
+    known |= {declaration, path, _sidecar(path)}
     for number in inventory.get("versions", {}):
         known |= {folder / number / "inventory.json", folder / number / "inventory.json.sha512"}
     for stray in files_below(folder):
@@ -95,16 +123,29 @@ def _faults(folder: Path, path: Path, inventory: Any, found: StoredObject) -> It
             yield invalid("fsck.stray_file", "A file in the object is in no inventory", str(stray))
 
 
+def _unread(error: OSError, path: Path) -> Finding:
+    where = str(error.filename or path)
+    return indeterminate("fsck.unread", f"A stored file cannot be read: {error.strerror}", where)
+
+
 def _content_faults(folder: Path, inventory: Any, found: StoredObject) -> Iterator[Finding]:
     names = inventory.get("versions", {}).get(inventory.get("head"), {}).get("state", {})
     for digest, places in inventory.get("manifest", {}).items():
         for place in places:
             content = folder / place
-            found.paths |= dict.fromkeys(names.get(digest, []), content)
-            if not content.is_file():
-                yield invalid("fsck.content_missing", "A stored file is missing", str(content))
+            if ".." in content.parts:
+                yield invalid("fsck.inventory", "The inventory leads out of its object", str(content))
                 continue
-            found.digests[place] = file_digests(content)
+            found.paths |= dict.fromkeys(names.get(digest, []), content)
+            if not is_plain_file(content):
+                yield invalid("fsck.content_missing", "A stored file is missing, or no plain file", str(content))
+                continue
+            try:
+                found.digests[place] = file_digests(content)
+            except OSError as exc:
+                found.unread.add(place)
+                yield _unread(exc, content)
+                continue
             if found.digests[place][2] != digest.lower():
                 yield invalid(
                     "fsck.content_changed", "A stored file does not have the digest of its inventory", str(content)
@@ -120,9 +161,9 @@ def _fixity_faults(folder: Path, inventory: Any, found: StoredObject) -> Iterato
 
 def _sidecar_faults(path: Path) -> Iterator[Finding]:
     sidecar = _sidecar(path)
-    if not path.is_file() or not sidecar.is_file():
+    if not is_plain_file(path) or not is_plain_file(sidecar):
         yield invalid("fsck.inventory", "An inventory or its sidecar is missing", str(path))
-    elif sidecar.read_text("utf-8", "replace").split() != [hashlib.sha512(path.read_bytes()).hexdigest(), path.name]:
+    elif sidecar.read_bytes() != f"{hashlib.sha512(path.read_bytes()).hexdigest()} {path.name}\n".encode():
         yield invalid("fsck.inventory_changed", "An inventory does not have the digest of its sidecar", str(path))
 
 
@@ -132,10 +173,9 @@ def _sidecar(path: Path) -> Path:
 
 def _read_inventory(path: Path) -> Any:
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return read_object(path.read_bytes())
+    except OSError:
         return None
-    return value if isinstance(value, dict) else None
 
 
 def _id_of(inventory: Any, folder: Path) -> str:

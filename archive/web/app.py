@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
+from archive.kernel.ids import UploadId
 from archive.web import STATIC
 from archive.web.api import docks
 from archive.web.api.uploads import UploadsApp
@@ -20,6 +21,8 @@ from archive.web.middleware import Door, Surroundings
 from archive.web.pages import install_pages
 from archive.web.problems import problem_response
 from archive.wiring import Services
+from ingest.errors import Quarantined
+from ingest.receiving import Receiver
 from ingest.uploads import complete_uploads, expire_uploads
 
 UPLOADS_PATH: Final = "/api/v1/uploads"
@@ -96,9 +99,21 @@ async def _sweep(services: Services, uploads: UploadsApp) -> None:
     while True:
         try:
             for upload_id in await uploads.receiver.run(complete_uploads, services.intake):
-                with contextlib.suppress(LiuhenError):  # in quarantine, or tried again next time
-                    await uploads.receiver.finish(upload_id)
-            await uploads.receiver.run(expire_uploads, services.intake)
+                await _finish(uploads.receiver, upload_id)
+            for upload_id in await uploads.receiver.run(expire_uploads, services.intake):
+                await uploads.receiver.abandon(upload_id, lambda: None)  # its open file would keep the disk's space
         except Exception:  # noqa: BLE001 - the sweep must outlive whatever one round met
             _log.exception("sweep_failed")
         await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+async def _finish(receiver: Receiver, upload_id: UploadId) -> None:
+    """Finish one upload; what stops it is told, tried again next time, and does not stop the others."""
+    try:
+        await receiver.finish(upload_id)
+    except Quarantined:
+        return
+    except LiuhenError as error:
+        _log.warning("finish_failed", upload_id=str(upload_id), code=error.code)
+    except Exception:
+        _log.exception("finish_failed", upload_id=str(upload_id))

@@ -189,8 +189,8 @@ def _text(fields: Mapping[str, Any], key: str, most: int, notes: list[str]) -> s
         value = str(value)
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or len(value) > most:
-        notes.append(f"{key} not used: it is no text of at most {most} characters")
+    if not isinstance(value, str) or len(value) > most or "\x00" in value:
+        notes.append(f"{key} not used: it is no text of at most {most} characters, none of them NUL")
         return None
     return value
 

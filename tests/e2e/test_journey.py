@@ -166,6 +166,21 @@ def test_a_record_opens_in_the_browsers_own_viewer(chromium: Browser, served: st
         until(page, "document.querySelectorAll('.event-access-view').length === 1")
 
 
+def test_a_record_is_filed_with_the_form(chromium: Browser, served: str, tmp_path: Path) -> None:
+    with opened(chromium) as (page, complaints):
+        sign_in(page, served, "handler", PASSWORD)
+        page.click(".row-link >> nth=1")
+        page.click("#record > summary")
+        page.fill("#record-title", "听证笔录")
+        page.select_option("#record-form", "hearing_record")
+        page.set_input_files("#record-file", footage.make_pdf(tmp_path / "听证.pdf", ["Hearing"]))
+        assert page.inner_text("[data-file-name]") == "听证.pdf"
+        page.click("#record button.primary")
+        page.wait_for_selector(".notice")
+        assert page.inner_text(".list-records .row-link") == "听证笔录"
+        assert complaints == []
+
+
 def test_the_language_is_switched_where_one_is(chromium: Browser, served: str) -> None:
     with opened(chromium) as (page, _):
         sign_in(page, served, "auditor", PASSWORD)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ _TEMPLATES: Final = Path(__file__).parent.parent / "templates"
 _HEADERS: Final = {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language"}
 
 
-@cache
+@lru_cache(maxsize=256)  # bounded: the names come from addresses
 def static_address(name: str) -> str:
     """Return the address of a static file; it changes whenever the bytes do, so that caches may keep it for ever."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()

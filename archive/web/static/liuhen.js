@@ -96,6 +96,12 @@ window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
+document.addEventListener("change", (event) => {
+  if (event.target.type === "file" && event.target.files.length) {
+    event.target.closest(".file").querySelector("[data-file-name]").textContent = event.target.files[0].name;
+  }
+});
+
 document.querySelector("[data-faulty]")?.focus();
 
 for (const line of document.querySelectorAll("[data-countdown]")) {

@@ -52,6 +52,7 @@ class Delivery:
     quarantined: bool = False
     breaks: int = 0
     heads: int = 0
+    begun_at_s: float = field(default_factory=time.monotonic)
 
     @property
     def upload_id(self) -> str:
@@ -108,10 +109,8 @@ class Dock:
         )
         delivery = Delivery(self, recording, style, manifest, sign_manifest(manifest, self._key))
         self._ledger.deliveries.append(delivery)
-        deadline = time.monotonic() + _PATIENCE_S
         while delivery.receipt is None and not delivery.quarantined:
-            if time.monotonic() > deadline or self._ledger.is_over.is_set():
-                raise GaveUp(f"{recording.name}: no receipt within {_PATIENCE_S:.0f} s ({delivery.upload_path})")
+            self._check_patience(delivery)
             try:
                 self._go_on(delivery, chance)
             except (OSError, http.client.HTTPException):
@@ -140,12 +139,17 @@ class Dock:
             return
         offset = self.offset(delivery) if delivery.breaks else delivery.acknowledged_bytes
         while offset < size and not delivery.quarantined:
+            self._check_patience(delivery)
             whole = delivery.style in {"whole", "with-creation"}
             count = size - offset if whole else min(size - offset, chance.randrange(40_000, 160_000))
             took = self._append(delivery, offset, count)
             offset = delivery.acknowledged_bytes if took else self.offset(delivery)
         if not delivery.quarantined:
             self._fetch_receipt(delivery)
+
+    def _check_patience(self, delivery: Delivery) -> None:
+        if self._ledger.is_over.is_set() or time.monotonic() - delivery.begun_at_s > _PATIENCE_S:
+            raise GaveUp(f"{delivery.recording.name}: no receipt after {_PATIENCE_S:.0f} s ({delivery.upload_path})")
 
     def _create(self, delivery: Delivery) -> None:
         parts = {"manifest": delivery.manifest, "signature": delivery.signature}

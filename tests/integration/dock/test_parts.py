@@ -100,6 +100,13 @@ def test_the_longest_of_everything_still_fits_the_manifest(tmp_path: Path) -> No
     assert (manifest.name, notes) == ("\x04" * 950, ["sidecar left out: it is too long for the manifest"])
 
 
+def test_a_name_with_a_nul_gives_way_to_the_name_of_the_file(tmp_path: Path) -> None:
+    path = recording(tmp_path / "clip.mp4", 10)
+    manifest, notes = _described(path, json.dumps({"name": "a\x00.mp4", "serial": "\x00"}).encode())
+    assert (manifest.name, manifest.device_serial) == ("clip.mp4", None)
+    assert [note.split()[0] for note in notes] == ["name", "serial"]
+
+
 def test_a_stale_sidecar_does_not_set_the_clock_offset(tmp_path: Path) -> None:
     path = recording(tmp_path / "clip.mp4", 10)
     manifest, notes = _described(path, b'{"device_time": "2026-03-01T00:00:01Z"}')

@@ -225,7 +225,7 @@ def test_hostile_names_go_all_the_way(dock: TestDock, server: Server, tmp_path: 
     paths = {name: recording(card / name, 1000) for name in _NAMES}
     raw_name = os.fsdecode(b"raw\xff\xfe.mp4")
     paths["raw\\xff\\xfe.mp4"] = recording(card / raw_name, 1000)
-    long = "../../../" + "昆明执法记录" * 50 + "\x00\x1f.mp4"
+    long = "../../../" + "昆明执法记录" * 50 + "\x01\x1f.mp4"
     paths[long] = recording(card / "renamed.mp4", 1000)
     (card / "renamed.json").write_text(json.dumps({"name": long}), "utf-8")
     deep = card.joinpath(*["执法" * 20] * 8)
