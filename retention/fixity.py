@@ -26,7 +26,6 @@ from archive.ports.blobs import StoreBroken
 from archive.ports.clock import Clock
 from signing.cades import check_detached
 
-
 _PRESERVING: Final = (EntryType.OBJECT_PRESERVED.value, EntryType.RECORD_FILED.value)
 
 
@@ -45,7 +44,7 @@ def check_fixity(fixity: Fixity, object_id: ObjectId, *, by: Actor) -> Report:
 
     1. the OCFL object is whole: every stored file has the digest of its inventory   2. the original has the digests of
     the catalogue   3. the item manifest names them, and is signed by the archive   4. so does the log entry of its
-    preservation, which stands in the log as soon as it is sequenced. The outcome is written to the custody trail and the
+    preservation, which has its place in the tree once it is sequenced. The outcome is written to custody trail and
     log (`fixity.ok`, `fixity.fail`); an indeterminate check is a `fixity.fail` with its findings.
 
     Raises: ObjectNotFound.

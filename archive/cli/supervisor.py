@@ -65,12 +65,14 @@ def supervise(settings: Settings) -> int:
     file.write_text(address + "\n")
     print(f"Liuhen listens on {address}", flush=True)
     children = _children(settings, listener.fileno())
+    # Without it glibc keeps a heap for each thread, and what uploads have used once is never given back.
+    environment = {"MALLOC_ARENA_MAX": "2", **os.environ, WATCH_FD: str(watched)}
     stopping = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stopping.set())
     while not stopping.is_set():
         for child in children:
-            _watch(child, {**os.environ, WATCH_FD: str(watched)}, (listener.fileno(), watched))
+            _watch(child, environment, (listener.fileno(), watched))
         stopping.wait(0.1)
     os.close(held)
     _end(children)

@@ -17,11 +17,6 @@ from signing.cades import check_detached
 
 _PRESERVING: Final = {"object.preserved", "record.filed"}
 _STATE_OF: Final = {"ingest.received": "accepted", "ingest.quarantined": "quarantined"}
-_TOUCHING: Final = {
-    "object.preserved", "ingest.received", "record.filed", "case.link", "case.unlink", "access.view", "access.export",
-    "fixity.ok", "fixity.fail", "derivative.created", "derivative.failed", "derivative.verified",
-}  # fmt: skip
-"""Types of entries about something preserved: each has its custody event."""
 _SIGNED_WITHIN: Final = timedelta(minutes=10)
 """The manifest is signed shortly after the time of reception that it names; its signature counts whole seconds."""
 
@@ -138,12 +133,12 @@ def check_uploads(connection: Connection, staging: Path, *, is_open: Callable[[s
     `is_open` asks, now, whether an upload of this snapshot is still open: what has ended since has no staged file.
     """
     ended = {
-        str(entry.told("req")): (entry.id, _STATE_OF[entry.type])
+        str(entry.told("req")): (entry.id, _STATE_OF[entry.type], entry)
         for entry in entries(connection)
         if entry.type in _STATE_OF
     }
     open_ones = set()
-    for row in rows(connection, "SELECT id, state, offset_bytes, entry_id, object_id FROM upload"):
+    for row in rows(connection, "SELECT * FROM upload"):
         where, state = as_uuid(row["id"]), row["state"]
         staged = staging / where
         told = ended.pop(where, None)
@@ -152,7 +147,7 @@ def check_uploads(connection: Connection, staging: Path, *, is_open: Callable[[s
             if _size_bytes(staged) < int(row["offset_bytes"]) and is_open(where):
                 yield invalid("fsck.staged_bytes_lost", "Bytes that were acknowledged are not on disk", str(staged))
         given = None if row["entry_id"] is None else (as_uuid(row["entry_id"]), state)
-        if given != told:
+        if given != (None if told is None else told[:2]) or not _is_of(row, told):
             yield invalid("fsck.upload_unlogged", "An upload and its log entry do not agree", where)
     for upload_id in ended:
         yield invalid("fsck.row_missing", "The log tells the end of an upload that the catalogue lacks", upload_id)
@@ -166,36 +161,19 @@ def check_uploads(connection: Connection, staging: Path, *, is_open: Callable[[s
     yield valid("fsck.uploads", f"Every acknowledged byte is on disk; {len(leftovers)} staged files are left over")
 
 
+def _is_of(row: Mapping[str, Any], told: tuple[str, str, Entry] | None) -> bool:
+    """Whether the end that was logged is that of this upload: of its dock, its size, its object."""
+    if told is None:
+        return True
+    about = as_uuid(row["object_id"]) if row["state"] == "accepted" else as_uuid(row["id"])
+    entry = told[2]
+    logged = (entry.told("dev"), entry.told("size"), entry.told("obj", "id"), entry.told("auth"))
+    return logged == (as_uuid(row["dock_id"]), int(row["size_bytes"]), about, row["credential"])
+
+
 def _size_bytes(path: Path) -> int:
     """Return the size of a staged file; less than any offset where there is none."""
     return path.stat().st_size if is_plain_file(path) else -1
-
-
-def check_custody(connection: Connection) -> Iterator[Finding]:
-    """Hold links, grants and custody events against the log: no state change and no grant without its entry."""
-    balance: dict[tuple[str, str], int] = {}
-    granted, touched = set(), set()
-    for entry in entries(connection):
-        if entry.type in _TOUCHING:
-            touched.add(entry.id)
-        if entry.type in {"access.view", "access.export"}:
-            granted.add(entry.id)
-        elif entry.type in {"case.link", "case.unlink"}:
-            key = (str(entry.told("case")), str(entry.told("obj", "id")))
-            balance[key] = balance.get(key, 0) + (1 if entry.type == "case.link" else -1)
-    for table, logged in (("custody_event", touched), ("retrieval_grant", granted)):
-        held = {as_uuid(row["entry_id"]) for row in rows(connection, f"SELECT entry_id FROM {table}")}  # noqa: S608
-        for entry_id in held - logged:
-            yield invalid("fsck.unlogged", f"A row of {table} has no log entry", entry_id)
-        for entry_id in logged - held:
-            yield invalid("fsck.row_missing", f"A log entry has no row in {table}", entry_id)
-    links = {
-        (as_uuid(row["case_id"]), as_uuid(row["object_id"])) for row in rows(connection, "SELECT * FROM case_link")
-    }
-    told = {key for key, count in balance.items() if count == 1}
-    for case_id, object_id in links ^ told:
-        yield invalid("fsck.link", "Case links and log do not agree", f"{case_id} {object_id}")
-    yield valid("fsck.custody", f"{len(links)} links and {len(granted)} grants were held against the log")
 
 
 def check_derived(connection: Connection, renditions: Path, quarantine: Path) -> Iterator[Finding]:

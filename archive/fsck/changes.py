@@ -1,81 +1,267 @@
 """The catalogue against the log: every change of domain meaning has its entry, and says what the entry commits to.
 
-A detail that was erased is not asked about; that its row exists still is.
+A detail that was erased is not asked about; that its row exists, when it came and by whom, still is.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_uuid, entries, rows
+from archive.fsck.raw import Entry, as_instant, as_uuid, entries, rows
+from archive.kernel.errors import InvalidInput
 from archive.kernel.findings import Finding, invalid, valid
+from archive.kernel.instants import parse_instant
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """Which rows a type of entry tells of: the table, its id, and which columns stand in the detail, by which name."""
+    """Which rows a type of entry tells of: their table and id, and what stands in which column.
+
+    `when` and `who` are the columns of the entry's time and actor, `details` maps columns to names in the detail.
+    """
 
     table: str
     types: tuple[str, ...]
-    id_column: str = "id"
-    columns: Mapping[str, str] | None = None
+    row_id: str = "id"
+    when: str | None = None
+    who: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 _TABLES: Final = (
     _Told(
         "account",
         ("admin.account_created",),
-        columns={"username": "username", "display_name": "display_name", "role": "role"},
+        when="created_at",
+        details={"username": "username", "display_name": "display_name", "role": "role"},
     ),
-    _Told("dock", ("admin.dock_enrolled",), columns={"name": "name", "public_key": "public_key"}),
+    _Told("dock", ("admin.dock_enrolled",), when="enrolled_at", details={"name": "name", "public_key": "public_key"}),
     _Told(
         "case_file",
         ("case.opened",),
-        columns={"number": "number", "title": "title", "category": "category", "subject_id": "subject"},
+        when="opened_at",
+        who="opened_by",
+        details={"number": "number", "title": "title", "category": "category", "subject_id": "subject"},
     ),
-    _Told("act", ("case.act",), columns={"stage": "stage", "place": "place"}),
-    _Told("text_record", ("record.filed",), "object_id", {"title": "title", "form": "form"}),
-    _Told("preserved_object", ("object.preserved", "record.filed"), columns={"name": "name"}),
-    _Told("evidence_item", ("object.preserved",), "object_id", {"device_serial": "device_serial"}),
-    _Told("quarantine_item", ("ingest.quarantined",), "upload_id", {"reason": "reason", "name": "name"}),
+    _Told("act", ("case.act",), details={"stage": "stage", "place": "place"}),
+    _Told(
+        "text_record",
+        ("record.filed",),
+        row_id="object_id",
+        when="filed_at",
+        who="filed_by",
+        details={"title": "title", "form": "form"},
+    ),
+    _Told("preserved_object", ("object.preserved", "record.filed"), when="preserved_at", details={"name": "name"}),
+    _Told(
+        "evidence_item",
+        ("object.preserved",),
+        row_id="object_id",
+        when="received_at",
+        who="dock_id",
+        details={"device_serial": "device_serial"},
+    ),
+    _Told(
+        "quarantine_item",
+        ("ingest.quarantined",),
+        row_id="upload_id",
+        when="quarantined_at",
+        details={"reason": "reason", "name": "name"},
+    ),
 )
 
 
 def check_changes(connection: Connection) -> Iterator[Finding]:
     """Hold rows and entries against each other, in both directions."""
-    told: dict[str, dict[str, Entry]] = {table.table: {} for table in _TABLES}
-    made: set[str] = set()
+    told: dict[str, dict[str, Entry]] = {}
     for entry in entries(connection):
-        for table in _TABLES:
-            if entry.type in table.types:
-                told[table.table][str(entry.told("obj", "id"))] = entry
-        if entry.type == "derivative.created":
-            made.add(str(entry.told("obj", "id")))
+        told.setdefault(entry.type, {})[str(entry.told("obj", "id"))] = entry
     count = 0
     for table in _TABLES:
-        logged = told[table.table]
+        logged = {row_id: entry for kind in table.types for row_id, entry in told.get(kind, {}).items()}
         for row in rows(connection, f"SELECT * FROM {table.table}"):  # noqa: S608 - named above
             count += 1
-            yield from _faults(table, row, logged.pop(as_uuid(row[table.id_column]), None))
+            yield from _faults(table, row, logged.pop(as_uuid(row[table.row_id]), None))
         for row_id in logged:
             yield invalid("fsck.row_missing", f"The log tells of a row that {table.table} lacks", row_id)
+    yield from _subjects_of_cases(connection, told.get("case.opened", {}))
+    yield from _times_of_acts(connection, told.get("case.act", {}))
     for row in rows(connection, "SELECT id FROM rendition"):  # an older one may have been replaced
-        count += 1
-        if as_uuid(row["id"]) not in made:
+        if as_uuid(row["id"]) not in told.get("derivative.created", {}):
             yield invalid("fsck.unlogged", "A row of rendition has no log entry", as_uuid(row["id"]))
+    for row in rows(connection, "SELECT id, revoked_at FROM dock"):
+        where = as_uuid(row["id"])
+        if (where in told.get("admin.dock_revoked", {})) != (row["revoked_at"] is not None):
+            yield invalid("fsck.row_changed", "Log and catalogue do not agree on a dock's revocation", where)
     yield valid("fsck.changes", f"{count} rows were held against the entries that tell of them")
 
 
+def _subjects_of_cases(connection: Connection, opened: Mapping[str, Entry]) -> Iterator[Finding]:
+    for row in rows(
+        connection, "SELECT c.id, s.name, s.kind FROM case_file c LEFT JOIN subject s ON s.id = c.subject_id"
+    ):
+        where = as_uuid(row["id"])
+        detail = opened[where].detail if where in opened else None
+        said = None if detail is None else (detail.get("subject_name"), detail.get("subject_kind"))
+        if row["name"] is None or said not in {None, (row["name"], row["kind"])}:
+            yield invalid("fsck.row_changed", "The subject of a case is not the one that the log entry names", where)
+
+
+def _times_of_acts(connection: Connection, logged: Mapping[str, Entry]) -> Iterator[Finding]:
+    for row in rows(connection, "SELECT * FROM act"):
+        where = as_uuid(row["id"])
+        entry = logged.get(where)
+        if entry is None:
+            continue  # told already
+        if as_uuid(row["case_id"]) != entry.told("case"):
+            yield invalid("fsck.row_changed", "An act is not of the case that its log entry names", where)
+        for column in ("started_at", "ended_at"):
+            if entry.detail is not None and _instant(row[column]) != _instant(entry.detail.get(column)):
+                yield invalid("fsck.row_changed", f"act.{column} is not what the log entry says", where)
+
+
+def _instant(value: Any) -> Any:
+    try:
+        return None if value is None else as_instant(value)
+    except ValueError:
+        return value
+
+
+def check_custody(connection: Connection) -> Iterator[Finding]:
+    """Hold links, grants and custody events against the log: no state change and no grant without its entry."""
+    links = _Links()
+    granted: dict[str, Entry] = {}
+    touched: dict[str, Entry] = {}
+    for entry in entries(connection):
+        if entry.type in _TOUCHING:
+            touched[entry.id] = entry
+        if entry.type in _GRANTING:
+            granted[entry.id] = entry
+        links.take(entry)
+    count = len(touched)
+    yield from _events(connection, touched)
+    yield from _grants(connection, granted)
+    yield from links.faults(connection)
+    yield valid("fsck.custody", f"{count} custody events were held against the log")
+
+
+_TOUCHING: Final = {
+    "object.preserved", "ingest.received", "record.filed", "case.link", "case.unlink", "access.view", "access.export",
+    "fixity.ok", "fixity.fail", "derivative.created", "derivative.failed", "derivative.verified",
+}  # fmt: skip
+"""Types of entries about something preserved: each has its custody event."""
+_GRANTING: Final = {"access.view": "view", "access.export": "export"}
+
+
+def _events(connection: Connection, logged: dict[str, Entry]) -> Iterator[Finding]:
+    for row in rows(connection, "SELECT * FROM custody_event"):
+        where = as_uuid(row["entry_id"])
+        entry = logged.pop(where, None)
+        if entry is None:
+            yield invalid("fsck.unlogged", "A custody event has no log entry", where)
+            continue
+        case_id = None if row["case_id"] is None else as_uuid(row["case_id"])
+        if (
+            row["type"] != entry.type
+            or as_uuid(row["actor_id"]) != entry.told("actor")
+            or case_id != entry.told("case")
+            or not _is_at(row["at"], entry)
+            or as_uuid(row["object_id"]) not in _subjects(entry, row)
+        ):
+            yield invalid("fsck.row_changed", "A custody event is not what its log entry says", where)
+    for entry_id in logged:
+        yield invalid("fsck.row_missing", "A log entry has no custody event", entry_id)
+
+
+def _subjects(entry: Entry, row: Mapping[str, Any]) -> set[Any]:
+    """Return what the event may be about: an entry about a rendition names the original in its detail."""
+    if entry.told("obj", "kind") != "rendition":
+        return {entry.told("obj", "id")}
+    return {as_uuid(row["object_id"]) if entry.detail is None else entry.detail.get("of")}
+
+
+def _grants(connection: Connection, logged: dict[str, Entry]) -> Iterator[Finding]:
+    for row in rows(connection, "SELECT * FROM retrieval_grant"):
+        where, entry = as_uuid(row["id"]), logged.pop(as_uuid(row["entry_id"]), None)
+        if entry is None:
+            yield invalid("fsck.unlogged", "A grant has no log entry", where)
+            continue
+        said = {"grant": where, "purpose": row["purpose"]}
+        if (
+            row["kind"] != _GRANTING[entry.type]
+            or as_uuid(row["account_id"]) != entry.told("actor")
+            or as_uuid(row["object_id"]) != entry.told("obj", "id")
+            or not _is_at(row["granted_at"], entry)
+            or (entry.detail is not None and any(entry.detail.get(name) != value for name, value in said.items()))
+        ):
+            yield invalid("fsck.row_changed", "A grant is not what its log entry says", where)
+    for entry_id in logged:
+        yield invalid("fsck.row_missing", "The log tells of a grant that the catalogue lacks", entry_id)
+
+
+class _Links:
+    """Which case links there must be: those that were made once more often than they were taken back."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], list[Entry]] = {}
+        self._balance: dict[tuple[str, str], int] = {}
+
+    def take(self, entry: Entry) -> None:
+        if entry.type not in {"case.link", "case.unlink"}:
+            return
+        key = (str(entry.told("case")), str(entry.told("obj", "id")))
+        is_made = entry.type == "case.link"
+        self._balance[key] = self._balance.get(key, 0) + (1 if is_made else -1)
+        if is_made:
+            self._made.setdefault(key, []).append(entry)
+
+    def faults(self, connection: Connection) -> Iterator[Finding]:
+        wanted = {key for key, count in self._balance.items() if count == 1}
+        for row in rows(connection, "SELECT * FROM case_link"):
+            key = (as_uuid(row["case_id"]), as_uuid(row["object_id"]))
+            if key not in wanted:
+                yield invalid("fsck.link", "A case link has no log entry, or was taken back", " ".join(key))
+            elif not any(_made_by(entry, row) for entry in self._made[key]):
+                yield invalid("fsck.row_changed", "A case link is not what its log entry says", " ".join(key))
+            wanted.discard(key)
+        for key in wanted:
+            yield invalid("fsck.link", "The log tells of a case link that the catalogue lacks", " ".join(key))
+
+
+def _made_by(entry: Entry, row: Mapping[str, Any]) -> bool:
+    act_id = None if row["act_id"] is None else as_uuid(row["act_id"])
+    return (
+        as_uuid(row["linked_by"]) == entry.told("actor")
+        and _is_at(row["linked_at"], entry)
+        and (entry.detail is None or entry.detail.get("act") == act_id)
+    )
+
+
 def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None) -> Iterator[Finding]:
-    where = as_uuid(row[table.id_column])
+    where = as_uuid(row[table.row_id])
     if entry is None:
         yield invalid("fsck.unlogged", f"A row of {table.table} has no log entry", where)
         return
-    for column, name in (table.columns or {}).items():
-        if entry.detail is not None and _plain(row[column], column) != entry.detail.get(name):
-            yield invalid("fsck.row_changed", f"{table.table}.{column} is not what the log entry says", where)
+    changed = [
+        column
+        for column, name in table.details.items()
+        if entry.detail is not None and _plain(row[column], column) != entry.detail.get(name)
+    ]
+    if table.when is not None and not _is_at(row[table.when], entry):
+        changed.append(table.when)
+    if table.who is not None and as_uuid(row[table.who]) != entry.told("actor"):
+        changed.append(table.who)
+    for column in changed:
+        yield invalid("fsck.row_changed", f"{table.table}.{column} is not what the log entry says", where)
+
+
+def _is_at(value: Any, entry: Entry) -> bool:
+    try:
+        return as_instant(value) == parse_instant(str(entry.told("t")))
+    except (InvalidInput, ValueError):
+        return False
 
 
 def _plain(value: Any, column: str) -> Any:

@@ -5,6 +5,7 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,12 @@ def read_object(data: bytes) -> dict[str, Any] | None:
 def as_uuid(value: Any) -> str:
     """Return the canonical text of an id, however the database keeps it."""
     return str(value if isinstance(value, uuid.UUID) else uuid.UUID(str(value)))
+
+
+def as_instant(value: Any) -> datetime:
+    """Return an instant, however the database keeps it. Raises: ValueError."""
+    at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def file_digests(path: Path) -> tuple[int, str, str]:

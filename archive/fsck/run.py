@@ -1,15 +1,18 @@
 """Running every check over one archive."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 from archive.db.database import Database
-from archive.fsck.catalogue import check_custody, check_derived, check_jobs, check_objects, check_uploads
-from archive.fsck.changes import check_changes
+from archive.fsck.catalogue import check_derived, check_jobs, check_objects, check_uploads
+from archive.fsck.changes import check_changes, check_custody
 from archive.fsck.log import check_log, read_published
 from archive.fsck.raw import as_uuid, rows
 from archive.fsck.stores import stored_objects
-from archive.kernel.findings import Finding, Report
+from archive.kernel.findings import Finding, Report, indeterminate
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +38,31 @@ def fsck(target: Target) -> Report:
         connection = tx.connection()
         next(iter(rows(connection, "SELECT count(*) FROM log_checkpoint")))  # the snapshot begins here
         stored = {found.object_id: found for found in stored_objects(target.home / "store", findings)}
-        findings.extend(
-            check_objects(
+        checks = {
+            "objects": check_objects(
                 connection, stored, trust_roots_pem=roots, is_begun=lambda found: _is_begun(target.database, found)
-            )
-        )
-        findings.extend(
-            check_uploads(connection, target.home / "staging", is_open=lambda found: _is_open(target.database, found))
-        )
-        findings.extend(check_custody(connection))
-        findings.extend(check_changes(connection))
-        findings.extend(check_derived(connection, target.home / "renditions", target.home / "quarantine"))
-        findings.extend(check_jobs(connection))
-        findings.extend(check_log(connection, published=published, trust=target.home / "trust.txt"))
+            ),
+            "uploads": check_uploads(
+                connection, target.home / "staging", is_open=lambda found: _is_open(target.database, found)
+            ),
+            "custody": check_custody(connection),
+            "changes": check_changes(connection),
+            "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
+            "jobs": check_jobs(connection),
+            "log": check_log(connection, published=published, trust=target.home / "trust.txt"),
+        }
+        for name, found in checks.items():
+            findings.extend(_to_the_end(name, found))
     return Report(tuple(findings))
+
+
+def _to_the_end(name: str, check: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield what a check finds; one that meets what no program of ours writes has not established anything."""
+    try:
+        yield from check
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, DBAPIError) as exc:
+        told = f"The check met something that it cannot read, and ended there: {type(exc).__name__}"
+        yield indeterminate("fsck.check_broken", told, name)
 
 
 def _is_begun(database: Database, object_id: str) -> bool:

@@ -14,6 +14,11 @@ from archive.kernel.findings import Finding, indeterminate, invalid, valid
 
 _ROOT_FILES: Final = {"0=ocfl_1.1", "ocfl_layout.json", "ocfl_1.1.txt", "ocfl_1.1.html"}
 _EXTENSION: Final = "0003-hash-and-id-n-tuple-storage-layout"
+_LAYOUT: Final = {
+    "extension": _EXTENSION,
+    "description": "Hashed Truncated N-tuple Trees with Object ID Encapsulating Directory",
+}
+_CONFIG: Final = {"extensionName": _EXTENSION, "digestAlgorithm": "sha256", "tupleSize": 3, "numberOfTuples": 3}
 _DECLARATION: Final = "0=ocfl_object_1.1"
 _URN: Final = "urn:uuid:"
 
@@ -37,13 +42,17 @@ class StoredObject:
 
 def stored_objects(root: Path, findings: list[Finding]) -> Iterator[StoredObject]:
     """Yield every object below the storage root after reading all of its bytes; add what is wrong to `findings`."""
-    declaration, layout = root / "0=ocfl_1.1", root / "ocfl_layout.json"
+    declaration = root / "0=ocfl_1.1"
     if is_plain_file(declaration) and declaration.read_bytes() == b"ocfl_1.1\n":
         findings.append(valid("fsck.ocfl_root", "The storage root declares OCFL 1.1", str(root)))
     else:
         findings.append(invalid("fsck.ocfl_root", "The storage root has no OCFL declaration", str(declaration)))
-    if (_read_inventory(layout) or {}).get("extension") != _EXTENSION:
-        findings.append(invalid("fsck.ocfl_layout", "The storage root does not name its layout", str(layout)))
+    for path, told in (
+        (root / "ocfl_layout.json", _LAYOUT),
+        (root / "extensions" / _EXTENSION / "config.json", _CONFIG),
+    ):
+        if _read_inventory(path) != told:
+            findings.append(invalid("fsck.ocfl_layout", "The storage root does not describe its layout", str(path)))
     for folder in _object_folders(root, root, findings):
         found = _object(folder, findings)
         if folder != root / _place(found.object_id):
@@ -105,12 +114,13 @@ def _faults(folder: Path, path: Path, inventory: Any, found: StoredObject) -> It
         yield invalid("fsck.inventory", "The inventory cannot be read", str(path))
         return
     newest = folder / str(inventory.get("head", "")) / "inventory.json"
+    agree = newest.is_file() and newest.read_bytes() == path.read_bytes()
     if not _sidecar(path).exists():  # the last file that a writer writes
         found.unfinished.append(invalid("fsck.inventory", "An inventory has no sidecar", str(_sidecar(path))))
     else:
-        yield from _sidecar_faults(path)
-    yield from _sidecar_faults(newest)
-    if newest.is_file() and newest.read_bytes() != path.read_bytes():
+        yield from _sidecar_faults(path, is_vouched_for=agree)
+    yield from _sidecar_faults(newest, is_vouched_for=agree)
+    if newest.is_file() and not agree:
         yield invalid("fsck.inventory_head", "The root inventory is not that of the newest version", str(path))
     yield from _content_faults(folder, inventory, found)
     yield from _fixity_faults(folder, inventory, found)
@@ -159,12 +169,14 @@ def _fixity_faults(folder: Path, inventory: Any, found: StoredObject) -> Iterato
                 yield invalid("fsck.content_changed", "A stored file does not have its sha256", str(folder / place))
 
 
-def _sidecar_faults(path: Path) -> Iterator[Finding]:
+def _sidecar_faults(path: Path, *, is_vouched_for: bool) -> Iterator[Finding]:
+    """Hold an inventory against its sidecar; where its other copy vouches for it, the sidecar is what changed."""
     sidecar = _sidecar(path)
     if not is_plain_file(path) or not is_plain_file(sidecar):
         yield invalid("fsck.inventory", "An inventory or its sidecar is missing", str(path))
     elif sidecar.read_bytes() != f"{hashlib.sha512(path.read_bytes()).hexdigest()} {path.name}\n".encode():
-        yield invalid("fsck.inventory_changed", "An inventory does not have the digest of its sidecar", str(path))
+        where = str(sidecar if is_vouched_for else path)
+        yield invalid("fsck.inventory_changed", "An inventory does not have the digest of its sidecar", where)
 
 
 def _sidecar(path: Path) -> Path:

@@ -121,7 +121,14 @@ class Refused(LiuhenError):
     code = "dock.refused"
     exit_code = BAD_FILE
 
-    def __init__(self, problem: str, message: str, *, status: int, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        problem: str = "",
+        message: str | None = None,
+        *,
+        status: int = 0,
+        retry_after_s: float | None = None,
+    ) -> None:
         """Keep what the archive said."""
         super().__init__(message)
         self.problem = problem

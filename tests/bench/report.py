@@ -112,6 +112,12 @@ def rows_of(value: dict[str, Any]) -> list[Row]:
     return [Row(**row) for row in value["section"]["rows"]]
 
 
+def _origin(value: dict[str, Any]) -> str:
+    section = value["section"]
+    when = f"{value['at']}, load after: {value['load']}, commit {value['commit']}"
+    return f"`./dev bench {section['name']}`, {section['runs']} runs, {when}."
+
+
 def render(values: Sequence[dict[str, Any]]) -> str:
     """Return docs/benchmarks.md."""
     newest = max(values, key=lambda value: str(value["at"]))
@@ -140,7 +146,7 @@ def render(values: Sequence[dict[str, Any]]) -> str:
             "",
             *table(rows_of(value)),
             "",
-            f"`./dev bench {section['name']}`: {section['runs']} runs, {value['at']}, commit {value['commit']}, load after: {value['load']}.",
+            _origin(value),
             "",
         ]
     return "\n".join(lines)

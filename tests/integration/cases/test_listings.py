@@ -73,9 +73,7 @@ def test_what_is_linked_between_two_pages_is_not_repeated(home: ArchiveHome, del
     waiting = iter(delivered)
 
     def link_one() -> None:
-        link_object(
-            home.database, case_id, next(waiting), act_id=None, reason="x", by=OPERATOR, at=home.clock.now()
-        )
+        link_object(home.database, case_id, next(waiting), act_id=None, reason="x", by=OPERATOR, at=home.clock.now())
 
     seen = [row.item.object_id for row in walk(home, unlinked_items, limit=2, between=link_one)]
     assert len(seen) == len(set(seen))
@@ -141,9 +139,7 @@ def test_a_cursor_of_another_list_or_a_broken_one_is_refused(home: ArchiveHome, 
         home.case(str(number))
         deliver(str(number).encode())
     with home.database.read() as tx:
-        cursors = {
-            listing: listing(tx, limit=1).next_cursor for listing in (cases, items, unlinked_items)
-        }
+        cursors = {listing: listing(tx, limit=1).next_cursor for listing in (cases, items, unlinked_items)}
         for listing in cursors:
             for owner, cursor in cursors.items():
                 if owner is not listing:

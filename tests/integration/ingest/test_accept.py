@@ -301,7 +301,16 @@ def test_what_is_refused_before_a_byte_leaves_nothing(home: ArchiveHome, dock: E
         create(0, manifest)
     with pytest.raises(TooLarge):
         create((1 << 40) + 1, manifest)
-    for raw in (b"", b"{}", b"[]", b"null", manifest + b"\n", manifest[:-1], b"\xff", manifest.replace(b'"v":1', b'"v":2')):
+    for raw in (
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        manifest + b"\n",
+        manifest[:-1],
+        b"\xff",
+        manifest.replace(b'"v":1', b'"v":2'),
+    ):
         with pytest.raises(ManifestMalformed):
             create(len(DATA), raw)
     with pytest.raises(ManifestMalformed):
@@ -401,9 +410,7 @@ def test_staged_bytes_that_changed_before_they_were_read_again_are_not_taken_for
 
 
 @pytest.mark.parametrize("room", ["free", "reserve"])
-def test_without_room_for_the_whole_file_no_upload_begins(
-    home: ArchiveHome, dock: EnrolledDock, room: str
-) -> None:
+def test_without_room_for_the_whole_file_no_upload_begins(home: ArchiveHome, dock: EnrolledDock, room: str) -> None:
     intake = replace(home.intake, reserve_bytes=1 << 60 if room == "reserve" else 0, max_size_bytes=1 << 60)
     size = len(DATA) if room == "reserve" else 1 << 52
     digests = replace(digest_of(DATA), size_bytes=size)

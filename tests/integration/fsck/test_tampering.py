@@ -1,0 +1,398 @@
+"""One archive with something of every kind, and everything in it changed once: each file, each column, each row.
+
+What fsck cannot see is written down here too: `UNBOUND` names the columns that no entry and no file vouches for.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import Table, create_engine, delete, insert, select, text, update
+
+from archive.access.policy import Role
+from archive.cases.filing import link_object, record_act, unlink_object
+from archive.cases.records import file_text_record
+from archive.cases.terms import RecordForm, Stage
+from archive.db.base import Base
+from archive.jobs.queue import LONG, PROMPT
+from archive.kernel.findings import Outcome
+from archive.ledger.entries import OPERATOR
+from archive.retrieval.grants import GrantKind, grant_access
+from archive.worker.loop import Worker
+from ingest.accept import finish_upload
+from ingest.docks import revoke_dock
+from ingest.errors import Quarantined
+from retention.fixity import check_fixity
+from tests.support import footage
+from tests.support.archive_home import PDF, ArchiveHome, flip
+
+CLIP = b"not much of a recording" * 100
+UNBOUND = {
+    # Secrets and their technical state: no entry can hold them.
+    "account": {"password_hash", "disabled_at", "failed_sign_ins", "refuse_until"},
+    "api_key": None, "session": None, "enrolment_code": None,
+    # Work, not history.
+    "job": None, "intake_claim": None, "preservation_intent": None,
+    "upload": {"offset_bytes", "metadata_header", "manifest", "manifest_signature", "created_at", "expires_at",
+               "finished_at", "refusal"},
+    # Found out from the bytes; can be found out again.
+    "evidence_item": {"kind", "recorded_at", "clock_offset_ms", "duration_ms", "probe", "essence", "play_state",
+                      "play_reason", "play_note"},
+    "preserved_object": {"kind", "media_type"},
+    "rendition": {"object_id", "kind", "media_type", "recipe", "created_at"},
+    "subject": {"created_at"},
+    "dock": {"revoked_at"},
+    "retrieval_grant": {"expires_at"},
+    "log_checkpoint": {"issued_at"},
+    "log_detail": {"entry_id"},  # one that leads to no entry is as good as erased
+}  # fmt: skip
+
+
+@contextmanager
+def raw(home: ArchiveHome) -> Iterator[Any]:
+    """A connection that no foreign key and no code of ours stops: what somebody with the database in hand has."""
+    url = home.database.url
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        if home.database.is_sqlite:
+            assert isinstance(connection.connection.dbapi_connection, sqlite3.Connection)
+        else:
+            assert isinstance(connection.connection.dbapi_connection, psycopg.Connection)
+            connection.execute(text("SET session_replication_role = replica"))
+        yield connection
+    engine.dispose()
+
+
+@pytest.fixture
+def filled(home: ArchiveHome) -> ArchiveHome:
+    """An archive with something of every kind but renditions."""
+    dock, other = home.dock(), home.dock("Dock 2")
+    at = home.clock.now
+    case_id = home.case("1")
+    supervisor = home.person(Role.SUPERVISOR)
+    start = at()
+    act_id = record_act(
+        home.database, case_id, stage=Stage.INSPECTION, place="店内", started_at=start, ended_at=None, by=OPERATOR,
+        at=at(),
+    )  # fmt: skip
+    object_id = home.deliver(dock, CLIP, "clip.mp4")
+    home.deliver(other, CLIP, "again.mp4", case="1")
+    unlink_object(home.database, case_id, object_id, reason="x", by=OPERATOR, at=at())
+    link_object(home.database, case_id, object_id, act_id=act_id, reason="x", by=OPERATOR, at=at())
+    with pytest.raises(Quarantined):
+        finish_upload(home.intake, home.bring(dock, b"what came", said=b"what said"))
+    file_text_record(
+        home.database, home.services.objects, home.services.signer, case_id=case_id, form=RecordForm.OTHER,
+        title="笔录", name="笔录.pdf", pdf=PDF, by=OPERATOR, at=at(),
+    )  # fmt: skip
+    grant_access(home.database, object_id, kind=GrantKind.VIEW, purpose="评查", by=supervisor, at=at())
+    check_fixity(home.services.fixity, object_id, by=OPERATOR)
+    home.sequence()
+    revoke_dock(home.database, other.id, by=OPERATOR, at=at())
+    home.begin(dock, b"on its way")
+    home.stage(home.begin(dock, b"half of it").id, b"half")
+    home.sequence()
+    home.assert_sound()
+    return home
+
+
+@pytest.fixture
+def full(filled: ArchiveHome, tmp_path: Path) -> ArchiveHome:
+    """With renditions, made from real footage."""
+    still = footage.still(tmp_path / "still.png", size=(64, 48))
+    filled.deliver(filled.dock("Dock 3"), still.read_bytes(), "still.png")
+    worker = Worker(filled.database, handlers=filled.services.media.handlers, clock=filled.clock, lease_s=15)
+    while worker.run_once([PROMPT, LONG]):
+        pass
+    filled.sequence()
+    filled.assert_sound()
+    return filled
+
+
+def test_every_file_that_is_stored(full: ArchiveHome) -> None:
+    """Three single bits of every file: fsck says invalid and names the file."""
+    folders = ("store", "quarantine", "renditions")
+    files = [path for name in folders for path in sorted((full.path / name).rglob("*")) if path.is_file()]
+    kinds = {path.name for path in files}
+    assert {
+        "clip.mp4", "笔录.pdf", "dock-manifest.json", "dock-manifest.json.sig", "manifest.json", "manifest.json.p7s",
+        "inventory.json", "inventory.json.sha512", "0=ocfl_object_1.1", "0=ocfl_1.1", "bytes", "manifest.json.sig",
+        "config.json", "ocfl_layout.json",
+    } <= kinds  # fmt: skip
+    assert [path for path in files if "renditions" in path.parts]
+    unseen = []
+    for path in files:
+        before = path.read_bytes()
+        for at in {0, len(before) // 2, len(before) - 1}:
+            flip(path, at=at)
+            named = {fault.where for fault in full.faults() if fault.outcome is Outcome.INVALID}
+            if str(path) not in named:
+                unseen.append((path.name, at, named))
+            path.write_bytes(before)
+    assert unseen == []
+    full.assert_sound()
+
+
+def test_every_file_that_goes_away_or_comes_in(filled: ArchiveHome) -> None:
+    unseen = []
+    for path in sorted((filled.path / "store").rglob("*")):
+        if not path.is_file():
+            continue
+        before = path.read_bytes()
+        path.unlink()
+        if filled.fsck().outcome is not Outcome.INVALID:
+            unseen.append(("gone", path))
+        elif not any(str(path) in fault.where or str(path.parent) in fault.where for fault in filled.faults()):
+            unseen.append(("not named", path))
+        path.write_bytes(before)
+    for folder in {path.parent for path in (filled.path / "store").rglob("*") if path.is_file()}:
+        if "extensions" in folder.parts:
+            continue
+        stranger = folder / "stranger"
+        stranger.write_bytes(b"x")
+        if str(stranger) not in {fault.where for fault in filled.faults()}:
+            unseen.append(("stranger", folder))
+        stranger.unlink()
+    assert unseen == []
+    filled.assert_sound()
+
+
+def test_a_link_in_place_of_a_file(filled: ArchiveHome, tmp_path: Path) -> None:
+    """The bytes are the same, and still it is no longer in our hands what they will be."""
+    original = next((filled.path / "store").rglob("clip.mp4"))
+    elsewhere = tmp_path / "elsewhere"
+    original.rename(elsewhere)
+    original.symlink_to(elsewhere)
+    assert str(original) in {fault.where for fault in filled.faults() if fault.outcome is Outcome.INVALID}
+
+
+def test_an_object_that_was_moved(filled: ArchiveHome) -> None:
+    folder = next((filled.path / "store").rglob("clip.mp4")).parents[3]
+    moved = folder.with_name(folder.name[:-1] + ("0" if folder.name[-1] != "0" else "1"))
+    folder.rename(moved)
+    assert str(moved) in {fault.where for fault in filled.faults() if fault.outcome is Outcome.INVALID}
+
+
+def test_an_object_that_nobody_wrote_down(filled: ArchiveHome) -> None:
+    source = next((filled.path / "store").rglob("clip.mp4")).parents[3]
+    stranger = filled.path / "store" / "abc" / "def" / "012" / f"urn%3auuid%3a{uuid4()}" / "v1"
+    stranger.mkdir(parents=True)
+    (stranger / "inventory.json").write_bytes((source / "v1" / "inventory.json").read_bytes())
+    assert filled.fsck().outcome is Outcome.INVALID
+
+
+def test_what_is_published_and_what_is_trusted(filled: ArchiveHome) -> None:
+    for name in ("log/checkpoint", "trust.txt", "ca/root.cert.pem"):
+        path = filled.path / name
+        before = path.read_bytes()
+        for at in range(0, len(before), max(1, len(before) // 12)):
+            flip(path, at=at)
+            if name == "log/checkpoint":
+                assert "log/checkpoint" in {fault.where for fault in filled.faults()}, at
+            path.write_bytes(before)
+        path.unlink()
+        missing = filled.fsck().outcome
+        assert missing is (Outcome.INVALID if name == "log/checkpoint" else Outcome.INDETERMINATE)
+        path.write_bytes(before)
+    filled.assert_sound()
+
+
+def test_keys_of_somebody_else_are_no_keys(filled: ArchiveHome) -> None:
+    trust = filled.path / "trust.txt"
+    for broken in (b"", b"\xff\xfe", b"log\n", b"log x\n", b"log a+b+c\n", b"log a+00000000+////\n"):
+        trust.write_bytes(broken)
+        assert filled.fsck().outcome is not Outcome.VALID
+
+
+def other_value(value: Any, column: str) -> Any:
+    """A value of the same form that is another one."""
+    match value:
+        case None:
+            return None
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case str() if column in {"sha256", "sha512", "root", "note"}:
+            return ("0" if value[0] != "0" else "1") + value[1:]
+        case str():
+            return value + "x" if len(value) < 8 else value[:-1] + ("x" if value[-1] != "x" else "y")
+        case bytes():
+            return bytes([value[0] ^ 1]) + value[1:]
+        case UUID():
+            return uuid4()
+        case datetime():
+            return value + timedelta(seconds=1)
+        case _:
+            return {"other": 1}
+
+
+def keyed(table: Table, row: Any) -> list[Any]:
+    return [column == getattr(row, column.key) for column in table.primary_key]
+
+
+def tampered_columns(home: ArchiveHome) -> Iterator[tuple[str, Table, Any, Any, Any]]:
+    """Every column of one row of every table (the last one), with another value."""
+    for name, table in sorted(Base.metadata.tables.items()):
+        unbound = UNBOUND.get(name, set())
+        if unbound is None:
+            continue
+        with home.database.read() as tx:
+            rows = tx.execute(select(table).order_by(*table.primary_key)).all()
+        if name == "upload":
+            rows = [row for row in rows if row.state == "accepted"]
+        if not rows:
+            assert name == "log_pending"
+            continue
+        row = rows[-1]
+        for column in table.columns:
+            value = getattr(row, column.key)
+            if column.key not in unbound and value is not None:
+                yield f"{name}.{column.name}", table, column, row, other_value(value, column.name)
+
+
+def test_every_column_that_something_vouches_for(full: ArchiveHome) -> None:
+    seen, unseen = 0, []
+    for name, table, column, row, value in list(tampered_columns(full)):
+        with raw(full) as connection:
+            assert connection.execute(update(table).where(*keyed(table, row)).values({column: value})).rowcount == 1
+        seen += 1
+        if full.fsck().outcome is not Outcome.INVALID:
+            unseen.append(name)
+        where = [other == (value if other is column else getattr(row, other.key)) for other in table.primary_key]
+        with raw(full) as connection:
+            back = {column: getattr(row, column.key)}
+            assert connection.execute(update(table).where(*where).values(back)).rowcount == 1
+    assert sorted(unseen) == []
+    assert seen > 70
+    full.assert_sound()
+
+
+def test_values_that_no_program_of_ours_writes(filled: ArchiveHome) -> None:
+    """SQLite keeps any value in any column; PostgreSQL refuses most of them itself."""
+    if not filled.database.is_sqlite:
+        return
+    unseen = []
+    for name, table in sorted(Base.metadata.tables.items()):
+        if UNBOUND.get(name, set()) is None:
+            continue
+        for column in table.columns:
+            if column.name in (UNBOUND.get(name) or ()):
+                continue
+            for value in ("garbage", b"\xff\xfe", 1.5):
+                if put_everywhere(filled, name, column.name, value) and filled.fsck().outcome is Outcome.VALID:
+                    unseen.append((name, column.name, value))
+                put_back(filled, table)
+    assert unseen == []
+    filled.assert_sound()
+
+
+def put_everywhere(home: ArchiveHome, table: str, column: str, value: Any) -> bool:
+    """Put a value into a column of every row, where the column takes it."""
+    with closing(sqlite3.connect(str(home.database.url.database))) as database:
+        database.execute(f"CREATE TABLE kept AS SELECT rowid AS kept_id, * FROM {table}")
+        try:
+            count = database.execute(f"UPDATE OR IGNORE {table} SET {column} = ?", [value]).rowcount
+        except sqlite3.IntegrityError:
+            count = 0  # an INTEGER PRIMARY KEY takes integers only
+        database.commit()
+    return count > 0
+
+
+def put_back(home: ArchiveHome, table: Table) -> None:
+    columns = ", ".join(column.name for column in table.columns)
+    with closing(sqlite3.connect(str(home.database.url.database))) as database:
+        database.execute(f"DELETE FROM {table.name}")
+        database.execute(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM kept ORDER BY kept_id")
+        database.execute("DROP TABLE kept")
+        database.commit()
+
+
+def test_the_columns_that_nothing_vouches_for_are_these(full: ArchiveHome) -> None:
+    """A column that became bound goes off the list."""
+    tables = Base.metadata.tables
+    for name, columns in UNBOUND.items():
+        assert name in tables
+        assert set(columns or ()) <= set(tables[name].columns.keys())
+
+
+def test_every_row_that_is_deleted(full: ArchiveHome) -> None:
+    unseen = []
+    for name, table in sorted(Base.metadata.tables.items()):
+        if UNBOUND.get(name, set()) is None or name in {"log_detail", "rendition"}:
+            continue  # a detail may be erased, a rendition made again
+        with full.database.read() as tx:
+            rows = tx.execute(select(table).order_by(*table.primary_key)).all()
+        for row in rows if name in {"case_link", "retrieval_grant", "upload"} else rows[:1]:
+            if name == "upload" and row.state == "receiving":
+                continue  # not acknowledged: the dock has the recording, and its next HEAD says that it is gone
+            with raw(full) as connection:
+                assert connection.execute(delete(table).where(*keyed(table, row))).rowcount == 1
+            if full.fsck().outcome is not Outcome.INVALID:
+                unseen.append(name)
+            with raw(full) as connection:
+                connection.execute(insert(table).values({column: getattr(row, column.key) for column in table.columns}))
+    assert unseen == []
+    full.assert_sound()
+
+
+ROWS: dict[str, Callable[[ArchiveHome], tuple[str, dict[str, Any]]]] = {
+    "a grant without its entry": lambda home: (
+        "INSERT INTO retrieval_grant SELECT :id, account_id, object_id, kind, purpose, entry_id, granted_at, expires_at "
+        "FROM retrieval_grant",
+        {"id": home.id_value(uuid4())},
+    ),
+    "a dock that is no longer revoked": lambda home: (
+        "UPDATE dock SET revoked_at = NULL WHERE revoked_at IS NOT NULL",
+        {},
+    ),
+    "an account with another role": lambda home: ("UPDATE account SET role = 'administrator'", {}),
+    "an upload without its entry": lambda home: ("UPDATE upload SET entry_id = NULL WHERE state = 'accepted'", {}),
+    "an upload under another's entry": lambda home: (
+        "UPDATE upload SET entry_id = (SELECT min(CAST(entry_id AS text)) FROM custody_event WHERE type = 'fixity.ok')"
+        + ("" if home.database.is_sqlite else "::uuid")
+        + " WHERE state = 'accepted'",
+        {},
+    ),
+    "an acknowledged offset beyond what is on disk": lambda home: (
+        "UPDATE upload SET offset_bytes = 9 WHERE state = 'receiving'",
+        {},
+    ),
+    "an accepted upload that pretends to be open": lambda home: (
+        "UPDATE upload SET state = 'receiving' WHERE state = 'accepted'",
+        {},
+    ),
+    "an item that nobody looks at": lambda home: ("DELETE FROM job", {}),
+    "an entry with another detail": lambda home: ("UPDATE log_detail SET salt = detail, detail = salt", {}),
+    "an entry that is no JSON": lambda home: ("UPDATE log_entry SET body = :body", {"body": b"\xff{"}),
+    "an entry that is no object": lambda home: ("UPDATE log_entry SET body = :body", {"body": b"[1]"}),
+    "an entry that lacks everything": lambda home: ("UPDATE log_entry SET body = :body", {"body": b"{}"}),
+    "an entry of another form": lambda home: (
+        "UPDATE log_entry SET body = :body",
+        {"body": b'{"dig":1,"id":[],"obj":"x","t":{},"type":"object.preserved"}'},
+    ),
+    "a note that is none": lambda home: ("UPDATE log_checkpoint SET note = 'x'", {}),
+    "a log without checkpoints": lambda home: ("DELETE FROM log_checkpoint", {}),
+    "a log without nodes": lambda home: ("DELETE FROM log_node", {}),
+    "a log without leaves": lambda home: ("DELETE FROM log_leaf", {}),
+    "an entry that waits although it is in the log": lambda home: (
+        "INSERT INTO log_pending SELECT entry_id FROM log_leaf WHERE leaf_index = 0",
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ROWS)
+def test_what_somebody_with_the_database_in_hand_might_do(filled: ArchiveHome, what: str) -> None:
+    sql, values = ROWS[what](filled)
+    with raw(filled) as connection:
+        assert connection.execute(text(sql), values).rowcount != 0
+    report = filled.fsck()
+    assert report.outcome is Outcome.INVALID
+    assert all(fault.where for fault in report.findings if fault.code in {"fsck.unlogged", "fsck.row_missing"})
