@@ -110,8 +110,9 @@ def sign_in(database: Database, *, username: str, password: str, at: Instant, re
     """Check a password and open a session; return the token for the cookie, which is kept nowhere.
 
     Wrong passwords slow this account down (up to 5 minutes); they never lock it.
-    Raises: SignInRefused, TooManyAttempts. A success writes a log entry, and so does a wrong password for an account that
-        exists; names that nobody has could be tried without end and write none.
+    A success writes a log entry, and so does a wrong password for an account that exists; names that nobody has could
+    be tried without end and write none.
+    Raises: SignInRefused, TooManyAttempts.
     """
     username = unicodedata.normalize("NFC", username).strip()
     with database.read() as tx:

@@ -115,5 +115,5 @@ async def _finish(receiver: Receiver, upload_id: UploadId) -> None:
         return
     except LiuhenError as error:
         _log.warning("finish_failed", upload_id=str(upload_id), code=error.code)
-    except Exception:
+    except Exception:  # noqa: BLE001 - one upload must not keep the sweep from the others
         _log.exception("finish_failed", upload_id=str(upload_id))

@@ -294,8 +294,10 @@ def doom_commits(database: Database, table: str = "log_entry") -> None:
             [f"CREATE TRIGGER doom AFTER INSERT ON {table} BEGIN INSERT INTO doomed VALUES (1); END"]
             if database.is_sqlite
             else [
-                "CREATE FUNCTION doom() RETURNS trigger LANGUAGE plpgsql AS "
-                "$$ BEGIN INSERT INTO doomed VALUES (1); RETURN NULL; END $$",
+                (
+                    "CREATE FUNCTION doom() RETURNS trigger LANGUAGE plpgsql AS "
+                    "$$ BEGIN INSERT INTO doomed VALUES (1); RETURN NULL; END $$"
+                ),
                 f"CREATE TRIGGER doom AFTER INSERT ON {table} EXECUTE FUNCTION doom()",
             ]
         ),

@@ -344,8 +344,10 @@ def test_every_row_that_is_deleted(full: ArchiveHome) -> None:
 
 ROWS: dict[str, Callable[[ArchiveHome], tuple[str, dict[str, Any]]]] = {
     "a grant without its entry": lambda home: (
-        "INSERT INTO retrieval_grant SELECT :id, account_id, object_id, kind, purpose, entry_id, granted_at, expires_at "
-        "FROM retrieval_grant",
+        (
+            "INSERT INTO retrieval_grant SELECT :id, account_id, object_id, kind, purpose, entry_id, granted_at, expires_at "
+            "FROM retrieval_grant"
+        ),
         {"id": home.id_value(uuid4())},
     ),
     "a dock that is no longer revoked": lambda home: (
