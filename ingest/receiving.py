@@ -6,6 +6,7 @@ read. Memory per upload is two blocks, whatever the file's size. The asyncio sid
 
 import asyncio
 import contextlib
+import fcntl
 import functools
 import hashlib
 import os
@@ -32,6 +33,8 @@ from ingest.turns import Turns, finished
 from ingest.uploads import UploadState, record_offset
 
 _BLOCK_BYTES: Final = 2 * 1024 * 1024
+_MOST_PIECES: Final = 1024
+"""A block of very small pieces is not waited for: each piece costs far more than its bytes."""
 _DURABLE_EVERY_BYTES: Final = 64 * 1024 * 1024
 _BUSY_TRIES: Final = 20
 _BUSY_PAUSE_S: Final = 0.25
@@ -110,7 +113,7 @@ class Receiver:
             held = self._open.get(upload_id)
             if held is None or held.offset_bytes != state.offset_bytes:
                 self._forget(upload_id)
-                await self.run(self._reopen, state)
+                await self.run(self._reopen, state, load)
                 held = self._open[upload_id]
             await self._feed(state, held, body, checksum)
             if held.offset_bytes == state.size_bytes:
@@ -170,7 +173,7 @@ class Receiver:
                 missing -= len(piece)
                 if missing < 0:
                     raise TooLong
-                if count >= _BLOCK_BYTES:
+                if count >= _BLOCK_BYTES or len(gathered) >= _MOST_PIECES:
                     await chunk.push(gathered, count)
                     gathered, count = [], 0
         except (Disconnected, asyncio.CancelledError):
@@ -183,22 +186,42 @@ class Receiver:
         if is_recorded:
             record_offset(self._intake, state.id, offset_bytes=offset_bytes)
 
-    def _reopen(self, state: UploadState) -> None:
-        """Open the staged file at its durable offset; what lies beyond was never acknowledged and is cut off."""
-        path = staged_path(self._intake.staging, state.id)
-        hasher = Hasher(self._intake.algorithms)
-        # hashlib's state cannot be stored: what is there is read again, never believed.
+    def _reopen(self, state: UploadState, load: Callable[[], UploadState]) -> None:
+        """Open the staged file at its durable offset; what lies beyond was never acknowledged and is cut off.
+
+        The lock is for another process: a web process may outlive its supervisor by some seconds, while the next one
+        serves already. What was read of the upload before the lock was ours is looked up again.
+        Raises: IntakeBusy while the other process has the file, OffsetConflict when it got further, StagedBytesLost.
+        """
         try:
-            with full_disk_named(), path.open("r+b", buffering=0) as staged:
-                if os.fstat(staged.fileno()).st_size > state.offset_bytes:
-                    staged.truncate(state.offset_bytes)
-                absorb(staged, hasher, length=state.offset_bytes)
+            fd = os.open(staged_path(self._intake.staging, state.id), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError as exc:
             raise StagedBytesLost(upload_id=state.id, offset_bytes=state.offset_bytes) from exc
+        try:
+            hasher = self._owned(fd, state, load)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._open[state.id] = _Open(fd, state.offset_bytes, hasher)
+
+    def _owned(self, fd: int, state: UploadState, load: Callable[[], UploadState]) -> Hasher:
+        """Lock the staged file, cut it back to its durable offset, and return the digests up to there."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise IntakeBusy("Another process still receives this upload; try again") from exc
+        now = load()
+        if now.offset_bytes != state.offset_bytes or not now.is_open:
+            raise OffsetConflict(offset_bytes=now.offset_bytes)
+        hasher = Hasher(self._intake.algorithms)
+        # hashlib's state cannot be stored: what is there is read again, never believed.
+        with full_disk_named(), os.fdopen(fd, "rb", buffering=0, closefd=False) as staged:
+            if os.fstat(fd).st_size > state.offset_bytes:
+                os.ftruncate(fd, state.offset_bytes)
+            absorb(staged, hasher, length=state.offset_bytes)
         if hasher.size_bytes != state.offset_bytes:
             raise StagedBytesLost(upload_id=state.id, offset_bytes=state.offset_bytes)
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self._open[state.id] = _Open(fd, state.offset_bytes, hasher)
+        return hasher
 
     async def _complete(self, upload_id: UploadId) -> None:
         """Finish an upload whose bytes are all durable, with the digests in memory if they cover them."""

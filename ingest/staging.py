@@ -11,6 +11,8 @@ from archive.kernel.errors import StorageFull
 from archive.kernel.ids import UploadId
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_MOST_VIEWS: Final = 1024
+"""IOV_MAX of Linux: more parts in one call are refused, and a slow network brings thousands of small ones."""
 
 
 def staged_path(staging: Path, upload_id: UploadId) -> Path:
@@ -38,7 +40,7 @@ def write_all(fd: int, parts: Sequence[bytes], *, at_byte: int) -> None:
     views = [memoryview(part) for part in parts]
     with full_disk_named():
         while views:
-            count = os.pwritev(fd, views, at_byte)
+            count = os.pwritev(fd, views[:_MOST_VIEWS], at_byte)
             at_byte += count
             while views and count >= len(views[0]):
                 count -= len(views.pop(0))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import select
+from structlog.tracebacks import ExceptionDictTransformer
 
 from archive.custody.models import PreservationIntent
 from archive.jobs.queue import LONG, PROMPT
@@ -108,7 +109,8 @@ def configure_logging() -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            # Without the values of local variables: passwords, keys and names stand in them.
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

@@ -19,6 +19,8 @@ _WRITES: Final = "liuhen_writes"
 _BUSY_TIMEOUT_MS: Final = 30_000
 _UNIQUE_VIOLATION: Final = "23505"
 _DISK_FULL: Final = "53100"
+_HIDDEN: Final = True
+"""Values never stand in error messages, which go to the log of the process: they hold names and hashes of secrets."""
 
 
 class Database:
@@ -110,7 +112,13 @@ def _translated() -> Iterator[None]:
 
 
 def _sqlite_engine(url: str, pool_size: int) -> Engine:
-    engine = create_engine(url, pool_size=pool_size, max_overflow=10, connect_args={"check_same_thread": False})
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=10,
+        hide_parameters=_HIDDEN,
+        connect_args={"check_same_thread": False},
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
@@ -146,5 +154,6 @@ def _postgres_engine(url: str, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=10,
         pool_pre_ping=True,
+        hide_parameters=_HIDDEN,
         connect_args={"options": "-c timezone=UTC -c lock_timeout=30000 -c idle_in_transaction_session_timeout=300000"},
     )

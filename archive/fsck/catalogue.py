@@ -1,6 +1,7 @@
 """The catalogue against stores and log: every row has its bytes and its entry, every entry its row."""
 
 import hashlib
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -173,7 +174,11 @@ def _is_of(row: Mapping[str, Any], told: tuple[str, str, Entry] | None) -> bool:
 
 def _size_bytes(path: Path) -> int:
     """Return the size of a staged file; less than any offset where there is none."""
-    return path.stat().st_size if is_plain_file(path) else -1
+    try:
+        found = path.lstat()
+    except OSError:
+        return -1
+    return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 
 def check_derived(connection: Connection, renditions: Path, quarantine: Path) -> Iterator[Finding]:

@@ -84,14 +84,9 @@ def _install_errors(app: FastAPI) -> None:
     def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
         known = NotFound("There is nothing at this address") if error.status_code == 404 else InvalidInput(error.detail)
-        response = problem_response(known, request_id=request.state.request_id)
-        response.status_code = error.status_code
+        response = problem_response(known, request_id=request.state.request_id, status=error.status_code)
+        response.headers.update(error.headers or {})
         return response
-
-    @app.exception_handler(Exception)
-    def on_unknown(request: Request, error: Exception) -> Response:
-        _log.exception("request_failed", request_id=request.state.request_id, exc_info=error)
-        return problem_response(LiuhenError(), request_id=request.state.request_id)
 
 
 async def _sweep(services: Services, uploads: UploadsApp) -> None:

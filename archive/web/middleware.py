@@ -70,7 +70,13 @@ class Surroundings:
         if _is_cross_site(scope):
             await problem_response(CrossSite(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
         else:
-            await self._app(scope, receive, send_wrapped)
+            try:
+                await self._app(scope, receive, send_wrapped)
+            except Exception:
+                if status:  # the answer has begun; the server cuts the connection
+                    raise
+                _log.exception("request_failed", request_id=request_id)
+                await problem_response(LiuhenError(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
         _log.info(
             "request",
             request_id=request_id,

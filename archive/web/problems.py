@@ -41,6 +41,9 @@ _STATUS: Final[Mapping[str, int]] = {
     "retrieval.grant_not_found": 404,
     "service.unavailable": 503,
     "store.full": 507,
+    "tus.content_type": 415,
+    "tus.method": 405,
+    "tus.version_unsupported": 412,
     "store.blob_missing": 404,
 }
 _BY_EXIT_CODE: Final[Mapping[int, int]] = {64: 400, 65: 400, 66: 404, 73: 409, 75: 503, 77: 403}
@@ -67,9 +70,12 @@ def problem_body(
     return json.dumps(body, ensure_ascii=False).encode()
 
 
-def problem_response(error: LiuhenError, *, request_id: str | None) -> Response:
-    """Return an error as a problem. Internal errors say nothing of their cause."""
-    status = status_of(error)
+def problem_response(error: LiuhenError, *, request_id: str | None, status: int | None = None) -> Response:
+    """Return an error as a problem, with the status of its code or a given one.
+
+    Internal errors say nothing of their cause.
+    """
+    status = status or status_of(error)
     hidden = status == 500
     headers = {"Retry-After": str(error.facts.get("retry_after_s", 5))} if status in {429, 503, 507} else {}
     return Response(

@@ -125,7 +125,7 @@ def _wait(archive: BenchArchive, sql: str, before: str) -> float:
 
 def _bare_copy(source: Path) -> float:
     target = source.with_name("bare.mp4")
-    command = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-i", source]
+    command: list[str | Path] = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-i", source]
     began = time.perf_counter()
     subprocess.run([*command, "-c", "copy", "-movflags", "+faststart", target], check=True)
     took = time.perf_counter() - began

@@ -22,8 +22,18 @@ def measure(scratch: Path, *, runs: int = RUNS, size_bytes: int = GIB) -> Sectio
         archive.prepare(file)
         receipt.write_bytes(archive.receipt(archive.upload([file]).urls[0]))
         trust.write_bytes(archive.trust_file.read_bytes())
-    liuhen = [str(Path(sys.executable).with_name("liuhen")), "verify", file, "--receipt", receipt, "--key", trust]
-    openssl = {name: ["openssl", "dgst", f"-{name}", file] for name in ("sha512", "sha256")}
+    liuhen: list[str | Path] = [
+        str(Path(sys.executable).with_name("liuhen")),
+        "verify",
+        file,
+        "--receipt",
+        receipt,
+        "--key",
+        trust,
+    ]
+    openssl: dict[str, list[str | Path]] = {
+        name: ["openssl", "dgst", f"-{name}", file] for name in ("sha512", "sha256")
+    }
     for command in (liuhen, *openssl.values()):
         _took(command)
     ours, sha512, sha256 = [], [], []

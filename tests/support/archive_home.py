@@ -288,14 +288,14 @@ def flip(path: Path, *, at: int | None = None, bit: int = 0) -> None:
 def doom_commits(database: Database, table: str = "log_entry") -> None:
     """Make every transaction that inserts into `table` fail at its commit: a foreign key is checked only there."""
     for statement in (
-        "CREATE TABLE nowhere (id INTEGER PRIMARY KEY)",
-        "CREATE TABLE doomed (nowhere INTEGER REFERENCES nowhere (id) DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE TABLE IF NOT EXISTS nowhere (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE IF NOT EXISTS doomed (nowhere INTEGER REFERENCES nowhere (id) DEFERRABLE INITIALLY DEFERRED)",
         *(
             [f"CREATE TRIGGER doom AFTER INSERT ON {table} BEGIN INSERT INTO doomed VALUES (1); END"]
             if database.is_sqlite
             else [
                 (
-                    "CREATE FUNCTION doom() RETURNS trigger LANGUAGE plpgsql AS "
+                    "CREATE OR REPLACE FUNCTION doom() RETURNS trigger LANGUAGE plpgsql AS "
                     "$$ BEGIN INSERT INTO doomed VALUES (1); RETURN NULL; END $$"
                 ),
                 f"CREATE TRIGGER doom AFTER INSERT ON {table} EXECUTE FUNCTION doom()",

@@ -128,12 +128,7 @@ class UploadsApp:
             response.headers["Tus-Resumable"] = _VERSION.decode()
             response.headers["Cache-Control"] = "no-store"
             if isinstance(error, VersionUnsupported):
-                response.status_code = 412
                 response.headers["Tus-Version"] = _VERSION.decode()
-            if isinstance(error, WrongContentType):
-                response.status_code = 415
-            if isinstance(error, MethodUnknown):
-                response.status_code = 405
             if "offset_bytes" in error.facts:
                 response.headers["Upload-Offset"] = str(error.facts["offset_bytes"])
             # The body may be unread; keeping the connection would mean reading all of it.

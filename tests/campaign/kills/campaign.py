@@ -259,9 +259,9 @@ def _and_more(rounds: Sequence[Plan], result: Result, *, chance: random.Random, 
     yield from rounds
     for _ in range(20 if is_complete else 0):
         missing = [phase for phase in PHASES if result.hits(phase) < LEAST_HITS]
-        if not missing:
+        if not missing and sum(found.has_work for found in result.rounds) >= len(rounds):
             return
-        yield deliberate(missing[0], chance=chance)
+        yield deliberate((missing or PHASES)[0], chance=chance)
 
 
 def _tell(found: Round) -> None:

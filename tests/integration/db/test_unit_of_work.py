@@ -206,3 +206,15 @@ def test_a_connection_that_breaks_in_the_middle_leaves_nothing(postgres: Databas
         with postgres.engine.connect() as other:
             other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
     assert counts(postgres)[3] == 0
+
+
+def test_an_error_of_the_database_does_not_tell_the_values(database: Database) -> None:
+    once = new_uuid7()
+    for name in ("张三", "李四"):
+        try:
+            with database.begin() as tx:
+                tx.execute(subject(name, subject_id=once))
+        except IntegrityError as error:
+            assert "李四" not in str(error)
+            return
+    raise AssertionError("the second was to fail")

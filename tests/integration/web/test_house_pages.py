@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from archive.access.policy import Role
+from archive.ledger.append import append_entry
+from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from archive.ledger.models import LogEntry, LogLeaf
 from archive.web.app import create_app
 from ingest.docks import docks, enrol_dock
@@ -78,6 +80,9 @@ def test_the_administrator_sees_how_the_house_is(home: ArchiveHome, dock: Enroll
 
 
 def test_the_log_is_shown_as_it_is_stored(auditor: httpx.Client, bureau: Bureau) -> None:
+    with bureau.services.database.begin() as tx:  # more than one page of entries, whatever ran before
+        for _ in range(60):
+            append_entry(tx, NewEntry(EntryType.ADMIN_SIGNED_OUT, OPERATOR), at=bureau.services.clock.now())
     seed.sequence(bureau)
     page = auditor.get("/log")
     checkpoint = auditor.get("/log/checkpoint").text

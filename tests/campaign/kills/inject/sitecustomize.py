@@ -5,6 +5,8 @@ that (1) each process keeps on a board in shared memory what it is doing right n
 it dies by `kill -9` at the very step that the campaign has armed. The product itself knows nothing of this.
 """
 
+# mypy: ignore-errors
+
 import functools
 import importlib.machinery
 import json
