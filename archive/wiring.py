@@ -18,6 +18,7 @@ from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
 from archive.ledger.lock import SequencerLock
 from archive.ledger.note import RECEIPT, Signer, VerifierKey
+from archive.ledger.proofs import head
 from archive.ledger.sequencer import Sequencer
 from archive.ledger.trustfile import TrustFile, receipt_key_name
 from archive.ocfl.root import OcflRoot
@@ -30,6 +31,7 @@ from retention.fixity import Fixity
 from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner
 from signing.ed25519 import Ed25519KeyHandle
+from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
 
 
 class HomeMissing(LiuhenError):
@@ -79,51 +81,76 @@ class Services:
 def create_home(settings: Settings) -> None:
     """Make folders, keys, certificates, configuration, database and the first checkpoint of a new archive.
 
-    Raises: HomeExists.
+    The log's key comes last and makes the folder an archive: what broke off before is gone on with by the next call.
+    Raises: HomeExists, also where the database holds a log already; Unavailable, StorageFull.
     """
     home = settings.home
-    if (home / "keys").exists():
+    log_path, receipt_path = home / "keys" / "log.pem", home / "keys" / "receipt.pem"
+    if log_path.exists():
         raise HomeExists(home=str(home))
     for name in ("keys", "run", "staging", "scratch", "work", "store", "renditions", "quarantine", "log"):
         (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     (home / "log").chmod(0o755)
+    _create_database(settings)
+    if not (home / "ca").exists():
+        EmbeddedAuthority.create(
+            home / "ca",
+            organisation=settings.organisation,
+            valid_from=SystemClock().now(),
+            host_names=_host_names(settings),
+        )
     origin = settings.origin
     if origin == Settings.model_fields["origin"].default:
         # The origin names this log among all logs in the world, so two archives must not share one.
         origin = f"liuhen.local/{secrets.token_hex(4)}/log"
     configuration = home / "liuhen.toml"
     if not configuration.exists():
-        configuration.write_text(
-            f"# Settings of this archive; docs/settings.md has them all.\n"
-            f"origin = {_quoted(origin)}\norganisation = {_quoted(settings.organisation)}\n"
-        )
-    clock = SystemClock()
-    EmbeddedAuthority.create(
-        home / "ca", organisation=settings.organisation, valid_from=clock.now(), host_names=_host_names(settings)
-    )
-    receipt_key = Ed25519KeyHandle.generate(home / "keys" / "receipt.pem")
-    log_key = Ed25519KeyHandle.generate(home / "keys" / "log.pem")
-    (home / "trust.txt").write_text(str(_trust(origin, log_key, receipt_key)))
-    database = Database(settings.effective_database_url)
-    migrate(database)
-    database.close()
+        told = "# Settings of this archive; docs/settings.md has them all.\n"
+        told += f"origin = {_quoted(origin)}\norganisation = {_quoted(settings.organisation)}\n"
+        replace_durably(configuration, told.encode(), mode=PUBLIC)
+    fresh = log_path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    log_key = Ed25519KeyHandle.generate(fresh)
+    is_there = receipt_path.exists()
+    receipt_key = Ed25519KeyHandle.load(receipt_path) if is_there else Ed25519KeyHandle.generate(receipt_path)
+    replace_durably(home / "trust.txt", str(_trust(origin, log_key, receipt_key)).encode(), mode=PUBLIC)
+    fresh.rename(log_path)
+    fsync_directory(log_path.parent)
     services = build_services(settings.model_copy(update={"origin": origin}))
     services.objects.prepare()
     services.sequencer.recover()
     services.close()
 
 
+def _create_database(settings: Settings) -> None:
+    database = Database(settings.effective_database_url)
+    try:
+        migrate(database)
+        with database.read() as tx:
+            if head(tx) is not None:
+                raise HomeExists("The database belongs to an archive already", home=str(settings.home))
+    finally:
+        database.close()
+
+
 def build_services(settings: Settings, *, clock: Clock | None = None) -> Services:
     """Open the archive in the home folder; the clock is the machine's unless another is given.
 
-    Raises: HomeMissing, SchemaOutdated, and what a damaged key or certificate raises.
+    Raises: HomeMissing, SchemaOutdated, Unavailable, and what a damaged key or certificate raises.
     """
-    home = settings.home.absolute()
-    if not (home / "keys" / "log.pem").exists():
-        raise HomeMissing(home=str(home))
-    clock = SystemClock() if clock is None else clock
+    if not (settings.home / "keys" / "log.pem").exists():
+        raise HomeMissing(home=str(settings.home.absolute()))
     database = Database(settings.effective_database_url)
-    require_current_schema(database)
+    try:
+        require_current_schema(database)
+        return _services(settings, database, SystemClock() if clock is None else clock)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _services(settings: Settings, database: Database, clock: Clock) -> Services:
+    home = settings.home.absolute()
     authority = EmbeddedAuthority.load(home / "ca")
     signer = CadesSigner(key=authority.manifest_key(), certificate=authority.manifest_certificate, clock=clock)
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")

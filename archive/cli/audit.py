@@ -1,5 +1,6 @@
 """For auditors: checking without trusting. Imports little, so that `liuhen verify` starts at once."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -57,9 +58,8 @@ def fsck_(
     settings = load_settings(home=home)
     if not (settings.home / "keys").is_dir():
         raise HomeMissing(home=str(settings.home))
-    database = Database(settings.effective_database_url)
-    report = fsck(Target(settings.home, database, settings.home / "ca" / "root.cert.pem"))
-    database.close()
+    with contextlib.closing(Database(settings.effective_database_url)) as database:
+        report = fsck(Target(settings.home, database, settings.home / "ca" / "root.cert.pem"))
     raise typer.Exit(_print(report, str(settings.home), as_json=as_json))
 
 

@@ -5,7 +5,9 @@ Only the module of the command at hand is loaded: `liuhen verify` must not wait 
 
 import importlib
 import json
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +16,7 @@ import typer
 from archive.kernel.errors import LiuhenError
 
 _INTERRUPTED: Final = 130
+_TRACE: Final = "LIUHEN_TRACE"
 _COMMANDS: Final = {
     "operate": ("init", "migrate", "serve", "web", "worker", "sequencer", "account"),
     "cases": ("case", "item"),
@@ -51,6 +54,14 @@ def run(arguments: Sequence[str]) -> int:
         return _told("cli.usage", f"{error} (see liuhen --help)", 64, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
+    except OSError as error:
+        where = "" if error.filename is None else f" ({error.filename})"
+        return _told("cli.io", f"{error.strerror or type(error).__name__}{where}", 74, as_json=as_json)
+    except Exception as error:  # noqa: BLE001 - the last place that can say it in one line
+        told = f"Something went wrong on our side: {type(error).__name__}"
+        if os.environ.get(_TRACE):
+            traceback.print_exc()
+        return _told("internal.error", f"{told} (set {_TRACE}=1 to see where)", 70, as_json=as_json)
     return code if isinstance(code, int) else 0
 
 
@@ -61,5 +72,6 @@ def _root() -> None:
 def _told(code: str, message: str, exit_code: int, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False))
-    print(f"liuhen: {message} [{code}]", file=sys.stderr)
+    # A command without its arguments is answered with its help, which stands for itself.
+    print(message if "\n" in message else f"liuhen: {message} [{code}]", file=sys.stderr)
     return exit_code

@@ -1,5 +1,6 @@
 """For operators: making an archive, running it, accounts, docks."""
 
+import contextlib
 import json
 import secrets
 from pathlib import Path
@@ -89,9 +90,8 @@ def migrate_home(home: Home = None) -> None:
     from archive.db.migrate import migrate
 
     settings = load_settings(home=home)
-    database = Database(settings.effective_database_url)
-    migrate(database)
-    database.close()
+    with contextlib.closing(Database(settings.effective_database_url)) as database:
+        migrate(database)
     print("The database has the newest schema.")
 
 

@@ -1,13 +1,15 @@
 """The three processes of an archive: web, worker, sequencer. `supervisor` starts and watches them."""
 
 import contextlib
+import fcntl
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import structlog
@@ -16,7 +18,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from archive.custody.models import PreservationIntent
 from archive.jobs.queue import LONG, PROMPT
-from archive.kernel.errors import LiuhenError, Unavailable
+from archive.kernel.errors import Conflict, LiuhenError, Unavailable
 from archive.kernel.ids import ObjectId
 from archive.settings import Settings
 from archive.wiring import Services, build_services
@@ -24,11 +26,49 @@ from ingest.uploads import sweep_staging
 
 WATCH_FD = "LIUHEN_WATCH_FD"
 _STANDBY_S = 0.5
+_HANDOVER_S = 30.0
 _log = structlog.get_logger("liuhen.process")
 
 
+class AlreadyRunning(Conflict):
+    """This archive is being served already; stop the other one first."""
+
+    code = "serve.already_running"
+
+
+@contextlib.contextmanager
+def alone(home: Path, name: str, *, wait_s: float = 0.0) -> Iterator[None]:
+    """Be the only process of this name over this home for the length of the block; the kernel ends it with the process.
+
+    Raises: AlreadyRunning when another one is still there after waiting.
+    """
+    fd = os.open(home / "run" / f"{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + wait_s
+    try:
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as exc:
+                if time.monotonic() >= deadline:
+                    raise AlreadyRunning(home=str(home)) from exc
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(fd)
+
+
 def run_web(settings: Settings, *, fd: int) -> None:
-    """Serve until SIGTERM, on a socket that outlives this process."""
+    """Serve until SIGTERM, on a socket that outlives this process.
+
+    Two of these over one home would cut each other's uploads off, so the second one waits for the first to end.
+    Raises: AlreadyRunning.
+    """
+    with alone(settings.home, "web", wait_s=_HANDOVER_S):
+        _serve(settings, fd=fd)
+
+
+def _serve(settings: Settings, *, fd: int) -> None:
     import uvicorn
 
     from archive.web.app import create_app

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from archive.cli.processes import WATCH_FD, address_file, configure_logging
+from archive.cli.processes import WATCH_FD, address_file, alone, configure_logging
 from archive.kernel.errors import Conflict, InvalidInput
 from archive.settings import Settings
 
@@ -47,13 +47,18 @@ class _Child:
 def supervise(settings: Settings) -> int:
     """Run the archive until SIGTERM or SIGINT; return the exit code.
 
-    Raises: InvalidInput for plain HTTP beyond localhost, AddressTaken, HomeMissing, SchemaOutdated.
+    Raises: InvalidInput for plain HTTP beyond localhost, AddressTaken, AlreadyRunning, HomeMissing, SchemaOutdated.
     """
     from archive.wiring import build_services
 
     if not settings.tls and settings.host not in _LOCAL:
         raise InvalidInput("Plain HTTP is served on localhost only; leave TLS on for other addresses")
     build_services(settings).close()
+    with alone(settings.home, "serve"):
+        return _supervise(settings)
+
+
+def _supervise(settings: Settings) -> int:
     configure_logging()
     listener = _listen(settings)
     os.set_inheritable(listener.fileno(), True)

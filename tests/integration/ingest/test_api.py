@@ -185,7 +185,9 @@ def test_enrolment(home: ArchiveHome, play: type_play) -> None:
         await door.refused(400, "input.invalid", "POST", path, json={"code": code, "public_key": key, "more": 1})
         await door.refused(400, "input.invalid", "POST", path, json={"code": code, "public_key": "not base64!"})
         await door.refused(400, "input.invalid", "POST", path, json={"code": code, "public_key": _b64(b"short")})
-        await door.refused(400, "input.invalid", "POST", path, content=b"{", headers={"Content-Type": "application/json"})
+        await door.refused(
+            400, "input.invalid", "POST", path, content=b"{", headers={"Content-Type": "application/json"}
+        )
         await door.refused(
             403, "ingest.enrolment_refused", "POST", path, json={"code": "AAAA-AAAA-AAAA-AAAA", "public_key": key}
         )
@@ -228,9 +230,7 @@ def test_every_refusal_of_the_uploads_is_a_problem(home: ArchiveHome, dock: Enro
             await door.refused(400, "input.invalid", "POST", UPLOADS, headers=headers)
         await door.refused(422, "ingest.empty_file", "POST", UPLOADS, headers={**good, "Upload-Length": "0"})
         await door.refused(413, "ingest.too_large", "POST", UPLOADS, headers={**good, "Upload-Length": str(1 << 50)})
-        await door.refused(
-            400, "ingest.manifest_missing", "POST", UPLOADS, headers=without(good, "Upload-Metadata")
-        )
+        await door.refused(400, "ingest.manifest_missing", "POST", UPLOADS, headers=without(good, "Upload-Metadata"))
         for broken in ("manifest", "manifest !,signature eA==", "manifest eA==,manifest eA==", ",", "ключ eA=="):
             headers = {**good, "Upload-Metadata": broken.encode()}
             answer = await door.ask("POST", UPLOADS, headers=headers)
@@ -243,7 +243,12 @@ def test_every_refusal_of_the_uploads_is_a_problem(home: ArchiveHome, dock: Enro
         )
         await door.refused(415, "tus.content_type", "POST", UPLOADS, headers=good, content=b"x")
         await door.refused(
-            400, "input.invalid", "POST", UPLOADS, headers={**good, **offset, "Upload-Checksum": "md5 eA=="}, content=b"x"
+            400,
+            "input.invalid",
+            "POST",
+            UPLOADS,
+            headers={**good, **offset, "Upload-Checksum": "md5 eA=="},
+            content=b"x",
         )
 
         await door.refused(404, "ingest.upload_not_found", "HEAD", mine, headers=other.headers)
@@ -312,14 +317,20 @@ def test_a_commit_that_fails_is_never_acknowledged(home: ArchiveHome, dock: Enro
 
     async def scene(door: Door) -> None:
         for table, ask in (
-            ("log_entry", lambda: door.refused(500, "internal.error", "POST", "/api/v1/docks/enrolment", json=enrolment)),
+            (
+                "log_entry",
+                lambda: door.refused(500, "internal.error", "POST", "/api/v1/docks/enrolment", json=enrolment),
+            ),
             (
                 "upload",
                 lambda: door.refused(
                     500, "internal.error", "POST", UPLOADS, headers={**dock.headers, **creation(dock, b"x", 1)}
                 ),
             ),
-            ("log_entry", lambda: door.refused(500, "internal.error", "PATCH", path, headers=patching(dock), content=DATA)),
+            (
+                "log_entry",
+                lambda: door.refused(500, "internal.error", "PATCH", path, headers=patching(dock), content=DATA),
+            ),
         ):
             doom_commits(home.database, table)
             await ask()

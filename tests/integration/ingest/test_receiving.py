@@ -76,9 +76,7 @@ class Desk:
         return partial(upload_state, self.home.intake, upload_id, dock_id=self.dock.id)
 
     async def send(self, upload_id: UploadId, source: Any, at: int, checksum: Checksum | None = None) -> int:
-        return await self.receiver.append(
-            upload_id, self.load(upload_id), source, offset_bytes=at, checksum=checksum
-        )
+        return await self.receiver.append(upload_id, self.load(upload_id), source, offset_bytes=at, checksum=checksum)
 
     async def settled(self, upload_id: UploadId) -> int:
         return int((await self.receiver.settled(upload_id, self.load(upload_id))).offset_bytes)

@@ -1,0 +1,145 @@
+"""`liuhen serve`: three processes that are watched, restarted when they die, and gone when it is gone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from archive.ledger.append import append_entry
+from archive.ledger.entries import OPERATOR, EntryType, NewEntry
+from tests.support.archive_home import ArchiveHome
+
+PATIENCE_S = 90
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+class Served:
+    """One running `liuhen serve`."""
+
+    def __init__(self, home: ArchiveHome, log: Path) -> None:
+        self.home = home
+        self.environment = {
+            **os.environ,
+            "LIUHEN_HOME": str(home.path),
+            "LIUHEN_DATABASE_URL": home.settings.effective_database_url,
+        }
+        self.log = log
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "archive.cli", "serve", "--no-tls", "--port", "0"],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def children(self) -> dict[str, psutil.Process]:
+        """The processes under the supervisor, by what they do."""
+        try:
+            found = psutil.Process(self.process.pid).children()
+            return {child.cmdline()[3]: child for child in found if len(child.cmdline()) > 3}
+        except psutil.NoSuchProcess:
+            return {}
+
+    def answers(self) -> bool:
+        try:
+            address = (self.home.path / "run" / "address").read_text().strip()
+            return httpx.get(f"{address}/api/v1/health", timeout=5, trust_env=False).status_code == 200
+        except (httpx.HTTPError, FileNotFoundError):
+            return False
+
+    def write(self) -> None:
+        with self.home.database.begin() as tx:
+            append_entry(tx, NewEntry(EntryType.ADMIN_INIT, OPERATOR), at=self.home.clock.now())
+
+    def is_sequenced(self) -> bool:
+        return self.home.count("log_pending") == 0
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def served(home: ArchiveHome, tmp_path: Path) -> Iterator[Served]:
+    made = Served(home, tmp_path / "log")
+    yield made
+    made.end()
+
+
+def test_serving(served: Served) -> None:
+    wait_for(served.answers)
+    address = (served.home.path / "run" / "address").read_text()
+    assert set(served.children()) == {"web", "worker", "sequencer"}
+    served.write()
+    wait_for(served.is_sequenced)
+
+    # A second one over the same home would cut uploads off: it is refused, and the first one goes on.
+    second = served.start()
+    assert second.wait(PATIENCE_S) == 73
+    assert b"serve.already_running" in served.log.read_bytes()
+    assert served.answers()
+
+    # Whatever dies comes back, and the address stays.
+    for name in ("web", "worker", "sequencer"):
+        child = served.children()[name]
+        child.kill()
+        wait_for(
+            lambda name=name, old=child.pid: served.children().get(name, psutil.Process()).pid not in {old, os.getpid()}
+        )
+    wait_for(served.answers)
+    assert (served.home.path / "run" / "address").read_text() == address
+    served.write()
+    wait_for(served.is_sequenced)
+
+    # When the supervisor is killed nothing is left behind, and the next one takes over.
+    orphans = list(served.children().values())
+    served.process.send_signal(signal.SIGKILL)
+    served.process.wait()
+    assert psutil.wait_procs(orphans, timeout=PATIENCE_S)[1] == []
+    served.process = served.start()
+    wait_for(lambda: served.answers() and (served.home.path / "run" / "address").read_text() != address)
+
+    # Told to end, it ends everything in order.
+    children = list(served.children().values())
+    served.process.terminate()
+    assert served.process.wait(PATIENCE_S) == 0
+    assert psutil.wait_procs(children, timeout=PATIENCE_S)[1] == []
+    assert not (served.home.path / "run" / "address").exists()
+    served.home.assert_sound()
+
+
+def test_what_goes_to_the_log_of_the_process_tells_no_secrets() -> None:
+    """A traceback has the lines of the program in it, and not what was in hand there."""
+    script = (
+        "import structlog\n"
+        "from archive.cli.processes import configure_logging\n"
+        "configure_logging()\n"
+        "def sign_in(password):\n"
+        "    name = '张三'\n"
+        "    raise ValueError('no')\n"
+        "try:\n"
+        "    sign_in('hunter2' * 2)\n"
+        "except ValueError:\n"
+        "    structlog.get_logger().exception('failed')\n"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stderr
+    assert '"ValueError"' in told
+    assert "sign_in" in told
+    assert "hunter2" not in told
+    assert "张三" not in told
