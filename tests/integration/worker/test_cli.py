@@ -13,9 +13,9 @@ from sqlalchemy import text
 from archive.cli.main import run
 from archive.settings import Settings
 from archive.wiring import HomeExists, create_home
+from ingest.accept import finish_upload
 from signing.ed25519 import Ed25519KeyHandle
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, flip, make_home
-from ingest.accept import finish_upload
 
 DATA = b"footage" * 1000
 
