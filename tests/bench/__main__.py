@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench import facts
+from tests.bench.archive import STARTS
 from tests.bench.report import REPORT, keep, kept, render, rows_of, table
 
 NAMES = ("intake", "playable", "picture", "verify", "log")
@@ -24,13 +25,15 @@ def main(arguments: list[str]) -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     has_missed = False
     for name in given.names or NAMES:
+        STARTS.count = STARTS.busy = 0
         module = importlib.import_module(f"tests.bench.{name}")
         print(f"{name}: load {facts.load()}", flush=True)
         with tempfile.TemporaryDirectory(prefix="liuhen-bench-", dir=given.scratch) as place:
             section = module.measure(Path(place), **({} if given.runs is None else {"runs": given.runs}))
             if not given.no_write:
-                keep(section, scratch=Path(place))
-        print("\n".join([section.title, *table(section.rows)]), flush=True)
+                keep(section, scratch=Path(place), starts=STARTS.count, busy_starts=STARTS.busy)
+        print("\n".join([section.title, *table(section.rows)]))
+        print(f"{STARTS.busy} of {STARTS.count} measurements began on a busy machine", flush=True)
         has_missed = has_missed or any(row.holds is False for row in section.rows)
     if not given.no_write:
         values = kept(NAMES)

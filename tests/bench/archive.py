@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 from sqlalchemy import text
 
 from archive.kernel.clock import SystemClock
@@ -24,6 +25,9 @@ from tests.support.server import Server
 
 _FRESH_BYTES = 4096
 _QUIET_S = 600.0
+_SETTLE_S = 20.0
+_IDLE_PERCENT = 12.0
+_IDLE_BYTES = 4 << 20
 
 
 @dataclass(slots=True)
@@ -143,10 +147,33 @@ def freshen(path: Path) -> None:
         file.write(os.urandom(_FRESH_BYTES))
 
 
-def settle(pause_s: float = 1.0) -> None:
-    """Let nothing of one run be written in the next."""
+@dataclass(slots=True)
+class Starts:
+    """How many measurements began, and how many of them on a machine that was busy with something else."""
+
+    count: int = 0
+    busy: int = 0
+
+
+STARTS = Starts()
+
+
+def settle() -> None:
+    """Let nothing of one run be written in the next, and wait a while until the machine is idle."""
     os.sync()
-    time.sleep(pause_s)
+    STARTS.count += 1
+    until = time.monotonic() + _SETTLE_S
+    while time.monotonic() < until:
+        written = _written_bytes()
+        busy_percent = psutil.cpu_percent(interval=0.7)
+        if busy_percent < _IDLE_PERCENT and _written_bytes() - written < _IDLE_BYTES:
+            return
+    STARTS.busy += 1
+
+
+def _written_bytes() -> int:
+    counters = psutil.disk_io_counters()
+    return 0 if counters is None else int(counters.write_bytes)
 
 
 class MemoryPeak(threading.Thread):

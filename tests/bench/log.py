@@ -15,6 +15,7 @@ from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from archive.ledger.proofs import consistency, head, inclusion
 from archive.settings import Settings
 from archive.wiring import Services, build_services, create_home
+from tests.bench.archive import settle
 from tests.bench.report import Row, Samples, Section, target_row
 
 NAME = "log"
@@ -48,6 +49,7 @@ def measure(scratch: Path, *, runs: int = RUNS, entries: int = 1000, batched: in
             append_entry(tx, _entry(0), at=services.clock.now())
         services.sequencer.sequence()
         for number in range(runs):
+            settle()
             _ours(services, rates, entries=entries, batched=batched)
             _theirs(scratch / f"peer-{number}.sqlite3", rates, entries=entries, batched=batched)
     finally:

@@ -70,8 +70,11 @@ def target_row(what: str, figure: str, *, ratio: float, least: float | None = No
     return Row(what, figure, f"{ratio:.2f}x")
 
 
-def keep(section: Section, *, scratch: Path) -> None:
-    """Keep a result with the facts of the machine and the moment."""
+def keep(section: Section, *, scratch: Path, starts: int, busy_starts: int) -> None:
+    """Keep a result with the facts of the machine and the moment.
+
+    `busy_starts`: how many of the runs began while the machine was busy with something else.
+    """
     KEPT.mkdir(parents=True, exist_ok=True)
     value = {
         "section": asdict(section),
@@ -80,6 +83,8 @@ def keep(section: Section, *, scratch: Path) -> None:
         "commit": facts.commit(),
         "at": facts.now(),
         "load": facts.load(),
+        "starts": starts,
+        "busy_starts": busy_starts,
     }
     (KEPT / f"{section.name}.json").write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
 
@@ -115,7 +120,15 @@ def rows_of(value: dict[str, Any]) -> list[Row]:
 def _origin(value: dict[str, Any]) -> str:
     section = value["section"]
     when = f"{value['at']}, load after: {value['load']}, commit {value['commit']}"
-    return f"`./dev bench {section['name']}`, {section['runs']} runs, {when}."
+    busy = (
+        ""
+        if not value["busy_starts"]
+        else (
+            f" **{value['busy_starts']} of {value['starts']} measurements began while the machine was busy with something "
+            "else.**"
+        )
+    )
+    return f"`./dev bench {section['name']}`, {section['runs']} runs, {when}.{busy}"
 
 
 def render(values: Sequence[dict[str, Any]]) -> str:

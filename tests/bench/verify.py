@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.archive import bench_archive, random_file
+from tests.bench.archive import bench_archive, random_file, settle
 from tests.bench.report import Row, Samples, Section, target_row
 
 NAME = "verify"
@@ -70,6 +70,7 @@ def measure(scratch: Path, *, runs: int = RUNS, size_bytes: int = GIB) -> Sectio
 
 
 def _took(command: Sequence[str | Path]) -> float:
+    settle()
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began
