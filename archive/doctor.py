@@ -6,9 +6,12 @@ from sqlalchemy import select, text
 
 from archive.jobs.models import Job
 from archive.kernel.findings import Finding, Report, indeterminate, invalid, valid
+from archive.ledger.models import LogPending
 from archive.ledger.proofs import head, pending_count
 from archive.wiring import Services
 from ingest.media.tools import check_tools
+
+_LONGEST_WAIT_S = 60.0
 
 
 def examine(services: Services) -> Report:
@@ -30,9 +33,10 @@ def _database(services: Services) -> Finding:
     database = services.database
     with database.read() as tx:
         if not database.is_sqlite:
-            setting = tx.execute(text("SHOW fsync")).scalar()
-            told = f"PostgreSQL with fsync={setting}"
-            if setting == "on":
+            names = ("fsync", "full_page_writes", "synchronous_commit")
+            found = {name: tx.execute(text(f"SHOW {name}")).scalar() for name in names}
+            told = "PostgreSQL, " + ", ".join(f"{name}={value}" for name, value in found.items())
+            if "off" not in found.values():
                 return valid("doctor.database", told)
             return invalid("doctor.database", f"{told}: acknowledged entries can be lost")
         journal = tx.execute(text("PRAGMA journal_mode")).scalar()
@@ -46,8 +50,14 @@ def _database(services: Services) -> Finding:
 def _log(services: Services) -> Finding:
     with services.database.read() as tx:
         newest, waiting = head(tx), pending_count(tx)
+        oldest = tx.scalar(select(LogPending.entry_id).order_by(LogPending.entry_id).limit(1))
     if newest is None:
         return invalid("doctor.log", "The log has no checkpoint")
+    if oldest is not None:
+        waits_s = services.clock.now().timestamp() - (oldest.int >> 80) / 1000  # UUIDv7 begins with its milliseconds
+        if waits_s > _LONGEST_WAIT_S:
+            told = f"{waiting} entries wait for their checkpoint, the oldest for {waits_s:.0f} s"
+            return indeterminate("doctor.log", f"{told}: is the sequencer running?")
     return valid("doctor.log", f"The log has {newest.size} entries under its newest checkpoint, {waiting} wait")
 
 
@@ -74,10 +84,11 @@ def _certificate(services: Services) -> Finding:
 
 
 def _secrets(home: Path) -> Finding:
-    exposed = [str(path) for path in (home / "keys").iterdir() if path.stat().st_mode & 0o077]
+    secret = [*(home / "keys").iterdir(), *home.glob("liuhen.sqlite3*")]
+    exposed = [str(path) for path in secret if path.stat().st_mode & 0o077]
     if exposed:
-        return invalid("doctor.secrets", "A private key can be read by others", ", ".join(exposed))
-    return valid("doctor.secrets", "Private keys can be read by their owner only")
+        return invalid("doctor.secrets", "A private key or the database can be read by others", ", ".join(exposed))
+    return valid("doctor.secrets", "Private keys and database can be read by their owner only")
 
 
 def _jobs(services: Services) -> Finding:

@@ -4,6 +4,7 @@
 """
 
 import functools
+import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,6 +125,9 @@ def create_home(settings: Settings) -> None:
 
 def _create_database(settings: Settings) -> None:
     database = Database(settings.effective_database_url)
+    if database.is_sqlite and database.url.database:
+        # Names of persons and hashes of passwords are for the archive alone; SQLite's other files get the same mode.
+        os.close(os.open(database.url.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     try:
         migrate(database)
         with database.read() as tx:

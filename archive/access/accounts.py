@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import threading
 import unicodedata
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,6 +30,8 @@ _LONGEST_DELAY: Final = timedelta(minutes=5)
 _MOST_DOUBLINGS: Final = 16
 """More would pass the longest delay by far, and in the end what a `timedelta` can hold."""
 _hasher: Final = PasswordHasher()
+# Each check takes 64 MiB, and anybody may ask for one.
+_hashing: Final = threading.BoundedSemaphore(2)
 # Verified against when the account does not exist, so that both refusals take as long.
 _DECOY: Final = _hasher.hash(secrets.token_hex(16))
 
@@ -213,7 +216,8 @@ def _note_refusal(database: Database, account_id: UUID, *, at: Instant, request:
 
 def _matches(password_hash: str, password: str) -> bool:
     try:
-        return _hasher.verify(password_hash, password)
+        with _hashing:
+            return _hasher.verify(password_hash, password)
     except (VerifyMismatchError, InvalidHashError):
         return False
 

@@ -19,6 +19,15 @@ _WRITES: Final = "liuhen_writes"
 _BUSY_TIMEOUT_MS: Final = 30_000
 _UNIQUE_VIOLATION: Final = "23505"
 _DISK_FULL: Final = "53100"
+_POSTGRES: Final = {
+    "timezone": "UTC",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "300s",
+    # So that the server gives back the locks of a machine that lost its power, which says nothing any more.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
 _HIDDEN: Final = True
 """Values never stand in error messages, which go to the log of the process: they hold names and hashes of secrets."""
 
@@ -57,10 +66,11 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
-        """Open a reading transaction that sees one state from its first statement to its end."""
+        """Open a reading transaction that sees one state from its first statement to its end, however long it lasts."""
         with self._sessions() as tx, _translated():
             if not self.is_sqlite:  # SQLite's WAL gives every reader a snapshot
-                tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+                connection = tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield tx
 
     @contextmanager
@@ -155,5 +165,5 @@ def _postgres_engine(url: str, pool_size: int) -> Engine:
         max_overflow=10,
         pool_pre_ping=True,
         hide_parameters=_HIDDEN,
-        connect_args={"options": "-c timezone=UTC -c lock_timeout=30000 -c idle_in_transaction_session_timeout=300000"},
+        connect_args={"options": " ".join(f"-c {name}={value}" for name, value in _POSTGRES.items())},
     )

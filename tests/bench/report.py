@@ -122,9 +122,9 @@ def _origin(value: dict[str, Any]) -> str:
     when = f"{value['at']}, load after: {value['load']}, commit {value['commit']}"
     busy = (
         ""
-        if not value["busy_starts"]
+        if not value.get("busy_starts")
         else (
-            f" **{value['busy_starts']} of {value['starts']} measurements began while the machine was busy with something "
+            f" **{value.get('busy_starts')} of {value['starts']} measurements began while the machine was busy with something "
             "else.**"
         )
     )

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, configure_mappers
 
 import ingest.accept
+import signing.pyhanko_signer  # noqa: F401 - imported late by the signer; here once for all children
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.jobs.queue import LONG, PROMPT
 from archive.ledger.sequencer import Sequencer
@@ -27,6 +28,7 @@ from tests.support.archive_home import SteppedClock
 _forkserver = multiprocessing.get_context("forkserver")
 _forkserver.set_forkserver_preload(["tests.support.archive_crash"])
 _MOST_STEPS = 200
+configure_mappers()  # once in the server, not in each child
 
 
 class _Steps:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select, text
 
@@ -319,6 +320,7 @@ def clock() -> SteppedClock:
 
 @pytest.fixture
 def home(database_url: str, tmp_path: Path, clock: SteppedClock) -> Iterator[ArchiveHome]:
+    structlog.configure(processors=[structlog.processors.JSONRenderer(default=str)])  # no coloured tracebacks
     made = make_home(tmp_path, database_url, clock)
     yield made
     made.services.close()

@@ -218,3 +218,13 @@ def test_an_error_of_the_database_does_not_tell_the_values(database: Database) -
             assert "李四" not in str(error)
             return
     raise AssertionError("the second was to fail")
+
+
+@pytest.mark.service
+def test_a_snapshot_is_not_ended_for_being_idle(postgres: Database) -> None:
+    """fsck reads the stores for hours between two statements."""
+    setting = text("SHOW idle_in_transaction_session_timeout")
+    with postgres.snapshot() as tx:
+        assert tx.execute(setting).scalar_one() == "0"
+    with postgres.read() as tx:
+        assert tx.execute(setting).scalar_one() == "5min"

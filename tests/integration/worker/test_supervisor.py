@@ -14,7 +14,7 @@ import pytest
 
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
-from tests.support.archive_home import ArchiveHome
+from tests.support.archive_home import ArchiveHome, make_home
 
 PATIENCE_S = 90
 
@@ -76,10 +76,12 @@ class Served:
 
 
 @pytest.fixture
-def served(home: ArchiveHome, tmp_path: Path) -> Iterator[Served]:
+def served(tmp_path: Path) -> Iterator[Served]:
+    home = make_home(tmp_path, f"sqlite+pysqlite:///{tmp_path}/archive.sqlite3")
     made = Served(home, tmp_path / "log")
     yield made
     made.end()
+    home.services.close()
 
 
 def test_serving(served: Served) -> None:
