@@ -22,6 +22,7 @@ from archive.evidence.models import EvidenceItem
 from archive.jobs.queue import PROMPT, add_job
 from archive.kernel.canonical import canonical_json
 from archive.kernel.digests import DigestSet, digest_of, hash_stream
+from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import CaseId, EntryId, ObjectId, UploadId
 from archive.kernel.instants import Instant, format_instant
 from archive.kernel.names import safe_file_name
@@ -61,10 +62,21 @@ def finish_upload(intake: Intake, upload_id: UploadId, *, digests: DigestSet | N
         upload = tx.get_one(Upload, upload_id)
         dock = tx.get_one(Dock, upload.dock_id)
     if upload.state != "complete":
-        refusal = refusal_of(upload)
-        if refusal is not None:
-            raise refusal
+        _tell(upload)
         return
+    try:
+        _take(intake, upload, dock, digests)
+    except Quarantined:
+        raise
+    except LiuhenError:
+        with intake.database.read() as tx:
+            upload = tx.get_one(Upload, upload_id)
+        if upload.state == "complete":
+            raise
+        _tell(upload)  # somebody else was quicker, and took the staged bytes with them
+
+
+def _take(intake: Intake, upload: Upload, dock: Dock, digests: DigestSet | None) -> None:
     if digests is None:
         digests = _staged_digests(intake, upload)
     manifest = parse_manifest(upload.manifest)
@@ -74,6 +86,13 @@ def finish_upload(intake: Intake, upload_id: UploadId, *, digests: DigestSet | N
         _accept(intake, arrival)
     else:
         _quarantine(intake, arrival, refusal)
+        raise refusal
+
+
+def _tell(upload: Upload) -> None:
+    """Say how an upload ended. Raises: DigestMismatch, ManifestUntrusted."""
+    refusal = refusal_of(upload)
+    if refusal is not None:
         raise refusal
 
 

@@ -52,7 +52,9 @@ class Served:
         """The processes under the supervisor, by what they do."""
         try:
             found = psutil.Process(self.process.pid).children()
-            return {child.cmdline()[3]: child for child in found if len(child.cmdline()) > 3}
+            # Read once: a process that is just being made or just dying has another line the next time.
+            words = [(child, child.cmdline()) for child in found]
+            return {line[3]: child for child, line in words if len(line) > 3}
         except psutil.NoSuchProcess:
             return {}
 
