@@ -161,7 +161,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
     store = _store(home, "store")
     objects = OcflRoot(store)
-    quarantine, renditions = _store(home, "quarantine"), _store(home, "renditions")
+    quarantine, renditions = _store(home, "quarantine"), _store(home, "renditions", is_recreatable=True)
     folder = settings.ffmpeg
     toolbox = functools.partial(
         open_toolbox,
@@ -214,8 +214,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     )
 
 
-def _store(home: Path, name: str) -> FilesystemStore:
-    return FilesystemStore(home / name, scratch=home / "scratch")
+def _store(home: Path, name: str, *, is_recreatable: bool = False) -> FilesystemStore:
+    return FilesystemStore(home / name, scratch=home / "scratch", is_recreatable=is_recreatable)
 
 
 def _trust(origin: str, log_key: Ed25519KeyHandle, receipt_key: Ed25519KeyHandle) -> TrustFile:

@@ -29,7 +29,7 @@ from archive.kernel.ids import ObjectId, RenditionId, new_uuid7, parse_uuid
 from archive.kernel.instants import parse_instant
 from archive.ledger.entries import ARCHIVE, EntryType, NewEntry, Target
 from archive.ocfl.root import OcflRoot
-from archive.ports.blobs import BlobExists, BlobStore
+from archive.ports.blobs import BlobExists, BlobMissing, BlobStore
 from archive.ports.clock import Clock
 from ingest.media.allowed import Kind
 from ingest.media.errors import Unplayable
@@ -120,14 +120,20 @@ class MediaJobs:
                 finish_job(tx, job, at=self.clock.now())
 
     def prove_essence(self, job: ClaimedJob, report: Report) -> None:
-        """Compare the packets of the original with those of the playable rendition, and make the latter durable.
+        """Make the playable rendition durable, and compare its packets with those of the original.
 
+        A rendition that a power cut has taken before it was durable is made again first.
         Raises: as `probe_item`.
         """
         object_id, source = self._source(job)
         with self.database.read() as tx:
             view = evidence_item(tx, object_id)
         playable = view.rendition("playable")
+        if playable is not None and not self._is_whole(playable):
+            self._make_again(job, object_id, source, playable)
+            with self.database.read() as tx:
+                view = evidence_item(tx, object_id)
+            playable = view.rendition("playable")
         path = None if playable is None else self.renditions.local_path(playable.key)
         found = Probe.from_json(view.item.probe)
         result: dict[str, Any] = {"findings": []}
@@ -151,6 +157,24 @@ class MediaJobs:
             tx.execute(update(EvidenceItem).where(EvidenceItem.object_id == object_id).values(essence=result))
             self._event(tx, object_id, EntryType.DERIVATIVE_VERIFIED, {"of": str(object_id), **_told(result)})
             finish_job(tx, job, at=self.clock.now())
+
+    def _is_whole(self, row: RenditionRow) -> bool:
+        path = self.renditions.local_path(row.key) if self.renditions.exists(row.key) else None
+        if path is None:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == row.sha256
+
+    def _make_again(self, job: ClaimedJob, object_id: ObjectId, source: Path, lost: RenditionRow) -> None:
+        with self.database.read() as tx:
+            found = Probe.from_json(evidence_item(tx, object_id).item.probe)
+        with suppress(BlobMissing):  # a remux is named by the same digest again, so the broken one must go first
+            self.renditions.delete(lost.key)
+        with self._workplace(job) as out:
+            made = make_playable(source, toolbox=self.toolbox(), out=out, probe=found)
+            stored = self._stored(object_id, made)
+            with self.database.begin() as tx:
+                self._write_rendition(tx, object_id, made, *stored)
 
     def _source(self, job: ClaimedJob) -> tuple[ObjectId, Path]:
         object_id = ObjectId(parse_uuid(job.args["object_id"]))

@@ -54,14 +54,18 @@ class FilesystemStore:
     blob under it: another writer may already have found it, and the next put does.
     """
 
-    def __init__(self, root: Path, *, scratch: Path, immutable: bool = False) -> None:
+    def __init__(self, root: Path, *, scratch: Path, immutable: bool = False, is_recreatable: bool = False) -> None:
         """Open the store; make both directories when missing.
+
+        Where everything `is_recreatable` (renditions), adopting does not wait for the disk: whoever adopts makes the
+        bytes durable later, and makes them again if a power cut comes first.
 
         Raises: InvalidInput when `scratch` lies in `root` or on another file system or mount.
         """
         self._root = root.absolute()
         self._scratch = scratch.absolute()
         self._immutable = immutable
+        self._is_recreatable = is_recreatable
         if self._scratch.is_relative_to(self._root):
             raise InvalidInput("The scratch directory must lie outside the store", scratch=str(scratch))
         with storage_errors():
@@ -93,7 +97,8 @@ class FilesystemStore:
         with _open_staged(key, staged) as source:
             with storage_errors():
                 os.fchmod(source.fileno(), _BLOB_MODE)
-                fsync_file(source.fileno())
+                if not self._is_recreatable:
+                    fsync_file(source.fileno())
             try:
                 self._link(key, staged, target)
             except _CannotLink:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -73,6 +74,13 @@ class Demo:
         self.accounts = json.loads(accounts.read_text())
 
     def start(self) -> None:
+        # The dock knows the archive by its address, so a second run takes the same one while it is free.
+        kept = self.folder / "port"
+        if self.port == 0 and kept.exists():
+            if is_free(int(kept.read_text())):
+                self.port = int(kept.read_text())
+            else:
+                shutil.rmtree(self.dock, ignore_errors=True)  # it will enrol anew
         log = (self.folder / "service.log").open("ab")
         command = [sys.executable, "-m", "archive.cli", "serve", "--home", str(self.home), "--no-tls"]
         self.service = subprocess.Popen([*command, "--port", str(self.port)], stdout=log, stderr=log)
@@ -84,6 +92,7 @@ class Demo:
             try:
                 self.address = address.read_text().strip()
                 if httpx.get(f"{self.address}/api/v1/health", timeout=2).status_code == 200:
+                    kept.write_text(self.address.rpartition(":")[2])
                     self.told(f"service, worker and sequencer answer on {self.address}")
                     return
             except (OSError, httpx.HTTPError):
@@ -196,6 +205,17 @@ class Demo:
         items = self.wait_until_it_plays(meant)
         self.replay(items)
         self.verify(meant)
+
+
+def is_free(port: int) -> bool:
+    """Return whether nobody listens on a port of this machine."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def main() -> int:

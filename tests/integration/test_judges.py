@@ -60,3 +60,19 @@ def test_judges_accept_what_an_intake_leaves(home: ArchiveHome, dock: EnrolledDo
     assert view.item.essence is not None
     assert {finding["code"] for finding in view.item.essence["findings"]} == {"media.essence_equal"}
     home.assert_sound()
+
+
+def test_a_rendition_lost_to_a_power_cut_is_made_again(home: ArchiveHome, dock: EnrolledDock, tmp_path: Path) -> None:  # noqa: F811
+    object_id = home.deliver(dock, make_sample("h264-aac.mp4", tmp_path).read_bytes())
+    services = home.services
+    worker = Worker(services.database, handlers=services.media.handlers, clock=services.clock, lease_s=30)
+    assert worker.run_once(("prompt",))
+    with services.database.read() as tx:
+        made = evidence_item(tx, object_id).rendition("playable")
+    assert made is not None
+    path = services.renditions.local_path(made.key)
+    path.chmod(0o644)
+    path.write_bytes(b"")
+    while worker.run_once(QUEUES):
+        pass
+    home.assert_sound()
