@@ -6,7 +6,7 @@
 import functools
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +27,8 @@ from archive.ports.clock import Clock
 from archive.settings import Settings
 from ingest.context import Intake
 from ingest.media.tools import open_toolbox
-from ingest.renditions import MediaJobs
+from ingest.renditions import PlayableJobs
+from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity
 from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner
@@ -63,7 +64,8 @@ class Services:
     signer: CadesSigner
     trust: TrustFile
     intake: Intake
-    media: MediaJobs
+    workshop: Workshop
+    handlers: Mapping[str, Handler]
     fixity: Fixity
     sequencer: Sequencer
     sequencer_lock: SequencerLock
@@ -169,6 +171,14 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         ffmpeg=None if folder is None else folder / "ffmpeg",
         ffprobe=None if folder is None else folder / "ffprobe",
     )
+    workshop = Workshop(
+        database=database,
+        clock=clock,
+        objects=objects,
+        renditions=renditions,
+        work=home / "work",
+        toolbox=functools.cache(toolbox),
+    )
     return Services(
         settings=settings,
         database=database,
@@ -194,14 +204,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             upload_lifetime=timedelta(hours=settings.upload_lifetime_h),
             reserve_bytes=settings.reserve_bytes,
         ),
-        media=MediaJobs(
-            database=database,
-            clock=clock,
-            objects=objects,
-            renditions=renditions,
-            work=home / "work",
-            toolbox=functools.cache(toolbox),
-        ),
+        workshop=workshop,
+        handlers=_handlers(workshop),
         fixity=Fixity(database, objects, clock, authority.root_pem),
         sequencer=Sequencer(
             database,
@@ -212,6 +216,12 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         ),
         sequencer_lock=SequencerLock(database, home / "run" / "sequencer.lock"),
     )
+
+
+def _handlers(workshop: Workshop) -> Mapping[str, Handler]:
+    """Return the handler of every kind of job."""
+    families = (PlayableJobs(workshop),)
+    return {kind: handler for family in families for kind, handler in family.handlers.items()}
 
 
 def _store(home: Path, name: str, *, is_recreatable: bool = False) -> FilesystemStore:

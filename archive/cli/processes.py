@@ -104,8 +104,8 @@ def run_worker(settings: Settings) -> None:
 
     configure_logging()
     services = build_services(settings)
-    services.media.sweep()
-    worker = Worker(services.database, handlers=services.media.handlers, clock=services.clock, lease_s=settings.lease_s)
+    services.workshop.sweep()
+    worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=settings.lease_s)
     on_stop(worker.stop)
     worker.run({PROMPT: settings.prompt_workers, LONG: settings.long_workers})
     services.close()

@@ -26,7 +26,7 @@ def test_judges_accept_what_an_intake_leaves(home: ArchiveHome, dock: EnrolledDo
     recording = make_sample("h264-aac.mp4", tmp_path)
     object_id = home.deliver(dock, recording.read_bytes(), "现场检查.mp4")
     services = home.services
-    worker = Worker(services.database, handlers=services.media.handlers, clock=services.clock, lease_s=30)
+    worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=30)
     while worker.run_once(QUEUES):
         pass
 
@@ -65,7 +65,7 @@ def test_judges_accept_what_an_intake_leaves(home: ArchiveHome, dock: EnrolledDo
 def test_a_rendition_lost_to_a_power_cut_is_made_again(home: ArchiveHome, dock: EnrolledDock, tmp_path: Path) -> None:  # noqa: F811
     object_id = home.deliver(dock, make_sample("h264-aac.mp4", tmp_path).read_bytes())
     services = home.services
-    worker = Worker(services.database, handlers=services.media.handlers, clock=services.clock, lease_s=30)
+    worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=30)
     assert worker.run_once(("prompt",))
     with services.database.read() as tx:
         made = evidence_item(tx, object_id).rendition("playable")

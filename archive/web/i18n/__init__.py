@@ -1,6 +1,7 @@
 """Every text that a person reads on a page: one catalogue for each language, the same keys in both.
 
-Texts stand in `zh-Hans.toml` and `en.toml`. A text that counts has two keys, `<key>.one` and `<key>.other`.
+Texts stand in `zh-Hans/` and `en/`, a file for each part of the house, the same files in both; a table may go on in
+another file. A text that counts has two keys, `<key>.one` and `<key>.other`.
 """
 
 import tomllib
@@ -55,9 +56,14 @@ class Catalogue:
 
 @cache
 def catalogue(language: Language) -> Catalogue:
-    """Return the catalogue of a language."""
-    raw = tomllib.loads((_FOLDER / f"{language.value}.toml").read_text("utf-8"))
-    return Catalogue(language, dict(_flat(raw)))
+    """Return the catalogue of a language. Raises: ValueError when a key stands in two files."""
+    texts: dict[str, str] = {}
+    for file in sorted((_FOLDER / language.value).glob("*.toml")):
+        for key, text in _flat(tomllib.loads(file.read_text("utf-8"))):
+            if key in texts:
+                raise ValueError(f"{key} stands in {file.name} and in another file")
+            texts[key] = text
+    return Catalogue(language, texts)
 
 
 def preferred_language(*, chosen: str | None, accepted: str | None) -> Language:

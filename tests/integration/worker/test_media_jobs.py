@@ -38,7 +38,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], bytes]:
 
 
 def work_all(home: ArchiveHome) -> int:
-    worker = Worker(home.database, handlers=home.services.media.handlers, clock=home.clock, lease_s=15)
+    worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=15)
     count = 0
     while worker.run_once([PROMPT, LONG]):
         count += 1
@@ -116,7 +116,7 @@ def test_a_worker_may_be_killed_at_any_step(
     assert {rendition.kind for rendition in found.renditions} == {"playable", "poster"}
     assert home.types().count("derivative.created") == 2
     assert home.count("job", "state <> 'done'") == 0
-    home.services.media.sweep()
+    home.services.workshop.sweep()
     assert list((home.path / "work").iterdir()) == []
     assert_renditions_are_as_written_down(home, object_id)
     home.sequence()

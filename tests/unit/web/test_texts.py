@@ -15,7 +15,7 @@ from archive.kernel.findings import Outcome
 from archive.ledger.entries import EntryType
 from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
 from archive.web.pages.items import PURPOSES
-from ingest import renditions
+from ingest import follow_ups
 from ingest.media.allowed import Kind
 
 _ROOT = Path(__file__).parents[3]
@@ -125,7 +125,7 @@ _LISTS: dict[str, Iterable[str]] = {
     "play_state": ("pending", "playable", "damaged", "unplayable"),
     "preparing": ("waiting", "reading", "encoding", "retrying", "given_up"),
     "rendition": ("playable", "poster", "view"),
-    "job": (renditions.PROBE_ITEM, renditions.ENCODE_ITEM, renditions.MAKE_POSTER, renditions.PROVE_ESSENCE),
+    "job": (follow_ups.PROBE_ITEM, follow_ups.ENCODE_ITEM, follow_ups.MAKE_POSTER, follow_ups.PROVE_ESSENCE),
 }
 
 

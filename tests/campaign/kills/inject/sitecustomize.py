@@ -174,7 +174,10 @@ def _on_renditions(module):
     for name in ("make_playable", "make_poster"):
         _before(module, name, lambda *_: _move("rendition"))
     _before(module, "probe", lambda *_: _step("probe"))
-    _before(module.MediaJobs, "_stored", lambda *_: _step("store"))
+
+
+def _on_workshop(module):
+    _before(module.Workshop, "store", lambda *_: _step("store"))
 
 
 def _on_supervise(module):
@@ -202,6 +205,7 @@ _WRAPPED = {
     "archive.ledger.sequencer": _on_sequencer,
     "archive.worker.loop": _on_worker,
     "ingest.renditions": _on_renditions,
+    "ingest.workshop": _on_workshop,
     "ingest.media.supervise": _on_supervise,
     "sqlalchemy.orm.session": _on_session,
 }

@@ -1,0 +1,163 @@
+"""What every media job stands on: the original to read, a folder to work in, the store of renditions, the log.
+
+The original is only ever read. A result is stored under the name of its digest; row and log entry are written in the
+transaction that finishes the job.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from archive.custody.events import record_event
+from archive.db.database import Database
+from archive.evidence.items import evidence_item
+from archive.evidence.models import Rendition
+from archive.jobs.models import Job
+from archive.jobs.queue import ClaimedJob
+from archive.kernel.canonical import canonical_json
+from archive.kernel.digests import digest_of
+from archive.kernel.ids import ObjectId, RenditionId, new_uuid7, parse_uuid
+from archive.kernel.instants import Instant
+from archive.ledger.entries import ARCHIVE, EntryType, NewEntry, Target
+from archive.ocfl.root import OcflRoot
+from archive.ports.blobs import BlobExists, BlobStore
+from archive.ports.clock import Clock
+from ingest.media.facts import Probe
+from ingest.media.tools import Toolbox
+
+Report = Callable[[int], None]
+"""Tells progress in permille and keeps the lease. Raises: LeaseLost."""
+
+Handler = Callable[[ClaimedJob, Report], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file that was made from an original, before it is stored. `recipe` is enough to make it again."""
+
+    kind: str
+    path: Path
+    media_type: str
+    recipe: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where a rendition lies. Units: bytes."""
+
+    made: Made
+    key: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What the media jobs work with, put together by wiring."""
+
+    database: Database
+    clock: Clock
+    objects: OcflRoot
+    renditions: BlobStore
+    work: Path
+    toolbox: Callable[[], Toolbox]
+
+    def now(self) -> Instant:
+        """Return the time."""
+        return self.clock.now()
+
+    def source(self, job: ClaimedJob) -> tuple[ObjectId, Path]:
+        """Return the item that a job is about, and its original. Raises: ObjectNotFound, FileNotFoundError."""
+        object_id = ObjectId(parse_uuid(job.args["object_id"]))
+        with self.database.read() as tx:
+            content_path = evidence_item(tx, object_id).original.content_path
+        path = self.objects.local_path(object_id, content_path)
+        if path is None:
+            raise FileNotFoundError(content_path)
+        return object_id, path
+
+    def probe_of(self, object_id: ObjectId) -> Probe:
+        """Return what the probe found. Raises: ObjectNotFound; InvalidInput when it has not looked yet."""
+        with self.database.read() as tx:
+            return Probe.from_json(evidence_item(tx, object_id).item.probe)
+
+    @contextmanager
+    def workplace(self, job: ClaimedJob) -> Iterator[Path]:
+        """Give an empty folder on the file system of the renditions, and remove it after."""
+        folder = self.work / f"job-{job.id}"
+        shutil.rmtree(folder, ignore_errors=True)  # what an attempt that was killed left behind
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove the work folders of jobs that have ended: their worker died before it could. For start-up."""
+        for folder in self.work.glob("job-*"):
+            with self.database.read() as tx:
+                state = tx.scalar(select(Job.state).where(Job.id == parse_uuid(folder.name.removeprefix("job-"))))
+            if state in {"done", "dead"}:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def store(self, object_id: ObjectId, made: Made) -> Stored:
+        """Put a file into the rendition store, in place of what lay there of its kind.
+
+        It is not fsynced here: whoever waits for the picture should not wait for the disk, and a rendition can always
+        be made again.
+        """
+        with made.path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        folder = f"{object_id}/{made.kind}"
+        key = f"{folder}/{sha256}{made.path.suffix}"
+        size_bytes = made.path.stat().st_size
+        with suppress(BlobExists):  # named by its digest: these are the same bytes
+            self.renditions.adopt(key, made.path)
+        for other in list(self.renditions.keys(folder)):
+            if other != key:
+                self.renditions.delete(other)  # left by an attempt that died before it was written down
+        return Stored(made, key, sha256, size_bytes)
+
+    def write_rendition(self, tx: Session, object_id: ObjectId, stored: Stored) -> None:
+        """Write down a stored rendition, in place of an older one of its kind, with its log entry."""
+        made, rendition_id = stored.made, RenditionId(new_uuid7())
+        tx.execute(delete(Rendition).where(Rendition.object_id == object_id, Rendition.kind == made.kind))
+        tx.execute(
+            insert(Rendition).values(
+                id=rendition_id,
+                object_id=object_id,
+                kind=made.kind,
+                key=stored.key,
+                media_type=made.media_type,
+                size_bytes=stored.size_bytes,
+                sha256=stored.sha256,
+                recipe=made.recipe,
+                created_at=self.now(),
+            )
+        )
+        detail = {"of": str(object_id), "kind": made.kind, "sha256": stored.sha256, "size": stored.size_bytes}
+        self.event(tx, object_id, EntryType.DERIVATIVE_CREATED, detail, Target("rendition", rendition_id))
+
+    def write_described(self, tx: Session, object_id: ObjectId, look: str, found: Mapping[str, Any]) -> None:
+        """Write the log entry of a look into an item: which look, and the SHA-256 of the canonical JSON it found."""
+        sha256 = digest_of(canonical_json(dict(found))).sha256.hex
+        self.event(tx, object_id, EntryType.ITEM_DESCRIBED, {"look": look, "sha256": sha256})
+
+    def event(
+        self,
+        tx: Session,
+        object_id: ObjectId,
+        kind: EntryType,
+        detail: Mapping[str, Any],
+        target: Target | None = None,
+    ) -> None:
+        """Write a custody event of the archive's own and its log entry."""
+        entry = NewEntry(kind, ARCHIVE, target or Target("item", object_id), detail=detail)
+        record_event(tx, object_id, entry, at=self.now())
