@@ -3,7 +3,7 @@
 A detail that was erased is not asked about; that its row exists, when it came and by whom, still is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,11 +19,13 @@ from archive.kernel.instants import parse_instant
 class _Told:
     """Which rows a type of entry tells of: their table and id, and what stands in which column.
 
-    `when` and `who` are the columns of the entry's time and actor, `details` maps columns to names in the detail.
+    `when` and `who` are the columns of the entry's time and actor, `details` maps columns to names in the detail. What
+    an entry of a type in `later` says of the same row stands in place of what was said before.
     """
 
     table: str
     types: tuple[str, ...]
+    later: tuple[str, ...] = ()
     row_id: str = "id"
     when: str | None = None
     who: str | None = None
@@ -73,17 +75,26 @@ _TABLES: Final = (
 )
 
 
+_LATER: Final = {kind for table in _TABLES for kind in table.later}
+
+
 def check_changes(connection: Connection) -> Iterator[Finding]:
     """Hold rows and entries against each other, in both directions."""
     told: dict[str, dict[str, Entry]] = {}
+    later: dict[str, list[Entry]] = {}
     for entry in entries(connection):
-        told.setdefault(entry.type, {})[str(entry.told("obj", "id"))] = entry
+        row_id = str(entry.told("obj", "id"))
+        told.setdefault(entry.type, {})[row_id] = entry
+        if entry.type in _LATER:
+            later.setdefault(row_id, []).append(entry)
     count = 0
     for table in _TABLES:
         logged = {row_id: entry for kind in table.types for row_id, entry in told.get(kind, {}).items()}
         for row in rows(connection, f"SELECT * FROM {table.table}"):  # noqa: S608 - named above
             count += 1
-            yield from _faults(table, row, logged.pop(as_uuid(row[table.row_id]), None))
+            where = as_uuid(row[table.row_id])
+            changes = [entry for entry in later.get(where, []) if entry.type in table.later]
+            yield from _faults(table, row, logged.pop(where, None), changes)
         for row_id in logged:
             yield invalid("fsck.row_missing", f"The log tells of a row that {table.table} lacks", row_id)
     yield from _subjects_of_cases(connection, told.get("case.opened", {}))
@@ -149,7 +160,8 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
 
 _TOUCHING: Final = {
     "object.preserved", "ingest.received", "record.filed", "case.link", "case.unlink", "access.view", "access.export",
-    "fixity.ok", "fixity.fail", "derivative.created", "derivative.failed", "derivative.verified",
+    "fixity.ok", "fixity.fail", "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
+    "item.described", "recording.grouped",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
 _GRANTING: Final = {"access.view": "view", "access.export": "export"}
@@ -239,15 +251,19 @@ def _made_by(entry: Entry, row: Mapping[str, Any]) -> bool:
     )
 
 
-def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None) -> Iterator[Finding]:
+def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None, changes: Sequence[Entry]) -> Iterator[Finding]:
     where = as_uuid(row[table.row_id])
     if entry is None:
         yield invalid("fsck.unlogged", f"A row of {table.table} has no log entry", where)
         return
+    said = None if entry.detail is None or any(change.detail is None for change in changes) else dict(entry.detail)
+    for change in changes:
+        if said is not None and change.detail is not None:
+            said |= change.detail
     changed = [
         column
         for column, name in table.details.items()
-        if entry.detail is not None and _plain(row[column], column) != entry.detail.get(name)
+        if said is not None and _plain(row[column], column) != said.get(name)
     ]
     if table.when is not None and not _is_at(row[table.when], entry):
         changed.append(table.when)

@@ -40,7 +40,7 @@ def test_hostile_files_end_with_an_outcome(home: ArchiveHome, dock: EnrolledDock
     good = make_sample("h264-aac.mp4", tmp_path)
     ids = {name: home.deliver(dock, make(good, tmp_path / name).read_bytes(), name) for name, make in FILES.items()}
     services = home.services
-    worker = Worker(services.database, handlers=services.media.handlers, clock=services.clock, lease_s=60)
+    worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=60)
     while worker.run_once(("prompt", "long")):
         pass
     with services.database.read() as tx:

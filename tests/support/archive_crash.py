@@ -101,5 +101,5 @@ def finish(services: Services, upload_id: Any) -> None:
 
 
 def work_once(services: Services) -> None:
-    worker = Worker(services.database, handlers=services.media.handlers, clock=services.clock, lease_s=2)
+    worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=2)
     worker.run_once([PROMPT, LONG])

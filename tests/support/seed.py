@@ -151,7 +151,7 @@ def deliver(
 def work(bureau: Bureau) -> None:
     """Do every job that waits."""
     services = bureau.services
-    worker = Worker(services.database, handlers=services.media.handlers, clock=services.clock, lease_s=60)
+    worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=60)
     while worker.run_once([PROMPT, LONG]):
         pass
 

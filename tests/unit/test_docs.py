@@ -21,7 +21,11 @@ def test_every_setting_is_documented_with_its_meaning() -> None:
 
 def test_every_entry_type_is_in_the_format() -> None:
     told = (DOCS / "formats" / "log-entry.md").read_text()
-    named = set(re.findall(r"`((?:ingest|object|derivative|case|record|access|fixity|admin)\.[a-z_]+)`", told))
+    named = set(
+        re.findall(
+            r"`((?:ingest|object|item|recording|derivative|case|record|subject|access|fixity|admin)\.[a-z_]+)`", told
+        )
+    )
     assert named == {entry.value for entry in EntryType}
 
 

@@ -257,8 +257,8 @@ def test_a_file_that_is_too_large_is_refused_before_anything_is_written(home: Ar
 def test_what_a_job_finds_out(home: ArchiveHome, dock: EnrolledDock) -> None:
     home.deliver(dock, b"just a text, whatever its name says", "a.mp4")
     walk = Walk(home)
-    worker = Worker(home.database, handlers=home.services.media.handlers, clock=home.clock, lease_s=15)
-    assert walk.step(lambda: worker.run_once([PROMPT]), "derivative.failed")
+    worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=15)
+    assert walk.step(lambda: worker.run_once([PROMPT]), "item.described", "derivative.failed")
     assert home.rows("SELECT play_state FROM evidence_item") == [("unplayable",)]
     home.sequence()
     home.assert_sound()

@@ -107,7 +107,7 @@ def full(filled: ArchiveHome, tmp_path: Path) -> ArchiveHome:
     """With renditions, made from real footage."""
     still = footage.still(tmp_path / "still.png", size=(64, 48))
     filled.deliver(filled.dock("Dock 3"), still.read_bytes(), "still.png")
-    worker = Worker(filled.database, handlers=filled.services.media.handlers, clock=filled.clock, lease_s=15)
+    worker = Worker(filled.database, handlers=filled.services.handlers, clock=filled.clock, lease_s=15)
     while worker.run_once([PROMPT, LONG]):
         pass
     filled.sequence()
