@@ -28,7 +28,7 @@ from archive.ports.blobs import BlobMissing
 from ingest.follow_ups import ENCODE_ITEM, MAKE_POSTER, PROBE_ITEM, PROVE_ESSENCE, add_follow_ups
 from ingest.media.allowed import Kind
 from ingest.media.errors import Unplayable
-from ingest.media.essence import compare_essence, essence
+from ingest.media.essence import compare_essence, essence, needs_decoding
 from ingest.media.facts import Probe
 from ingest.media.plan import PlanKind, RenditionPlan, plan
 from ingest.media.probe import probe
@@ -124,8 +124,11 @@ class PlayableJobs:
             if playable is not None and path is not None:
                 _sync(path)
                 made = probe(path, toolbox=self.shop.toolbox())
-                theirs = essence(path, toolbox=self.shop.toolbox(), probe=made)
                 chosen = RenditionPlan.from_json(playable.recipe["plan"])
+                if needs_decoding(chosen, format_name=found.format_name):
+                    original = essence(source, toolbox=self.shop.toolbox(), probe=found, is_decoded=True)
+                    result["decoded"] = original.as_json()
+                theirs = essence(path, toolbox=self.shop.toolbox(), probe=made, is_decoded=original.how == "decoded")
                 findings = compare_essence(original, theirs, chosen=chosen, format_name=found.format_name)
                 result |= {
                     "rendition": theirs.as_json(),
@@ -219,7 +222,7 @@ def _told(result: Mapping[str, Any]) -> dict[str, Any]:
             {"stream": finding["where"], "code": finding["code"], "outcome": finding["outcome"]}
             for finding in result["findings"]
         ],
-        **{name: result[name] for name in ("original", "rendition", "reason") if name in result},
+        **{name: result[name] for name in ("original", "decoded", "rendition", "reason") if name in result},
     }
 
 

@@ -19,13 +19,14 @@ MAX_DURATION_MS: Final = 72 * 3600 * 1000
 MAX_AUDIO_TRACKS: Final = 8
 
 _VIDEO: Final = (
-    *("h264", "hevc", "mpeg4", "mjpeg", "mpeg2video", "mpeg1video", "h263", "msmpeg4v2", "msmpeg4", "flv"),
-    *("vp8", "vp9", "libdav1d", "av1", "wmv2", "wmv3", "vc1", "dvvideo", "prores", "png"),
+    *("h264", "hevc", "mpeg4", "mjpeg", "mpeg2video", "mpeg1video", "h263", "msmpeg4v1", "msmpeg4v2", "msmpeg4"),
+    *("flv", "vp8", "vp9", "libdav1d", "av1", "wmv1", "wmv2", "wmv3", "vc1", "dvvideo", "prores", "png"),
 )
 _AUDIO: Final = (
     *("aac", "aac_latm", "mp3float", "mp3", "mp2float", "mp2", "ac3", "eac3", "opus", "libopus", "vorbis"),
     *("flac", "alac", "amrnb", "amrwb", "gsm", "gsm_ms", "g722", "g723_1", "g726", "g726le", "g729"),
-    *("wmav1", "wmav2", "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_ms", "adpcm_g722", "adpcm_g726"),
+    *("wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "adpcm_swf", "adpcm_ima_wav", "adpcm_ima_qt"),
+    *("adpcm_ms", "adpcm_g722", "adpcm_g726"),
     *("pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"),
     *("pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_bluray", "pcm_dvd"),
 )
@@ -41,6 +42,7 @@ class Kind(StrEnum):
     AUDIO = "audio"
     PHOTO = "photo"
     DOCUMENT = "document"
+    ARCHIVE = "archive"
     OTHER = "other"
 
 
@@ -48,6 +50,7 @@ class Kind(StrEnum):
 class Format:
     """One format that may be parsed: its demuxer, its usual kind, the decoders that it may use.
 
+    `through`: the program that makes a JPEG of it first, where ffmpeg does not read it; it then has no demuxer.
     `has_true_duration`: the container states it, so that data which ends earlier is damage.
     `probe_bytes`, `probe_ms`: how far to look for streams that have no header of their own.
     """
@@ -56,6 +59,7 @@ class Format:
     kind: Kind
     media_type: str
     decoders: str = STREAM_DECODERS
+    through: str = ""
     has_true_duration: bool = False
     probe_bytes: int = 5_000_000
     probe_ms: int = 5_000
@@ -70,19 +74,35 @@ FORMATS: Final[Mapping[str, Format]] = {
     "asf": Format("asf", Kind.FOOTAGE, "video/x-ms-asf", has_true_duration=True),
     "flv": Format("flv", Kind.FOOTAGE, "video/x-flv", probe_bytes=32_000_000, probe_ms=12_000),
     "dhav": Format("dhav", Kind.FOOTAGE, "application/octet-stream", probe_bytes=32_000_000, probe_ms=12_000),
+    "mxf": Format("mxf", Kind.FOOTAGE, "application/mxf", has_true_duration=True),
+    "ivf": Format("ivf", Kind.FOOTAGE, "video/x-ivf"),
+    "dv": Format("dv", Kind.FOOTAGE, "video/x-dv", "dvvideo,pcm_s16le"),
     "h264": Format("h264", Kind.FOOTAGE, "video/h264"),
     "hevc": Format("hevc", Kind.FOOTAGE, "video/h265"),
+    "h263": Format("h263", Kind.FOOTAGE, "video/h263", "h263"),
+    "m4v": Format("m4v", Kind.FOOTAGE, "video/mp4v-es", "mpeg4"),
+    "mpegvideo": Format("mpegvideo", Kind.FOOTAGE, "video/mpeg", "mpeg1video,mpeg2video"),
+    "mjpeg": Format("mjpeg", Kind.FOOTAGE, "video/x-mjpeg", "mjpeg"),
     "ogg": Format("ogg", Kind.AUDIO, "application/ogg"),
     "wav": Format("wav", Kind.AUDIO, "audio/wav", has_true_duration=True),
     "mp3": Format("mp3", Kind.AUDIO, "audio/mpeg"),
     "aac": Format("aac", Kind.AUDIO, "audio/aac"),
     "amr": Format("amr", Kind.AUDIO, "audio/amr"),
     "flac": Format("flac", Kind.AUDIO, "audio/flac"),
+    "ac3": Format("ac3", Kind.AUDIO, "audio/ac3", "ac3"),
+    "eac3": Format("eac3", Kind.AUDIO, "audio/eac3", "eac3"),
+    "caf": Format("caf", Kind.AUDIO, "audio/x-caf", has_true_duration=True),
+    "aiff": Format("aiff", Kind.AUDIO, "audio/aiff", has_true_duration=True),
+    "au": Format("au", Kind.AUDIO, "audio/basic", has_true_duration=True),
     "jpeg_pipe": Format("jpeg_pipe", Kind.PHOTO, "image/jpeg", "mjpeg"),
     "png_pipe": Format("png_pipe", Kind.PHOTO, "image/png", "png"),
     "webp_pipe": Format("webp_pipe", Kind.PHOTO, "image/webp", "webp,vp8"),
     "bmp_pipe": Format("bmp_pipe", Kind.PHOTO, "image/bmp", "bmp"),
     "gif": Format("gif", Kind.PHOTO, "image/gif", "gif"),
+    "tiff_pipe": Format("tiff_pipe", Kind.PHOTO, "image/tiff", "tiff"),
+    "heic": Format("", Kind.PHOTO, "image/heic", "hevc", through="heif-convert"),
+    "avif": Format("", Kind.PHOTO, "image/avif", "av1", through="heif-convert"),
+    "raw": Format("", Kind.PHOTO, "image/x-raw", "raw", through="exiftool"),
 }
 
 

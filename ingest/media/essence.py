@@ -37,6 +37,11 @@ class Essence:
         return {"how": self.how, "algorithm": "sha256", "streams": dict(self.streams), "tool": self.tool}
 
 
+def needs_decoding(chosen: RenditionPlan, *, format_name: str) -> bool:
+    """Return whether a copy out of this container can be compared by its decoded pictures and sound only."""
+    return format_name not in _SAME_PACKETS and any(stream.action == "copy" for stream in chosen.streams)
+
+
 def essence(
     path: Path,
     *,
