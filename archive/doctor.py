@@ -4,10 +4,12 @@ from pathlib import Path
 
 from sqlalchemy import select, text
 
+from archive.cases.rekeying import used_keys
 from archive.jobs.models import Job
 from archive.kernel.findings import Finding, Report, indeterminate, invalid, valid
 from archive.ledger.models import LogPending
 from archive.ledger.proofs import head, pending_count
+from archive.ports.identifiers import IdentifierUnreadable
 from archive.wiring import Services
 from ingest.media.tools import check_tools
 
@@ -24,6 +26,7 @@ def examine(services: Services) -> Report:
             *_media(services),
             _certificate(services),
             _secrets(services.settings.home),
+            _identifiers(services),
             _jobs(services),
         )
     )
@@ -89,6 +92,19 @@ def _secrets(home: Path) -> Finding:
     if exposed:
         return invalid("doctor.secrets", "A private key or the database can be read by others", ", ".join(exposed))
     return valid("doctor.secrets", "Private keys and database can be read by their owner only")
+
+
+def _identifiers(services: Services) -> Finding:
+    with services.database.read() as tx:
+        used = set(used_keys(tx))
+    try:
+        missing = sorted(used - set(services.identifiers.key_ids))
+    except IdentifierUnreadable as error:
+        return invalid("doctor.identifiers", f"The numbers of subjects cannot be opened: {error.message}")
+    if missing:
+        told = "Numbers of subjects are under keys that the key file lacks"
+        return invalid("doctor.identifiers", told, ", ".join(missing))
+    return valid("doctor.identifiers", "The key file has every key that the numbers of subjects are under")
 
 
 def _jobs(services: Services) -> Finding:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, IPvAnyNetwork, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -40,8 +40,23 @@ class Settings(BaseSettings):
     prompt_workers: int = Field(default=2, ge=1, le=32, description="Jobs at once that somebody waits for.")
     long_workers: int = Field(default=1, ge=1, le=32, description="Long jobs (encodes) at once.")
     lease_s: int = Field(default=15, ge=2, le=600, description="Seconds until the job of a dead worker is taken over.")
+    webhook_networks: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="Private networks (CIDR) that webhooks may go to, also over plain http; others get https only.",
+    )
+    webhook_ca: Path | None = Field(
+        default=None, description="Further certificate authorities that receivers of webhooks may have, as PEM."
+    )
+    webhook_workers: int = Field(default=2, ge=1, le=16, description="Webhook deliveries at once.")
+    event_days: int = Field(default=90, ge=4, description="Days for which events can be read and sent again.")
+    api_requests_per_minute: int = Field(
+        default=3000, ge=10, description="Requests that one integration may make in a minute."
+    )
     sandbox: Literal["required", "preferred"] = Field(
         default="required", description="Whether media may be parsed without bubblewrap."
+    )
+    find_damage: Literal["always", "keyframes", "never"] = Field(
+        default="always", description="Whether recordings are decoded to find damage: wholly, keyframes only, or not."
     )
     ffmpeg: Path | None = Field(default=None, description="Folder of ffmpeg and ffprobe; empty means search.")
 

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import select
+
 from archive.adapters.filesystem_store import FilesystemStore
+from archive.adapters.http_outbound import HttpOutbound
+from archive.cases.models import SubjectIdentifier
 from archive.db.database import Database
 from archive.db.migrate import migrate, require_current_schema
+from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
@@ -22,18 +27,26 @@ from archive.ledger.note import RECEIPT, Signer, VerifierKey
 from archive.ledger.proofs import head
 from archive.ledger.sequencer import Sequencer
 from archive.ledger.trustfile import TrustFile, receipt_key_name
+from archive.notify.delivery import DeliveryJobs
+from archive.notify.webhooks import Webhooks
 from archive.ocfl.root import OcflRoot
 from archive.ports.clock import Clock
 from archive.settings import Settings
+from ingest.contents import ContentJobs
 from ingest.context import Intake
+from ingest.doors import DockKind, Doors, door_key
+from ingest.inspection import InspectionJobs
 from ingest.media.tools import open_toolbox
+from ingest.recordings import RecordingJobs
 from ingest.renditions import PlayableJobs
 from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity
 from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner
 from signing.ed25519 import Ed25519KeyHandle
+from signing.identifier_vault import FileIdentifierVault
 from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
+from signing.secret_file import secret_from_file
 
 
 class HomeMissing(LiuhenError):
@@ -62,9 +75,13 @@ class Services:
     quarantine: FilesystemStore
     authority: EmbeddedAuthority
     signer: CadesSigner
+    identifiers: FileIdentifierVault
     trust: TrustFile
     intake: Intake
+    doors: Doors
     workshop: Workshop
+    webhooks: Webhooks
+    delivery: DeliveryJobs
     handlers: Mapping[str, Handler]
     fixity: Fixity
     sequencer: Sequencer
@@ -111,6 +128,9 @@ def create_home(settings: Settings) -> None:
         told = "# Settings of this archive; docs/settings.md has them all.\n"
         told += f"origin = {_quoted(origin)}\norganisation = {_quoted(settings.organisation)}\n"
         replace_durably(configuration, told.encode(), mode=PUBLIC)
+    FileIdentifierVault.create(home / "keys" / "subjects.key")
+    for kind in (DockKind.BROWSER, DockKind.AXIS):
+        door_key(home / "keys", kind)
     fresh = log_path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     log_key = Ed25519KeyHandle.generate(fresh)
@@ -179,6 +199,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         work=home / "work",
         toolbox=functools.cache(toolbox),
     )
+    webhooks = _webhooks(settings, database)
+    delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     return Services(
         settings=settings,
         database=database,
@@ -189,6 +211,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         quarantine=quarantine,
         authority=authority,
         signer=signer,
+        identifiers=_identifiers(home, database),
         trust=_trust(settings.origin, log_key, receipt_key),
         intake=Intake(
             database=database,
@@ -204,8 +227,11 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             upload_lifetime=timedelta(hours=settings.upload_lifetime_h),
             reserve_bytes=settings.reserve_bytes,
         ),
+        doors=Doors(database, clock, home / "keys"),
         workshop=workshop,
-        handlers=_handlers(workshop),
+        webhooks=webhooks,
+        delivery=delivery,
+        handlers=_handlers(workshop, settings, delivery),
         fixity=Fixity(database, objects, clock, authority.root_pem),
         sequencer=Sequencer(
             database,
@@ -218,10 +244,32 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     )
 
 
-def _handlers(workshop: Workshop) -> Mapping[str, Handler]:
+def _webhooks(settings: Settings, database: Database) -> Webhooks:
+    """Return what sends events to other systems; its key is made when an archive is first opened with it."""
+    return Webhooks(
+        database,
+        HttpOutbound(networks=settings.webhook_networks, ca=settings.webhook_ca),
+        key=secret_from_file(settings.home / "keys" / "webhooks.key"),
+        source=f"urn:liuhen:{settings.origin}",
+    )
+
+
+def _handlers(workshop: Workshop, settings: Settings, delivery: DeliveryJobs) -> Mapping[str, Handler]:
     """Return the handler of every kind of job."""
-    families = (PlayableJobs(workshop),)
+    recordings = RecordingJobs(workshop, RecordingRules.load(settings.home / "recording-rules.toml"))
+    families = (PlayableJobs(workshop), ContentJobs(workshop), InspectionJobs(workshop, settings.find_damage), recordings, delivery)
     return {kind: handler for family in families for kind, handler in family.handlers.items()}
+
+
+def _identifiers(home: Path, database: Database) -> FileIdentifierVault:
+    """Return the vault; an archive from before there was one gets its key now, one that has lost its key does not."""
+    path = home / "keys" / "subjects.key"
+    if not path.exists():
+        with database.read() as tx:
+            is_unused = tx.scalar(select(SubjectIdentifier.id).limit(1)) is None
+        if is_unused:
+            return FileIdentifierVault.create(path)
+    return FileIdentifierVault(path)
 
 
 def _store(home: Path, name: str, *, is_recreatable: bool = False) -> FilesystemStore:

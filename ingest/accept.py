@@ -13,12 +13,15 @@ from uuid import UUID
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from archive.cases.events import publish_quarantined
 from archive.cases.filing import case_by_number, write_link
+from archive.cases.indexing import index_objects
 from archive.cases.models import CaseLink
 from archive.custody.events import record_event
 from archive.custody.models import PreservedObject
 from archive.db.database import unique_or
 from archive.evidence.models import EvidenceItem
+from archive.evidence.terms import RecordedFrom
 from archive.jobs.queue import PROMPT, add_job
 from archive.kernel.canonical import canonical_json
 from archive.kernel.digests import DigestSet, digest_of, hash_stream
@@ -35,7 +38,7 @@ from ingest.errors import DigestMismatch, IntakeBusy, ManifestUntrusted, Quarant
 from ingest.manifest import DockManifest, parse_manifest, signed_bytes
 from ingest.models import Dock, IntakeClaim, QuarantineItem, Upload
 from ingest.staging import remove_staged, staged_path
-from ingest.uploads import dock_actor
+from ingest.uploads import upload_actor
 from signing.ed25519 import verify_ed25519
 
 
@@ -235,7 +238,9 @@ def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content
             kind="other",
             dock_id=arrival.upload.dock_id,
             device_serial=manifest.device_serial,
+            **_source_of(manifest),
             recorded_at=manifest.recorded_at or manifest.modified_at,
+            recorded_from=_recorded_from(manifest),
             clock_offset_ms=manifest.clock_offset_ms,
             received_at=arrival.at,
             play_state="pending",
@@ -244,6 +249,7 @@ def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content
     record_event(tx, object_id, _entry(EntryType.OBJECT_PRESERVED, arrival, object_id), at=arrival.at)
     _finish_row(tx, arrival, object_id)
     add_job(tx, "probe_item", {"object_id": str(object_id)}, at=arrival.at, queue=PROMPT, key=f"probe:{object_id}")
+    index_objects(tx, [object_id])
 
 
 def _write_duplicate(tx: Session, arrival: _Arrival) -> None:
@@ -264,8 +270,8 @@ def _finish_row(tx: Session, arrival: _Arrival, object_id: ObjectId) -> None:
                 CaseId(case.id),
                 object_id,
                 act_id=None,
-                reason="dock",
-                by=dock_actor(arrival.upload),
+                reason="dock" if arrival.upload.sender_id is None else "browser",
+                by=upload_actor(arrival.upload),
                 at=arrival.at,
             )
     _close(tx, arrival, state="accepted", entry_id=entry_id, object_id=object_id)
@@ -274,7 +280,7 @@ def _finish_row(tx: Session, arrival: _Arrival, object_id: ObjectId) -> None:
 def _entry(kind: EntryType, arrival: _Arrival, object_id: ObjectId) -> NewEntry:
     return NewEntry(
         kind,
-        dock_actor(arrival.upload),
+        upload_actor(arrival.upload),
         Target("item", object_id, "v1"),
         device=arrival.upload.dock_id,
         digests=arrival.digests,
@@ -283,9 +289,28 @@ def _entry(kind: EntryType, arrival: _Arrival, object_id: ObjectId) -> NewEntry:
             "name": arrival.manifest.name,
             "case_number": arrival.manifest.case_number,
             "device_serial": arrival.manifest.device_serial,
+            **_source_of(arrival.manifest),
             "dock_manifest_sha256": digest_of(arrival.upload.manifest).sha256.hex,
         },
     )
+
+
+def _recorded_from(manifest: DockManifest) -> str | None:
+    if manifest.recorded_at is not None:
+        return (manifest.recorded_from or RecordedFrom.DOCK).value
+    return None if manifest.modified_at is None else RecordedFrom.FILE_TIME.value
+
+
+def _source_of(manifest: DockManifest) -> dict[str, str | int]:
+    """Return what the manifest says of the source, as columns and details name it; what it does not say is left out."""
+    told = {
+        "source_kind": None if manifest.source_kind is None else manifest.source_kind.value,
+        "officer_number": manifest.officer_number,
+        "channel": manifest.channel,
+        "series": manifest.series,
+        "sequence": manifest.sequence,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _close(
@@ -337,13 +362,21 @@ def _quarantine(intake: Intake, arrival: _Arrival, refusal: Quarantined) -> None
             tx,
             NewEntry(
                 EntryType.INGEST_QUARANTINED,
-                dock_actor(upload),
+                upload_actor(upload),
                 Target("upload", upload.id),
                 device=upload.dock_id,
                 digests=arrival.digests,
                 request=str(upload.id),
                 detail={"reason": refusal.code, "name": arrival.manifest.name},
             ),
+            at=arrival.at,
+        )
+        publish_quarantined(
+            tx,
+            UploadId(upload.id),
+            dock_id=upload.dock_id,
+            reason=refusal.code,
+            digests=arrival.digests,
             at=arrival.at,
         )
         _close(tx, arrival, state="quarantined", entry_id=entry_id, refusal=refusal.code)

@@ -10,11 +10,11 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from archive.access.api_keys import KeyHolder, Scope, issue_key, key_holder
-from archive.cases.filing import clean_text
 from archive.db.database import Database
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DockId, new_uuid7
 from archive.kernel.instants import Instant
+from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
 from ingest.errors import DockNotFound, DockRevoked, EnrolmentRefused

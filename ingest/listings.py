@@ -7,12 +7,14 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from archive.access.listings import account_names
 from archive.custody.models import CustodyEvent
 from archive.kernel.canonical import parse_json
-from archive.kernel.ids import ObjectId
+from archive.kernel.ids import AccountId, ObjectId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import EntryType
 from archive.ledger.models import LogEntry, LogLeaf
+from ingest.manifest import parse_manifest
 from ingest.models import Dock, QuarantineItem, Upload
 
 
@@ -27,11 +29,27 @@ class DockRow:
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """One upload that was accepted as an item. `log_index` is None until a checkpoint covers it."""
+    """One upload that was accepted as an item. `log_index` is None until a checkpoint covers it.
+
+    `sender_name`, `source` and `note` stand where a person sent it through the archive's own door.
+    """
 
     upload: Upload
     dock_name: str
     log_index: int | None
+    dock_kind: str = "station"
+    sender_name: str | None = None
+    source: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SentRow:
+    """An upload that a person began, and what the file is called. Units: bytes."""
+
+    upload: Upload
+    name: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +87,13 @@ def dock_names(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
     return dict(tx.execute(select(Dock.id, Dock.name).where(Dock.id.in_(ids))).all())
 
 
+def door_kinds(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """Return which of these ids are doors of the archive, and their kinds."""
+    if not ids:
+        return {}
+    return dict(tx.execute(select(Dock.id, Dock.kind).where(Dock.id.in_(ids), Dock.kind != "station")).all())
+
+
 def receptions(tx: Session, object_id: ObjectId) -> Sequence[Reception]:
     """Return every accepted upload of an item, oldest first: the same recording may have come more than once."""
     entries = tx.execute(
@@ -80,9 +105,33 @@ def receptions(tx: Session, object_id: ObjectId) -> Sequence[Reception]:
     )
     # The entry names its upload; so no upload has to be looked for by its object.
     indexes = {UUID(parse_json(body)["req"]): index for body, index in entries}
-    rows = tx.execute(select(Upload, Dock.name).join(Dock, Dock.id == Upload.dock_id).where(Upload.id.in_(indexes)))
-    found = {upload.id: Reception(upload, name, indexes[upload.id]) for upload, name in rows}
+    rows = tx.execute(
+        select(Upload, Dock.name, Dock.kind).join(Dock, Dock.id == Upload.dock_id).where(Upload.id.in_(indexes))
+    ).all()
+    names = account_names(tx, {upload.sender_id for upload, _, _ in rows if upload.sender_id is not None})
+    found = {
+        upload.id: _reception(upload, name, kind, index=indexes[upload.id], names=names) for upload, name, kind in rows
+    }
     return [found[upload_id] for upload_id in indexes if upload_id in found]
+
+
+def _reception(upload: Upload, dock_name: str, kind: str, *, index: int | None, names: Mapping[UUID, str]) -> Reception:
+    if upload.sender_id is None:
+        return Reception(upload, dock_name, index, kind)
+    tags = parse_manifest(upload.manifest).fields.get("tags") or {}
+    return Reception(upload, dock_name, index, kind, names.get(upload.sender_id), tags.get("source"), tags.get("note"))
+
+
+def sent_by(tx: Session, account_id: AccountId, *, limit: int = 20) -> Sequence[SentRow]:
+    """Return what a person has sent through the archive's own door, newest first."""
+    rows = tx.scalars(
+        select(Upload)
+        .where(Upload.sender_id == account_id, Upload.state != "terminated")
+        .order_by(Upload.created_at.desc(), Upload.id.desc())
+        .limit(limit)
+    )
+    told = [(upload, parse_manifest(upload.manifest)) for upload in rows]
+    return [SentRow(upload, manifest.name, manifest.digests.sha256.hex) for upload, manifest in told]
 
 
 def quarantine(tx: Session, *, limit: int = 50) -> Sequence[QuarantineRow]:

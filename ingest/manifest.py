@@ -1,14 +1,18 @@
 """The dock's manifest: what the dock says of one file before it sends it, signed with the dock's own key.
 
 Format (canonical JSON, docs/formats/dock-manifest.md): `v`, `dock`, `file` {`name`, `size`, `sha256`, `sha512`,
-`sm3`?}, `times` {`modified`?, `recorded`?, `clock_offset_ms`?, `dock_clock_offset_ms`?, `signed`}, `device` {`serial`?,
-`model`?, `firmware`?}, `case`?, `sidecar`?, `tags`?. Integers only; times are RFC 3339 with offset.
+`sm3`?}, `times` {`modified`?, `recorded`?, `recorded_from`?, `named`?, `clock_offset_ms`?, `dock_clock_offset_ms`?,
+`signed`}, `device` {`serial`?, `model`?, `firmware`?, `source`?, `officer`?, `channel`?, `series`?, `sequence`?},
+`case`?, `sidecar`?, `tags`?, `sender`?. Integers only; times are RFC 3339 with offset. `sender` stands in manifests
+that the archive's own doors sign: who declared this to the archive.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any, Final, TypeVar
 
+from archive.evidence.terms import RecordedFrom, SourceKind
 from archive.kernel.canonical import canonical_json, parse_canonical
 from archive.kernel.digests import DigestSet
 from archive.kernel.errors import InvalidInput
@@ -20,7 +24,14 @@ from ingest.errors import ManifestMalformed
 MAX_MANIFEST_BYTES: Final = 16 * 1024
 _DOMAIN: Final = b"liuhen-dock-manifest/v1\n"
 _MAX_CLOCK_OFFSET_MS: Final = 100 * 365 * 86_400_000
-_KNOWN: Final = frozenset({"v", "dock", "file", "times", "device", "case", "sidecar", "tags"})
+MOST_SEQUENCE: Final = 999_999_999
+MOST_OFFICER: Final = 32
+MOST_CHANNEL: Final = 32
+MOST_SERIES: Final = 128
+_KNOWN: Final = frozenset({"v", "dock", "file", "times", "device", "case", "sidecar", "tags", "sender"})
+
+
+Term = TypeVar("Term", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,8 @@ class DockManifest:
     """A parsed manifest and its verbatim bytes.
 
     Units: `clock_offset_ms` is device clock minus true time as the dock measured it, in milliseconds.
+    `channel` is the lens or input of a device that has several. With a `series`, `sequence` numbers the chapters of one
+    recording; without, it is a running number of the device.
     """
 
     raw: bytes
@@ -39,6 +52,12 @@ class DockManifest:
     recorded_at: Instant | None
     modified_at: Instant | None
     clock_offset_ms: int | None
+    recorded_from: RecordedFrom | None
+    source_kind: SourceKind | None
+    officer_number: str | None
+    channel: str | None
+    series: str | None
+    sequence: int | None
     fields: Mapping[str, Any]
 
 
@@ -48,10 +67,11 @@ def build_manifest(
     name: str,
     digests: DigestSet,
     times: Mapping[str, Any],
-    device: Mapping[str, str],
+    device: Mapping[str, str | int],
     case_number: str | None = None,
     sidecar: Any = None,
     tags: Mapping[str, str] | None = None,
+    sender: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return the canonical bytes of a manifest. Raises: NotCanonical for values that have no canonical form."""
     fields: dict[str, Any] = {
@@ -63,6 +83,7 @@ def build_manifest(
         "case": case_number,
         "sidecar": sidecar,
         "tags": dict(tags) if tags else None,
+        "sender": dict(sender) if sender else None,
     }
     return canonical_json({key: value for key, value in fields.items() if value is not None})
 
@@ -105,6 +126,11 @@ def _parsed(raw: bytes, fields: Any) -> DockManifest:
     offset = times.get("clock_offset_ms")
     if offset is not None and (not isinstance(offset, int) or abs(offset) > _MAX_CLOCK_OFFSET_MS):
         raise ManifestMalformed("The clock offset is not a number of milliseconds")
+    sequence = device.get("sequence")
+    if sequence is not None and (
+        not isinstance(sequence, int) or isinstance(sequence, bool) or not 0 <= sequence <= MOST_SEQUENCE
+    ):
+        raise ManifestMalformed(f"The sequence is not a number from 0 to {MOST_SEQUENCE}")
     return DockManifest(
         raw=raw,
         dock_id=DockId(parse_uuid(_text(fields, "dock", 36, required=True) or "")),
@@ -115,6 +141,12 @@ def _parsed(raw: bytes, fields: Any) -> DockManifest:
         recorded_at=_instant(times, "recorded"),
         modified_at=_instant(times, "modified"),
         clock_offset_ms=offset,
+        recorded_from=_term(times, "recorded_from", RecordedFrom),
+        source_kind=_term(device, "source", SourceKind),
+        officer_number=_text(device, "officer", MOST_OFFICER),
+        channel=_text(device, "channel", MOST_CHANNEL),
+        series=_text(device, "series", MOST_SERIES),
+        sequence=sequence,
         fields=fields,
     )
 
@@ -133,6 +165,15 @@ def _text(fields: Mapping[str, Any], name: str, most: int, *, required: bool = F
     if not isinstance(value, str) or not 1 <= len(value) <= most or "\x00" in value:
         raise ManifestMalformed(f"The manifest's {name} has 1 to {most} characters, none of them NUL")
     return value
+
+
+def _term(fields: Mapping[str, Any], name: str, terms: type[Term]) -> Term | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or value not in set(terms):
+        raise ManifestMalformed(f"The manifest's {name} is none of: {', '.join(terms)}")
+    return terms(value)
 
 
 def _instant(fields: Mapping[str, Any], name: str) -> Instant | None:

@@ -10,12 +10,16 @@ from archive.db.base import Base, BigInt, Moment
 
 
 class Dock(Base):
-    """A docking station and its public key."""
+    """A docking station and its public key, or a door of the archive itself (docs/formats/dock-manifest.md).
+
+    `kind` is station, browser or axis; the key of the last two is the archive's own.
+    """
 
     __tablename__ = "dock"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(16), server_default="station")
     public_key: Mapped[bytes] = mapped_column(LargeBinary(32))
     enrolled_at: Mapped[datetime] = mapped_column(Moment)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -37,13 +41,15 @@ class Upload(Base):
 
     `state` is receiving, complete (every byte is durable), accepted, quarantined, terminated or expired. `offset_bytes`
     is what is durable: bytes beyond it in the staged file do not count. `object_id` is chosen at creation, so that
-    finishing after a crash makes the same object.
+    finishing after a crash makes the same object. `sender_id` is the account of a person who sends through the
+    archive's own door; a dock sends for itself.
     """
 
     __tablename__ = "upload"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     dock_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("dock.id"), index=True)
+    sender_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
     credential: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int] = mapped_column(BigInt)
     offset_bytes: Mapped[int] = mapped_column(BigInt)

@@ -1,5 +1,7 @@
 """Receipts: given only when a checkpoint covers the reception. A receipt is what allows a camera to be wiped."""
 
+from uuid import UUID
+
 from sqlalchemy import select
 
 from archive.kernel.ids import EntryId, UploadId
@@ -10,16 +12,17 @@ from ingest.accept import refusal_of
 from ingest.context import Intake
 from ingest.errors import UploadNotFound
 from ingest.models import Upload
+from ingest.uploads import own_upload
 
 
-def receipt(intake: Intake, upload_id: UploadId, *, dock_id: object) -> bytes | None:
+def receipt(intake: Intake, upload_id: UploadId, *, dock_id: UUID, sender_id: UUID | None = None) -> bytes | None:
     """Return the signed receipt of an accepted upload; None as long as no checkpoint covers it.
 
     Raises: UploadNotFound, DigestMismatch, ManifestUntrusted.
     Source: INTEGRITY 1.10; docs/formats/receipt.md.
     """
     with intake.database.read() as tx:
-        upload = tx.scalar(select(Upload).where(Upload.id == upload_id, Upload.dock_id == dock_id))
+        upload = tx.scalar(select(Upload).where(*own_upload(upload_id, dock_id=dock_id, sender_id=sender_id)))
         if upload is None:
             raise UploadNotFound
         refusal = refusal_of(upload)

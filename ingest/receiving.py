@@ -1,67 +1,32 @@
 """Receiving the bytes of uploads: one pass over the wire, digests in threads side by side with the write.
 
-Network blocks of about 256 KiB are gathered to 2 MiB; while one block is hashed and written in threads, the next is
-read. Memory per upload is two blocks, whatever the file's size. The asyncio side never touches disk or database itself.
+How the bytes flow stands in `ingest.chunks`. The asyncio side never touches disk or database itself.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import functools
-import hashlib
 import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from archive.kernel.digests import DigestSet, Hasher, absorb
 from archive.kernel.ids import UploadId
 from ingest.accept import finish_upload
+from ingest.chunks import Checksum, Chunk, Disconnected, Held, pour
 from ingest.context import Intake
-from ingest.errors import (
-    ChecksumMismatch,
-    IntakeBusy,
-    OffsetConflict,
-    Quarantined,
-    StagedBytesLost,
-    TooLong,
-    UploadTakenOver,
-)
-from ingest.staging import full_disk_named, staged_path, sync, write_all
+from ingest.errors import IntakeBusy, OffsetConflict, Quarantined, StagedBytesLost, UploadTakenOver
+from ingest.staging import full_disk_named, staged_path, sync
 from ingest.turns import Turns, finished
 from ingest.uploads import UploadState, record_offset
 
-_BLOCK_BYTES: Final = 2 * 1024 * 1024
-_MOST_PIECES: Final = 1024
-"""A block of very small pieces is not waited for: each piece costs far more than its bytes."""
-_DURABLE_EVERY_BYTES: Final = 64 * 1024 * 1024
 _BUSY_TRIES: Final = 20
 _BUSY_PAUSE_S: Final = 0.25
 _MOST_OPEN: Final = 256
 
 Result = TypeVar("Result")
-
-
-class Disconnected(Exception):
-    """The client went away in mid-chunk; the body iterator raises it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checksum:
-    """The tus checksum of one chunk. Source: tus 1.0, extension checksum."""
-
-    algorithm: str
-    value: bytes
-
-
-@dataclass(slots=True)
-class _Open:
-    """An upload that this process holds: its file, and its digests so far."""
-
-    fd: int
-    offset_bytes: int
-    hasher: Hasher
 
 
 class Receiver:
@@ -71,7 +36,7 @@ class Receiver:
         """Use `executor` for hashing, writing, fsync and database; give it a handful of threads."""
         self._intake = intake
         self._executor = executor
-        self._open: dict[UploadId, _Open] = {}
+        self._open: dict[UploadId, Held] = {}
         self._turns = Turns()
 
     async def settled(self, upload_id: UploadId, load: Callable[[], UploadState]) -> UploadState:
@@ -140,13 +105,13 @@ class Receiver:
         return task.result()
 
     async def _feed(
-        self, state: UploadState, held: _Open, body: AsyncIterator[bytes], checksum: Checksum | None
+        self, state: UploadState, held: Held, body: AsyncIterator[bytes], checksum: Checksum | None
     ) -> None:
         make_durable = functools.partial(self._make_durable, state, held)
-        chunk = _Chunk(self._executor, held, checksum, functools.partial(make_durable, is_recorded=checksum is None))
+        chunk = Chunk(self._executor, held, checksum, functools.partial(make_durable, is_recorded=checksum is None))
         try:
             try:
-                await self._pour(state.size_bytes - held.offset_bytes, body, chunk)
+                await pour(state.size_bytes - held.offset_bytes, body, chunk)
             finally:
                 await chunk.close()
             chunk.verify()
@@ -163,25 +128,7 @@ class Receiver:
             self._forget(state.id)
             raise
 
-    async def _pour(self, missing: int, body: AsyncIterator[bytes], chunk: "_Chunk") -> None:
-        gathered: list[bytes] = []
-        count = 0
-        try:
-            async for piece in body:
-                gathered.append(piece)
-                count += len(piece)
-                missing -= len(piece)
-                if missing < 0:
-                    raise TooLong
-                if count >= _BLOCK_BYTES or len(gathered) >= _MOST_PIECES:
-                    await chunk.push(gathered, count)
-                    gathered, count = [], 0
-        except (Disconnected, asyncio.CancelledError):
-            await chunk.push(gathered, count)
-            raise
-        await chunk.push(gathered, count)
-
-    def _make_durable(self, state: UploadState, held: _Open, offset_bytes: int, *, is_recorded: bool) -> None:
+    def _make_durable(self, state: UploadState, held: Held, offset_bytes: int, *, is_recorded: bool) -> None:
         sync(held.fd)
         if is_recorded:
             record_offset(self._intake, state.id, offset_bytes=offset_bytes)
@@ -202,7 +149,7 @@ class Receiver:
         except BaseException:
             os.close(fd)
             raise
-        self._open[state.id] = _Open(fd, state.offset_bytes, hasher)
+        self._open[state.id] = Held(fd, state.offset_bytes, hasher)
 
     def _owned(self, fd: int, state: UploadState, load: Callable[[], UploadState]) -> Hasher:
         """Lock the staged file, cut it back to its durable offset, and return the digests up to there."""
@@ -250,65 +197,3 @@ class Receiver:
         for upload_id in list(self._open)[: max(0, len(self._open) - _MOST_OPEN)]:
             if not self._turns.is_taken(upload_id):
                 self._forget(upload_id)
-
-
-class _Chunk:
-    """One request's bytes: hands a block to the threads while the next is gathered.
-
-    Beside that the disk is kept busy: what is written is synced in the background, so that the last fsync is short and
-    a crash late in a huge chunk costs little.
-    """
-
-    def __init__(
-        self, executor: Executor, held: _Open, checksum: Checksum | None, make_durable: Callable[[int], None]
-    ) -> None:
-        self._checksum = checksum
-        self._executor = executor
-        self._held = held
-        self._hash = None if checksum is None else hashlib.new(checksum.algorithm, usedforsecurity=False)
-        self._sinks = [*held.hasher.parts.values(), *([] if self._hash is None else [self._hash])]
-        self._running: list[asyncio.Future[None]] = []
-        self._make_durable = make_durable
-        self._syncing: asyncio.Future[None] | None = None
-        self._synced_bytes = held.offset_bytes
-
-    async def push(self, pieces: list[bytes], count: int) -> None:
-        """Start work on a block, when the one before it is done. Raises: StorageFull from the block before."""
-        blocks, self._running = self._running, []
-        await finished(blocks)
-        self._keep_durable()
-        if not count:
-            return
-        loop, held = asyncio.get_running_loop(), self._held
-        at_byte = held.offset_bytes
-        self._running = [
-            loop.run_in_executor(self._executor, lambda: write_all(held.fd, pieces, at_byte=at_byte)),
-            *(loop.run_in_executor(self._executor, _absorb, sink, pieces) for sink in self._sinks),
-        ]
-        held.offset_bytes += count
-        held.hasher.size_bytes += count
-
-    async def close(self) -> None:
-        """Wait until every block is hashed and written and no sync is under way. Raises: StorageFull."""
-        tasks, self._running = [*self._running, *([self._syncing] if self._syncing else [])], []
-        self._syncing = None
-        await finished(tasks)
-
-    def _keep_durable(self) -> None:
-        written = self._held.offset_bytes
-        if self._syncing is not None and self._syncing.done():
-            done, self._syncing = self._syncing, None
-            done.result()
-        if self._syncing is None and written - self._synced_bytes >= _DURABLE_EVERY_BYTES:
-            self._synced_bytes = written
-            self._syncing = asyncio.get_running_loop().run_in_executor(self._executor, self._make_durable, written)
-
-    def verify(self) -> None:
-        """Compare the chunk with its checksum, if it has one. Raises: ChecksumMismatch."""
-        if self._hash is not None and self._checksum is not None and self._hash.digest() != self._checksum.value:
-            raise ChecksumMismatch
-
-
-def _absorb(sink: Any, pieces: list[bytes]) -> None:
-    for piece in pieces:
-        sink.update(piece)

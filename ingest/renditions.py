@@ -12,20 +12,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import or_, update
 from sqlalchemy.orm import Session
 
+from archive.cases.events import publish_ready, publish_unplayable
+from archive.cases.indexing import index_objects
 from archive.custody.models import PreservedObject
 from archive.evidence.items import evidence_item
 from archive.evidence.models import EvidenceItem
 from archive.evidence.models import Rendition as RenditionRow
+from archive.evidence.terms import VAGUE, RecordedFrom
 from archive.jobs.queue import LONG, ClaimedJob, add_job, finish_job
 from archive.kernel.findings import Finding, Outcome
 from archive.kernel.ids import ObjectId
 from archive.kernel.instants import parse_instant
 from archive.ledger.entries import EntryType
 from archive.ports.blobs import BlobMissing
-from ingest.follow_ups import ENCODE_ITEM, MAKE_POSTER, PROBE_ITEM, PROVE_ESSENCE, add_follow_ups
+from ingest.axis.marks import told_reason
+from ingest.follow_ups import (
+    ENCODE_ITEM,
+    MAKE_POSTER,
+    PROBE_ITEM,
+    PROVE_ESSENCE,
+    add_contents,
+    add_follow_ups,
+    add_grouping,
+)
 from ingest.media.allowed import Kind
 from ingest.media.errors import Unplayable
 from ingest.media.essence import compare_essence, essence, needs_decoding
@@ -33,6 +45,7 @@ from ingest.media.facts import Probe
 from ingest.media.plan import PlanKind, RenditionPlan, plan
 from ingest.media.probe import probe
 from ingest.media.renditions import Rendition, make_playable, make_poster
+from ingest.play_state import tell_known_damage
 from ingest.workshop import Handler, Made, Report, Workshop
 
 
@@ -60,8 +73,13 @@ class PlayableJobs:
         object_id, source = self.shop.source(job)
         found = probe(source, toolbox=self.shop.toolbox())
         chosen = plan(found)
-        if found.kind is Kind.DOCUMENT or chosen.reason is not None:
-            self._write_unplayable(job, object_id, found, chosen.reason)
+        if found.kind in {Kind.DOCUMENT, Kind.ARCHIVE} and not found.findings:
+            with self.shop.database.begin() as tx:
+                self._write_probe(tx, object_id, found)
+                add_contents(tx, object_id, found, at=self.shop.now())
+                finish_job(tx, job, at=self.shop.now())
+        elif chosen.reason is not None:
+            self._write_unplayable(job, object_id, found, told_reason(self.shop.objects, object_id, chosen.reason))
         elif chosen.kind is PlanKind.ENCODE and found.video is not None:
             with self.shop.database.begin() as tx:
                 self._write_probe(tx, object_id, found)
@@ -73,6 +91,7 @@ class PlayableJobs:
                     queue=LONG,
                     key=f"encode:{object_id}",
                 )
+                index_objects(tx, [object_id])
                 finish_job(tx, job, at=self.shop.now())
         else:
             self._make_playable(job, object_id, source, found, report)
@@ -181,12 +200,14 @@ class PlayableJobs:
                         play_note=None if damage is None else f"{damage.message} {damage.where}".strip()[:500],
                     )
                 )
+                tell_known_damage(tx, object_id)
+                publish_ready(tx, object_id, at=self.shop.now())
+                index_objects(tx, [object_id])
                 add_follow_ups(tx, object_id, found, at=self.shop.now())
                 finish_job(tx, job, at=self.shop.now())
 
-    def _write_unplayable(self, job: ClaimedJob, object_id: ObjectId, found: Probe, reason: Finding | None) -> None:
-        code = "media.document" if reason is None else reason.code
-        note = "" if reason is None else reason.message
+    def _write_unplayable(self, job: ClaimedJob, object_id: ObjectId, found: Probe, reason: Finding) -> None:
+        code, note = reason.code, reason.message
         with self.shop.database.begin() as tx:
             if job.kind == PROBE_ITEM:
                 self._write_probe(tx, object_id, found)
@@ -196,6 +217,8 @@ class PlayableJobs:
                 .values(play_state="unplayable", play_reason=code[:64], play_note=note[:500])
             )
             self.shop.event(tx, object_id, EntryType.DERIVATIVE_FAILED, {"reason": code, "message": note[:500]})
+            publish_unplayable(tx, object_id, at=self.shop.now())
+            index_objects(tx, [object_id])
             finish_job(tx, job, at=self.shop.now())
 
     def _write_probe(self, tx: Session, object_id: ObjectId, found: Probe) -> None:
@@ -205,14 +228,18 @@ class PlayableJobs:
         if claim is not None:
             tx.execute(
                 update(EvidenceItem)
-                .where(EvidenceItem.object_id == object_id, EvidenceItem.recorded_at.is_(None))
-                .values(recorded_at=parse_instant(claim))
+                .where(
+                    EvidenceItem.object_id == object_id,
+                    or_(EvidenceItem.recorded_at.is_(None), EvidenceItem.recorded_from.in_(VAGUE)),
+                )
+                .values(recorded_at=parse_instant(claim), recorded_from=RecordedFrom.PROBE.value)
             )
         if found.media_type:
             tx.execute(
                 update(PreservedObject).where(PreservedObject.id == object_id).values(media_type=found.media_type[:100])
             )
         self.shop.write_described(tx, object_id, "probe", found.as_json())
+        add_grouping(tx, object_id, found.kind, at=self.shop.now())
 
 
 def _told(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import ObjectId, UploadId, new_uuid7, parse_uuid
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
+from ingest.axis.models import AxisObject
 from ingest.context import Intake
 from ingest.errors import (
     EmptyFile,
@@ -57,9 +58,11 @@ def create_upload(
     metadata_header: str,
     manifest: bytes,
     manifest_signature: bytes,
+    sender_id: UUID | None = None,
 ) -> UploadState:
     """Open an upload for one file; on return its row and its empty staged file are durable.
 
+    `sender_id` is the account of a person who sends through the archive's own door.
     Raises: EmptyFile, TooLarge, ManifestMalformed, StorageFull.
     """
     require_acceptable_size(intake, size_bytes)
@@ -72,6 +75,7 @@ def create_upload(
             insert(Upload).values(
                 id=upload_id,
                 dock_id=dock_id,
+                sender_id=sender_id,
                 credential=credential,
                 size_bytes=size_bytes,
                 offset_bytes=0,
@@ -84,7 +88,7 @@ def create_upload(
                 expires_at=now + intake.upload_lifetime,
             )
         )
-    return upload_state(intake, upload_id, dock_id=dock_id)
+    return upload_state(intake, upload_id, dock_id=dock_id, sender_id=sender_id)
 
 
 def require_acceptable_size(intake: Intake, size_bytes: int) -> None:
@@ -95,10 +99,10 @@ def require_acceptable_size(intake: Intake, size_bytes: int) -> None:
         raise TooLarge(most_bytes=intake.max_size_bytes)
 
 
-def upload_state(intake: Intake, upload_id: UploadId, *, dock_id: UUID) -> UploadState:
-    """Return where this dock's upload stands. Raises: UploadNotFound, UploadGone."""
+def upload_state(intake: Intake, upload_id: UploadId, *, dock_id: UUID, sender_id: UUID | None = None) -> UploadState:
+    """Return where this dock's, or this sender's, upload stands. Raises: UploadNotFound, UploadGone."""
     with intake.database.read() as tx:
-        row = tx.scalar(select(Upload).where(Upload.id == upload_id, Upload.dock_id == dock_id))
+        row = tx.scalar(select(Upload).where(*own_upload(upload_id, dock_id=dock_id, sender_id=sender_id)))
     if row is None:
         raise UploadNotFound
     if row.state in {"terminated", "expired"}:
@@ -140,12 +144,12 @@ def record_offset(intake: Intake, upload_id: UploadId, *, offset_bytes: int) -> 
             tx.execute(update(Upload).where(Upload.id == upload_id).values(state="complete"))
 
 
-def terminate_upload(intake: Intake, upload_id: UploadId, *, dock_id: UUID) -> None:
-    """Drop an unfinished upload at the dock's wish; the dock still has the recording.
+def terminate_upload(intake: Intake, upload_id: UploadId, *, dock_id: UUID, sender_id: UUID | None = None) -> None:
+    """Drop an unfinished upload at the sender's wish, who still has the recording.
 
     Raises: UploadNotFound, UploadGone, UploadFinished: what is in the archive stays.
     """
-    if not upload_state(intake, upload_id, dock_id=dock_id).is_open:
+    if not upload_state(intake, upload_id, dock_id=dock_id, sender_id=sender_id).is_open:
         raise UploadFinished
     with intake.database.begin() as tx:
         changed = tx.execute(
@@ -180,6 +184,8 @@ def sweep_staging(intake: Intake) -> int:
     A file without an upload is kept while it is fresh: its row is being written.
     """
     removed = 0
+    with intake.database.read() as tx:
+        in_transfer = set(tx.scalars(select(AxisObject.id).where(AxisObject.state == "staged")))
     for path in list(intake.staging.iterdir()):
         try:
             upload_id = UploadId(parse_uuid(path.name))
@@ -187,7 +193,7 @@ def sweep_staging(intake: Intake) -> int:
             continue
         with intake.database.read() as tx:
             state = tx.scalar(select(Upload.state).where(Upload.id == upload_id))
-        if state in {"receiving", "complete"}:
+        if state in {"receiving", "complete"} or upload_id in in_transfer:
             continue
         with suppress(FileNotFoundError):
             if state is not None or time.time() - path.stat().st_mtime > _ABANDONED_S:
@@ -202,6 +208,13 @@ def complete_uploads(intake: Intake) -> list[UploadId]:
         return [UploadId(found) for found in tx.scalars(select(Upload.id).where(Upload.state == "complete"))]
 
 
-def dock_actor(row: Upload) -> Actor:
-    """Return the dock as actor of what its upload causes."""
-    return Actor(row.dock_id, row.credential)
+def own_upload(
+    upload_id: UploadId, *, dock_id: UUID, sender_id: UUID | None = None
+) -> tuple[ColumnElement[bool], ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions under which an upload is this dock's or, through a door, this sender's."""
+    return Upload.id == upload_id, Upload.dock_id == dock_id, Upload.sender_id.is_not_distinct_from(sender_id)
+
+
+def upload_actor(row: Upload) -> Actor:
+    """Return who acts in what an upload causes: the person who sends through a door, else the dock."""
+    return Actor(row.sender_id or row.dock_id, row.credential)

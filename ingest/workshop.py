@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from archive.custody.events import record_event
 from archive.db.database import Database
 from archive.evidence.items import evidence_item
-from archive.evidence.models import Rendition
+from archive.evidence.models import ItemLook, Rendition
 from archive.jobs.models import Job
 from archive.jobs.queue import ClaimedJob
 from archive.kernel.canonical import canonical_json
@@ -145,10 +145,44 @@ class Workshop:
         detail = {"of": str(object_id), "kind": made.kind, "sha256": stored.sha256, "size": stored.size_bytes}
         self.event(tx, object_id, EntryType.DERIVATIVE_CREATED, detail, Target("rendition", rendition_id))
 
-    def write_described(self, tx: Session, object_id: ObjectId, look: str, found: Mapping[str, Any]) -> None:
-        """Write the log entry of a look into an item: which look, and the SHA-256 of the canonical JSON it found."""
-        sha256 = digest_of(canonical_json(dict(found))).sha256.hex
-        self.event(tx, object_id, EntryType.ITEM_DESCRIBED, {"look": look, "sha256": sha256})
+    def write_described(
+        self,
+        tx: Session,
+        object_id: ObjectId,
+        look: str,
+        found: Mapping[str, Any],
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the log entry of a look into an item: which look, and the SHA-256 of the canonical JSON it found.
+
+        `facts` go into the detail beside them: what else the look has changed about the item.
+        """
+        detail = dict(facts or {}) | {"look": look, "sha256": _sha256_of(found)}
+        self.event(tx, object_id, EntryType.ITEM_DESCRIBED, detail)
+
+    def write_look(
+        self,
+        tx: Session,
+        object_id: ObjectId,
+        look: str,
+        found: Mapping[str, Any],
+        tool: str,
+        *,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write down what a look found, in place of an older one of its name, with its log entry.
+
+        Raises: NotCanonical where `found` has no canonical JSON: it holds a float.
+        """
+        at, sha256 = self.now(), _sha256_of(found)
+        tx.execute(delete(ItemLook).where(ItemLook.object_id == object_id, ItemLook.look == look))
+        tx.execute(
+            insert(ItemLook).values(
+                object_id=object_id, look=look, found=dict(found), sha256=sha256, tool=tool, made_at=at
+            )
+        )
+        detail = dict(facts or {}) | {"look": look, "sha256": sha256, "tool": tool}
+        self.event(tx, object_id, EntryType.ITEM_DESCRIBED, detail, at=at)
 
     def event(
         self,
@@ -157,7 +191,13 @@ class Workshop:
         kind: EntryType,
         detail: Mapping[str, Any],
         target: Target | None = None,
+        *,
+        at: Instant | None = None,
     ) -> None:
         """Write a custody event of the archive's own and its log entry."""
         entry = NewEntry(kind, ARCHIVE, target or Target("item", object_id), detail=detail)
-        record_event(tx, object_id, entry, at=self.now())
+        record_event(tx, object_id, entry, at=at or self.now())
+
+
+def _sha256_of(found: Mapping[str, Any]) -> str:
+    return digest_of(canonical_json(dict(found))).sha256.hex

@@ -7,6 +7,7 @@ secret has full entropy, a plain keyed-by-nothing SHA-256 is enough; argon2 is f
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -25,9 +26,19 @@ LIFETIME: Final = timedelta(days=365)
 
 
 class Scope(StrEnum):
-    """What a key can do. A dock's key can only write."""
+    """What a key can do. A dock's key can only upload; an integration's key can what the administrator chose."""
 
     UPLOAD = "upload"
+    AXIS = "axis"
+    CASES_READ = "cases.read"
+    CASES_WRITE = "cases.write"
+    OFFICERS_WRITE = "officers.write"
+    ITEMS_READ = "items.read"
+    EVENTS_READ = "events.read"
+
+
+INTEGRATION_SCOPES: Final = tuple(scope for scope in Scope if scope not in {Scope.UPLOAD, Scope.AXIS})
+"""What the key of an integration can be given."""
 
 
 class KeyRefused(LiuhenError):
@@ -42,21 +53,26 @@ class KeyHolder:
     """Whoever presented a valid key."""
 
     holder_id: UUID
-    scope: Scope
+    scopes: frozenset[Scope]
     actor: Actor
 
 
 def issue_key(tx: Session, *, holder_id: UUID, scope: Scope, at: Instant) -> str:
     """Make a key for a holder and return it; it cannot be shown again."""
+    return write_key(tx, holder_id=holder_id, scopes=[scope], at=at, expires_at=at + LIFETIME)
+
+
+def write_key(tx: Session, *, holder_id: UUID, scopes: Iterable[Scope], at: Instant, expires_at: Instant) -> str:
+    """Make a key with several scopes and return it; it cannot be shown again."""
     prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     tx.execute(
         insert(ApiKey).values(
             prefix=prefix,
             secret_hash=_hash(secret),
-            scope=scope.value,
+            scope=" ".join(sorted(scope.value for scope in scopes)),
             holder_id=holder_id,
             created_at=at,
-            expires_at=at + LIFETIME,
+            expires_at=expires_at,
         )
     )
     return f"lh_{prefix}_{secret}"
@@ -68,7 +84,15 @@ def revoke_keys(tx: Session, *, holder_id: UUID, at: Instant) -> None:
 
 
 def key_holder(tx: Session, key: str, *, scope: Scope, at: Instant) -> KeyHolder:
-    """Return who holds the key. Raises: KeyRefused, without saying which part was wrong."""
+    """Return who holds a key with this scope. Raises: KeyRefused, without saying which part was wrong."""
+    holder = any_key_holder(tx, key, at=at)
+    if scope not in holder.scopes:
+        raise KeyRefused
+    return holder
+
+
+def any_key_holder(tx: Session, key: str, *, at: Instant) -> KeyHolder:
+    """Return who holds the key, whatever it can do. Raises: KeyRefused, without saying which part was wrong."""
     parts = key.split("_", 2)
     row = tx.get(ApiKey, parts[1]) if len(parts) == 3 and parts[0] == "lh" else None
     if (
@@ -76,10 +100,20 @@ def key_holder(tx: Session, key: str, *, scope: Scope, at: Instant) -> KeyHolder
         or not hmac.compare_digest(row.secret_hash, _hash(parts[2]))
         or row.revoked_at is not None
         or row.expires_at <= at
-        or row.scope != scope.value
     ):
         raise KeyRefused
-    return KeyHolder(row.holder_id, Scope(row.scope), Actor(row.holder_id, f"key:{row.prefix}"))
+    return KeyHolder(row.holder_id, scopes_of(row), Actor(row.holder_id, f"key:{row.prefix}"))
+
+
+def key_is_valid(tx: Session, prefix: str, *, at: Instant) -> bool:
+    """Return whether the key with this prefix is neither revoked nor expired; for what was got with it before."""
+    row = tx.get(ApiKey, prefix)
+    return row is not None and row.revoked_at is None and row.expires_at > at
+
+
+def scopes_of(row: ApiKey) -> frozenset[Scope]:
+    """Return what a key can do; a scope that this program does not know opens nothing."""
+    return frozenset(scope for scope in Scope if scope.value in row.scope.split())
 
 
 def _hash(secret: str) -> bytes:

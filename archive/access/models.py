@@ -1,9 +1,9 @@
-"""Tables of accounts, sessions and API keys. Secrets are kept as hashes only."""
+"""Tables of accounts, sessions, API keys, other systems and officers. Secrets are kept as hashes only."""
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
@@ -37,14 +37,61 @@ class Session(Base):
 
 
 class ApiKey(Base):
-    """A scoped, expiring key for a machine. `holder_id` is the dock (later also other principals)."""
+    """A scoped, expiring key for a machine. `holder_id` is the dock or the integration.
+
+    Several scopes stand with blanks between them. `last_used_at` is kept for integrations, to the minute.
+    """
 
     __tablename__ = "api_key"
 
     prefix: Mapped[str] = mapped_column(String(16), primary_key=True)
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
-    scope: Mapped[str] = mapped_column(String(32))
+    scope: Mapped[str] = mapped_column(String(200))
     holder_id: Mapped[uuid.UUID] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    last_used_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Integration(Base):
+    """Another system that pushes or reads over the API, by the short name that stands in its addresses."""
+
+    __tablename__ = "integration"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    title: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class ExternalId(Base):
+    """What an integration calls a thing of ours. One thing has one name in one integration, and one name one thing."""
+
+    __tablename__ = "external_id"
+    __table_args__ = (
+        UniqueConstraint("integration_id", "kind", "internal_id"),
+        Index("ix_external_id_integration_id_kind_bound_at", "integration_id", "kind", "bound_at"),
+    )
+
+    integration_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("integration.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    external_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    internal_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    bound_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Officer(Base):
+    """A person who enforces, by the number of the enforcement certificate (执法证号)."""
+
+    __tablename__ = "officer"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    certificate_number: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    agency: Mapped[str] = mapped_column(String(200))
+    unit: Mapped[str] = mapped_column(String(200))
+    categories: Mapped[list[str]] = mapped_column(JSON)
+    valid_from: Mapped[date | None]
+    valid_until: Mapped[date | None]
+    recorded_at: Mapped[datetime] = mapped_column(Moment)

@@ -23,6 +23,8 @@ class Capability(StrEnum):
     EXPORT_CONTENT = "export_content"
     VERIFY = "verify"
     FILE_CASES = "file_cases"
+    SHOW_IDENTIFIERS = "show_identifiers"
+    UPLOAD = "upload"
     READ_LOG = "read_log"
     ADMINISTER = "administer"
 
@@ -31,7 +33,14 @@ _ALLOWED: Final[dict[Role, frozenset[Capability]]] = {
     # The administrator runs the house and sees no footage.
     Role.ADMINISTRATOR: frozenset({Capability.ADMINISTER}),
     Role.CASE_HANDLER: frozenset(
-        {Capability.READ_CATALOGUE, Capability.VIEW_CONTENT, Capability.FILE_CASES, Capability.VERIFY}
+        {
+            Capability.READ_CATALOGUE,
+            Capability.VIEW_CONTENT,
+            Capability.FILE_CASES,
+            Capability.SHOW_IDENTIFIERS,
+            Capability.UPLOAD,
+            Capability.VERIFY,
+        }
     ),
     Role.SUPERVISOR: frozenset(
         {
@@ -39,6 +48,8 @@ _ALLOWED: Final[dict[Role, frozenset[Capability]]] = {
             Capability.VIEW_CONTENT,
             Capability.EXPORT_CONTENT,
             Capability.FILE_CASES,
+            Capability.SHOW_IDENTIFIERS,
+            Capability.UPLOAD,
             Capability.VERIFY,
         }
     ),

@@ -6,17 +6,24 @@ from typing import Final
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from archive.cases.models import Act, Case, CaseLink, Subject
-from archive.cases.terms import Category, Stage, SubjectKind
+from archive.cases.events import publish_linked, publish_unlinked
+from archive.cases.indexing import index_act, index_cases, index_objects
+from archive.cases.models import Act, Case, CaseLink
+from archive.cases.subjects import KnownSubject, NewSubject, settle_subject
+from archive.cases.terms import Category, Stage
 from archive.custody.events import preserved_object, record_event
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import Conflict, InvalidInput, NotFound
-from archive.kernel.ids import ActId, CaseId, ObjectId, SubjectId, new_uuid7
+from archive.kernel.ids import ActId, CaseId, ObjectId, new_uuid7
 from archive.kernel.instants import Instant
+from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.ports.identifiers import IdentifierVault
 
 MAX_NUMBER_CHARACTERS: Final = 100
+MAX_TITLE_CHARACTERS: Final = 300
+MAX_PLACE_CHARACTERS: Final = 300
 
 
 class CaseNotFound(NotFound):
@@ -45,56 +52,64 @@ class NotLinked(NotFound):
 
 def open_case(
     database: Database,
+    vault: IdentifierVault,
     *,
     number: str,
     title: str,
     category: Category,
-    subject_name: str,
-    subject_kind: SubjectKind,
+    subject: KnownSubject | NewSubject,
     by: Actor,
     at: Instant,
 ) -> CaseId:
-    """Open a case under a subject; a subject with the same kind and name is the same subject.
+    """Open a case under a subject that is on record, or is recorded with it.
 
-    Raises: CaseNumberTaken, InvalidInput.
+    Raises: CaseNumberTaken, InvalidInput, SubjectNotFound, IdentifierTaken, IdentifierUnreadable.
     """
-    number = clean_text(number, "case number", MAX_NUMBER_CHARACTERS)
-    title = clean_text(title, "title", 300)
-    subject_name = clean_text(subject_name, "subject", 200)
-    case_id = CaseId(new_uuid7())
     with unique_or(CaseNumberTaken), database.begin() as tx:
-        if tx.scalar(select(Case.id).where(Case.number == number)) is not None:
-            raise CaseNumberTaken
-        subject_id = _subject(tx, subject_name, subject_kind, at=at)
-        tx.execute(
-            insert(Case).values(
-                id=case_id,
-                number=number,
-                title=title,
-                category=category.value,
-                subject_id=subject_id,
-                opened_at=at,
-                opened_by=by.id,
-            )
+        return write_case(tx, vault, number=number, title=title, category=category, subject=subject, by=by, at=at)
+
+
+def write_case(
+    tx: Session,
+    vault: IdentifierVault,
+    *,
+    number: str,
+    title: str,
+    category: Category,
+    subject: KnownSubject | NewSubject,
+    by: Actor,
+    at: Instant,
+) -> CaseId:
+    """Do what `open_case` does in the caller's transaction, which goes inside `unique_or(CaseNumberTaken)`."""
+    number = clean_text(number, "case number", MAX_NUMBER_CHARACTERS)
+    title = clean_text(title, "title", MAX_TITLE_CHARACTERS)
+    case_id = CaseId(new_uuid7())
+    if tx.scalar(select(Case.id).where(Case.number == number)) is not None:
+        raise CaseNumberTaken
+    subject_id = settle_subject(tx, vault, subject, by=by, at=at)
+    tx.execute(
+        insert(Case).values(
+            id=case_id,
+            number=number,
+            title=title,
+            category=category.value,
+            subject_id=subject_id,
+            opened_at=at,
+            opened_by=by.id,
         )
-        append_entry(
-            tx,
-            NewEntry(
-                EntryType.CASE_OPENED,
-                by,
-                Target("case", case_id),
-                case=case_id,
-                detail={
-                    "number": number,
-                    "title": title,
-                    "category": category.value,
-                    "subject": str(subject_id),
-                    "subject_kind": subject_kind.value,
-                    "subject_name": subject_name,
-                },
-            ),
-            at=at,
-        )
+    )
+    append_entry(
+        tx,
+        NewEntry(
+            EntryType.CASE_OPENED,
+            by,
+            Target("case", case_id),
+            case=case_id,
+            detail={"number": number, "title": title, "category": category.value, "subject": str(subject_id)},
+        ),
+        at=at,
+    )
+    index_cases(tx, [case_id])
     return case_id
 
 
@@ -110,33 +125,49 @@ def record_act(
     at: Instant,
 ) -> ActId:
     """Write down one act of a case. Raises: CaseNotFound, InvalidInput when it ends before it starts."""
-    place = clean_text(place, "place", 300)
+    with database.begin() as tx:
+        return write_act(tx, case_id, stage=stage, place=place, started_at=started_at, ended_at=ended_at, by=by, at=at)
+
+
+def write_act(
+    tx: Session,
+    case_id: CaseId,
+    *,
+    stage: Stage,
+    place: str,
+    started_at: Instant,
+    ended_at: Instant | None,
+    by: Actor,
+    at: Instant,
+) -> ActId:
+    """Do what `record_act` does in the caller's transaction. Raises: the same."""
+    place = clean_text(place, "place", MAX_PLACE_CHARACTERS)
     if ended_at is not None and ended_at < started_at:
         raise InvalidInput("The act ends before it starts")
     act_id = ActId(new_uuid7())
-    with database.begin() as tx:
-        require_case(tx, case_id)
-        tx.execute(
-            insert(Act).values(
-                id=act_id, case_id=case_id, stage=stage.value, place=place, started_at=started_at, ended_at=ended_at
-            )
+    require_case(tx, case_id)
+    tx.execute(
+        insert(Act).values(
+            id=act_id, case_id=case_id, stage=stage.value, place=place, started_at=started_at, ended_at=ended_at
         )
-        append_entry(
-            tx,
-            NewEntry(
-                EntryType.CASE_ACT,
-                by,
-                Target("act", act_id),
-                case=case_id,
-                detail={
-                    "stage": stage.value,
-                    "place": place,
-                    "started_at": started_at.isoformat(),
-                    "ended_at": None if ended_at is None else ended_at.isoformat(),
-                },
-            ),
-            at=at,
-        )
+    )
+    append_entry(
+        tx,
+        NewEntry(
+            EntryType.CASE_ACT,
+            by,
+            Target("act", act_id),
+            case=case_id,
+            detail={
+                "stage": stage.value,
+                "place": place,
+                "started_at": started_at.isoformat(),
+                "ended_at": None if ended_at is None else ended_at.isoformat(),
+            },
+        ),
+        at=at,
+    )
+    index_act(tx, case_id, act_id)
     return act_id
 
 
@@ -180,6 +211,8 @@ def write_link(
         ),
         at=at,
     )
+    publish_linked(tx, case_id, object_id, act_id=act_id, at=at)
+    index_objects(tx, [object_id])
 
 
 def unlink_object(
@@ -202,24 +235,13 @@ def unlink_object(
             NewEntry(EntryType.CASE_UNLINK, by, Target("object", object_id), case=case_id, detail={"reason": reason}),
             at=at,
         )
+        publish_unlinked(tx, case_id, object_id, at=at)
+        index_objects(tx, [object_id])
 
 
 def case_by_number(tx: Session, number: str) -> Case | None:
     """Return the case with this number, if there is one."""
     return tx.scalar(select(Case).where(Case.number == unicodedata.normalize("NFC", number).strip()))
-
-
-def clean_text(text: str, what: str, most: int) -> str:
-    """Return `text` in NFC without outer blanks.
-
-    Raises: InvalidInput when empty, too long, or with control characters.
-    """
-    text = unicodedata.normalize("NFC", text).strip()
-    if not text or len(text) > most:
-        raise InvalidInput(f"The {what} has 1 to {most} characters")
-    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
-        raise InvalidInput(f"The {what} holds control characters")
-    return text
 
 
 def require_case(tx: Session, case_id: CaseId) -> Case:
@@ -228,12 +250,3 @@ def require_case(tx: Session, case_id: CaseId) -> Case:
     if case is None:
         raise CaseNotFound(case_id=case_id)
     return case
-
-
-def _subject(tx: Session, name: str, kind: SubjectKind, *, at: Instant) -> SubjectId:
-    found = tx.scalar(select(Subject.id).where(Subject.name == name, Subject.kind == kind.value).order_by(Subject.id))
-    if found is not None:
-        return SubjectId(found)
-    subject_id = SubjectId(new_uuid7())
-    tx.execute(insert(Subject).values(id=subject_id, kind=kind.value, name=name, created_at=at))
-    return subject_id

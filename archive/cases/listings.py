@@ -1,32 +1,28 @@
 """Pages of cases, of footage that is filed nowhere, and one case with all that belongs to it."""
 
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from archive.cases.filing import CaseNotFound
+from archive.cases.merges import root_of
 from archive.cases.models import Act, Case, CaseLink, Subject
+from archive.cases.slices import Slice, before, cursor_of, looked_up, sliced
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.documents.models import TextRecord
 from archive.evidence.models import EvidenceItem
-from archive.kernel.errors import InvalidInput
-from archive.kernel.ids import CaseId, ObjectId, parse_uuid
-from archive.kernel.instants import Instant, format_instant, parse_instant
-
-Row = TypeVar("Row")
-
-_NAMES: Final = (PreservedObject.name, EvidenceItem.device_serial)
-_MOST_WORDS_CHARACTERS: Final = 1024
+from archive.kernel.ids import CaseId, ObjectId
+from archive.search.documents import Kind
+from archive.search.queries import Filters, query_words
 
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """A case in a list."""
+    """A case in a list, with the subject that its own one stands under."""
 
     case: Case
     subject: Subject
@@ -54,7 +50,7 @@ class RecordRow:
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """A case with its subject, acts, text records and footage."""
+    """A case with the subject that its own one stands under, its acts, text records and footage."""
 
     case: Case
     subject: Subject
@@ -63,53 +59,51 @@ class CaseView:
     items: Sequence[ItemRow]
 
 
-@dataclass(frozen=True, slots=True)
-class Slice(Generic[Row]):
-    """Rows of a list and the cursor of the next ones, None at the end."""
-
-    rows: Sequence[Row]
-    next_cursor: str | None
-
-
 def cases(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str = "") -> Slice[CaseRow]:
-    """Return cases, newest first, whose number, title or subject holds `words`."""
+    """Return cases, newest first; with words those that hold them in number, title, subject or place."""
+    if query_words(words) != ():
+        return looked_up(tx, words, Filters(kind=Kind.CASE), lambda ids: _cases(tx, ids), cursor=cursor, limit=limit)
+    query = _case_rows().order_by(Case.opened_at.desc(), Case.id.desc()).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(before(Case.opened_at, Case.id, cursor, "cases"))
+    rows = [CaseRow(*row) for row in tx.execute(query)]
+    return sliced(rows, limit, lambda row: cursor_of("cases", row.case.opened_at, row.case.id))
+
+
+def unlinked_items(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str = "") -> Slice[ItemRow]:
+    """Return items that are filed under no case, newest first; with words those that hold them in name or device."""
+    unlinked = ~exists().where(CaseLink.object_id == EvidenceItem.object_id)
+    filters = Filters(kind=Kind.ITEM, facets=(("linked", "no"),))
+    return _items(tx, [unlinked], "unlinked", filters, words=words, cursor=cursor, limit=limit)
+
+
+def items(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str = "") -> Slice[ItemRow]:
+    """Return all items, newest first; with words those that hold them in name, device, or what they are filed under."""
+    return _items(tx, [], "items", Filters(kind=Kind.ITEM), words=words, cursor=cursor, limit=limit)
+
+
+def _case_rows() -> Select[Any]:
     footage = (
         select(func.count()).select_from(CaseLink).join(EvidenceItem, EvidenceItem.object_id == CaseLink.object_id)
     )
     records = select(func.count()).select_from(CaseLink).join(TextRecord, TextRecord.object_id == CaseLink.object_id)
-    query = (
-        select(
-            Case,
-            Subject,
-            footage.where(CaseLink.case_id == Case.id).scalar_subquery(),
-            records.where(CaseLink.case_id == Case.id).scalar_subquery(),
-        )
-        .join(Subject, Subject.id == Case.subject_id)
-        .order_by(Case.opened_at.desc(), Case.id.desc())
-        .limit(limit + 1)
-    )
-    query = query.where(*_holding(words, Case.number, Case.title, Subject.name))
-    if cursor is not None:
-        query = query.where(_before(Case.opened_at, Case.id, cursor, "cases"))
-    rows = [CaseRow(*row) for row in tx.execute(query)]
-    return _slice(rows, limit, lambda row: _cursor("cases", row.case.opened_at, row.case.id))
+    return select(
+        Case,
+        Subject,
+        footage.where(CaseLink.case_id == Case.id).scalar_subquery(),
+        records.where(CaseLink.case_id == Case.id).scalar_subquery(),
+    ).join(Subject, Subject.id == root_of(Case.subject_id))
 
 
-def unlinked_items(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str = "") -> Slice[ItemRow]:
-    """Return items that are filed under no case, newest first, whose name or device holds `words`."""
-    unlinked = ~exists().where(CaseLink.object_id == EvidenceItem.object_id)
-    return _items(tx, [unlinked, *_holding(words, *_NAMES)], "unlinked", cursor, limit)
-
-
-def items(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str = "") -> Slice[ItemRow]:
-    """Return all items, newest first, whose name or device holds `words`."""
-    return _items(tx, _holding(words, *_NAMES), "items", cursor, limit)
+def _cases(tx: Session, ids: Sequence[UUID]) -> Sequence[CaseRow]:
+    rows = {row[0].id: CaseRow(*row) for row in tx.execute(_case_rows().where(Case.id.in_(ids)))}
+    return [rows[case_id] for case_id in ids if case_id in rows]
 
 
 def case_view(tx: Session, case_id: CaseId) -> CaseView:
     """Return one case with everything filed under it. Raises: CaseNotFound."""
     found = tx.execute(
-        select(Case, Subject).join(Subject, Subject.id == Case.subject_id).where(Case.id == case_id)
+        select(Case, Subject).join(Subject, Subject.id == root_of(Case.subject_id)).where(Case.id == case_id)
     ).one_or_none()
     if found is None:
         raise CaseNotFound(case_id=case_id)
@@ -152,45 +146,27 @@ def cases_of_events(tx: Session, object_id: ObjectId) -> Mapping[UUID, Case]:
     return dict(rows.all())
 
 
-def _holding(words: str, *columns: Any) -> list[ColumnElement[bool]]:
-    """Return the condition that one of the columns holds `words`; no words, no condition."""
-    words = unicodedata.normalize("NFC", words).strip()
-    if not words:
-        return []
-    if len(words) > _MOST_WORDS_CHARACTERS or "\0" in words:  # no column holds that, and the databases refuse to look
-        return [false()]
-    return [or_(*(column.icontains(words, autoescape=True) for column in columns))]
-
-
 def _items(
-    tx: Session, conditions: Sequence[ColumnElement[bool]], listing: str, cursor: str | None, limit: int
+    tx: Session,
+    conditions: Sequence[ColumnElement[bool]],
+    listing: str,
+    filters: Filters,
+    *,
+    words: str,
+    cursor: str | None,
+    limit: int,
 ) -> Slice[ItemRow]:
-    query = (
-        select(EvidenceItem, PreservedObject)
-        .join(PreservedObject, PreservedObject.id == EvidenceItem.object_id)
-        .order_by(EvidenceItem.received_at.desc(), EvidenceItem.object_id.desc())
-        .limit(limit + 1)
-    )
+    query = select(EvidenceItem, PreservedObject).join(PreservedObject, PreservedObject.id == EvidenceItem.object_id)
+    if query_words(words) != ():
+
+        def found(ids: Sequence[UUID]) -> Sequence[ItemRow]:
+            rows = {row[1].id: ItemRow(*row) for row in tx.execute(query.where(EvidenceItem.object_id.in_(ids)))}
+            return [rows[object_id] for object_id in ids if object_id in rows]
+
+        return looked_up(tx, words, filters, found, cursor=cursor, limit=limit)
+    query = query.order_by(EvidenceItem.received_at.desc(), EvidenceItem.object_id.desc()).limit(limit + 1)
     query = query.where(*conditions)
     if cursor is not None:
-        query = query.where(_before(EvidenceItem.received_at, EvidenceItem.object_id, cursor, listing))
+        query = query.where(before(EvidenceItem.received_at, EvidenceItem.object_id, cursor, listing))
     rows = [ItemRow(*row) for row in tx.execute(query)]
-    return _slice(rows, limit, lambda row: _cursor(listing, row.item.received_at, row.item.object_id))
-
-
-def _slice(rows: list[Row], limit: int, cursor_of: Callable[[Row], str]) -> Slice[Row]:
-    more = len(rows) > limit
-    kept = rows[:limit]
-    return Slice(kept, cursor_of(kept[-1]) if more else None)
-
-
-def _cursor(listing: str, at: Instant, row_id: UUID) -> str:
-    return f"{listing}~{format_instant(at)}~{row_id}"
-
-
-def _before(at_column: Any, id_column: Any, cursor: str, listing: str) -> ColumnElement[bool]:
-    parts = cursor.split("~")
-    if len(parts) != 3 or parts[0] != listing:
-        raise InvalidInput("The cursor does not belong to this list")
-    at, row_id = parse_instant(parts[1]), parse_uuid(parts[2])
-    return or_(at_column < at, and_(at_column == at, id_column < row_id))
+    return sliced(rows, limit, lambda row: cursor_of(listing, row.item.received_at, row.item.object_id))

@@ -3,21 +3,58 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
 
 
 class Subject(Base):
-    """A person or organisation that enforcement concerns (执法对象)."""
+    """A person or organisation that enforcement concerns (执法对象), as it was recorded.
+
+    One that turned out to be the same as another keeps its row and its cases; `SubjectMerge` says whom it stands under.
+    """
 
     __tablename__ = "subject"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(String(200), index=True)
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
+class SubjectIdentifier(Base):
+    """A number that a subject is known by: encrypted, and found again through blind indexes only.
+
+    `whole_index` is unique, so the same number is never two subjects. `key_id` names the key of ciphertext and indexes.
+    """
+
+    __tablename__ = "subject_identifier"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    key_id: Mapped[str] = mapped_column(String(16))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    whole_index: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    last_index: Mapped[bytes] = mapped_column(LargeBinary(32), index=True)
+    recorded_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class SubjectMerge(Base):
+    """A subject (`gone_id`) that was found to be the same as another one (`keep_id`); deleted when they are separated.
+
+    `root_id` is where it leads in the end, kept up by every merge and separation: no query follows a chain.
+    """
+
+    __tablename__ = "subject_merge"
+
+    gone_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), primary_key=True)
+    keep_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"))
+    root_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
+    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"))
+    merged_by: Mapped[uuid.UUID]
+    merged_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class Case(Base):
@@ -43,8 +80,17 @@ class Act(Base):
     case_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("case_file.id"), index=True)
     stage: Mapped[str] = mapped_column(String(40))
     place: Mapped[str] = mapped_column(String(300))
-    started_at: Mapped[datetime] = mapped_column(Moment)
+    started_at: Mapped[datetime] = mapped_column(Moment, index=True)
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class ActOfficer(Base):
+    """An officer who takes part in an act."""
+
+    __tablename__ = "act_officer"
+
+    act_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("act.id"), primary_key=True)
+    officer_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("officer.id"), primary_key=True, index=True)
 
 
 class CaseLink(Base):

@@ -2,13 +2,14 @@
 
 from sqlalchemy import delete, insert
 
-from archive.cases.filing import clean_text, require_case, write_link
+from archive.cases.filing import require_case, write_link
 from archive.cases.terms import RecordForm
 from archive.custody.models import PreservationIntent
 from archive.db.database import Database
 from archive.documents.records import preserve_record, require_pdf, write_record
 from archive.kernel.ids import CaseId, ObjectId, new_uuid7
 from archive.kernel.instants import Instant
+from archive.kernel.texts import clean_text
 from archive.ledger.entries import Actor
 from archive.ocfl.root import OcflRoot
 from archive.ports.keys import ManifestSigner

@@ -10,9 +10,11 @@ import typer
 from archive.cases.filing import CaseNotFound, case_by_number, link_object, open_case, record_act
 from archive.cases.listings import items
 from archive.cases.records import file_text_record
+from archive.cases.subjects import KnownSubject, NewSubject
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
 from archive.cli.options import AsJson, Home, opened
-from archive.kernel.ids import CaseId, ObjectId, parse_uuid
+from archive.kernel.errors import InvalidInput
+from archive.kernel.ids import CaseId, ObjectId, SubjectId, parse_uuid
 from archive.ledger.entries import OPERATOR
 from archive.wiring import Services
 
@@ -33,7 +35,12 @@ def register(app: typer.Typer) -> None:
 def open_(
     number: str,
     title: Annotated[str, typer.Option(help="What the case is about.")],
-    subject: Annotated[str, typer.Option(help="Person or organisation concerned (执法对象).")],
+    subject: Annotated[
+        str | None, typer.Option(help="Name of the person or organisation concerned (执法对象), to be recorded.")
+    ] = None,
+    subject_id: Annotated[
+        str | None, typer.Option(help="Id of one that is on record; `liuhen subject find` tells it.")
+    ] = None,
     subject_kind: Annotated[SubjectKind, typer.Option(help="What the subject is.")] = SubjectKind.ORGANISATION,
     category: Annotated[Category, typer.Option(help="Act category (执法类别).")] = Category.PENALTY,
     home: Home = None,
@@ -42,11 +49,11 @@ def open_(
     with opened(home) as services:
         case_id = open_case(
             services.database,
+            services.identifiers,
             number=number,
             title=title,
             category=category,
-            subject_name=subject,
-            subject_kind=subject_kind,
+            subject=_subject(subject, subject_id, subject_kind),
             by=OPERATOR,
             at=services.clock.now(),
         )
@@ -117,6 +124,12 @@ def link(
             by=OPERATOR,
             at=services.clock.now(),
         )
+
+
+def _subject(name: str | None, subject_id: str | None, kind: SubjectKind) -> KnownSubject | NewSubject:
+    if (name is None) == (subject_id is None):
+        raise InvalidInput("A case has either --subject or --subject-id")
+    return NewSubject(name, kind) if name is not None else KnownSubject(SubjectId(parse_uuid(str(subject_id))))
 
 
 def _case(services: Services, number: str) -> CaseId:

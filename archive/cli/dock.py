@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from archive.cli import doors
 from archive.cli.options import AsJson, Home, opened
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DockId, parse_uuid
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
     dock.command("revoke")(revoke)
     dock.command("enrol")(enrol)
     dock.command("push")(push)
+    doors.register(dock)
     app.add_typer(dock, name="dock")
 
 
@@ -48,10 +50,10 @@ def list_(home: Home = None) -> None:
 
     # Not a table of rich: it would cut the ids where a line is short, and an id is what `revoke` asks for.
     with opened(home) as services, services.database.read() as tx:
-        print(f"{'dock':36}  {'enrolled (UTC)':19}  {'revoked (UTC)':19}  name")
+        print(f"{'dock':36}  {'enrolled (UTC)':19}  {'revoked (UTC)':19}  {'kind':8}  name")
         for dock in docks(tx):
             revoked = f"{dock.revoked_at:%F %T}" if dock.revoked_at else ""
-            print(f"{dock.id}  {dock.enrolled_at:%F %T}  {revoked:19}  {printable(dock.name)}")
+            print(f"{dock.id}  {dock.enrolled_at:%F %T}  {revoked:19}  {dock.kind:8}  {printable(dock.name)}")
 
 
 def revoke(dock: Annotated[str, typer.Argument(help="Id of the dock.")], home: Home = None) -> None:

@@ -20,7 +20,9 @@ _TRACE: Final = "LIUHEN_TRACE"
 _COMMANDS: Final = {
     "operate": ("init", "migrate", "serve", "web", "worker", "sequencer", "account"),
     "cases": ("case", "item"),
+    "subjects": ("subject",),
     "dock": ("dock",),
+    "renditions": ("renditions", "jobs"),
     "audit": ("verify", "fsck", "doctor"),
 }
 

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from structlog.tracebacks import ExceptionDictTransformer
 
 from archive.custody.models import PreservationIntent
-from archive.jobs.queue import LONG, PROMPT
+from archive.jobs.queue import DELIVERY, LONG, PROMPT
 from archive.kernel.errors import Conflict, LiuhenError, Unavailable
 from archive.kernel.ids import ObjectId
 from archive.settings import Settings
@@ -107,7 +107,8 @@ def run_worker(settings: Settings) -> None:
     services.workshop.sweep()
     worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=settings.lease_s)
     on_stop(worker.stop)
-    worker.run({PROMPT: settings.prompt_workers, LONG: settings.long_workers})
+    services.delivery.begin()
+    worker.run({PROMPT: settings.prompt_workers, LONG: settings.long_workers, DELIVERY: settings.webhook_workers})
     services.close()
 
 

@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 from archive.custody.events import record_event
 from archive.custody.models import PreservedObject
 from archive.documents.models import TextRecord
+from archive.documents.texts import READ_RECORD
+from archive.jobs.queue import add_job
 from archive.kernel.canonical import canonical_json
 from archive.kernel.digests import DigestSet, digest_of
 from archive.kernel.errors import InvalidInput
@@ -87,7 +89,10 @@ def preserve_record(
 def write_record(
     tx: Session, preserved: PreservedRecord, *, form: str, title: str, case_id: CaseId, by: Actor, at: Instant
 ) -> None:
-    """Write the record's rows, custody event and log entry in the caller's transaction."""
+    """Write the record's rows, custody event, log entry and the job that reads its text, in one transaction.
+
+    The transaction is the caller's.
+    """
     digests = preserved.digests
     tx.execute(
         insert(PreservedObject).values(
@@ -118,3 +123,4 @@ def write_record(
         ),
         at=at,
     )
+    add_job(tx, READ_RECORD, {"object_id": str(preserved.object_id)}, at=at, key=f"text:{preserved.object_id}")

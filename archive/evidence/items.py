@@ -1,6 +1,6 @@
 """Reading evidence items."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from archive.custody.events import ObjectNotFound
 from archive.custody.models import PreservedObject
-from archive.evidence.models import EvidenceItem, Rendition
+from archive.evidence.models import EvidenceItem, ItemLook, Rendition
 from archive.kernel.ids import ObjectId
 
 
@@ -33,3 +33,14 @@ def evidence_item(tx: Session, object_id: ObjectId) -> ItemView:
         raise ObjectNotFound(object_id=object_id)
     renditions = tx.scalars(select(Rendition).where(Rendition.object_id == object_id).order_by(Rendition.kind))
     return ItemView(item, original, list(renditions))
+
+
+def looks(tx: Session, object_id: ObjectId) -> Mapping[str, ItemLook]:
+    """Return what each look into an item found, by the look's name; empty where nobody has looked, or for no item."""
+    rows = tx.scalars(select(ItemLook).where(ItemLook.object_id == object_id))
+    return {row.look: row for row in rows}
+
+
+def item_ids(tx: Session) -> Sequence[ObjectId]:
+    """Return the ids of all items, oldest first."""
+    return [ObjectId(found) for found in tx.scalars(select(EvidenceItem.object_id).order_by(EvidenceItem.object_id))]

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
@@ -14,7 +14,9 @@ class EvidenceItem(Base):
     """A preserved original that came from a dock, and what is known of its content.
 
     `play_state` is pending, playable, damaged (playable with known damage) or unplayable; `play_reason` is a finding
-    code. The sha512 is unique: the same recording twice is one item.
+    code. The sha512 is unique: the same recording twice is one item. `source_kind` and `recorded_from` are of
+    `archive.evidence.terms`; with a `series`, `sequence` numbers the chapters of one recording, else it is a running
+    number of the device.
     """
 
     __tablename__ = "evidence_item"
@@ -24,7 +26,13 @@ class EvidenceItem(Base):
     kind: Mapped[str] = mapped_column(String(16))
     dock_id: Mapped[uuid.UUID] = mapped_column(index=True)
     device_serial: Mapped[str | None] = mapped_column(String(128), index=True)
+    source_kind: Mapped[str | None] = mapped_column(String(16))
+    officer_number: Mapped[str | None] = mapped_column(String(32), index=True)
+    channel: Mapped[str | None] = mapped_column(String(32))
+    series: Mapped[str | None] = mapped_column(String(128))
+    sequence: Mapped[int | None] = mapped_column(BigInt)
     recorded_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+    recorded_from: Mapped[str | None] = mapped_column(String(16))
     clock_offset_ms: Mapped[int | None] = mapped_column(BigInt)
     received_at: Mapped[datetime] = mapped_column(Moment, index=True)
     duration_ms: Mapped[int | None] = mapped_column(BigInt)
@@ -50,3 +58,57 @@ class Rendition(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     recipe: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class ItemLook(Base):
+    """What one look into an item found: times, places, gaps, damage. `tool` looked; `sha256` is of `found`, canonical.
+
+    `look` names the look (`keyframes`, `damage`, `track`, ...); a newer look of the same name stands in its place.
+    """
+
+    __tablename__ = "item_look"
+
+    object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("evidence_item.object_id"), primary_key=True)
+    look: Mapped[str] = mapped_column(String(32), primary_key=True)
+    found: Mapped[dict[str, Any]] = mapped_column(JSON)
+    sha256: Mapped[str] = mapped_column(String(64))
+    tool: Mapped[str] = mapped_column(Text)
+    made_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Recording(Base):
+    """One recording of one device: one or more clips that follow each other. Everything here follows from its clips.
+
+    `device_key` is a digest of what the clips have in common (`DeviceKey`). Times are corrected by the clock's offset
+    where it is known. `duration_ms` is that of the clips without what is between them.
+    """
+
+    __tablename__ = "recording"
+    __table_args__ = (Index("ix_recording_device_key_ended_at", "device_key", "ended_at"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    device_key: Mapped[str] = mapped_column(String(64))
+    device_serial: Mapped[str | None] = mapped_column(String(128), index=True)
+    source_kind: Mapped[str | None] = mapped_column(String(16))
+    started_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    ended_at: Mapped[datetime] = mapped_column(Moment)
+    clip_count: Mapped[int]
+    duration_ms: Mapped[int] = mapped_column(BigInt)
+
+
+class Clip(Base):
+    """An item as a part of a recording. Positions count from 1.
+
+    `gap_before_ms` is the time between the end of the clip before and the start of this one, negative where they
+    overlap; None for the first clip and where it is not known.
+    """
+
+    __tablename__ = "clip"
+    __table_args__ = (UniqueConstraint("recording_id", "position"),)
+
+    object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("evidence_item.object_id"), primary_key=True)
+    recording_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("recording.id"))
+    position: Mapped[int]
+    starts_at: Mapped[datetime] = mapped_column(Moment)
+    duration_ms: Mapped[int | None] = mapped_column(BigInt)
+    gap_before_ms: Mapped[int | None] = mapped_column(BigInt)

@@ -128,10 +128,13 @@ def _signature(stored: StoredObject, row: Mapping[str, Any], roots: bytes | None
     )
 
 
-def check_uploads(connection: Connection, staging: Path, *, is_open: Callable[[str], bool]) -> Iterator[Finding]:
+def check_uploads(
+    connection: Connection, staging: Path, *, is_open: Callable[[str], bool], is_staged: Callable[[str], bool]
+) -> Iterator[Finding]:
     """Hold uploads against their staged bytes and their log entries: nothing acknowledged may be missing.
 
-    `is_open` asks, now, whether an upload of this snapshot is still open: what has ended since has no staged file.
+    `is_open` asks, now, whether an upload of this snapshot is still open: what has ended since has no staged file;
+    `is_staged` asks the same of an object that an Axis system transfers.
     """
     ended = {
         str(entry.told("req")): (entry.id, _STATE_OF[entry.type], entry)
@@ -150,6 +153,13 @@ def check_uploads(connection: Connection, staging: Path, *, is_open: Callable[[s
         given = None if row["entry_id"] is None else (as_uuid(row["entry_id"]), state)
         if given != (None if told is None else told[:2]) or not _is_of(row, told):
             yield invalid("fsck.upload_unlogged", "An upload and its log entry do not agree", where)
+    for row in rows(connection, "SELECT id, size_bytes FROM axis_object WHERE state = 'staged'"):
+        where = as_uuid(row["id"])
+        open_ones.add(where)
+        if _size_bytes(staging / where) != int(row["size_bytes"]) and is_staged(where):
+            yield invalid(
+                "fsck.staged_bytes_lost", "Bytes that were acknowledged are not on disk", str(staging / where)
+            )
     for upload_id in ended:
         yield invalid("fsck.row_missing", "The log tells the end of an upload that the catalogue lacks", upload_id)
     for row in rows(
@@ -163,13 +173,15 @@ def check_uploads(connection: Connection, staging: Path, *, is_open: Callable[[s
 
 
 def _is_of(row: Mapping[str, Any], told: tuple[str, str, Entry] | None) -> bool:
-    """Whether the end that was logged is that of this upload: of its dock, its size, its object."""
+    """Whether the end that was logged is that of this upload: of its dock, its sender, its size, its object."""
     if told is None:
         return True
     about = as_uuid(row["object_id"]) if row["state"] == "accepted" else as_uuid(row["id"])
     entry = told[2]
-    logged = (entry.told("dev"), entry.told("size"), entry.told("obj", "id"), entry.told("auth"))
-    return logged == (as_uuid(row["dock_id"]), int(row["size_bytes"]), about, row["credential"])
+    dock_id = as_uuid(row["dock_id"])
+    sender_id = dock_id if row["sender_id"] is None else as_uuid(row["sender_id"])
+    logged = (entry.told("dev"), entry.told("actor"), entry.told("size"), entry.told("obj", "id"), entry.told("auth"))
+    return logged == (dock_id, sender_id, int(row["size_bytes"]), about, row["credential"])
 
 
 def _size_bytes(path: Path) -> int:
@@ -218,9 +230,10 @@ def check_jobs(connection: Connection) -> Iterator[Finding]:
         alive = list(
             rows(
                 connection,
-                "SELECT state FROM job WHERE key IN (:probe, :encode) AND state IN ('ready', 'running', 'dead')",
+                "SELECT state FROM job WHERE key IN (:probe, :encode, :contents) AND state IN ('ready', 'running', 'dead')",
                 probe=f"probe:{where}",
                 encode=f"encode:{where}",
+                contents=f"contents:{where}",
             )
         )
         if not alive:

@@ -19,8 +19,8 @@ from archive.kernel.instants import parse_instant
 class _Told:
     """Which rows a type of entry tells of: their table and id, and what stands in which column.
 
-    `when` and `who` are the columns of the entry's time and actor, `details` maps columns to names in the detail. What
-    an entry of a type in `later` says of the same row stands in place of what was said before.
+    `when`, `who` and `device` are the columns of the entry's time, actor and device, `details` maps columns to names in
+    the detail. What an entry of a type in `later` says of the same row stands in place of what was said before.
     """
 
     table: str
@@ -29,6 +29,7 @@ class _Told:
     row_id: str = "id"
     when: str | None = None
     who: str | None = None
+    device: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -39,15 +40,26 @@ _TABLES: Final = (
         when="created_at",
         details={"username": "username", "display_name": "display_name", "role": "role"},
     ),
-    _Told("dock", ("admin.dock_enrolled",), when="enrolled_at", details={"name": "name", "public_key": "public_key"}),
+    _Told(
+        "dock",
+        ("admin.dock_enrolled",),
+        when="enrolled_at",
+        details={"name": "name", "public_key": "public_key", "kind": "kind"},
+    ),
     _Told(
         "case_file",
         ("case.opened",),
+        later=("case.updated",),
         when="opened_at",
         who="opened_by",
         details={"number": "number", "title": "title", "category": "category", "subject_id": "subject"},
     ),
-    _Told("act", ("case.act",), details={"stage": "stage", "place": "place"}),
+    _Told(
+        "act",
+        ("case.act",),
+        later=("case.act_updated",),
+        details={"stage": "stage", "place": "place", "started_at": "started_at", "ended_at": "ended_at"},
+    ),
     _Told(
         "text_record",
         ("record.filed",),
@@ -60,10 +72,13 @@ _TABLES: Final = (
     _Told(
         "evidence_item",
         ("object.preserved",),
+        later=("item.described",),
         row_id="object_id",
         when="received_at",
-        who="dock_id",
-        details={"device_serial": "device_serial"},
+        device="dock_id",
+        details={
+            name: name for name in ("device_serial", "source_kind", "officer_number", "channel", "series", "sequence")
+        },
     ),
     _Told(
         "quarantine_item",
@@ -94,11 +109,11 @@ def check_changes(connection: Connection) -> Iterator[Finding]:
             count += 1
             where = as_uuid(row[table.row_id])
             changes = [entry for entry in later.get(where, []) if entry.type in table.later]
+            changes.sort(key=lambda entry: entry.id)  # ids are ordered by time
             yield from _faults(table, row, logged.pop(where, None), changes)
         for row_id in logged:
             yield invalid("fsck.row_missing", f"The log tells of a row that {table.table} lacks", row_id)
-    yield from _subjects_of_cases(connection, told.get("case.opened", {}))
-    yield from _times_of_acts(connection, told.get("case.act", {}))
+    yield from _cases_of_acts(connection, told.get("case.act", {}))
     for row in rows(connection, "SELECT id FROM rendition"):  # an older one may have been replaced
         if as_uuid(row["id"]) not in told.get("derivative.created", {}):
             yield invalid("fsck.unlogged", "A row of rendition has no log entry", as_uuid(row["id"]))
@@ -109,35 +124,11 @@ def check_changes(connection: Connection) -> Iterator[Finding]:
     yield valid("fsck.changes", f"{count} rows were held against the entries that tell of them")
 
 
-def _subjects_of_cases(connection: Connection, opened: Mapping[str, Entry]) -> Iterator[Finding]:
-    for row in rows(
-        connection, "SELECT c.id, s.name, s.kind FROM case_file c LEFT JOIN subject s ON s.id = c.subject_id"
-    ):
+def _cases_of_acts(connection: Connection, logged: Mapping[str, Entry]) -> Iterator[Finding]:
+    for row in rows(connection, "SELECT id, case_id FROM act"):
         where = as_uuid(row["id"])
-        detail = opened[where].detail if where in opened else None
-        said = None if detail is None else (detail.get("subject_name"), detail.get("subject_kind"))
-        if row["name"] is None or said not in {None, (row["name"], row["kind"])}:
-            yield invalid("fsck.row_changed", "The subject of a case is not the one that the log entry names", where)
-
-
-def _times_of_acts(connection: Connection, logged: Mapping[str, Entry]) -> Iterator[Finding]:
-    for row in rows(connection, "SELECT * FROM act"):
-        where = as_uuid(row["id"])
-        entry = logged.get(where)
-        if entry is None:
-            continue  # told already
-        if as_uuid(row["case_id"]) != entry.told("case"):
+        if where in logged and as_uuid(row["case_id"]) != logged[where].told("case"):
             yield invalid("fsck.row_changed", "An act is not of the case that its log entry names", where)
-        for column in ("started_at", "ended_at"):
-            if entry.detail is not None and _instant(row[column]) != _instant(entry.detail.get(column)):
-                yield invalid("fsck.row_changed", f"act.{column} is not what the log entry says", where)
-
-
-def _instant(value: Any) -> Any:
-    try:
-        return None if value is None else as_instant(value)
-    except ValueError:
-        return value
 
 
 def check_custody(connection: Connection) -> Iterator[Finding]:
@@ -263,12 +254,14 @@ def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None, changes: 
     changed = [
         column
         for column, name in table.details.items()
-        if said is not None and _plain(row[column], column) != said.get(name)
+        if said is not None and _plain(row[column], column) != _plain(said.get(name, _BEFORE.get(name)), column)
     ]
     if table.when is not None and not _is_at(row[table.when], entry):
         changed.append(table.when)
     if table.who is not None and as_uuid(row[table.who]) != entry.told("actor"):
         changed.append(table.who)
+    if table.device is not None and as_uuid(row[table.device]) != entry.told("dev"):
+        changed.append(table.device)
     for column in changed:
         yield invalid("fsck.row_changed", f"{table.table}.{column} is not what the log entry says", where)
 
@@ -280,8 +273,18 @@ def _is_at(value: Any, entry: Entry) -> bool:
         return False
 
 
+_TIMES: Final = {"started_at", "ended_at"}
+_BEFORE: Final = {"kind": "station"}
+"""What an entry means that is older than the word: all docks were stations."""
+
+
 def _plain(value: Any, column: str) -> Any:
-    """Return a value as details hold it, however the database keeps it."""
+    """Return a value in one form, whether the database keeps it or a detail holds it."""
     if isinstance(value, bytes | memoryview):
         return bytes(value).hex()
-    return as_uuid(value) if column == "subject_id" else value
+    try:
+        if value is not None and column in _TIMES:
+            return as_instant(value)
+        return as_uuid(value) if value is not None and column == "subject_id" else value
+    except ValueError:
+        return value

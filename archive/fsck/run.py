@@ -10,8 +10,12 @@ from archive.db.database import Database
 from archive.fsck.catalogue import check_derived, check_jobs, check_objects, check_uploads
 from archive.fsck.changes import check_changes, check_custody
 from archive.fsck.log import check_log, read_published
+from archive.fsck.looks import check_looks
 from archive.fsck.raw import as_uuid, rows
+from archive.fsck.recordings import check_recordings
 from archive.fsck.stores import stored_objects
+from archive.fsck.subjects import check_subjects
+from archive.fsck.texts import check_texts
 from archive.kernel.findings import Finding, Report, indeterminate
 
 
@@ -43,10 +47,17 @@ def fsck(target: Target) -> Report:
                 connection, stored, trust_roots_pem=roots, is_begun=lambda found: _is_begun(target.database, found)
             ),
             "uploads": check_uploads(
-                connection, target.home / "staging", is_open=lambda found: _is_open(target.database, found)
+                connection,
+                target.home / "staging",
+                is_open=lambda found: _is_open(target.database, found),
+                is_staged=lambda found: _is_staged(target.database, found),
             ),
             "custody": check_custody(connection),
             "changes": check_changes(connection),
+            "looks": check_looks(connection),
+            "recordings": check_recordings(connection),
+            "texts": check_texts(connection),
+            "subjects": check_subjects(connection),
             "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
             "jobs": check_jobs(connection),
             "log": check_log(connection, published=published, trust=target.home / "trust.txt"),
@@ -78,6 +89,13 @@ def _is_begun(database: Database, object_id: str) -> bool:
             for row in rows(tx.connection(), statement)
         )
         return any(as_uuid(found) == object_id for found in announced)
+
+
+def _is_staged(database: Database, object_id: str) -> bool:
+    """Whether an object in transfer still waits in staging, and not only in the snapshot."""
+    with database.read() as tx:
+        staged = rows(tx.connection(), "SELECT id FROM axis_object WHERE state = 'staged'")
+        return any(as_uuid(row["id"]) == object_id for row in staged)
 
 
 def _is_open(database: Database, upload_id: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from archive.jobs.models import Job
@@ -16,6 +16,13 @@ def jobs_by_key(tx: Session, keys: Sequence[str]) -> Mapping[str, Job]:
 def dead_jobs(tx: Session, *, limit: int = 50) -> Sequence[Job]:
     """Return jobs that were given up, newest first."""
     query = select(Job).where(Job.state == "dead").order_by(Job.finished_at.desc(), Job.id.desc()).limit(limit)
+    return tx.scalars(query).all()
+
+
+def unfinished_jobs(tx: Session, *, limit: int = 1000) -> Sequence[Job]:
+    """Return jobs that are running, ready and dead, in this order, oldest first."""
+    order = case({"running": 0, "ready": 1}, value=Job.state, else_=2)
+    query = select(Job).where(Job.state != "done").order_by(order, Job.not_before, Job.id).limit(limit)
     return tx.scalars(query).all()
 
 

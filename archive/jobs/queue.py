@@ -24,17 +24,37 @@ PROMPT: Final = "prompt"
 """Queue of work that somebody waits for: seconds."""
 LONG: Final = "long"
 """Queue of work that may take as long as the recording, or longer."""
+IDLE: Final = "idle"
+"""Queue of long work that nobody waits for: whoever works on `LONG` takes it when nothing else is due."""
+DELIVERY: Final = "delivery"
+"""Queue of requests to other systems, which may be slow: nothing else waits behind them."""
 DEFAULT_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = timedelta(seconds=2)
 _LAST_RETRY: Final = timedelta(minutes=10)
 _MOST_DOUBLINGS: Final = 16
 """More would pass the delay's limit by far, and in the end what a `timedelta` can hold."""
+_AFRESH: Final[Mapping[str, Any]] = {
+    "state": "ready",
+    "attempt": 0,
+    "lease_token": None,
+    "lease_until": None,
+    "progress_permille": 0,
+    "last_error": None,
+    "finished_at": None,
+}
+"""A job as if nobody had tried it yet."""
 
 
 class LeaseLost(Conflict):
     """The job's lease ended and another worker may have it; this run's result is dropped."""
 
     code = "jobs.lease_lost"
+
+
+class JobNotDead(Conflict):
+    """The job was not given up, or is not there: there is nothing to try again."""
+
+    code = "jobs.not_dead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +103,45 @@ def add_job(
     return None if added is None else job_id
 
 
+def renew_job(
+    tx: Session,
+    kind: str,
+    args: Mapping[str, Any],
+    *,
+    at: Instant,
+    queue: str = PROMPT,
+    key: str,
+) -> None:
+    """Add a job, or have the one of this key done once more when it has ended. One that is under way goes on.
+
+    In the caller's transaction.
+    """
+    if add_job(tx, kind, args, at=at, queue=queue, key=key) is None:
+        ended = and_(Job.key == key, Job.state.in_(("done", "dead")))
+        tx.execute(update(Job).where(ended).values({**_AFRESH, "not_before": at, "queue": queue, "args": dict(args)}))
+
+
+def revive_job(tx: Session, job_id: JobId, *, at: Instant) -> Job:
+    """Give a job that was given up all its attempts again, in the caller's transaction; return it.
+
+    Raises: JobNotDead.
+    """
+    revived = tx.execute(
+        update(Job).where(Job.id == job_id, Job.state == "dead").values({**_AFRESH, "not_before": at}).returning(Job)
+    ).scalar_one_or_none()
+    if revived is None:
+        raise JobNotDead(job_id=job_id)
+    return revived
+
+
 def claim_job(database: Database, *, queues: Sequence[str], at: Instant, lease_s: int) -> ClaimedJob | None:
     """Claim the oldest job that is ready, or whose lease has ended; None when there is none.
 
+    `LONG` stands for `IDLE` too, whose jobs come after all others.
     Guarantees: two workers never hold the same lease. A job out of attempts becomes a dead letter instead.
     """
     claimable = and_(
-        Job.queue.in_(queues),
+        Job.queue.in_([*queues, *([IDLE] if LONG in queues else [])]),
         or_(
             and_(Job.state == "ready", Job.not_before <= at),
             and_(Job.state == "running", Job.lease_until < at),
@@ -99,7 +151,7 @@ def claim_job(database: Database, *, queues: Sequence[str], at: Instant, lease_s
         if tx.scalar(select(Job.id).where(claimable).limit(1)) is None:
             return None
     with database.begin() as tx:
-        query = select(Job).where(claimable).order_by(Job.not_before, Job.id).limit(1)
+        query = select(Job).where(claimable).order_by(Job.queue == IDLE, Job.not_before, Job.id).limit(1)
         job = tx.scalar(query.with_for_update(skip_locked=True))
         if job is None:
             return None
@@ -161,6 +213,14 @@ def fail_job(database: Database, job: ClaimedJob, *, error: str, retryable: bool
                 "last_error": error[:2000],
             },
         )
+
+
+def postpone_job(tx: Session, job: ClaimedJob, *, until: Instant) -> None:
+    """Give a job back, not to be run before `until`, as if this attempt had not been; in the caller's transaction.
+
+    Raises: LeaseLost.
+    """
+    _only_holder(tx, job, {**_AFRESH, "attempt": job.attempt - 1, "not_before": until})
 
 
 def _only_holder(tx: Session, job: ClaimedJob, values: Mapping[str, Any]) -> None:

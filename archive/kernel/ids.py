@@ -19,9 +19,18 @@ DockId = NewType("DockId", uuid.UUID)
 UploadId = NewType("UploadId", uuid.UUID)
 CaseId = NewType("CaseId", uuid.UUID)
 SubjectId = NewType("SubjectId", uuid.UUID)
+IdentifierId = NewType("IdentifierId", uuid.UUID)
+"""A number that a subject is known by, as it is recorded; not the number itself."""
 ActId = NewType("ActId", uuid.UUID)
 GrantId = NewType("GrantId", uuid.UUID)
 RenditionId = NewType("RenditionId", uuid.UUID)
+RecordingId = NewType("RecordingId", uuid.UUID)
+OfficerId = NewType("OfficerId", uuid.UUID)
+IntegrationId = NewType("IntegrationId", uuid.UUID)
+"""Another system that talks to the archive over the API."""
+WebhookId = NewType("WebhookId", uuid.UUID)
+EventId = NewType("EventId", uuid.UUID)
+"""An event that other systems are told of."""
 
 
 def new_uuid7() -> uuid.UUID:

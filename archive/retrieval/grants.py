@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from archive.access.accounts import Caller
 from archive.access.policy import Capability, require
-from archive.cases.filing import clean_text
 from archive.custody.events import preserved_object, record_event
 from archive.db.database import Database
 from archive.kernel.errors import NotFound
 from archive.kernel.ids import GrantId, ObjectId, new_uuid7
 from archive.kernel.instants import Instant
+from archive.kernel.texts import clean_text
 from archive.ledger.entries import EntryType, NewEntry, Target
 from archive.retrieval.models import Grant
 

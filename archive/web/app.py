@@ -15,8 +15,10 @@ from starlette.exceptions import HTTPException
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import UploadId
 from archive.web import STATIC
-from archive.web.api import docks
+from archive.web.api import docks, door
+from archive.web.api.axis import AxisApp
 from archive.web.api.uploads import UploadsApp
+from archive.web.api.v1 import install_api
 from archive.web.middleware import Door, Surroundings
 from archive.web.pages import install_pages
 from archive.web.problems import problem_response
@@ -26,6 +28,7 @@ from ingest.receiving import Receiver
 from ingest.uploads import complete_uploads, expire_uploads
 
 UPLOADS_PATH: Final = "/api/v1/uploads"
+AXIS_PATH: Final = "/axis"
 _INTAKE_THREADS: Final = 24
 _SWEEP_EVERY_S: Final = 5.0
 _log = structlog.get_logger("liuhen.web")
@@ -34,7 +37,7 @@ _log = structlog.get_logger("liuhen.web")
 def create_app(services: Services) -> FastAPI:
     """Return the application over these services."""
     executor = ThreadPoolExecutor(_INTAKE_THREADS, thread_name_prefix="intake")
-    uploads = UploadsApp(services.intake, executor, base_path=UPLOADS_PATH)
+    uploads = UploadsApp(services.intake, executor, base_path=UPLOADS_PATH, doors=services.doors)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -55,10 +58,14 @@ def create_app(services: Services) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )
     app.state.services = services
+    install_api(app, requests_per_minute=services.settings.api_requests_per_minute)
     app.add_middleware(Door, path=UPLOADS_PATH, behind=uploads)
+    axis = AxisApp(services.intake, executor, uploads.receiver, doors=services.doors)
+    app.add_middleware(Door, path=AXIS_PATH, behind=axis)
     app.add_middleware(Surroundings)
     app.include_router(docks.router)
     app.include_router(docks.log_router)
+    app.include_router(door.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     install_pages(app)
     _install_errors(app)

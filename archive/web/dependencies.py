@@ -3,9 +3,12 @@
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
 from archive.access.accounts import Caller, signed_in_caller
+from archive.db.database import Database
 from archive.kernel.errors import LiuhenError
+from archive.ports.clock import Clock
 from archive.wiring import Services
 
 _COOKIE: Final = "liuhen_session"
@@ -27,18 +30,23 @@ def get_services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(get_services)]
 
 
-def session_cookie(request: Request) -> str:
+def session_cookie(request: HTTPConnection) -> str:
     """Return the name of the session cookie: bound to the host where the connection is secure."""
     return f"__Host-{_COOKIE}" if request.url.scheme == "https" else _COOKIE
 
 
 def optional_caller(request: Request, services: ServicesDep) -> Caller | None:
     """Return who is signed in, if anybody is."""
+    return caller_of(request, services.database, services.clock)
+
+
+def caller_of(request: HTTPConnection, database: Database, clock: Clock) -> Caller | None:
+    """Return who is signed in in the browser that sends this request."""
     token = request.cookies.get(session_cookie(request))
     if token is None:
         return None
-    with services.database.read() as tx:
-        return signed_in_caller(tx, token=token, at=services.clock.now())
+    with database.read() as tx:
+        return signed_in_caller(tx, token=token, at=clock.now())
 
 
 def required_caller(caller: Annotated[Caller | None, Depends(optional_caller)]) -> Caller:

@@ -14,13 +14,23 @@ _STATUS: Final[Mapping[str, int]] = {
     "input.not_found": 404,
     "input.conflict": 409,
     "input.too_large": 413,
+    "input.unprocessable": 422,
     "access.forbidden": 403,
     "access.not_signed_in": 401,
     "access.sign_in_refused": 401,
     "access.too_many_attempts": 429,
     "access.key_refused": 401,
     "access.cross_site": 403,
+    "axis.refused": 401,
+    "axis.recording_complete": 400,
+    "axis.object_quarantined": 400,
+    "axis.etag_mismatch": 422,
+    "access.too_many_requests": 429,
+    "access.external_id_invalid": 422,
     "cases.not_found": 404,
+    "cases.identifier_invalid": 422,
+    "cases.unknown_reference": 422,
+    "cases.version_mismatch": 412,
     "cases.not_linked": 404,
     "custody.object_not_found": 404,
     "documents.not_pdf": 415,
@@ -78,6 +88,8 @@ def problem_response(error: LiuhenError, *, request_id: str | None, status: int 
     status = status or status_of(error)
     hidden = status == 500
     headers = {"Retry-After": str(error.facts.get("retry_after_s", 5))} if status in {429, 503, 507} else {}
+    if error.code == "access.key_refused":
+        headers["WWW-Authenticate"] = "Bearer"
     return Response(
         problem_body(
             status=status,

@@ -99,7 +99,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "webp_pipe": Format("webp_pipe", Kind.PHOTO, "image/webp", "webp,vp8"),
     "bmp_pipe": Format("bmp_pipe", Kind.PHOTO, "image/bmp", "bmp"),
     "gif": Format("gif", Kind.PHOTO, "image/gif", "gif"),
-    "tiff_pipe": Format("tiff_pipe", Kind.PHOTO, "image/tiff", "tiff"),
+    "tiff_pipe": Format("tiff_pipe", Kind.PHOTO, "image/tiff", "tiff,mjpeg"),
     "heic": Format("", Kind.PHOTO, "image/heic", "hevc", through="heif-convert"),
     "avif": Format("", Kind.PHOTO, "image/avif", "av1", through="heif-convert"),
     "raw": Format("", Kind.PHOTO, "image/x-raw", "raw", through="exiftool"),
@@ -107,8 +107,13 @@ FORMATS: Final[Mapping[str, Format]] = {
 
 
 def input_options(format_name: str) -> dict[str, str | int]:
-    """Return the options that stand before `-i`: the forced demuxer and every list. Raises: KeyError."""
+    """Return the options that stand before `-i`: the forced demuxer and every list.
+
+    Raises: KeyError, also for a format that goes through another program first.
+    """
     allowed = FORMATS[format_name]
+    if not allowed.demuxer:
+        raise KeyError(format_name)
     return {
         "f": allowed.demuxer,
         "format_whitelist": allowed.demuxer,

@@ -45,7 +45,9 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class _Box:
+class Box:
+    """One box: where its body begins and where the box ends. Units: bytes from the start of the file."""
+
     name: bytes
     start: int
     end: int
@@ -56,7 +58,7 @@ def layout(path: Path) -> Layout:
     size = path.stat().st_size
     has_index, missing = False, 0
     with path.open("rb") as source:
-        for box in _boxes(source, 0, size):
+        for box in boxes_within(source, 0, size):
             has_index = has_index or box.name in {b"moov", b"moof"}
             missing = max(missing, box.end - size)
     return Layout(has_index, missing)
@@ -68,15 +70,16 @@ def tracks(path: Path) -> tuple[Track, ...]:
     size = path.stat().st_size
     try:
         with path.open("rb") as source:
-            for movie in _named(source, _Box(b"", 0, size), b"moov"):
+            for movie in named(source, Box(b"", 0, size), b"moov"):
                 scale = _time_scale(source, movie, b"mvhd")
-                found += [_track(source, box, scale) for box in _named(source, movie, b"trak")]
+                found += [_track(source, box, scale) for box in named(source, movie, b"trak")]
     except (struct.error, ZeroDivisionError):
         return ()
     return tuple(found)
 
 
-def _boxes(source: BinaryIO, start: int, end: int) -> Iterator[_Box]:
+def boxes_within(source: BinaryIO, start: int, end: int) -> Iterator[Box]:
+    """Yield the boxes from `start`, at most 4096 of them; stop where a size makes no sense."""
     at = start
     for _ in range(_MOST_BOXES):
         if at + 8 > end:
@@ -93,43 +96,46 @@ def _boxes(source: BinaryIO, start: int, end: int) -> Iterator[_Box]:
             size = end - at
         if size < body - at:
             return
-        yield _Box(name, body, at + size)
+        yield Box(name, body, at + size)
         at += size
 
 
-def _named(source: BinaryIO, parent: _Box, name: bytes) -> Iterator[_Box]:
-    for box in _boxes(source, parent.start, parent.end):
+def named(source: BinaryIO, parent: Box, name: bytes) -> Iterator[Box]:
+    """Yield the boxes of this name right inside `parent`, whole ones only."""
+    for box in boxes_within(source, parent.start, parent.end):
         if box.name == name and box.end <= parent.end:
             yield box
 
 
-def _at_path(source: BinaryIO, parent: _Box, *names: bytes) -> _Box | None:
-    box: _Box | None = parent
+def at_path(source: BinaryIO, parent: Box, *names: bytes) -> Box | None:
+    """Return the first box down this path, or None."""
+    box: Box | None = parent
     for name in names:
-        box = next(_named(source, box, name), None) if box is not None else None
+        box = next(named(source, box, name), None) if box is not None else None
     return box
 
 
-def _read(source: BinaryIO, box: _Box | None) -> bytes:
+def read_body(source: BinaryIO, box: Box | None) -> bytes:
+    """Return the body of a box, at most 64 MiB of it; nothing for None."""
     if box is None:
         return b""
     source.seek(box.start)
     return source.read(min(box.end - box.start, _MOST_TABLE_BYTES))
 
 
-def _time_scale(source: BinaryIO, parent: _Box, name: bytes) -> int:
-    data = _read(source, _at_path(source, parent, name))
+def _time_scale(source: BinaryIO, parent: Box, name: bytes) -> int:
+    data = read_body(source, at_path(source, parent, name))
     return int(struct.unpack_from(">I", data, 20 if data[:1] == b"\1" else 12)[0])
 
 
-def _track(source: BinaryIO, box: _Box, movie_scale: int) -> Track:
-    media = next(_named(source, box, b"mdia"), box)
+def _track(source: BinaryIO, box: Box, movie_scale: int) -> Track:
+    media = next(named(source, box, b"mdia"), box)
     scale = _time_scale(source, media, b"mdhd")
-    handler = _read(source, _at_path(source, media, b"hdlr"))[8:12].decode("latin-1")
-    table = _read(source, _at_path(source, media, b"minf", b"stbl", b"stts"))
+    handler = read_body(source, at_path(source, media, b"hdlr"))[8:12].decode("latin-1")
+    table = read_body(source, at_path(source, media, b"minf", b"stbl", b"stts"))
     count = min(struct.unpack_from(">I", table, 4)[0], (len(table) - 8) // 8)
     runs = list(struct.iter_unpack(">II", table[8 : 8 + 8 * count]))
-    start_ms = _start_ms(_read(source, _at_path(source, box, b"edts", b"elst")), movie_scale)
+    start_ms = _start_ms(read_body(source, at_path(source, box, b"edts", b"elst")), movie_scale)
     return Track(
         handler=handler,
         start_ms=start_ms,

@@ -1,7 +1,8 @@
 """Read what a picture declares about itself, without decoding it: size, orientation, when it was taken.
 
 Why not ffprobe: it decodes to learn the size, and a bomb of a few bytes declares gigapixels.
-Source: PNG (ISO 15948) 11.2.2; GIF89a 18; RFC 9649 (WebP); JPEG (ITU-T T.81) B.2.2; EXIF 2.32 sections 4.6.2, 4.6.5.
+Source: PNG (ISO 15948) 11.2.2; GIF89a 18; RFC 9649 (WebP); JPEG (ITU-T T.81) B.2.2; EXIF 2.32 sections 4.6.2, 4.6.5;
+TIFF 6.0 section 2; DNG 1.4 chapter 2; ISO/IEC 23008-12 (HEIF) section 6.5.3.
 """
 
 import struct
@@ -16,6 +17,15 @@ _TAKEN_AT: Final = 0x9003
 _TAKEN_OFFSET: Final = 0x9011
 _EXIF_FOLDER: Final = 0x8769
 _MOST_ENTRIES: Final = 512
+_IS_REDUCED: Final = 0x00FE
+_WIDTH: Final = 0x0100
+_HEIGHT: Final = 0x0101
+_MAKE: Final = 0x010F
+_FOLDERS_BELOW: Final = 0x014A
+_DNG_VERSION: Final = 0xC612
+_LEAST_IN_A_ROW: Final = 3
+_MOST_SEGMENTS: Final = 1000
+_ITEM_SIZE: Final = b"ispe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +43,9 @@ def declared(source: BinaryIO, *, format_name: str) -> Declared | None:
     source.seek(0)
     head = source.read(64)
     try:
-        if format_name == "jpeg_pipe":
+        if format_name in _WHOLE:
             source.seek(0)
-            return _jpeg(source.read(_SCAN_BYTES))
+            return _WHOLE[format_name](source.read(_SCAN_BYTES))
         return _HEADS[format_name](head) if format_name in _HEADS else None
     except (struct.error, IndexError):
         return None
@@ -100,8 +110,98 @@ def _jpeg(data: bytes) -> Declared | None:
     return None
 
 
+def _tiff(data: bytes) -> Declared | None:
+    order = _order(data)
+    if order is None:
+        return None
+    entries = _entries(data, order, struct.unpack_from(order + "I", data, 4)[0])
+    orientation, taken = _exif(data)
+    return Declared(_number(entries, order, _WIDTH), _number(entries, order, _HEIGHT), orientation, taken)
+
+
+def _raw(data: bytes) -> Declared:
+    """Return what the head of a raw photo says of how it stands; its size is that of the preview, which is apart."""
+    return Declared(0, 0, *_exif(data))
+
+
+def _heif(data: bytes) -> Declared | None:
+    """Return the size of the largest picture in the file: a box of each states it. The decoder turns it upright."""
+    sizes: list[tuple[int, int]] = []
+    exif = data.find(b"Exif\0\0")
+    taken_at = _exif(data[exif + 6 :])[1] if exif != -1 else ""
+    at = data.find(_ITEM_SIZE)
+    while at != -1 and len(sizes) < _MOST_SEGMENTS:
+        if at + 16 <= len(data):
+            sizes.append(struct.unpack_from(">II", data, at + 8))
+        at = data.find(_ITEM_SIZE, at + 4)
+    if not sizes:
+        return None
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    return Declared(width, height, taken_at=taken_at)
+
+
+_WHOLE: Final[Mapping[str, Callable[[bytes], Declared | None]]] = {
+    "jpeg_pipe": _jpeg,
+    "tiff_pipe": _tiff,
+    "raw": _raw,
+    "heic": _heif,
+    "avif": _heif,
+}
+
+
+def is_raw(head: bytes) -> bool:
+    """Return whether a TIFF is a camera's raw photo: the picture that people look at is a preview in it."""
+    order = _order(head)
+    if order is None:
+        return False
+    try:
+        entries = _entries(head, order, struct.unpack_from(order + "I", head, 4)[0])
+    except struct.error:
+        return False
+    is_cameras = _MAKE in entries and (_FOLDERS_BELOW in entries or _number(entries, order, _IS_REDUCED) & 1 == 1)
+    return head[8:10] == b"CR" or _DNG_VERSION in entries or is_cameras
+
+
+def pictures_in_a_row(data: bytes) -> bool:
+    """Return whether JPEGs of one size follow each other without anything between: footage, not a photo."""
+    sizes: list[tuple[int, int]] = []
+    at = 0
+    while len(sizes) < _LEAST_IN_A_ROW and data.startswith(b"\xff\xd8\xff", at):
+        end = _end_of_jpeg(data, at)
+        found = _jpeg(data[at:end]) if end else None
+        if found is None:
+            return False
+        sizes.append((found.width, found.height))
+        at = end
+    return len(sizes) == _LEAST_IN_A_ROW and len(set(sizes)) == 1
+
+
+def _end_of_jpeg(data: bytes, start: int) -> int:
+    """Return where the JPEG that begins at `start` ends, 0 where its end is not in `data`."""
+    at = start + 2
+    for _ in range(_MOST_SEGMENTS):
+        if at + 4 > len(data) or data[at] != 0xFF:
+            return 0
+        if data[at + 1] == 0xDA:
+            return data.find(b"\xff\xd9", at) + 2 if data.find(b"\xff\xd9", at) != -1 else 0
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
+
+
+def _order(tiff: bytes) -> str | None:
+    return {b"II": "<", b"MM": ">"}.get(tiff[:2])
+
+
+def _number(entries: Mapping[int, tuple[int, int, bytes]], order: str, tag: int) -> int:
+    """Return a value that stands in its entry as a short or a long, 0 where there is none."""
+    if tag not in entries:
+        return 0
+    kind, _, value = entries[tag]
+    return int(struct.unpack_from(order + ("H" if kind == 3 else "I"), value)[0])
+
+
 def _exif(tiff: bytes) -> tuple[int, str]:
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    order = _order(tiff)
     if order is None:
         return 1, ""
     try:

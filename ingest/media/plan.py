@@ -166,8 +166,8 @@ def plan(probe: Probe, *, may_copy: bool = True, has_audio: bool = True) -> Rend
 
 
 def _refused(probe: Probe) -> Finding | None:
-    if probe.kind in {Kind.DOCUMENT, Kind.OTHER} and not probe.findings:
-        return invalid("media.not_media", "The file is a document, which is read and not played")
+    if probe.kind in {Kind.DOCUMENT, Kind.ARCHIVE, Kind.OTHER} and not probe.findings:
+        return invalid("media.not_media", "The file is a document or an archive, which is looked into and not played")
     for finding in probe.findings:
         if finding.code in _FATAL:
             return finding

@@ -50,18 +50,22 @@ def probe(path: Path, *, toolbox: Toolbox) -> Probe:
         sniffed = sniff(source)
         allowed = sniffed.format
         if allowed is None:
-            refused = () if sniffed.kind is Kind.DOCUMENT else (invalid(sniffed.code, sniffed.message),)
+            refused = (invalid(sniffed.code, sniffed.message),) if sniffed.code else ()
             return Probe(sniffed.kind, size_bytes, sniffed.media_type, findings=refused)
         start = Probe(sniffed.kind, size_bytes, allowed.media_type, sniffed.format_name)
         if allowed.kind is Kind.PHOTO:
-            return _picture(start, declared(source, format_name=sniffed.format_name), codec=allowed.decoders)
+            facts = declared(source, format_name=sniffed.format_name)
+            return _picture(start, facts, allowed=allowed)
     return _streams(path, start, allowed=allowed, toolbox=toolbox)
 
 
-def _picture(start: Probe, facts: Declared | None, *, codec: str) -> Probe:
-    if facts is None or facts.width < 1 or facts.height < 1:
+def _picture(start: Probe, facts: Declared | None, *, allowed: Format) -> Probe:
+    # How large the preview in a raw photo is shows when it has been taken out.
+    is_sized = facts is not None and facts.width > 0 and facts.height > 0
+    if facts is None or not (is_sized or allowed.through == "exiftool"):
         return replace(start, findings=(invalid("media.unreadable", "The picture's header is broken"),))
-    stream = Stream(0, "picture", codec.split(",", maxsplit=1)[0], width=facts.width, height=facts.height)
+    codec = allowed.decoders.split(",", maxsplit=1)[0]
+    stream = Stream(0, "picture", codec, width=facts.width, height=facts.height)
     told = replace(start, streams=(stream,), orientation=facts.orientation)
     if facts.width * facts.height > MAX_PIXELS:
         message = f"The picture declares {facts.width} x {facts.height} pixels, more than any camera makes"

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from archive.kernel.findings import Finding, invalid
+from ingest.media.allowed import FORMATS
 from ingest.media.arguments import convert_arguments
 from ingest.media.boxes import Track, tracks
 from ingest.media.encoding import playable_options, poster_options, view_options
 from ingest.media.errors import Unplayable
 from ingest.media.facts import Probe
 from ingest.media.limits import conversion_limits, still_limits
+from ingest.media.photos import develop
 from ingest.media.plan import PlanKind, RenditionPlan, plan
 from ingest.media.probe import probe as look_at
 from ingest.media.running import Observer, complaint_findings, failure, seconds
@@ -124,7 +126,7 @@ def make_poster(
         ran = _run(arguments, source, toolbox=toolbox, out=out, limits=still_limits(), seen=seen)
         found = _looked_at(out / "poster.jpg", toolbox=toolbox)
         if found is not None:
-            recipe = _recipe(toolbox, arguments, chosen)
+            recipe = recipe_of(toolbox, arguments, chosen)
             return Rendition(RenditionKind.POSTER, out / "poster.jpg", "image/jpeg", found, chosen, 0, (), recipe)
         reason = failure(ran)
     raise _unplayable(reason)
@@ -144,21 +146,42 @@ def _attempt(
 ) -> Rendition | Finding:
     """Return the rendition, or why this plan gave none."""
     if chosen.kind is PlanKind.PHOTO:
-        return _view(source, toolbox=toolbox, out=out, probe=probe, chosen=chosen, seen=seen)
-    is_sound = chosen.kind is PlanKind.AUDIO
-    name = "playable.m4a" if is_sound else "playable.mp4"
-    arguments = convert_arguments(
-        probe.format_name,
-        streams=[stream.index for stream in chosen.streams],
-        output=name,
-        options=playable_options(probe, chosen),
-        has_progress=True,
-    )
+        return _photo(source, toolbox=toolbox, out=out, probe=probe, chosen=chosen, seen=seen)
+    name = "playable.m4a" if chosen.kind is PlanKind.AUDIO else "playable.mp4"
+    arguments = playable_arguments(probe, chosen, name)
     limits = conversion_limits(probe, chosen)
     is_background = chosen.kind is PlanKind.ENCODE
     ran = _run(arguments, source, toolbox=toolbox, out=out, limits=limits, seen=seen, is_background=is_background)
-    found = _looked_at(out / name, toolbox=toolbox)
-    timeline = tracks(out / name) if found is not None else ()
+    return judged(out / name, ran, toolbox=toolbox, probe=probe, chosen=chosen, seen=seen, arguments=arguments)
+
+
+def playable_arguments(probe: Probe, chosen: RenditionPlan, name: str = "playable.mp4") -> list[str]:
+    """Return the arguments that make what plays in one run."""
+    return convert_arguments(
+        probe.format_name,
+        streams=[stream.index for stream in chosen.streams],
+        output=name,
+        options=playable_options(chosen),
+        has_progress=True,
+    )
+
+
+def judged(
+    path: Path,
+    ran: Ran,
+    *,
+    toolbox: Toolbox,
+    probe: Probe,
+    chosen: RenditionPlan,
+    seen: Observer,
+    arguments: list[str],
+) -> Rendition | Finding:
+    """Return the file at `path` as the playable rendition that `ran` was to make, or why it is none.
+
+    `seen` has heard what was complained of; `arguments` make it again, in one run.
+    """
+    found = _looked_at(path, toolbox=toolbox)
+    timeline = tracks(path) if found is not None else ()
     if found is None or not timeline or not timeline[0].samples or ran.ended is not Ended.EXIT:
         return failure(ran)
     is_copied = chosen.kind is PlanKind.REMUX
@@ -171,14 +194,29 @@ def _attempt(
         findings.append(invalid("media.damaged", "The source could not be read to its end"))
     return Rendition(
         kind=RenditionKind.PLAYABLE,
-        path=out / name,
-        media_type="audio/mp4" if is_sound else "video/mp4",
+        path=path,
+        media_type="audio/mp4" if chosen.kind is PlanKind.AUDIO else "video/mp4",
         probe=found,
         plan=chosen,
         complaints=seen.complaints,
         findings=tuple(findings),
-        recipe=_recipe(toolbox, arguments, chosen),
+        recipe=recipe_of(toolbox, arguments, chosen),
     )
+
+
+def _photo(
+    source: Path, *, toolbox: Toolbox, out: Path, probe: Probe, chosen: RenditionPlan, seen: Observer
+) -> Rendition | Finding:
+    if not FORMATS[probe.format_name].through:
+        return _view(source, toolbox=toolbox, out=out, probe=probe, chosen=chosen, seen=seen)
+    developed = develop(source, toolbox=toolbox, out=out, probe=probe)
+    if isinstance(developed, Finding):
+        return developed
+    second = plan(developed.probe)
+    made = _view(developed.path, toolbox=toolbox, out=out, probe=developed.probe, chosen=second, seen=seen)
+    if isinstance(made, Rendition):
+        made.recipe["before"] = [developed.step]
+    return made
 
 
 def _view(
@@ -203,7 +241,7 @@ def _view(
         plan=chosen,
         complaints=seen.complaints,
         findings=tuple(complaint_findings(seen, doing="decoding")),
-        recipe=_recipe(toolbox, arguments, chosen),
+        recipe=recipe_of(toolbox, arguments, chosen),
     )
 
 
@@ -287,7 +325,8 @@ def _observer(
     return Observer(probe.duration_ms, probe.size_bytes, on_progress=on_progress, should_stop=should_stop)
 
 
-def _recipe(toolbox: Toolbox, arguments: list[str], chosen: RenditionPlan) -> dict[str, Any]:
+def recipe_of(toolbox: Toolbox, arguments: list[str], chosen: RenditionPlan) -> dict[str, Any]:
+    """Return what is needed to make a rendition again: tool, arguments and plan."""
     return {"tool": toolbox.ffmpeg.version, "arguments": ["ffmpeg", *arguments], "plan": chosen.as_json()}
 
 

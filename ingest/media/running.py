@@ -27,18 +27,20 @@ class Observer:
     """Listens to a run. Progress only grows; places are seconds of the recording at which the program complained.
 
     Units: milliseconds; progress in permille. A place is the last that the program had reported when it complained,
-    so that the damage follows it: by some frames in a pass that reports each frame, by more in an encode.
+    so that the damage follows it: by some frames in a pass that reports each frame, by more in an encode. `from_ms` is
+    where in the recording the run begins.
     """
 
     duration_ms: int | None
     size_bytes: int
+    from_ms: int = 0
     on_progress: Callable[[int], None] | None = None
     should_stop: Callable[[], bool] | None = None
     complaints: int = 0
     places_ms: list[int] = field(default_factory=list)
     first_complaint: str = ""
+    has_begun: bool = False
     _at_ms: int = 0
-    _has_begun: bool = False
     _tick_ms: dict[str, Fraction] = field(default_factory=dict)
     _said: int = -1
 
@@ -59,8 +61,8 @@ class Observer:
         if number is None:
             return
         if name == "out_time_us":
-            self._has_begun = self._has_begun or number > 0
-            self._at_ms = max(self._at_ms, number // 1000)
+            self.has_begun = self.has_begun or number > 0
+            self._at_ms = max(self._at_ms, self.from_ms + number // 1000)
             if self.duration_ms:
                 self.say(min(_WORK_PERMILLE, self._at_ms * _WORK_PERMILLE // self.duration_ms))
         elif name == "total_size" and not self.duration_ms and self.size_bytes:
@@ -80,11 +82,11 @@ class Observer:
         self.complaints += 1
         self.first_complaint = self.first_complaint or line[:200]
         # Before the first frame the program only looks around, and a complaint has no place yet.
-        if self._has_begun and len(self.places_ms) < _MOST_PLACES and self._at_ms not in self.places_ms:
+        if self.has_begun and len(self.places_ms) < _MOST_PLACES and self._at_ms not in self.places_ms:
             self.places_ms.append(self._at_ms)
 
     def _take_frame(self, frame: re.Match[str]) -> None:
-        self._has_begun = True
+        self.has_begun = True
         at_ms = int(int(frame[2]) * self._tick_ms.get(frame[1], 0))
         self._at_ms = max(self._at_ms, min(at_ms, _MOST_MS))
         if self.duration_ms:

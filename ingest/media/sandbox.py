@@ -8,10 +8,10 @@ import errno
 import os
 import shutil
 import signal
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 from archive.kernel.errors import StorageFull
 from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, valid
@@ -23,6 +23,8 @@ SOURCE: Final = "/in/source"
 """Where the source file is seen inside."""
 OUT: Final = "/out"
 """Where the output folder is seen inside."""
+FONTS: Final = "/etc/fonts"
+"""How fonts are chosen; the fonts themselves lie in /usr."""
 NOBODY: Final = "65534"
 
 SandboxMode = Literal["required", "preferred"]
@@ -30,6 +32,7 @@ SandboxMode = Literal["required", "preferred"]
 _SYSTEM_FOLDERS: Final = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # The least of /etc that the dynamic linker needs: its cache, and the links behind some library names.
 _SYSTEM_FILES: Final = ("/etc/ld.so.cache", "/etc/alternatives")
+_SCRATCH: Final = "tmp"
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom")
 _TOOLS: Final = "/tools"
 _PRLIMIT: Final = "/usr/bin/prlimit"
@@ -42,7 +45,10 @@ _KILLED: Final = frozenset((128 + signal.SIGKILL, -signal.SIGKILL))
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one run may use. Units: seconds, bytes. `file_bytes` holds for each file and for all that a run writes."""
+    """What one run may use. Units: seconds, bytes. `file_bytes` holds for each file and for all that a run writes.
+
+    `niceness` holds for what runs in the background.
+    """
 
     wall_s: int = 60
     cpu_s: int = 60
@@ -50,16 +56,33 @@ class Limits:
     file_bytes: int = 64 * 1024**2
     open_files: int = 256
     processes: int = 1024
+    niceness: int = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What a caller wants to hear while a program runs, and when it wants it stopped."""
+    """What a caller wants to hear while a program runs, when it wants it stopped, and what it gives it to read."""
 
     on_line: Callable[[str], None] | None = None
+    on_block: Callable[[bytes], None] | None = None
     on_error_line: Callable[[str], None] | None = None
     should_stop: Callable[[], bool] | None = None
     keep_stdout_bytes: int = 0
+    feed: Iterable[BinaryIO] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leeway:
+    """What a program that draws pages needs beyond the others; as little as it runs with.
+
+    `sees`: system folders outside of /usr, such as the choice of fonts. `environment`: variables. `has_scratch`: /tmp is
+    a folder of its results, counted with them. `has_local_sockets`: it may open sockets that lead nowhere outside.
+    """
+
+    sees: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    has_scratch: bool = False
+    has_local_sockets: bool = False
 
 
 class Sandbox:
@@ -84,6 +107,7 @@ class Sandbox:
         out: Path | None = None,
         hooks: Hooks | None = None,
         is_background: bool = False,
+        leeway: Leeway | None = None,
     ) -> Ran:
         """Run `program`; `arguments` name the file as `SOURCE` and results as `OUT/...`.
 
@@ -99,10 +123,12 @@ class Sandbox:
             wall_s=limits.wall_s,
             keep_stdout_bytes=hooks.keep_stdout_bytes,
             on_line=hooks.on_line,
+            on_block=hooks.on_block,
             on_error_line=hooks.on_error_line,
             should_stop=hooks.should_stop,
             out=out,
             out_bytes=limits.file_bytes,
+            feed=hooks.feed,
         )
         if not self.is_enforced:
             if self.mode == "required":
@@ -111,18 +137,24 @@ class Sandbox:
             command += [str(program), *(_outside(given, source=source, out=out) for given in arguments)]
             ran = _start(command, watch)
         else:
-            command = [*bubblewrap_arguments(program, source=source, out=out), "--"]
+            leeway = leeway or Leeway()
+            if out is not None and leeway.has_scratch:
+                (out / _SCRATCH).mkdir(exist_ok=True)
+            command = [*bubblewrap_arguments(program, source=source, out=out, leeway=leeway), "--"]
             command += _limited(limits, is_background=is_background)
             command += [_inside(program), *arguments]
-            ran = _start_filtered(command, watch)
+            ran = _start_filtered(command, watch, has_local_sockets=leeway.has_local_sockets)
         return _judged(ran, program=program, limits=limits, out=out)
 
 
-def bubblewrap_arguments(program: Path, *, source: Path | None, out: Path | None) -> list[str]:
+def bubblewrap_arguments(
+    program: Path, *, source: Path | None, out: Path | None, leeway: Leeway | None = None
+) -> list[str]:
     """Return the bubblewrap command up to `--`: what the program may see. Pure but for reading the system's links.
 
     A program outside /usr is bound by itself, so it has to be static or live on the system's libraries.
     """
+    leeway = leeway or Leeway()
     arguments = [
         *("bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
         *("--uid", NOBODY, "--gid", NOBODY, "--hostname", "sandbox"),
@@ -134,7 +166,7 @@ def bubblewrap_arguments(program: Path, *, source: Path | None, out: Path | None
         else:
             arguments += ["--ro-bind-try", folder, folder]
     arguments += ["--perms", "0755", "--dir", "/etc"]
-    for file in _SYSTEM_FILES:
+    for file in (*_SYSTEM_FILES, *leeway.sees):
         arguments += ["--ro-bind-try", file, file]
     for device in _DEVICES:
         arguments += ["--dev-bind-try", device, device]
@@ -144,8 +176,11 @@ def bubblewrap_arguments(program: Path, *, source: Path | None, out: Path | None
         arguments += ["--ro-bind", str(source), SOURCE]
     if out is not None:
         arguments += ["--bind", str(out), OUT]
+    if leeway.has_scratch:
+        arguments += ["--symlink", f"{OUT}/{_SCRATCH}", "/tmp"]  # noqa: S108 - the sandbox's own
     arguments += ["--remount-ro", "/", "--chdir", "/", "--clearenv"]
-    for name, value in (("PATH", "/usr/bin:/bin"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("HOME", "/")):
+    variables = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/", **leeway.environment}
+    for name, value in variables.items():
         arguments += ["--setenv", name, value]
     return arguments
 
@@ -191,8 +226,8 @@ def _probe() -> Finding:
     return valid("media.sandbox", "Media is parsed in a sandbox without network, files and new processes")
 
 
-def _start_filtered(command: list[str], watch: Watch) -> Ran:
-    program = filter_program()
+def _start_filtered(command: list[str], watch: Watch, *, has_local_sockets: bool = False) -> Ran:
+    program = filter_program(has_local_sockets=has_local_sockets)
     if program is None:
         return _start(command, watch)
     reader, writer = os.pipe()
@@ -218,7 +253,7 @@ def _start(command: list[str], watch: Watch, *, pass_fds: Sequence[int] = ()) ->
 
 def _limited(limits: Limits, *, is_background: bool = False) -> list[str]:
     return [
-        *([_NICE, "-n", "10"] if is_background else []),
+        *([_NICE, "-n", str(limits.niceness)] if is_background else []),
         _PRLIMIT,
         f"--as={limits.memory_bytes}",
         f"--cpu={limits.cpu_s}:{limits.cpu_s + _CPU_GRACE_S}",

@@ -27,6 +27,7 @@ _OFFSET_ARCHITECTURE: Final = 4
 _OFFSET_FIRST_ARGUMENT: Final = 16
 _CLONE_THREAD: Final = 0x00010000
 _X32_BIT: Final = 0x40000000
+_LOCAL_FAMILY: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +100,17 @@ _CLONE3: Final = 435
 # Answered with "no such call", after which the C library falls back to clone, whose flags a filter can read.
 
 
-def filter_program(machine: str | None = None) -> bytes | None:
+def filter_program(machine: str | None = None, *, has_local_sockets: bool = False) -> bytes | None:
     """Return the filter for this machine as a classic BPF program, or None where no table exists.
 
+    `has_local_sockets`: sockets of the family AF_UNIX pass, of which none leads out of the sandbox's own namespaces.
     1. Another architecture's calls kill the process.  2. x32 numbers fail.  3. clone3 is reported as missing.
     4. clone passes only for threads.  5. Calls of the table fail with EPERM.  6. Everything else passes.
     """
     table = _MACHINES.get(machine or platform.machine())
     if table is None:
         return None
-    refused = sorted(table.refused.values())
+    refused = sorted(number for name, number in table.refused.items() if name != "socket" or not has_local_sockets)
     program = [
         _step(_LD_WORD, value=_OFFSET_ARCHITECTURE),
         _step(_JUMP_EQUAL, yes=1, value=table.audit_code),
@@ -124,6 +126,14 @@ def filter_program(machine: str | None = None) -> bytes | None:
         _step(_RETURN, value=_ALLOW),
         _step(_RETURN, value=_FAIL | errno.EPERM),
     ]
+    if has_local_sockets:
+        program += [
+            _step(_JUMP_EQUAL, no=4, value=table.refused["socket"]),
+            _step(_LD_WORD, value=_OFFSET_FIRST_ARGUMENT),
+            _step(_JUMP_EQUAL, no=1, value=_LOCAL_FAMILY),
+            _step(_RETURN, value=_ALLOW),
+            _step(_RETURN, value=_FAIL | errno.EPERM),
+        ]
     for position, number in enumerate(refused):
         program.append(_step(_JUMP_EQUAL, yes=len(refused) - position, value=number))
     program.append(_step(_RETURN, value=_ALLOW))

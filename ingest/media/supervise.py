@@ -6,14 +6,16 @@ No sandbox here (`sandbox.py` builds the command), no knowledge of ffmpeg.
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, BinaryIO, Final
 
 _READ_BYTES: Final = 64 * 1024
 _LINE_BYTES: Final = 8 * 1024
@@ -22,6 +24,7 @@ _TURN_S: Final = 0.1
 _LAST_WAIT_S: Final = 5
 _MOST_RESULTS: Final = 5000
 _ENDLESS_BYTES: Final = 1 << 62
+_FED_BYTES: Final = 1 << 20
 
 
 class Ended(StrEnum):
@@ -50,18 +53,21 @@ class Ran:
 class Watch:
     """What to look at while a program runs.
 
-    `keep_stdout_bytes`: that much is kept, more ends the run; with `on_line` lines are handed on and nothing is kept;
-    with neither, output is thrown away.
+    `keep_stdout_bytes`: that much is kept, more ends the run; with `on_line` lines, with `on_block` bytes as they come
+    are handed on and nothing is kept; with none of them, output is thrown away.
     `out` and `out_bytes`: the run ends when it adds more than that to the folder, or files without end.
+    `feed`: what the program reads from its standard input, one file after another; without it there is nothing.
     """
 
     wall_s: int
     keep_stdout_bytes: int = 0
     on_line: Callable[[str], None] | None = None
+    on_block: Callable[[bytes], None] | None = None
     on_error_line: Callable[[str], None] | None = None
     should_stop: Callable[[], bool] | None = None
     out: Path | None = None
     out_bytes: int = 0
+    feed: Iterable[BinaryIO] | None = None
 
 
 @dataclass(slots=True)
@@ -109,7 +115,7 @@ class Supervisor:
         started = time.monotonic()
         process = subprocess.Popen(  # noqa: S603 - the command is built by us, no shell
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if self._watch.feed is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={},
@@ -117,6 +123,7 @@ class Supervisor:
             pass_fds=pass_fds,
             start_new_session=True,
         )
+        feeding = _Feeding(process, self._watch.feed)
         ended_by_itself = False
         try:
             self._read_to_end(process, deadline=started + self._watch.wall_s)
@@ -129,6 +136,8 @@ class Supervisor:
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
+            feeding.join()
+        feeding.check()
         self._out_lines.finish()
         self._error_lines.finish()
         return Ran(
@@ -181,6 +190,9 @@ class Supervisor:
         return self._ended is not Ended.EXIT
 
     def _take_out(self, block: bytes) -> None:
+        if self._watch.on_block is not None:
+            self._watch.on_block(block)
+            return
         if self._watch.on_line is not None:
             self._out_lines.feed(block)
             return
@@ -200,9 +212,41 @@ class Supervisor:
 def run_program(command: Sequence[str], watch: Watch, *, pass_fds: Sequence[int] = ()) -> Ran:
     """Run `command` with an empty environment and no input; return how it ended. Never raises for what it did.
 
-    Raises: OSError when the program cannot be started, and whatever a callback raises, after killing everything.
+    Raises: OSError when the program cannot be started, and whatever a callback or its food raises, after killing all.
     """
     return Supervisor(watch).run(command, pass_fds=pass_fds)
+
+
+class _Feeding:
+    """Writes files into a program's standard input from a thread of its own, until they or the program end."""
+
+    def __init__(self, process: subprocess.Popen[bytes], sources: Iterable[BinaryIO] | None) -> None:
+        self._pipe, self._sources = process.stdin, sources
+        self._failed: Exception | None = None
+        self._thread = threading.Thread(target=self._feed, name="feed", daemon=True)
+        if sources is not None:
+            self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the thread; the program is gone, so that it has nobody to write to."""
+        if self._sources is not None:
+            self._thread.join()
+
+    def check(self) -> None:
+        """Raise what kept a file from being read: the program took its end for the end of everything."""
+        if self._failed is not None:
+            raise self._failed
+
+    def _feed(self) -> None:
+        assert self._pipe is not None  # noqa: S101 - asked for with the sources
+        assert self._sources is not None  # noqa: S101
+        try:
+            with contextlib.suppress(BrokenPipeError), self._pipe:
+                for source in self._sources:
+                    with source:
+                        shutil.copyfileobj(source, self._pipe, _FED_BYTES)
+        except Exception as exc:  # noqa: BLE001 - it is raised again by whoever runs the program
+            self._failed = exc
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

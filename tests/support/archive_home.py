@@ -19,6 +19,7 @@ from sqlalchemy import select, text
 from archive.access.accounts import Caller, create_account, sign_in, signed_in_caller
 from archive.access.policy import Role
 from archive.cases.filing import open_case
+from archive.cases.subjects import KnownSubject, NewSubject
 from archive.cases.terms import Category, SubjectKind
 from archive.db.database import Database
 from archive.fsck import Target, fsck
@@ -79,14 +80,15 @@ class EnrolledDock:
         name: str,
         *,
         case: str | None = None,
-        device: Mapping[str, str] | None = None,
+        device: Mapping[str, str | int] | None = None,
         **fields: Any,
     ) -> bytes:
+        usual = {"signed": "2026-03-01T08:00:00Z", "recorded": "2026-03-01T07:30:00Z", "clock_offset_ms": -1500}
         return build_manifest(
             dock_id=fields.pop("dock_id", self.id),
             name=name,
             digests=digests,
-            times={"signed": "2026-03-01T08:00:00Z", "recorded": "2026-03-01T07:30:00Z", "clock_offset_ms": -1500},
+            times=fields.pop("times", usual),
             device={"serial": "CAM-0042"} if device is None else device,
             case_number=case,
             **fields,
@@ -202,15 +204,18 @@ class ArchiveHome:
         return caller
 
     def case(
-        self, number: str = "昆市监罚〔2026〕1号", title: str = "无证经营案", subject: str = "某某餐饮店"
+        self,
+        number: str = "昆市监罚〔2026〕1号",
+        title: str = "无证经营案",
+        subject: str | KnownSubject | NewSubject = "某某餐饮店",
     ) -> CaseId:
         return open_case(
             self.database,
+            self.services.identifiers,
             number=number,
             title=title,
             category=Category.PENALTY,
-            subject_name=subject,
-            subject_kind=SubjectKind.ORGANISATION,
+            subject=NewSubject(subject, SubjectKind.ORGANISATION) if isinstance(subject, str) else subject,
             by=OPERATOR,
             at=self.clock.now(),
         )

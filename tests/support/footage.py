@@ -284,7 +284,7 @@ def demo_set(directory: Path) -> list[tuple[Path, str]]:
         _faststart(inspection, directory / ".whole.mp4"), directory / "BWC0117_20260302_094500.mp4"
     )
     made.append((damaged, "damaged"))
-    made.append((hostile.text_as_mp4(directory / "notes.mp4"), "unplayable"))
+    made.append((hostile.nothing_as_mp4(directory / "notes.mp4"), "unplayable"))
     for leftover in (voice, directory / ".whole.mp4"):
         leftover.unlink()
     return made

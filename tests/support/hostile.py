@@ -91,6 +91,12 @@ def text_as_mp4(path: Path) -> Path:
     return path
 
 
+def nothing_as_mp4(path: Path) -> Path:
+    """Write bytes that no program of ours knows under the name of a video."""
+    path.write_bytes(b"\x02\x01LHEN" + bytes(range(256)) * 16)
+    return path
+
+
 def playlist(path: Path, *, target: str) -> Path:
     """Write an HLS playlist that points to `target` (an address, or a local file)."""
     lines = ("#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:10", "#EXTINF:10.0,", target, "#EXT-X-ENDLIST", "")
@@ -128,6 +134,13 @@ def png_bomb(path: Path, *, side: int = 100_000) -> Path:
     """Write a tiny PNG that declares `side` x `side` pixels."""
     path.write_bytes(png(side, side))
     return path
+
+
+def jpeg_head(width: int, height: int) -> bytes:
+    """Return the head of a grey JPEG that declares a size: everything up to its pixels."""
+    frame = struct.pack(">BHHBBBB", 8, height, width, 1, 1, 0x11, 0)
+    table = b"\xff\xdb\0\x43\0" + bytes([1] * 64)
+    return b"\xff\xd8" + table + b"\xff\xc0" + struct.pack(">H", len(frame) + 2) + frame
 
 
 def exif_segment(*, orientation: int, taken: str = "2026:03:02 09:30:00", offset: str = "+08:00") -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from archive.web.api import docks
+from archive.web.api.v1 import add_routers
 
 
 def document() -> dict[str, Any]:
@@ -14,6 +15,7 @@ def document() -> dict[str, Any]:
     app = FastAPI(title="Liuhen", summary="Evidence and audio-video archive", version="1")
     app.include_router(docks.router)
     app.include_router(docks.log_router)
+    add_routers(app)
     return app.openapi()
 
 

@@ -23,13 +23,16 @@ from sqlalchemy import update
 from archive.access.accounts import create_account
 from archive.access.policy import Role
 from archive.cases.filing import link_object, open_case, record_act
+from archive.cases.identifiers import Identifier, IdentifierKind
+from archive.cases.merges import merge_subjects
 from archive.cases.records import file_text_record
+from archive.cases.subjects import KnownSubject, NewSubject, record_subject
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
 from archive.evidence.models import EvidenceItem
 from archive.jobs.models import Job
 from archive.jobs.queue import LONG, PROMPT, claim_job, fail_job
 from archive.kernel.digests import digest_of
-from archive.kernel.ids import ActId, CaseId, DockId, ObjectId
+from archive.kernel.ids import ActId, CaseId, DockId, ObjectId, SubjectId
 from archive.kernel.instants import Instant, format_instant
 from archive.ledger.entries import OPERATOR, Actor
 from archive.settings import Settings
@@ -74,6 +77,7 @@ class Bureau:
     cases: dict[str, CaseId] = field(default_factory=dict)
     items: dict[str, ObjectId] = field(default_factory=dict)
     records: dict[str, ObjectId] = field(default_factory=dict)
+    subjects: dict[str, SubjectId] = field(default_factory=dict)
 
     def now(self) -> Instant:
         """Return the archive's time."""
@@ -187,14 +191,17 @@ def make_scene(bureau: Bureau, media: Path) -> None:
         by=bureau.people[Role.ADMINISTRATOR],
         at=bureau.now(),
     )
+    make_subjects(bureau)
     for number, title, subject, category in reversed(_SUBJECTS):
         bureau.cases[number] = open_case(
             bureau.services.database,
+            bureau.services.identifiers,
             number=number,
             title=title,
             category=category,
-            subject_name=subject,
-            subject_kind=SubjectKind.PERSON if subject == "王某某" else SubjectKind.ORGANISATION,
+            subject=KnownSubject(bureau.subjects[subject])
+            if subject in bureau.subjects
+            else NewSubject(subject, SubjectKind.ORGANISATION),
             by=handler,
             at=bureau.now(),
         )
@@ -217,6 +224,35 @@ def make_scene(bureau: Bureau, media: Path) -> None:
     work(bureau)
     _make_trouble(bureau, spare, media)
     sequence(bureau)
+
+
+def make_subjects(bureau: Bureau) -> None:
+    """Record a restaurant three times, one of them merged already, and two people of one name."""
+    code = Identifier(IdentifierKind.CREDIT_CODE, "92530111MA6PA8CD24")
+    resident = Identifier(IdentifierKind.RESIDENT_ID, "530111198503120018")
+    organisation, person = SubjectKind.ORGANISATION, SubjectKind.PERSON
+    for name, given in {
+        "官渡区阿明烧烤店": NewSubject("官渡区阿明烧烤店", organisation, code),
+        "阿明烧烤": NewSubject("阿明烧烤", organisation),
+        "阿明烧烤摊": NewSubject("阿明烧烤摊", organisation),
+        "王某某": NewSubject("王某某", person, resident),
+        "另一个王某某": NewSubject("王某某", person, Identifier(IdentifierKind.PASSPORT, "EA1234567")),
+    }.items():
+        bureau.subjects[name] = record_subject(
+            bureau.services.database,
+            bureau.services.identifiers,
+            given,
+            by=bureau.people[Role.CASE_HANDLER],
+            at=bureau.now(),
+        )
+    merge_subjects(
+        bureau.services.database,
+        bureau.subjects["官渡区阿明烧烤店"],
+        bureau.subjects["阿明烧烤摊"],
+        reason="店主确认为同一家店",
+        by=bureau.people[Role.SUPERVISOR],
+        at=bureau.now(),
+    )
 
 
 def _make_acts(bureau: Bureau, case_id: CaseId) -> dict[str, ActId]:
@@ -268,7 +304,7 @@ def _make_footage(bureau: Bureau, dock: DockSeat, media: Path) -> None:
         ("photo", media / "photo.jpg", "现场照片_01.jpg", "BWC-0117", timedelta(minutes=6), None),
         ("audio", media / "audio.m4a", "询问录音_20260302.m4a", "REC-0021", timedelta(minutes=56), None),
         ("damaged", media / "damaged.mp4", "BWC0122_20260302_123405.mp4", "BWC-0122", timedelta(hours=3), None),
-        ("unplayable", hostile.text_as_mp4(media / "notes.mp4"), "notes.mp4", "BWC-0122", timedelta(hours=4), number),
+        ("unplayable", hostile.nothing_as_mp4(media / "notes.mp4"), "notes.mp4", "BWC-0122", timedelta(hours=4), number),
     ]
     for short, path, name, device, later, case_number in bring:
         bureau.items[short] = deliver(

@@ -1,4 +1,8 @@
-"""The docks' door: a tus 1.0 server as raw ASGI, since nothing may buffer, parse or spool these bodies.
+"""The door for recordings: a tus 1.0 server as raw ASGI, since nothing may buffer, parse or spool these bodies.
+
+A dock shows its API key. A browser shows the session cookie of a person who may upload; it has a manifest that the
+archive's own door made for that person before (`archive.web.api.door`), and sees that person's uploads only. Requests
+of other sites are refused before they come here (`archive.web.middleware`).
 
 Extensions: creation, creation-with-upload, checksum (sha1, sha256), termination, expiration. `Upload-Metadata` carries
 the dock's signed manifest (`manifest`, `signature`). `GET /{id}/receipt` answers 202 until a checkpoint covers the
@@ -16,16 +20,22 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from email.utils import format_datetime
 from typing import Any, Final
+from uuid import UUID
 
+from starlette.requests import HTTPConnection
+
+from archive.access.policy import Capability, require
 from archive.kernel.errors import InvalidInput, LiuhenError
-from archive.kernel.ids import UploadId, parse_uuid
+from archive.kernel.ids import AccountId, DockId, UploadId, parse_uuid
+from archive.web.dependencies import NotSignedIn, caller_of
 from archive.web.problems import problem_response
+from ingest.chunks import Checksum, Disconnected
 from ingest.context import Intake
 from ingest.docks import authenticated_dock
+from ingest.doors import Door, Doors
 from ingest.errors import ManifestMissing, Quarantined, UploadNotFound
-from ingest.models import Dock
 from ingest.receipts import receipt
-from ingest.receiving import Checksum, Disconnected, Receiver
+from ingest.receiving import Receiver
 from ingest.uploads import UploadState, create_upload, require_acceptable_size, terminate_upload, upload_state
 
 _VERSION: Final = b"1.0.0"
@@ -54,17 +64,26 @@ class MethodUnknown(InvalidInput):
     code = "tus.method"
 
 
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Who uploads: a dock, or a person through the archive's own door."""
+
+    dock_id: DockId
+    credential: str
+    account_id: AccountId | None = None
+    door: Door | None = None
+
+
 @dataclass(slots=True)
 class _Request:
-    """One request: its headers, its dock, and how it is answered."""
+    """One request: its headers, its sender, and how it is answered."""
 
     scope: Mapping[str, Any]
     receive: Callable[[], Any]
     send: Callable[[dict[str, Any]], Any]
     headers: Mapping[bytes, bytes]
     method: str
-    dock: Dock
-    credential: str
+    sender: _Sender
 
     def integer(self, name: bytes) -> int:
         """Return a header as a number without sign. Raises: InvalidInput."""
@@ -107,11 +126,16 @@ class _Request:
         await self.send({"type": "http.response.body", "body": body})
 
 
+_BROWSERS_SEND: Final = {b"cookie", b"sec-fetch-site"}
+_NOBODY: Final = _Sender(DockId(UUID(int=0)), "")
+
+
 class UploadsApp:
     """The tus server. Mounted where docks expect it; `base_path` is put before the ids in `Location`."""
 
-    def __init__(self, intake: Intake, executor: Executor, *, base_path: str) -> None:
+    def __init__(self, intake: Intake, executor: Executor, *, base_path: str, doors: Doors) -> None:
         """Serve uploads into `intake`, with blocking work in `executor`."""
+        self._doors = doors
         self._intake = intake
         self._executor = executor
         self._base_path = base_path
@@ -146,8 +170,8 @@ class UploadsApp:
         is_receipt = path.endswith("/receipt")
         if not is_receipt and headers.get(b"tus-resumable") != _VERSION:
             raise VersionUnsupported
-        dock, credential = await self._authenticate(headers)
-        request = _Request(scope, receive, send, headers, method, dock, credential)
+        sender = await self._authenticate(scope, headers)
+        request = _Request(scope, receive, send, headers, method, sender)
         if is_receipt and method == "GET":
             await self._receipt(request, _upload_id(path.removesuffix("/receipt")))
         elif not path and method == "POST":
@@ -157,20 +181,31 @@ class UploadsApp:
         else:
             raise MethodUnknown(method=method[:16])
 
-    async def _authenticate(self, headers: Mapping[bytes, bytes]) -> tuple[Dock, str]:
+    async def _authenticate(self, scope: Any, headers: Mapping[bytes, bytes]) -> _Sender:
         scheme, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        if not scheme and headers.keys() & _BROWSERS_SEND:
+            return await self.receiver.run(self._person, HTTPConnection(scope))
         if scheme.lower() != "bearer":
             key = ""
 
-        def look_up() -> tuple[Dock, str]:
+        def look_up() -> _Sender:
             with self._intake.database.read() as tx:
                 dock, holder = authenticated_dock(tx, key, at=self._intake.clock.now())
-                return dock, holder.actor.auth or ""
+                return _Sender(DockId(dock.id), holder.actor.auth or "")
 
         return await self.receiver.run(look_up)
 
+    def _person(self, connection: HTTPConnection) -> _Sender:
+        """Return the person of a session. Raises: NotSignedIn, Forbidden, DockRevoked when the door is closed."""
+        caller = caller_of(connection, self._intake.database, self._intake.clock)
+        if caller is None:
+            raise NotSignedIn
+        require(caller.role, Capability.UPLOAD)
+        door = self._doors.browser()
+        return _Sender(door.dock_id, caller.actor.auth or "", caller.account_id, door)
+
     async def _options(self, scope: Any, receive: Any, send: Any) -> None:
-        request = _Request(scope, receive, send, {}, "OPTIONS", Dock(), "")
+        request = _Request(scope, receive, send, {}, "OPTIONS", _NOBODY)
         await request.answer(
             204,
             {
@@ -192,10 +227,8 @@ class UploadsApp:
         if "manifest" not in metadata or "signature" not in metadata:
             raise ManifestMissing
         state = await self.receiver.run(
-            lambda: create_upload(
-                self._intake,
-                dock_id=request.dock.id,
-                credential=request.credential,
+            lambda: self._created(
+                request.sender,
                 size_bytes=size,
                 metadata_header=header.decode("latin-1"),
                 manifest=metadata["manifest"],
@@ -216,6 +249,28 @@ class UploadsApp:
                 if not state.is_open:
                     raise
         await request.answer(201, {**headers, "upload-offset": str(offset), "upload-expires": _expires(state)})
+
+    def _created(
+        self,
+        sender: _Sender,
+        *,
+        size_bytes: int,
+        metadata_header: str,
+        manifest: bytes,
+        manifest_signature: bytes,
+    ) -> UploadState:
+        if sender.door is not None and sender.account_id is not None:
+            self._doors.require_own(sender.door, manifest, manifest_signature, account_id=sender.account_id)
+        return create_upload(
+            self._intake,
+            dock_id=sender.dock_id,
+            credential=sender.credential,
+            size_bytes=size_bytes,
+            metadata_header=metadata_header,
+            manifest=manifest,
+            manifest_signature=manifest_signature,
+            sender_id=sender.account_id,
+        )
 
     async def _head(self, request: _Request, upload_id: UploadId) -> None:
         state = await self.receiver.settled(upload_id, self._loader(request, upload_id))
@@ -247,20 +302,28 @@ class UploadsApp:
         )
 
     async def _delete(self, request: _Request, upload_id: UploadId) -> None:
+        sender = request.sender
         await self.receiver.abandon(
-            upload_id, lambda: terminate_upload(self._intake, upload_id, dock_id=request.dock.id)
+            upload_id,
+            lambda: terminate_upload(self._intake, upload_id, dock_id=sender.dock_id, sender_id=sender.account_id),
         )
         await request.answer(204, {})
 
     async def _receipt(self, request: _Request, upload_id: UploadId) -> None:
-        found = await self.receiver.run(functools.partial(receipt, self._intake, upload_id, dock_id=request.dock.id))
+        sender = request.sender
+        found = await self.receiver.run(
+            functools.partial(receipt, self._intake, upload_id, dock_id=sender.dock_id, sender_id=sender.account_id)
+        )
         if found is None:
             await request.answer(202, {"retry-after": str(_MOST_RECEIPT_WAIT)})
         else:
             await request.answer(200, {"content-type": "application/json"}, found)
 
     def _loader(self, request: _Request, upload_id: UploadId) -> Callable[[], UploadState]:
-        return functools.partial(upload_state, self._intake, upload_id, dock_id=request.dock.id)
+        sender = request.sender
+        return functools.partial(
+            upload_state, self._intake, upload_id, dock_id=sender.dock_id, sender_id=sender.account_id
+        )
 
 
 def parse_metadata(header: bytes) -> Mapping[str, bytes]:

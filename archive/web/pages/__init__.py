@@ -3,14 +3,42 @@
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from archive.web.pages import cases, content, house, items, lists, objects, sign_in
+from archive.web.pages import (
+    case_edits,
+    cases,
+    content,
+    house,
+    inbox,
+    items,
+    lists,
+    objects,
+    sign_in,
+    subject_edits,
+    subjects,
+    upload,
+)
 from archive.web.pages.errors import PagesOfErrors
 from archive.web.pages.static import StaticCaching
+
+_PAGES = (
+    sign_in,
+    lists,
+    inbox,
+    cases,
+    items,
+    objects,
+    content,
+    house,
+    upload,
+    subject_edits,
+    subjects,
+    case_edits,
+)
 
 
 def install_pages(app: FastAPI) -> None:
     """Add every page to the application."""
-    for module in (sign_in, lists, cases, items, objects, content, house):
+    for module in _PAGES:
         app.include_router(module.router)
     # Innermost: what they answer passes through everything that surrounds a request.
     app.user_middleware.extend((Middleware(StaticCaching), Middleware(PagesOfErrors)))

@@ -9,8 +9,10 @@ from archive.access.accounts import Caller
 from archive.access.policy import Capability, may
 from archive.cases import listings
 from archive.cases.filing import AlreadyLinked, NotLinked, link_object, record_act, unlink_object
+from archive.cases.identifiers import IdentifierKind
 from archive.cases.records import file_text_record
-from archive.cases.terms import RecordForm, Stage
+from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
+from archive.cases.timeline import timeline
 from archive.custody.events import ObjectNotFound
 from archive.documents.records import MAX_RECORD_BYTES, NotPdf
 from archive.kernel.errors import InvalidInput
@@ -21,6 +23,7 @@ from archive.web.pages.guards import CaseIdPath, Filer, Reader, chosen_act
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparations
 from archive.web.pages.rendering import go_to, reader_texts, render
+from archive.web.pages.subject_forms import offered_subjects
 from archive.wiring import Services
 
 router = APIRouter(prefix="/cases/{case_id}", include_in_schema=False)
@@ -32,7 +35,7 @@ _FORM_OVERHEAD_BYTES: Final = 64 * 1024
 @router.get("")
 def case_page(request: Request, case_id: CaseIdPath, caller: Reader, services: ServicesDep) -> Response:
     """Show a case with everything filed under it."""
-    return _page(request, case_id, caller, services)
+    return show_case(request, case_id, caller, services)
 
 
 @router.get("/footage")
@@ -66,7 +69,7 @@ def act_posted(request: Request, case_id: CaseIdPath, form: FormDep, caller: Fil
             at=services.clock.now(),
         )
         return _done(case_id, "act_recorded")
-    return _page(request, case_id, caller, services, form=form, status=422)
+    return show_case(request, case_id, caller, services, form=form, status=422)
 
 
 @router.post("/links")
@@ -94,7 +97,7 @@ def link_posted(request: Request, case_id: CaseIdPath, form: FormDep, caller: Fi
             form.refuse("act_id", "form.choose")
         else:
             return _done(case_id, "linked")
-    return _page(request, case_id, caller, services, form=form, status=422)
+    return show_case(request, case_id, caller, services, form=form, status=422)
 
 
 @router.post("/removals")
@@ -114,7 +117,7 @@ def removal_posted(
             form.refuse("object_id", "error.cases.not_linked")
         else:
             return _done(case_id, "unlinked")
-    return _page(request, case_id, caller, services, form=form, status=422)
+    return show_case(request, case_id, caller, services, form=form, status=422)
 
 
 async def _posted_record(request: Request) -> tuple[Form, str, bytes]:
@@ -144,7 +147,7 @@ def _file_record(
     request: Request, case_id: CaseId, caller: Caller, services: Services, form: Form, name: str, pdf: bytes
 ) -> Response:
     if not form.is_good:
-        return _page(request, case_id, caller, services, form=form, status=413)
+        return show_case(request, case_id, caller, services, form=form, status=413)
     record_form = form.choice("form", RecordForm)
     title = form.text("title", most=300)
     if not name or not pdf:
@@ -169,7 +172,7 @@ def _file_record(
             form.refuse("file", "form.file_too_large", most=MAX_RECORD_BYTES // (1024 * 1024))
         else:
             return _done(case_id, "record_filed")
-    return _page(request, case_id, caller, services, form=form, status=422)
+    return show_case(request, case_id, caller, services, form=form, status=422)
 
 
 def _chosen_object(form: Form) -> ObjectId | None:
@@ -184,7 +187,7 @@ def _done(case_id: CaseId, what: str) -> Response:
     return go_to(f"/cases/{case_id}?done={what}")
 
 
-def _page(
+def show_case(
     request: Request,
     case_id: CaseId,
     caller: Caller,
@@ -193,18 +196,25 @@ def _page(
     form: Form | None = None,
     status: int = 200,
 ) -> Response:
+    """Return the page of a case."""
     with services.database.read() as tx:
         view = listings.case_view(tx, case_id)
         names = actor_names(tx, [view.case.opened_by], texts=reader_texts(request))
         progress = preparations(tx, view.items)
         offered = listings.unlinked_items(tx, limit=_MOST_OFFERED) if may(caller.role, Capability.FILE_CASES) else None
+        choices = offered_subjects(tx, services, form)
     context: dict[str, Any] = {
         "view": view,
+        "lanes": timeline(view),
         "opened_by": names[view.case.opened_by],
         "progress": progress,
         "offered": offered,
         "stages": list(Stage),
         "record_forms": list(RecordForm),
+        "categories": list(Category),
+        "subject_kinds": list(SubjectKind),
+        "identifier_kinds": list(IdentifierKind),
+        "choices": choices,
         "here": f"/cases/{case_id}",
     }
     return render(request, "case.html", caller=caller, status=status, form=form, **context)

@@ -5,11 +5,11 @@ Every request is checked against its grant: it must be the caller's own, of the 
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Final
+from typing import Annotated, Any, BinaryIO, Final
 from urllib.parse import quote
 
 from anyio import to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
@@ -23,9 +23,12 @@ from archive.kernel.names import safe_file_name
 from archive.retrieval.grants import GrantKind, GrantNotFound, active_grant
 from archive.retrieval.models import Grant
 from archive.web.dependencies import ServicesDep
+from archive.web.pages.contents import entries_after, page_of
 from archive.web.pages.guards import Exporter, GrantIdPath, Viewer
 from archive.web.pages.ranges import Range, Unsatisfiable, is_current, is_known, wanted_range
+from archive.web.pages.rendering import render
 from archive.wiring import Services
+from ingest.contents import PAGES
 
 router = APIRouter(prefix="/content/{grant_id}", include_in_schema=False)
 
@@ -75,6 +78,63 @@ def poster(request: Request, grant_id: GrantIdPath, caller: Viewer, services: Se
         grant = _grant(tx, services, grant_id, GrantKind.VIEW, caller)
         view = evidence_item(tx, ObjectId(grant.object_id))
     return _serve(request, _rendition(services, view.rendition("poster")))
+
+
+@router.api_route("/sprite", methods=_METHODS)
+def sprite(request: Request, grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
+    """Serve the sheet of stills that the strip shows."""
+    return _of_grant(request, grant_id, caller, services, kind="sprite")
+
+
+@router.api_route("/peaks", methods=_METHODS)
+def peaks(request: Request, grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
+    """Serve the peaks of the sound, for the waveform."""
+    return _of_grant(request, grant_id, caller, services, kind="peaks")
+
+
+def _of_grant(request: Request, grant_id: GrantId, caller: Caller, services: Services, *, kind: str) -> Response:
+    with services.database.read() as tx:
+        grant = _grant(tx, services, grant_id, GrantKind.VIEW, caller)
+        view = evidence_item(tx, ObjectId(grant.object_id))
+    return _serve(request, _rendition(services, view.rendition(kind)))
+
+
+@router.api_route("/pages/{number}", methods=_METHODS)
+def page_picture(
+    request: Request, grant_id: GrantIdPath, number: int, caller: Viewer, services: ServicesDep
+) -> Response:
+    """Serve the picture of one page of a document: a stretch of the rendition that holds them all."""
+    with services.database.read() as tx:
+        grant = _grant(tx, services, grant_id, GrantKind.VIEW, caller)
+        rendition = evidence_item(tx, ObjectId(grant.object_id)).rendition(PAGES)
+    page = page_of(rendition, number)
+    if rendition is None or page is None:
+        raise GrantNotFound
+    key, start, size_bytes = rendition.key, page.offset, page.size
+
+    def opened(offset: int, length: int | None) -> BinaryIO:
+        part = size_bytes - offset if length is None else length
+        return services.renditions.open(key, offset=start + offset, length=part)
+
+    return _serve(request, Blob(size_bytes, f'"{rendition.sha256}-{number}"', "image/jpeg", opened))
+
+
+@router.get("/entries")
+def entries_part(
+    request: Request,
+    grant_id: GrantIdPath,
+    caller: Viewer,
+    services: ServicesDep,
+    after: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
+) -> Response:
+    """Show the entries of an archive that follow."""
+    with services.database.read() as tx:
+        grant = _grant(tx, services, grant_id, GrantKind.VIEW, caller)
+        found = entries_after(tx, ObjectId(grant.object_id), after)
+    if found is None:
+        raise GrantNotFound
+    entries, following = found
+    return render(request, "_entry_rows.html", caller=caller, entries=entries, after=following, grant=grant)
 
 
 @router.api_route("/document", methods=_METHODS)

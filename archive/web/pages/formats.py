@@ -31,6 +31,11 @@ def local_clock(at: Instant) -> str:
     return at.astimezone(BUREAU_ZONE).strftime("%H:%M")
 
 
+def local_input(at: Instant) -> str:
+    """Return the instant as a `datetime-local` field holds it, in the bureau's zone."""
+    return at.astimezone(BUREAU_ZONE).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def utc_text(at: Instant) -> str:
     """Return the instant in UTC, to the millisecond, for people."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03d} UTC"

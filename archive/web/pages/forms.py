@@ -94,13 +94,23 @@ def declared_bytes(request: Request, *, most: int) -> None:
         raise FormTooLarge(most_bytes=most)
 
 
-async def posted_form(request: Request) -> Form:
-    """Return the fields of a plain form. Raises: FormTooLarge, InvalidInput."""
+async def read_fields(request: Request, *, many: str = "", most: int = 0) -> tuple[dict[str, str], list[str]]:
+    """Return the fields of a plain form, and those that stand in it up to `most` times under the name `many`.
+
+    Raises: FormTooLarge, InvalidInput.
+    """
     declared_bytes(request, most=MOST_FORM_BYTES)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _URLENCODED:
         raise InvalidInput("A form is sent as " + _URLENCODED)
-    fields = await request.form(max_fields=_MOST_FIELDS, max_part_size=MOST_FORM_BYTES)
-    return Form({name: value for name, value in fields.items() if isinstance(value, str)})
+    fields = await request.form(max_fields=_MOST_FIELDS + most, max_part_size=MOST_FORM_BYTES)
+    texts = [(name, value) for name, value in fields.multi_items() if isinstance(value, str)]
+    return {name: value for name, value in texts if name != many}, [value for name, value in texts if name == many]
+
+
+async def posted_form(request: Request) -> Form:
+    """Return the fields of a plain form. Raises: FormTooLarge, InvalidInput."""
+    values, _ = await read_fields(request)
+    return Form(values)
 
 
 FormDep = Annotated[Form, Depends(posted_form)]

@@ -10,7 +10,19 @@ from fastapi import Depends
 from archive.access.accounts import Caller
 from archive.access.policy import Capability, may, require
 from archive.kernel.errors import InvalidInput, NotFound
-from archive.kernel.ids import ActId, CaseId, DockId, EntryId, GrantId, ObjectId, UploadId, parse_uuid
+from archive.kernel.ids import (
+    ActId,
+    CaseId,
+    DockId,
+    EntryId,
+    GrantId,
+    IdentifierId,
+    JobId,
+    ObjectId,
+    SubjectId,
+    UploadId,
+    parse_uuid,
+)
 from archive.web.dependencies import CallerDep
 
 
@@ -36,6 +48,8 @@ Viewer = Annotated[Caller, Depends(needs(Capability.VIEW_CONTENT))]
 Exporter = Annotated[Caller, Depends(needs(Capability.EXPORT_CONTENT))]
 Verifier = Annotated[Caller, Depends(needs(Capability.VERIFY))]
 Filer = Annotated[Caller, Depends(needs(Capability.FILE_CASES))]
+IdentifierReader = Annotated[Caller, Depends(needs(Capability.SHOW_IDENTIFIERS))]
+Uploader = Annotated[Caller, Depends(needs(Capability.UPLOAD))]
 LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
 Administrator = Annotated[Caller, Depends(needs(Capability.ADMINISTER))]
 
@@ -77,12 +91,36 @@ def dock_id_in_path(dock_id: str) -> DockId:
     return DockId(_id_of(dock_id))
 
 
+def job_id_in_path(job_id: str) -> JobId:
+    """Return the job id of the address. Raises: NotFound for what is no id."""
+    return JobId(_id_of(job_id))
+
+
+def subject_id_in_path(subject_id: str) -> SubjectId:
+    """Return the subject id of the address. Raises: NotFound for what is no id."""
+    return SubjectId(_id_of(subject_id))
+
+
+def identifier_id_in_path(identifier_id: str) -> IdentifierId:
+    """Return the id of a recorded identifier of the address. Raises: NotFound for what is no id."""
+    return IdentifierId(_id_of(identifier_id))
+
+
+def act_id_in_path(act_id: str) -> ActId:
+    """Return the act id of the address. Raises: NotFound for what is no id."""
+    return ActId(_id_of(act_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 GrantIdPath = Annotated[GrantId, Depends(grant_id_in_path)]
 EntryIdPath = Annotated[EntryId, Depends(entry_id_in_path)]
 UploadIdPath = Annotated[UploadId, Depends(upload_id_in_path)]
 DockIdPath = Annotated[DockId, Depends(dock_id_in_path)]
+JobIdPath = Annotated[JobId, Depends(job_id_in_path)]
+SubjectIdPath = Annotated[SubjectId, Depends(subject_id_in_path)]
+IdentifierIdPath = Annotated[IdentifierId, Depends(identifier_id_in_path)]
+ActIdPath = Annotated[ActId, Depends(act_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:

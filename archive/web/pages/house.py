@@ -11,11 +11,12 @@ from archive.ledger.listings import newest_entries
 from archive.ledger.proofs import head, pending_count
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
-from archive.web.pages.guards import Administrator, DockIdPath, LogReader
+from archive.web.pages.guards import Administrator, DockIdPath, JobIdPath, LogReader
 from archive.web.pages.rendering import go_to, is_fragment, render
 from archive.wiring import Services
 from ingest.docks import invite_dock, revoke_dock
 from ingest.listings import dock_rows, quarantine
+from ingest.retrying import retry_job
 
 router = APIRouter(include_in_schema=False)
 
@@ -44,6 +45,13 @@ def revocation_posted(dock_id: DockIdPath, caller: Administrator, services: Serv
     """Refuse a dock from now on."""
     revoke_dock(services.database, dock_id, by=caller.actor, at=services.clock.now())
     return go_to("/admin?done=dock_revoked")
+
+
+@router.post("/admin/jobs/{job_id}/retry")
+def job_retry_posted(job_id: JobIdPath, caller: Administrator, services: ServicesDep) -> Response:
+    """Try again a job that was given up."""
+    retry_job(services.database, job_id, by=caller.actor, at=services.clock.now())
+    return go_to("/admin?done=job_retried")
 
 
 @router.get("/log")

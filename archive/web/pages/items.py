@@ -18,14 +18,17 @@ from archive.kernel.ids import CaseId, GrantId, ObjectId
 from archive.retrieval.grants import GrantKind, active_grant, grant_access
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.content import disposition
+from archive.web.pages.contents import contents_of, shown_contents
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Exporter, Filer, ObjectIdPath, Reader, UploadIdPath, Verifier, Viewer
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparation
 from archive.web.pages.rendering import go_to, is_fragment, reader_texts, render
+from archive.web.pages.strip import device_facts, strip_of
 from archive.web.pages.trail import object_trail
 from archive.wiring import Services
 from ingest.listings import receptions
+from ingest.media.allowed import Kind
 from ingest.media.facts import Probe
 from ingest.receipts import receipt
 
@@ -119,7 +122,10 @@ def receipt_file(object_id: ObjectIdPath, upload_id: UploadIdPath, caller: Verif
     del caller
     with services.database.read() as tx:
         found = next((row for row in receptions(tx, object_id) if row.upload.id == upload_id), None)
-    signed = None if found is None else receipt(services.intake, upload_id, dock_id=found.upload.dock_id)
+    sent = None if found is None else found.upload
+    signed = (
+        None if sent is None else receipt(services.intake, upload_id, dock_id=sent.dock_id, sender_id=sent.sender_id)
+    )
     if signed is None:
         raise ObjectNotFound
     headers = {
@@ -189,6 +195,10 @@ def _item(
     with services.database.read() as tx:
         context = _item_context(request, tx, services, object_id)
         grant = None if grant_id is None else active_grant(tx, grant_id, by=caller, at=services.clock.now())
+        if grant is not None and context["view"].item.kind in {Kind.DOCUMENT, Kind.ARCHIVE}:
+            context["shown"] = shown_contents(tx, context["view"])
+        elif grant is not None:
+            context["strip"] = strip_of(tx, context["view"])
     as_part = part is not None and is_fragment(request)
     return render(
         request,
@@ -205,6 +215,7 @@ def _item_context(request: Request, tx: Session, services: Services, object_id: 
     texts = reader_texts(request)
     view = evidence_item(tx, object_id)
     cases, probe = cases_of(tx, object_id), _probe(view.item.probe)
+    facts, place = device_facts(tx, object_id)
     return {
         "view": view,
         "original": view.original,
@@ -215,6 +226,11 @@ def _item_context(request: Request, tx: Session, services: Services, object_id: 
         "preparation": preparation(tx, object_id) if view.item.play_state == "pending" else None,
         "probe": probe,
         "frame_rate": _frame_rate(probe),
+        "contents": contents_of(tx, object_id),
+        "device_facts": facts,
+        "place": place,
+        "strip": None,
+        "shown": None,
         "purposes": [texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
         "printed_at": services.clock.now(),
         "grant": None,

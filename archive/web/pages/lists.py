@@ -1,4 +1,4 @@
-"""The first page and its neighbours: cases, footage that is filed nowhere, all items. Opening a case."""
+"""The first page and its neighbour: cases and all items. Opening a case."""
 
 from typing import Annotated
 
@@ -8,11 +8,15 @@ from archive.access.accounts import Caller
 from archive.access.policy import Capability, may
 from archive.cases import listings
 from archive.cases.filing import MAX_NUMBER_CHARACTERS, CaseNumberTaken, open_case
+from archive.cases.identifiers import IdentifierKind
+from archive.cases.slices import Slice
+from archive.cases.subjects import IdentifierTaken, IdentifierUnfit, SubjectNotFound
 from archive.cases.terms import Category, SubjectKind
 from archive.web.dependencies import CallerDep, ServicesDep
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Filer, ListReader
 from archive.web.pages.rendering import go_to, is_fragment, render
+from archive.web.pages.subject_forms import given_subject, offered_subjects
 from archive.wiring import Services
 
 router = APIRouter(include_in_schema=False)
@@ -31,16 +35,6 @@ def first_page(
     return _cases(request, caller, services, words=q, cursor=cursor)
 
 
-@router.get("/unlinked")
-def unlinked_page(
-    request: Request, caller: ListReader, services: ServicesDep, q: Words = "", cursor: Cursor = None
-) -> Response:
-    """List items that are filed under no case."""
-    with services.database.read() as tx:
-        found = listings.unlinked_items(tx, cursor=cursor, words=q)
-    return _items(request, caller, found, listing="unlinked", words=q, cursor=cursor)
-
-
 @router.get("/items")
 def items_page(
     request: Request, caller: ListReader, services: ServicesDep, q: Words = "", cursor: Cursor = None
@@ -48,7 +42,7 @@ def items_page(
     """List all items."""
     with services.database.read() as tx:
         found = listings.items(tx, cursor=cursor, words=q)
-    return _items(request, caller, found, listing="items", words=q, cursor=cursor)
+    return _items(request, caller, found, words=q, cursor=cursor)
 
 
 @router.post("/cases")
@@ -58,22 +52,27 @@ def case_posted(request: Request, form: FormDep, caller: Filer, services: Servic
     number = form.text("number", most=MAX_NUMBER_CHARACTERS)
     title = form.text("title", most=300)
     category = form.choice("category", Category)
-    subject_name = form.text("subject_name", most=200)
-    subject_kind = form.choice("subject_kind", SubjectKind)
-    if form.is_good:
+    subject = given_subject(form, services)
+    if form.is_good and subject is not None:
         try:
             case_id = open_case(
                 services.database,
+                services.identifiers,
                 number=number,
                 title=title,
                 category=category,
-                subject_name=subject_name,
-                subject_kind=subject_kind,
+                subject=subject,
                 by=caller.actor,
                 at=services.clock.now(),
             )
         except CaseNumberTaken:
             form.refuse("number", "error.cases.number_taken")
+        except IdentifierTaken:
+            form.refuse("identifier", "error.cases.identifier_taken")
+        except IdentifierUnfit:
+            form.refuse("identifier_kind", "error.cases.identifier_unfit")
+        except SubjectNotFound:
+            form.refuse("subject_id", "form.choose")
         else:
             return go_to(f"/cases/{case_id}?done=case_opened")
     return _cases(request, caller, services, form=form, status=422)
@@ -91,6 +90,7 @@ def _cases(
 ) -> Response:
     with services.database.read() as tx:
         found = listings.cases(tx, cursor=cursor, words=words)
+        choices = offered_subjects(tx, services, form)
     return render(
         request,
         _part(request, cursor, page="cases.html", results="_case_results.html", rows="_case_rows.html"),
@@ -101,15 +101,16 @@ def _cases(
         form=form,
         categories=list(Category),
         subject_kinds=list(SubjectKind),
+        identifier_kinds=list(IdentifierKind),
+        choices=choices,
     )
 
 
 def _items(
     request: Request,
     caller: Caller,
-    found: listings.Slice[listings.ItemRow],
+    found: Slice[listings.ItemRow],
     *,
-    listing: str,
     words: str,
     cursor: str | None,
 ) -> Response:
@@ -118,7 +119,6 @@ def _items(
         _part(request, cursor, page="items.html", results="_item_results.html", rows="_item_rows.html"),
         caller=caller,
         found=found,
-        listing=listing,
         words=words,
     )
 

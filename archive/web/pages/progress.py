@@ -38,10 +38,13 @@ def preparation(tx: Session, object_id: UUID) -> Preparation:
 
 
 def _preparations(tx: Session, pending: list[UUID]) -> dict[UUID, Preparation]:
-    keys = [f"{kind}:{object_id}" for object_id in pending for kind in ("probe", "encode")]
+    keys = [f"{kind}:{object_id}" for object_id in pending for kind in ("probe", "encode", "contents")]
     jobs = jobs_by_key(tx, keys) if keys else {}
     return {
-        object_id: _of(probe=jobs.get(f"probe:{object_id}"), encode=jobs.get(f"encode:{object_id}"))
+        object_id: _of(
+            probe=jobs.get(f"contents:{object_id}") or jobs.get(f"probe:{object_id}"),
+            encode=jobs.get(f"encode:{object_id}"),
+        )
         for object_id in pending
     }
 

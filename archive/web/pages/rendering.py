@@ -48,6 +48,7 @@ def _environment() -> Environment:
         local_second=formats.local_second,
         local_day=formats.local_day,
         local_clock=formats.local_clock,
+        local_input=formats.local_input,
         utc_text=formats.utc_text,
         machine_text=formats.machine_text,
         number="{:,}".format,

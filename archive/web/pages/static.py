@@ -1,4 +1,4 @@
-"""Static files may be kept for ever, because their address changes whenever their bytes do."""
+"""Static files may be kept for ever, because their address changes whenever their bytes do. Workers have policies."""
 
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -7,6 +7,8 @@ from archive.web.middleware import AsgiApp, Receive, Scope, Send
 from archive.web.pages.rendering import static_address
 
 _PREFIX: Final = "/static/"
+# A worker is bound by the policy that comes with its own script. This one hashes with WebAssembly, which no page may.
+_POLICIES: Final = {"upload-hasher.js": b"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"}
 
 
 class StaticCaching:
@@ -29,6 +31,8 @@ class StaticCaching:
                 is_current = static_address(name) == f"{_PREFIX}{name}?v={version}"
                 age = b"public, max-age=31536000, immutable" if is_current else b"no-cache"
                 message["headers"] = [*message["headers"], (b"cache-control", age)]
+                if name in _POLICIES:
+                    message["headers"].append((b"content-security-policy", _POLICIES[name]))
             await send(message)
 
         await self._app(scope, receive, send_with_age)

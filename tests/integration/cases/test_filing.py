@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from archive.access.policy import Role
 from archive.cases.filing import (
@@ -20,7 +19,6 @@ from archive.cases.filing import (
     unlink_object,
 )
 from archive.cases.listings import case_view, cases_of, cases_of_events
-from archive.cases.models import Subject
 from archive.cases.records import file_text_record
 from archive.cases.terms import RecordForm, Stage
 from archive.custody.events import custody_trail
@@ -94,14 +92,6 @@ def test_a_number_taken_by_several_at_once_is_one_case(home: ArchiveHome) -> Non
     results = at_once(*[lambda: home.case("同号")] * 6)
     assert results.count(CaseNumberTaken) == 5
     assert home.count("case_file") == home.types().count("case.opened") == 1
-
-
-def test_a_subject_with_one_name_is_one_subject(home: ArchiveHome) -> None:
-    home.case("1", subject="某某餐饮店")
-    home.case("2", subject=" 某某餐饮店 ")
-    home.case("3", subject="另一家")
-    with home.database.read() as tx:
-        assert sorted(tx.scalars(select(Subject.name))) == sorted(["某某餐饮店", "另一家"])
 
 
 def test_an_object_may_be_filed_under_several_cases_and_taken_out_again(home: ArchiveHome, deliver: Deliver) -> None:

@@ -164,7 +164,7 @@ def test_cases_and_what_is_filed(home: ArchiveHome, dock: EnrolledDock) -> None:
     walk = Walk(home)
     nobody, nothing = CaseId(new_uuid7()), ObjectId(new_uuid7())
 
-    case_id = walk.step(home.case, "case.opened")
+    case_id = walk.step(home.case, "subject.recorded", "case.opened")
     walk.refused(CaseNumberTaken, home.case)
 
     def act(case: CaseId = case_id, length: timedelta = timedelta(hours=1)) -> Any:
@@ -184,7 +184,7 @@ def test_cases_and_what_is_filed(home: ArchiveHome, dock: EnrolledDock) -> None:
     def unlink() -> None:
         unlink_object(database, case_id, object_id, reason="错案", by=OPERATOR, at=clock.now())
 
-    other_case = walk.step(lambda: home.case("2号"), "case.opened")
+    other_case = walk.step(lambda: home.case("2号"), "subject.recorded", "case.opened")
     walk.refused(InvalidInput, lambda: link(other_case))
     walk.refused(CaseNotFound, lambda: link(nobody))
     walk.refused(ObjectNotFound, lambda: link(found=nothing))
@@ -255,10 +255,14 @@ def test_a_file_that_is_too_large_is_refused_before_anything_is_written(home: Ar
 
 
 def test_what_a_job_finds_out(home: ArchiveHome, dock: EnrolledDock) -> None:
-    home.deliver(dock, b"just a text, whatever its name says", "a.mp4")
+    home.deliver(dock, b"\1\2 no recording, whatever its name says", "a.mp4")
     walk = Walk(home)
     worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=15)
     assert walk.step(lambda: worker.run_once([PROMPT]), "item.described", "derivative.failed")
     assert home.rows("SELECT play_state FROM evidence_item") == [("unplayable",)]
+    home.deliver(dock, b"A text, whatever its name says", "b.mp4")
+    assert walk.step(lambda: worker.run_once([PROMPT]), "item.described")
+    assert walk.step(lambda: worker.run_once([PROMPT]), "item.described")
+    assert home.count("evidence_item", "play_state = 'playable'") == 1
     home.sequence()
     home.assert_sound()

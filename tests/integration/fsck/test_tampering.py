@@ -17,8 +17,11 @@ from sqlalchemy import Table, create_engine, delete, insert, select, text, updat
 
 from archive.access.policy import Role
 from archive.cases.filing import link_object, record_act, unlink_object
+from archive.cases.identifiers import Identifier, IdentifierKind
+from archive.cases.merges import merge_subjects
 from archive.cases.records import file_text_record
-from archive.cases.terms import RecordForm, Stage
+from archive.cases.subjects import NewSubject, record_subject
+from archive.cases.terms import RecordForm, Stage, SubjectKind
 from archive.db.base import Base
 from archive.jobs.queue import LONG, PROMPT
 from archive.kernel.findings import Outcome
@@ -38,15 +41,15 @@ UNBOUND = {
     "account": {"password_hash", "disabled_at", "failed_sign_ins", "refuse_until"},
     "api_key": None, "session": None, "enrolment_code": None,
     # Work, not history.
-    "job": None, "intake_claim": None, "preservation_intent": None,
+    "job": None, "intake_claim": None, "preservation_intent": None, "axis_container": None, "axis_object": None,
+    "axis_token": None,
     "upload": {"offset_bytes", "metadata_header", "manifest", "manifest_signature", "created_at", "expires_at",
                "finished_at", "refusal"},
     # Found out from the bytes; can be found out again.
-    "evidence_item": {"kind", "recorded_at", "clock_offset_ms", "duration_ms", "probe", "essence", "play_state",
-                      "play_reason", "play_note"},
+    "evidence_item": {"kind", "recorded_at", "clock_offset_ms", "duration_ms", "essence", "play_state", "play_reason",
+                      "play_note"},
     "preserved_object": {"kind", "media_type"},
     "rendition": {"object_id", "kind", "media_type", "recipe", "created_at"},
-    "subject": {"created_at"},
     "dock": {"revoked_at"},
     "retrieval_grant": {"expires_at"},
     "log_checkpoint": {"issued_at"},
@@ -76,6 +79,7 @@ def filled(home: ArchiveHome) -> ArchiveHome:
     at = home.clock.now
     case_id = home.case("1")
     supervisor = home.person(Role.SUPERVISOR)
+    merge_some_subjects(home)
     start = at()
     act_id = record_act(
         home.database, case_id, stage=Stage.INSPECTION, place="店内", started_at=start, ended_at=None, by=OPERATOR,
@@ -100,6 +104,19 @@ def filled(home: ArchiveHome) -> ArchiveHome:
     home.sequence()
     home.assert_sound()
     return home
+
+
+def merge_some_subjects(home: ArchiveHome) -> None:
+    """Two people with numbers, one of whom stands under the other."""
+    numbers = (Identifier(IdentifierKind.PASSPORT, f"EA123456{number}") for number in range(2))
+    one, two = (
+        record_subject(
+            home.database, home.services.identifiers, NewSubject("张三", SubjectKind.PERSON, number), by=OPERATOR,
+            at=home.clock.now(),
+        )
+        for number in numbers
+    )  # fmt: skip
+    merge_subjects(home.database, one, two, reason="同一人", by=OPERATOR, at=home.clock.now())
 
 
 @pytest.fixture
@@ -398,3 +415,39 @@ def test_what_somebody_with_the_database_in_hand_might_do(filled: ArchiveHome, w
     report = filled.fsck()
     assert report.outcome is Outcome.INVALID
     assert all(fault.where for fault in report.findings if fault.code in {"fsck.unlogged", "fsck.row_missing"})
+
+
+LOOKS = {
+    "another finding": "UPDATE item_look SET found = '{\"points\": []}'",
+    "another finding, and its digest": "UPDATE item_look SET found = '{}', sha256 = '"
+    "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'",
+    "another look": "UPDATE item_look SET look = 'damage'",
+    "a look that nobody took": "INSERT INTO item_look "
+    "SELECT object_id, 'damage', found, sha256, tool, made_at FROM item_look",
+    "another tool": "UPDATE item_look SET tool = 'by eye'",
+    "a look that is gone": "DELETE FROM item_look",
+    "a probe that is gone": "UPDATE evidence_item SET probe = NULL WHERE probe IS NOT NULL",
+    "a probe of something else": "UPDATE evidence_item SET probe = '{}' WHERE probe IS NOT NULL",
+    "a probe that nobody took": "UPDATE evidence_item SET probe = '{}' WHERE probe IS NULL",
+}
+
+
+@pytest.mark.parametrize("what", LOOKS)
+def test_what_looks_into_items_found(full: ArchiveHome, what: str) -> None:
+    full.deliver(full.dock("Dock 4"), b"nobody has looked yet", "late.mp4")
+    full.sequence()
+    full.assert_sound()
+    with raw(full) as connection:
+        assert connection.execute(text(LOOKS[what])).rowcount != 0
+    faults = [fault for fault in full.faults() if fault.outcome is Outcome.INVALID]
+    assert {fault.code for fault in faults} <= {"fsck.row_changed", "fsck.unlogged", "fsck.row_missing"}
+    assert faults
+    assert all(fault.where for fault in faults)
+
+
+def test_what_a_look_found_is_not_asked_about_once_its_words_are_erased(full: ArchiveHome) -> None:
+    with raw(full) as connection:
+        described = "SELECT entry_id FROM custody_event WHERE type = 'item.described'"
+        connection.execute(text(f"DELETE FROM log_detail WHERE entry_id IN ({described})"))
+        connection.execute(text("UPDATE item_look SET found = '{}'"))
+    full.assert_sound()

@@ -15,6 +15,7 @@ import pytest
 import ingest.receiving as receiving
 from archive.kernel.errors import LiuhenError, StorageFull
 from archive.kernel.ids import ObjectId, UploadId
+from ingest.chunks import Checksum, Disconnected
 from ingest.errors import (
     ChecksumMismatch,
     DigestMismatch,
@@ -24,7 +25,7 @@ from ingest.errors import (
     UploadGone,
     UploadTakenOver,
 )
-from ingest.receiving import Checksum, Disconnected, Receiver
+from ingest.receiving import Receiver
 from ingest.staging import staged_path
 from ingest.uploads import expire_uploads, terminate_upload, upload_state
 from tests.support.archive_home import ArchiveHome, EnrolledDock

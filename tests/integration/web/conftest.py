@@ -12,7 +12,9 @@ from fastapi import FastAPI
 
 from archive.access.policy import Role
 from archive.cases.filing import link_object, open_case
+from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.records import file_text_record
+from archive.cases.subjects import KnownSubject, NewSubject, record_subject
 from archive.cases.terms import Category, RecordForm, SubjectKind
 from archive.web.app import create_app
 from tests.support import footage, hostile, seed
@@ -20,6 +22,7 @@ from tests.support.seed import PASSWORD, PEOPLE, Bureau
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "zh-CN,zh;q=0.9"}
 HTMX = {"HX-Request": "true", "Accept-Language": "zh-CN"}
+CREDIT_CODE = Identifier(IdentifierKind.CREDIT_CODE, "92530111MA6PA8CD24")
 VIDEO, RECORD_TITLE = "现场 <b>检查</b>.mp4", "现场检查笔录"
 
 
@@ -47,20 +50,27 @@ def small_scene(bureau: Bureau, media: Path) -> None:
     media.mkdir()
     handler = bureau.people[Role.CASE_HANDLER]
     dock = seed.new_dock(bureau, "北市区中队采集站")
+    bureau.subjects["main"] = record_subject(
+        bureau.services.database,
+        bureau.services.identifiers,
+        NewSubject("官渡区阿明烧烤店", SubjectKind.ORGANISATION, CREDIT_CODE),
+        by=handler,
+        at=bureau.now(),
+    )
     case_id = bureau.cases["main"] = open_case(
         bureau.services.database,
+        bureau.services.identifiers,
         number="官综执罚〔2026〕第031号",
         title="占道经营烧烤摊点案",
         category=Category.PENALTY,
-        subject_name="官渡区阿明烧烤店",
-        subject_kind=SubjectKind.ORGANISATION,
+        subject=KnownSubject(bureau.subjects["main"]),
         by=handler,
         at=bureau.now(),
     )
     start = seed.datetime(2026, 3, 2, 1, 30, tzinfo=seed.UTC)
     video = footage.make_clip(media / "a.mp4", seconds=1).read_bytes()
     sound = footage.make_clip(media / "a.m4a", seconds=1, video=()).read_bytes()
-    broken = hostile.text_as_mp4(media / "notes.mp4").read_bytes()
+    broken = hostile.nothing_as_mp4(media / "notes.mp4").read_bytes()
     bureau.items["video"] = seed.deliver(bureau, dock, video, VIDEO, recorded_at=start)
     bureau.items["audio"] = seed.deliver(bureau, dock, sound, "询问.m4a", device=None, clock_offset_ms=None)
     bureau.items["unplayable"] = seed.deliver(bureau, dock, broken, "notes.mp4", clock_offset_ms=0)

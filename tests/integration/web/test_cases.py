@@ -9,6 +9,7 @@ import pytest
 from archive.access.policy import Role
 from archive.cases.filing import open_case
 from archive.cases.listings import case_view
+from archive.cases.subjects import NewSubject
 from archive.cases.terms import Category, SubjectKind
 from archive.documents.records import MAX_RECORD_BYTES
 from archive.kernel.ids import CaseId
@@ -22,11 +23,11 @@ def case_id(bureau: Bureau, request: pytest.FixtureRequest) -> CaseId:
     """A case of this test's own."""
     return open_case(
         bureau.services.database,
+        bureau.services.identifiers,
         number=f"案 {request.node.name}"[:100],
         title="现场检查 <script>alert(1)</script>",
         category=Category.INSPECTION,
-        subject_name='"张三" & 李四',
-        subject_kind=SubjectKind.PERSON,
+        subject=NewSubject('"张三" & 李四', SubjectKind.PERSON),
         by=bureau.people[Role.CASE_HANDLER],
         at=bureau.now(),
     )

@@ -12,10 +12,12 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from archive.access.policy import Role
+from archive.jobs.queue import PROMPT
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from archive.ledger.models import LogEntry, LogLeaf
 from archive.web.app import create_app
+from archive.worker.loop import Worker
 from ingest.docks import docks, enrol_dock
 from tests.integration.web.conftest import HTML, HTMX, browser, signed_in, words
 from tests.support import seed
@@ -77,6 +79,31 @@ def test_the_administrator_sees_how_the_house_is(home: ArchiveHome, dock: Enroll
 
 
 # ---- the log -------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_given_up_is_tried_again(home: ArchiveHome, dock: EnrolledDock) -> None:  # noqa: F811
+    """The original is not where it should be, and then it is."""
+    home.person(Role.ADMINISTRATOR, "admin")
+    original = home.file_of(home.deliver(dock, b"a text", "notes.mp4"), "original/notes.mp4")
+    aside = original.rename(original.with_name("aside"))
+    worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=15)
+    assert worker.run_once([PROMPT])
+    aside.rename(original)
+    with seed.listening(create_app(home.services)) as address, browser(address) as client:
+        client.post("/sign-in", data={"username": "admin", "password": PASSWORD})
+        page = client.get("/admin").text
+        (action,) = re.findall(r'action="(/admin/jobs/[0-9a-f-]{36}/retry)"', page)
+        answer = client.post(action)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/admin?done=job_retried")
+        told = words(client.get("/admin?done=job_retried"))
+        assert "任务将重新执行" in told
+        assert "重试" not in told
+        again = client.post(action)
+        assert again.status_code == 409
+        assert "该任务并未放弃" in words(again)
+    assert home.types().count("admin.job_retried") == 1
+    assert worker.run_once([PROMPT])
+    assert home.count("job", "state = 'dead'") == 0
 
 
 def test_the_log_is_shown_as_it_is_stored(auditor: httpx.Client, bureau: Bureau) -> None:

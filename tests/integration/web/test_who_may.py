@@ -88,9 +88,24 @@ _TABLE = [
     Row(_HEAD, "/content/{grant_id}/document", 404, 404, 403, 403),
     Row(_GET, "/content/{grant_id}/original", 403, 404, 403, 403),
     Row(_HEAD, "/content/{grant_id}/original", 403, 404, 403, 403),
+    Row(_POST, "/cases/{case_id}/changes", 422, 422, 403, 403),
+    Row(_POST, "/cases/{case_id}/acts/{act_id}/changes", 422, 422, 403, 403),
+    Row(_GET, "/subjects", 200, 200, 200, 403),
+    Row(_POST, "/subjects/search", 422, 422, 422, 403),
+    Row(_POST, "/subjects/choices", 200, 200, 403, 403),
+    Row(_GET, "/subjects/{subject_id}", 200, 200, 200, 404),
+    Row(_POST, "/subjects/{subject_id}/changes", 422, 422, 403, 403),
+    Row(_POST, "/subjects/{subject_id}/identifiers", 422, 422, 403, 403),
+    Row(_POST, "/subjects/{subject_id}/identifiers/{identifier_id}/sight", 422, 422, 403, 403),
+    Row(_POST, "/subjects/{subject_id}/identifiers/{identifier_id}/removal", 422, 422, 403, 403),
+    Row(_POST, "/subjects/{subject_id}/comparison", 422, 422, 403, 403),
+    Row(_GET, "/subjects/{subject_id}/merge", 404, 404, 403, 403),
+    Row(_POST, "/subjects/{subject_id}/merges", 422, 422, 403, 403),
+    Row(_POST, "/subjects/{subject_id}/separations", 422, 422, 403, 403),
     Row(_GET, "/admin", 403, 403, 403, 200),
     Row(_POST, "/admin/invitations", 403, 403, 403, 422),
     Row(_POST, "/admin/docks/{dock_id}/revocation", 403, 403, 403, 404),
+    Row(_POST, "/admin/jobs/{job_id}/retry", 403, 403, 403, 409),
     Row(_GET, "/log", 403, 403, 200, 403),
 ]
 # Signing out has no row: it would end the session that the other rows use. test_sign_in tries it.
@@ -102,6 +117,7 @@ def _ask(client: httpx.Client, row: Row, bureau: Bureau, **headers: str) -> http
         "case_id": bureau.cases["main"],
         "object_id": bureau.items["video"],
         "record_id": bureau.records["inspection"],
+        "subject_id": bureau.subjects["main"],
     }
     address = re.sub(r"\{(\w+)\}", lambda match: str(named.get(match[1], uuid4())), row.route)
     form = {"data": {"nothing": ""}} if row.method == "POST" and not address.endswith("/records") else {}

@@ -20,7 +20,7 @@ def made(probe: object) -> list[str]:
         "mov",
         streams=[stream.index for stream in chosen.streams],
         output="playable.mp4",
-        options=playable_options(probe, chosen),  # type: ignore[arg-type]
+        options=playable_options(chosen),
         has_progress=True,
     )
 
@@ -57,8 +57,8 @@ def test_each_sound_track_is_treated_by_itself() -> None:
 
 def test_an_encode_scales_deinterlaces_and_slows_where_it_must() -> None:
     arguments = made(with_video(codec="mpeg2video", width=3840, height=2160, field_order="tt", fps="100/1"))
-    assert after(arguments, "-filter:v") == "yadif=deint=interlaced,fps=60,scale=1920:1080,setsar=1"
-    assert after(arguments, "-g") == "120"
+    assert after(arguments, "-filter:v") == "yadif=deint=interlaced,fps=60,scale=1920:1080,setsar=1,settb=1/90000"
+    assert after(arguments, "-force_key_frames").startswith("expr:")
     assert after(arguments, "-c:v") == "libx264"
 
 

@@ -11,6 +11,7 @@ import pytest
 import archive.web
 from archive.access.policy import Role
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
+from archive.documents.texts import READ_RECORD
 from archive.kernel.findings import Outcome
 from archive.ledger.entries import EntryType
 from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
@@ -124,8 +125,10 @@ _LISTS: dict[str, Iterable[str]] = {
     "purpose": PURPOSES,
     "play_state": ("pending", "playable", "damaged", "unplayable"),
     "preparing": ("waiting", "reading", "encoding", "retrying", "given_up"),
-    "rendition": ("playable", "poster", "view"),
-    "job": (follow_ups.PROBE_ITEM, follow_ups.ENCODE_ITEM, follow_ups.MAKE_POSTER, follow_ups.PROVE_ESSENCE),
+    "rendition": ("playable", "poster", "view", "sprite", "peaks", "pages"),
+    "job": (follow_ups.PROBE_ITEM, follow_ups.ENCODE_ITEM, follow_ups.MAKE_POSTER, follow_ups.PROVE_ESSENCE,
+            follow_ups.INSPECT_ITEM, follow_ups.FIND_DAMAGE, follow_ups.READ_TRACK,
+            follow_ups.READ_DOCUMENT, follow_ups.LIST_ARCHIVE, READ_RECORD),
 }
 
 

@@ -1,0 +1,143 @@
+"""Officers: writing them down, each by the number of the certificate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from archive.access.indexing import index_officer
+from archive.access.models import Officer
+from archive.db.database import Database, unique_or
+from archive.kernel.errors import Conflict, InvalidInput, NotFound
+from archive.kernel.ids import OfficerId, new_uuid7
+from archive.kernel.instants import Instant
+from archive.kernel.texts import clean_text
+from archive.ledger.append import append_entry
+from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+
+MAX_CERTIFICATE_CHARACTERS: Final = 64
+MAX_NAME_CHARACTERS: Final = 200
+MAX_CATEGORY_CHARACTERS: Final = 100
+MAX_CATEGORIES: Final = 50
+
+
+class OfficerNotFound(NotFound):
+    """There is no such officer, or it is not yours to see."""
+
+    code = "access.officer_not_found"
+
+
+class CertificateTaken(Conflict):
+    """Another officer has this certificate number."""
+
+    code = "access.certificate_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerFacts:
+    """What is written down of an officer. The categories are those of the certificate, in the bureau's words."""
+
+    certificate_number: str
+    name: str
+    agency: str
+    unit: str = ""
+    categories: Sequence[str] = ()
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+
+def record_officer(
+    database: Database, facts: OfficerFacts, *, officer_id: OfficerId | None = None, by: Actor, at: Instant
+) -> OfficerId:
+    """Write an officer down, or change what is written of one; the certificate number finds who is known already.
+
+    What is the same already writes nothing.
+    Raises: OfficerNotFound, CertificateTaken when the number is another officer's, InvalidInput.
+    """
+    with unique_or(CertificateTaken), database.begin() as tx:
+        if officer_id is None:
+            officer_id = officer_by_certificate(tx, facts.certificate_number)
+        if officer_id is None:
+            return write_officer(tx, facts, by=by, at=at)
+        change_officer(tx, officer_id, facts, by=by, at=at)
+    return officer_id
+
+
+def write_officer(tx: Session, facts: OfficerFacts, *, by: Actor, at: Instant) -> OfficerId:
+    """Write a new officer down in the caller's transaction, which goes inside `unique_or(CertificateTaken)`.
+
+    Raises: CertificateTaken, InvalidInput.
+    """
+    values = _values(facts)
+    _require_free(tx, values["certificate_number"], None)
+    officer_id = OfficerId(new_uuid7())
+    tx.add(Officer(id=officer_id, recorded_at=at, **values))
+    tx.flush()
+    _tell(tx, officer_id, values, by=by, at=at)
+    index_officer(tx, officer_id)
+    return officer_id
+
+
+def change_officer(tx: Session, officer_id: OfficerId, facts: OfficerFacts, *, by: Actor, at: Instant) -> bool:
+    """Change what is written of an officer, in the caller's transaction; return whether anything is different now.
+
+    Raises: OfficerNotFound, CertificateTaken, InvalidInput.
+    """
+    values = _values(facts)
+    row = tx.scalar(select(Officer).where(Officer.id == officer_id).with_for_update())
+    if row is None:
+        raise OfficerNotFound(officer_id=officer_id)
+    changed = {name: value for name, value in values.items() if getattr(row, name) != value}
+    if not changed:
+        return False
+    if "certificate_number" in changed:
+        _require_free(tx, values["certificate_number"], officer_id)
+    was = {name: getattr(row, name) for name in changed}
+    tx.execute(update(Officer).where(Officer.id == officer_id).values(**changed))
+    _tell(tx, officer_id, {**values, "was": was}, by=by, at=at)
+    index_officer(tx, officer_id)
+    return True
+
+
+def officer_by_certificate(tx: Session, certificate_number: str) -> OfficerId | None:
+    """Return the officer with this certificate number, if there is one. Raises: InvalidInput."""
+    number = clean_text(certificate_number, "certificate number", MAX_CERTIFICATE_CHARACTERS)
+    found = tx.scalar(select(Officer.id).where(Officer.certificate_number == number))
+    return None if found is None else OfficerId(found)
+
+
+def _require_free(tx: Session, number: str, officer_id: OfficerId | None) -> None:
+    other = officer_by_certificate(tx, number)
+    if other is not None and other != officer_id:
+        raise CertificateTaken(officer_id=other)
+
+
+def _values(facts: OfficerFacts) -> dict[str, Any]:
+    if len(facts.categories) > MAX_CATEGORIES:
+        raise InvalidInput(f"An officer has at most {MAX_CATEGORIES} categories")
+    if facts.valid_from is not None and facts.valid_until is not None and facts.valid_until < facts.valid_from:
+        raise InvalidInput("The certificate ends before it begins")
+    return {
+        "certificate_number": clean_text(facts.certificate_number, "certificate number", MAX_CERTIFICATE_CHARACTERS),
+        "name": clean_text(facts.name, "name", MAX_NAME_CHARACTERS),
+        "agency": clean_text(facts.agency, "agency", MAX_NAME_CHARACTERS),
+        "unit": clean_text(facts.unit, "unit", MAX_NAME_CHARACTERS) if facts.unit else "",
+        "categories": [clean_text(category, "category", MAX_CATEGORY_CHARACTERS) for category in facts.categories],
+        "valid_from": facts.valid_from,
+        "valid_until": facts.valid_until,
+    }
+
+
+def _tell(tx: Session, officer_id: OfficerId, values: Mapping[str, Any], *, by: Actor, at: Instant) -> None:
+    entry = NewEntry(EntryType.ADMIN_OFFICER_RECORDED, by, Target("officer", officer_id), detail=_plain(values))
+    append_entry(tx, entry, at=at)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _plain(value) if isinstance(value, Mapping) else value.isoformat() if isinstance(value, date) else value
+        for name, value in values.items()
+    }

@@ -1,0 +1,54 @@
+"""For operators: finding subjects, and giving their numbers a new key."""
+
+from typing import Annotated
+
+import typer
+
+from archive.cases.rekeying import rekey_identifiers, used_keys
+from archive.cases.subject_listings import subjects
+from archive.cli.options import Home, opened
+from archive.cli.processes import alone
+from archive.ledger.entries import OPERATOR
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands about subjects."""
+    subject = typer.Typer(help="Subjects (执法对象): persons and organisations.", no_args_is_help=True)
+    subject.command("find")(find)
+    subject.command("rekey")(rekey)
+    app.add_typer(subject, name="subject")
+
+
+def find(
+    words: Annotated[str, typer.Argument(help="Part of the name; nothing for all.")] = "", home: Home = None
+) -> None:
+    """List subjects with their ids, newest first; numbers are masked."""
+    with opened(home) as services, services.database.read() as tx:
+        cursor: str | None = None
+        while True:
+            page = subjects(tx, services.identifiers, cursor=cursor, limit=200, words=words)
+            for row in page.rows:
+                numbers = " ".join(number.text or "?" for number in row.identifiers)
+                print(f"{row.subject.id}  {row.subject.kind:12}  {row.case_count:>5}  {row.subject.name}  {numbers}")
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+def rekey(
+    forget: Annotated[bool, typer.Option(help="Remove the older keys afterwards; backups need them.")] = False,
+    home: Home = None,
+) -> None:
+    """Make a new key, and put every number under it. May run beside a live archive; what breaks off is gone on with."""
+    with opened(home) as services, alone(services.settings.home, "rekey"):
+        vault = services.identifiers
+        with services.database.read() as tx:
+            is_unfinished = len(vault.key_ids) > 1 and set(used_keys(tx)) - {vault.key_ids[-1]} != set()
+        if not is_unfinished:
+            vault.add_key()
+        count = rekey_identifiers(services.database, vault, by=OPERATOR, clock=services.clock)
+        print(f"{count} numbers are under the key {vault.key_ids[-1]} now.")
+        if forget:
+            with services.database.read() as tx:
+                gone = vault.forget_keys(but=used_keys(tx))
+            print(f"{len(gone)} older keys were removed.")

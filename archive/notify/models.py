@@ -1,0 +1,78 @@
+"""Tables of events, of the webhooks that want them, and of how far each delivery is."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from archive.db.base import Base, Moment
+
+
+class OutboxEvent(Base):
+    """Something that happened to an item, as other systems are told it; written in the transaction of the change.
+
+    `sequence` counts the events of one `about_id`. `external` holds, by integration, what that system calls the things
+    in `data`: each system is told its own names only.
+    """
+
+    __tablename__ = "event_outbox"
+    __table_args__ = (UniqueConstraint("about_id", "sequence"), Index("ix_event_outbox_at_id", "at", "id"))
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    type: Mapped[str] = mapped_column(String(40))
+    about_id: Mapped[uuid.UUID]
+    sequence: Mapped[int]
+    at: Mapped[datetime] = mapped_column(Moment)
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    external: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class EventCount(Base):
+    """How many events there are of one thing: the row that two transactions wait at, so that each has its number."""
+
+    __tablename__ = "event_count"
+
+    about_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    last: Mapped[int]
+
+
+class Webhook(Base):
+    """An address of an integration that is told of events.
+
+    The secret is derived from the archive's key, the id and `secret_version`; only its SHA-256 is kept, to notice when
+    that key is another one. After a failure nothing is sent before `quiet_until`.
+    """
+
+    __tablename__ = "webhook"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    integration_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    url: Mapped[str] = mapped_column(String(1000))
+    types: Mapped[list[str]] = mapped_column(JSON)
+    secret_version: Mapped[int]
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    rotated_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    removed_at: Mapped[datetime | None] = mapped_column(Moment)
+    failures: Mapped[int] = mapped_column(default=0)
+    quiet_until: Mapped[datetime | None] = mapped_column(Moment)
+    last_delivered_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class WebhookDelivery(Base):
+    """One event on its way to one webhook. `state` is waiting, delivered, dead, or dropped with its webhook."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (Index("ix_webhook_delivery_webhook_id_state", "webhook_id", "state"),)
+
+    webhook_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("webhook.id"), primary_key=True)
+    event_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("event_outbox.id"), primary_key=True, index=True)
+    state: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(default=0)
+    first_at: Mapped[datetime] = mapped_column(Moment)
+    tried_at: Mapped[datetime | None] = mapped_column(Moment)
+    next_at: Mapped[datetime | None] = mapped_column(Moment)
+    status: Mapped[int | None]
+    cause: Mapped[str | None] = mapped_column(String(64))

@@ -1,0 +1,229 @@
+"""Documents: what the domains say of a thing that can be found, and keeping the index in step with it.
+
+A domain calls `index_documents` as the last step of the transaction that changed something, and says there how the
+document is built from rows. Whatever reads the index gets at it through `archive.search.queries`.
+"""
+
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from archive.kernel.instants import Instant
+from archive.search.folding import fold
+from archive.search.models import FTS_TABLE, SearchDocument
+from archive.search.periods import day_facets
+from archive.search.tokens import END, codes, facet_number, facet_words, numbers, phrase
+
+MOST_CONTENT_CHARACTERS: Final = 100_000
+"""What is searched of the text inside a document; the beginning of it."""
+DEVICE: Final = "device"
+PLACE: Final = "place"
+"""Names of fields that are also looked for by themselves."""
+_LOCK_SEED: Final = 0x5EA7C4
+
+
+class Kind(StrEnum):
+    """What can be found. Cases, subjects and officers stand before text records, these before items."""
+
+    CASE = "case"
+    SUBJECT = "subject"
+    OFFICER = "officer"
+    RECORD = "record"
+    ITEM = "item"
+
+    @property
+    def tier(self) -> int:
+        """Where it stands among what is found, greatest first."""
+        return {Kind.RECORD: 2, Kind.ITEM: 1}.get(self, 3)
+
+
+class Depth(StrEnum):
+    """How deep somebody may look: into the catalogue only, or into the text of documents too."""
+
+    CATALOGUE = "catalogue"
+    CONTENT = "content"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What is known of one thing that can be found.
+
+    `fields` are texts by name, the title first; they are shown. `content` is searched in by those who may see it, and
+    never shown. `facets` are exact values by name; a name may stand there more than once.
+    """
+
+    kind: Kind
+    ref_id: UUID
+    fields: Sequence[tuple[str, str]]
+    facets: Sequence[tuple[str, str]]
+    taken_at: Instant
+    happened_at: Instant
+    content: str = ""
+
+
+Build = Callable[[Sequence[UUID]], Iterable[Document]]
+"""Builds the documents of these ids from rows that it reads afresh; what is no more gets none."""
+
+
+def index_documents(tx: Session, ref_ids: Collection[UUID], build: Build) -> None:
+    """Bring the documents of these ids in step with the catalogue, in the caller's transaction.
+
+    Guarantees: two transactions that change what one document says do it one after the other, and the later one builds
+        from what the earlier one has committed. Call it last: whoever waits here should hold no row that others want.
+    Idempotent: yes; a document that says the same is not written.
+    """
+    ordered = sorted(set(ref_ids))
+    if not ordered:
+        return
+    _lock(tx, ordered)
+    wanted = {(row["ref_id"], row["place"] & 1): row for document in build(ordered) for row in _rows(document)}
+    table = SearchDocument.__table__
+    found = tx.execute(select(table).where(SearchDocument.ref_id.in_(ordered))).mappings()
+    kept = {(row["ref_id"], row["place"] & 1): dict(row) for row in found}
+    gone = [row for key, row in kept.items() if key not in wanted]
+    fresh = [row for key, row in wanted.items() if key not in kept]
+    changed = [
+        (kept[key], {**row, "place": kept[key]["place"]})
+        for key, row in wanted.items()
+        if key in kept and not _is_same(kept[key], row)
+    ]
+    _forget(tx, [*gone, *(before for before, _ in changed)])
+    if gone:
+        tx.execute(delete(SearchDocument).where(SearchDocument.place.in_([row["place"] for row in gone])))
+    for _, row in changed:
+        tx.execute(update(SearchDocument).where(SearchDocument.place == row["place"]).values(**_values(tx, row)))
+    _give_places(tx, fresh)
+    if fresh:
+        tx.execute(insert(SearchDocument), [_values(tx, row) for row in fresh])
+    _learn(tx, [*fresh, *(row for _, row in changed)])
+
+
+def remove_documents(tx: Session, ref_ids: Collection[UUID]) -> None:
+    """Take what is no more out of the index, in the caller's transaction."""
+    index_documents(tx, ref_ids, lambda _: ())
+
+
+def clear_index(tx: Session) -> None:
+    """Empty the index, so that it can be made again."""
+    tx.execute(delete(SearchDocument))
+    if _has_fts(tx):
+        tx.execute(text(f"INSERT INTO {FTS_TABLE}({FTS_TABLE}) VALUES ('delete-all')"))  # noqa: S608 - a constant
+
+
+def place_of(kind: Kind, ref_id: UUID) -> int:
+    """Return where a thing stands among what is found: its tier, then when its id was made, to 63 bits.
+
+    The lowest bit is left to tell its two depths apart. Source: RFC 9562 section 5.7 for the bits of the id.
+    """
+    made = ref_id.int >> 80 & (1 << 42) - 1  # milliseconds
+    fraction = ref_id.int >> 64 & 0xFFF
+    rest = ref_id.int >> 56 & 0x3F
+    return kind.tier << 61 | made << 19 | fraction << 7 | rest << 1
+
+
+def folded_fields(fields: Iterable[Sequence[str]]) -> str:
+    """Return what is searched in of fields that are shown."""
+    return "".join(fold(value) + END for _, value in fields)
+
+
+def stored_facets(row: Mapping[str, Any]) -> list[int]:
+    """Return the tokens of every facet of a stored document."""
+    return [facet_number(name, value) for name, value in _all_facets(row)]
+
+
+def _all_facets(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    depths = {"all": list(Depth)}.get(row["depth"]) or [Depth(row["depth"])]
+    return [
+        ("kind", row["kind"]),
+        *(("depth", depth.value) for depth in depths),
+        *(("taken", span) for span in day_facets(row["taken_at"])),
+        *(("happened", span) for span in day_facets(row["happened_at"])),
+        *((name, value) for name, value in row["facets"]),
+    ]
+
+
+def _rows(document: Document) -> list[dict[str, Any]]:
+    """Return the rows of a document: one for everybody, or one for each depth where it has content."""
+    fields = [[name, value] for name, value in document.fields]
+    catalogue = folded_fields(fields)
+    row: dict[str, Any] = {
+        "place": place_of(document.kind, document.ref_id),
+        "kind": document.kind.value,
+        "ref_id": document.ref_id,
+        "depth": "all",
+        "fields": fields,
+        "facets": sorted([name, value] for name, value in document.facets),
+        "taken_at": document.taken_at,
+        "happened_at": document.happened_at,
+        "device": folded_fields(field for field in fields if field[0] == DEVICE),
+        "places": folded_fields(field for field in fields if field[0] == PLACE),
+        "folded": catalogue,
+    }
+    content = fold(document.content[:MOST_CONTENT_CHARACTERS])
+    if not content:
+        return [row]
+    deeper = {"depth": Depth.CONTENT.value, "place": row["place"] | 1, "folded": catalogue + content + END}
+    return [{**row, "depth": Depth.CATALOGUE.value}, {**row, **deeper}]
+
+
+def _is_same(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(kept[name] == value for name, value in wanted.items() if name != "place")
+
+
+def _values(tx: Session, row: Mapping[str, Any]) -> dict[str, Any]:
+    tokens = None if _has_fts(tx) else sorted(numbers(row["folded"]) | set(stored_facets(row)))
+    return {**row, "tokens": tokens}
+
+
+def _give_places(tx: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Move rows whose place another thing has: ids made within a quarter of a microsecond may share one."""
+    if not rows:
+        return
+    places = [row["place"] for row in rows]
+    taken = set(tx.scalars(select(SearchDocument.place).where(SearchDocument.place.in_(places))))
+    for row in rows:
+        while row["place"] in taken:
+            row["place"] += 2
+            if tx.scalar(select(SearchDocument.place).where(SearchDocument.place == row["place"])) is not None:
+                taken.add(row["place"])
+        taken.add(row["place"])
+
+
+def _lock(tx: Session, ref_ids: Sequence[UUID]) -> None:
+    if _has_fts(tx):
+        return  # SQLite's writing units follow one another anyway
+    for ref_id in ref_ids:
+        key = zlib.crc32(ref_id.bytes) << 24 | _LOCK_SEED
+        tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def _has_fts(tx: Session) -> bool:
+    return tx.get_bind().dialect.name == "sqlite"
+
+
+def _forget(tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    # FTS5 keeps no text here, so that what goes must be named as it was written.
+    if rows and _has_fts(tx):
+        names = f"INSERT INTO {FTS_TABLE}({FTS_TABLE}, rowid, words, codes, facets)"
+        tx.execute(text(f"{names} VALUES ('delete', :place, :words, :codes, :facets)"), [_indexed(row) for row in rows])
+
+
+def _learn(tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows and _has_fts(tx):
+        names = f"INSERT INTO {FTS_TABLE}(rowid, words, codes, facets)"
+        tx.execute(text(f"{names} VALUES (:place, :words, :codes, :facets)"), [_indexed(row) for row in rows])
+
+
+def _indexed(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "place": row["place"],
+        "words": phrase(row["folded"]),
+        "codes": codes(row["folded"]),
+        "facets": facet_words(stored_facets(row)),
+    }

@@ -1,0 +1,272 @@
+"""Searching: words, filters, and what is found, page by page.
+
+Every word must occur, wherever it stands; between quotation marks words follow one another as they are written there.
+First come cases, subjects and officers, then text records, then items; of each the newest in the archive first.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, column, func, select, table, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
+from sqlalchemy.types import BigInteger
+
+from archive.kernel.errors import InvalidInput
+from archive.kernel.instants import Instant
+from archive.search.documents import Depth, Kind, folded_fields
+from archive.search.folding import fold, occurrences
+from archive.search.models import FTS_TABLE, SearchDocument
+from archive.search.periods import period_facets
+from archive.search.tokens import codes, facet_number, facet_word, needed_numbers, phrase, runs, start
+
+MOST_CHARACTERS: Final = 1024
+"""A longer query finds nothing."""
+MOST_WORDS: Final = 32
+"""Words beyond these do not narrow what is found any more."""
+_QUOTES: Final = str.maketrans("“”„‟«»＂", '"""""""')
+_PARTS: Final = re.compile(r'"([^"]*)"?|([^\s"]+)')
+_CURSOR: Final = re.compile(r"find~([0-9]{1,19})")
+_MOST_PLACE: Final = (1 << 63) - 1
+
+Facet = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What narrows a search beside its words.
+
+    `facets` are exact values that must all be there, `any_of` such of which one must, where there are any. `device` and
+    `place` are words that the device or a place holds.
+    The period is that in which something happened, or in which the archive took it in (`by_taken`).
+    """
+
+    kind: Kind | None = None
+    facets: tuple[Facet, ...] = ()
+    any_of: tuple[Facet, ...] = ()
+    device: str = ""
+    place: str = ""
+    since: Instant | None = None
+    until: Instant | None = None
+    by_taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A field of what was found: its name, and its text in parts, each with whether a word was found there."""
+
+    name: str
+    parts: tuple[tuple[str, bool], ...]
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether a word was found in it."""
+        return any(marked for _, marked in self.parts)
+
+    @property
+    def text(self) -> str:
+        """The text as a whole."""
+        return "".join(part for part, _ in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Something that was found. `in_content`: how often words stand in the text inside the document."""
+
+    kind: Kind
+    ref_id: UUID
+    shown: tuple[Shown, ...]
+    facets: tuple[Facet, ...]
+    taken_at: Instant
+    happened_at: Instant
+    in_content: int
+
+    @property
+    def title(self) -> Shown:
+        """The first of its fields."""
+        return self.shown[0]
+
+    def facet(self, name: str) -> str | None:
+        """Return the first value of a facet, if there is one."""
+        return next((value for found, value in self.facets if found == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of what was found, and the cursor of the next one, None at the end."""
+
+    hits: Sequence[Hit]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A search in the terms of the index: all words, all facets, one of each group of them, and what rows must say."""
+
+    words: tuple[str, ...]
+    facets: tuple[int, ...]
+    groups: tuple[tuple[int, ...], ...]
+    conditions: list[ColumnElement[bool]] = field(default_factory=list)
+
+
+def search(
+    tx: Session,
+    words: str,
+    *,
+    filters: Filters = Filters(),
+    depth: Depth = Depth.CATALOGUE,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Found:
+    """Return a page of what holds all words and passes the filters, no deeper than whoever asks may look.
+
+    Raises: InvalidInput for a cursor that is none of a search.
+    """
+    before = _MOST_PLACE if cursor is None else _place(cursor)
+    looked_for = query_words(words)
+    if looked_for is None:
+        return Found([], None)
+    places = _places(tx, looked_for, filters, depth, before=before, limit=limit + 1)
+    rows = tx.execute(select(SearchDocument.__table__).where(SearchDocument.place.in_(places[:limit]))).mappings()
+    found = sorted(rows, key=lambda row: row["place"], reverse=True)
+    more = len(places) > limit
+    return Found([_hit(row, looked_for) for row in found], f"find~{places[limit - 1]}" if more else None)
+
+
+def found_ids(
+    tx: Session, words: str, *, filters: Filters, depth: Depth, cursor: str | None, limit: int
+) -> tuple[Sequence[UUID], str | None]:
+    """Return the ids of what `search` finds, in its order, and the cursor of the next ones. Raises: as `search`."""
+    before = _MOST_PLACE if cursor is None else _place(cursor)
+    looked_for = query_words(words)
+    if looked_for is None:
+        return [], None
+    places = _places(tx, looked_for, filters, depth, before=before, limit=limit + 1)
+    rows = tx.execute(
+        select(SearchDocument.ref_id)
+        .where(SearchDocument.place.in_(places[:limit]))
+        .order_by(SearchDocument.place.desc())
+    )
+    return list(rows.scalars()), f"find~{places[limit - 1]}" if len(places) > limit else None
+
+
+def query_words(query: str) -> tuple[str, ...] | None:
+    """Return the folded words of a query, each once; None where no text could hold them."""
+    if len(query) > MOST_CHARACTERS or "\0" in query:
+        return None
+    parts = _PARTS.finditer(query.translate(_QUOTES))
+    folded = (fold(match[1] if match[2] is None else match[2]) for match in parts)
+    return tuple(dict.fromkeys(word for word in folded if word))[:MOST_WORDS]
+
+
+def _places(
+    tx: Session, words: tuple[str, ...], filters: Filters, depth: Depth, *, before: int, limit: int
+) -> list[int]:
+    query = _query(tx, words, filters, depth)
+    if tx.get_bind().dialect.name == "sqlite":
+        statement = _fts_statement(query, before)
+    else:
+        statement = _array_statement(query, before)
+    return list(tx.scalars(statement.limit(limit)))
+
+
+def _query(tx: Session, words: tuple[str, ...], filters: Filters, depth: Depth) -> _Query:
+    holds = func.instr if tx.get_bind().dialect.name == "sqlite" else func.strpos
+    facets = [("depth", depth.value), *filters.facets]
+    if filters.kind is not None:
+        facets.append(("kind", filters.kind.value))
+    conditions: list[ColumnElement[bool]] = []
+    also: list[str] = []
+    for given, where in ((filters.device, SearchDocument.device), (filters.place, SearchDocument.places)):
+        word = fold(given[:MOST_CHARACTERS])
+        if word:
+            also.append(word)
+            conditions.append(holds(where, word) > 0)
+    at, name = (SearchDocument.taken_at, "taken") if filters.by_taken else (SearchDocument.happened_at, "happened")
+    if filters.since is not None:
+        conditions.append(at >= filters.since)
+    if filters.until is not None:
+        conditions.append(at < filters.until)
+    spans = period_facets(filters.since, filters.until) or ()
+    groups = (filters.any_of, [(name, span) for span in spans])
+    return _Query(
+        words=tuple(dict.fromkeys([*words, *also])),
+        facets=tuple(facet_number(*facet) for facet in facets),
+        groups=tuple(tuple(facet_number(*facet) for facet in group) for group in groups if group),
+        conditions=conditions,
+    )
+
+
+def _fts_statement(query: _Query, before: int) -> Select[Any]:
+    """Return the search in FTS5, which yields its rows in the order of their numbers, and no more than are taken."""
+    wanted = [f'facets : "{facet_word(number)}"' for number in query.facets]
+    alternatives = (" OR ".join(f'"{facet_word(number)}"' for number in group) for group in query.groups)
+    wanted += [f"facets : ({words})" for words in alternatives]
+    for word in query.words:
+        runs_of_word = list(runs(word))
+        if runs_of_word != [word]:  # else its triples say all
+            wanted.append(f'words : "{start(word)}" *' if len(word) == 1 else f'words : "{phrase(word)}"')
+        wanted += [f'codes : "{codes(run)}"' for run in runs_of_word]
+    index = table(FTS_TABLE, column("rowid", BigInteger))
+    statement = select(index.c.rowid).where(
+        text(f"{FTS_TABLE} MATCH :wanted").bindparams(bindparam("wanted", " AND ".join(wanted))),
+        index.c.rowid < before,
+    )
+    if query.conditions:
+        # CROSS JOIN is SQLite's word for: in this order.
+        document = SearchDocument.__table__
+        joined = index.join(document, document.c.place == index.c.rowid)
+        statement = statement.select_from(joined).where(*query.conditions)
+    return statement.order_by(index.c.rowid.desc())
+
+
+def _array_statement(query: _Query, before: int) -> Select[Any]:
+    """Return the search in PostgreSQL: what has all tokens is held against the folded text."""
+    needed = set(query.facets).union(*(needed_numbers(word) for word in query.words))
+    tokens = SearchDocument.tokens
+    conditions = [
+        tokens.contains(_array(needed)),
+        *(func.strpos(SearchDocument.folded, word) > 0 for word in query.words),
+        *query.conditions,
+        SearchDocument.place < before,
+    ]
+    conditions += [tokens.overlap(_array(group)) for group in query.groups]
+    return select(SearchDocument.place).where(and_(*conditions)).order_by(SearchDocument.place.desc())
+
+
+def _array(numbers: Any) -> Any:
+    return bindparam(None, sorted(numbers), type_=ARRAY(BigInteger))
+
+
+def _place(cursor: str) -> int:
+    match = _CURSOR.fullmatch(cursor)
+    if match is None or int(match[1]) > _MOST_PLACE:
+        raise InvalidInput("The cursor does not belong to a search")
+    return int(match[1])
+
+
+def _hit(row: Any, words: tuple[str, ...]) -> Hit:
+    shown = tuple(Shown(name, _parts(value, words)) for name, value in row["fields"])
+    inside = row["folded"][len(folded_fields(row["fields"])) :] if row["depth"] == Depth.CONTENT else ""
+    return Hit(
+        kind=Kind(row["kind"]),
+        ref_id=row["ref_id"],
+        shown=shown,
+        facets=tuple((name, value) for name, value in row["facets"]),
+        taken_at=row["taken_at"],
+        happened_at=row["happened_at"],
+        in_content=sum(inside.count(word) for word in words),
+    )
+
+
+def _parts(value: str, words: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+    parts: list[tuple[str, bool]] = []
+    at = 0
+    for first, end in occurrences(value, words):
+        parts += [(value[at:first], False), (value[first:end], True)]
+        at = end
+    parts.append((value[at:], False))
+    return tuple((part, marked) for part, marked in parts if part)

@@ -1,0 +1,21 @@
+"""The API for other systems: pushing cases, reading the state of items, events and webhooks."""
+
+from fastapi import FastAPI
+
+from archive.web.api.v1 import batch, events, items, links, systems
+from archive.web.api.v1.limits import Meter, SmallBodies
+
+_PATHS = ("/api/v1/systems/", "/api/v1/webhooks/")
+
+
+def install_api(app: FastAPI, *, requests_per_minute: int) -> None:
+    """Add every endpoint for other systems, and the limits that hold for them."""
+    app.state.meter = Meter(requests_per_minute)
+    app.add_middleware(SmallBodies, paths=_PATHS)
+    add_routers(app)
+
+
+def add_routers(app: FastAPI) -> None:
+    """Add the endpoints alone, for the document that describes them."""
+    for module in (links, batch, systems, items, events):
+        app.include_router(module.router)
