@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import select, text
 
+from archive.cases.indexing import missing_count
 from archive.cases.rekeying import used_keys
 from archive.jobs.models import Job
 from archive.kernel.findings import Finding, Report, indeterminate, invalid, valid
@@ -28,6 +29,7 @@ def examine(services: Services) -> Report:
             _secrets(services.settings.home),
             _identifiers(services),
             _jobs(services),
+            _search(services),
         )
     )
 
@@ -105,6 +107,14 @@ def _identifiers(services: Services) -> Finding:
         told = "Numbers of subjects are under keys that the key file lacks"
         return invalid("doctor.identifiers", told, ", ".join(missing))
     return valid("doctor.identifiers", "The key file has every key that the numbers of subjects are under")
+
+
+def _search(services: Services) -> Finding:
+    with services.database.read() as tx:
+        missing = missing_count(tx)
+    if missing:
+        return invalid("doctor.search", f"{missing} things are not in the search index: run `liuhen search rebuild`")
+    return valid("doctor.search", "The search index knows everything in the catalogue")
 
 
 def _jobs(services: Services) -> Finding:

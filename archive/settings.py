@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     find_damage: Literal["always", "keyframes", "never"] = Field(
         default="always", description="Whether recordings are decoded to find damage: wholly, keyframes only, or not."
     )
+    proxy_720: Literal["always", "on_demand", "never"] = Field(
+        default="on_demand", description="When versions of 720 lines for slow links are made."
+    )
+    proxy_540: Literal["always", "on_demand", "never"] = Field(
+        default="never", description="When versions of 540 lines for very slow links are made."
+    )
     ffmpeg: Path | None = Field(default=None, description="Folder of ffmpeg and ffprobe; empty means search.")
 
     @property

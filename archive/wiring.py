@@ -36,7 +36,9 @@ from ingest.contents import ContentJobs
 from ingest.context import Intake
 from ingest.doors import DockKind, Doors, door_key
 from ingest.inspection import InspectionJobs
+from ingest.live import LiveJobs
 from ingest.media.tools import open_toolbox
+from ingest.proxies import ProxyJobs
 from ingest.recordings import RecordingJobs
 from ingest.renditions import PlayableJobs
 from ingest.workshop import Handler, Workshop
@@ -198,6 +200,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         renditions=renditions,
         work=home / "work",
         toolbox=functools.cache(toolbox),
+        proxies={720: settings.proxy_720, 540: settings.proxy_540},
     )
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
@@ -257,7 +260,10 @@ def _webhooks(settings: Settings, database: Database) -> Webhooks:
 def _handlers(workshop: Workshop, settings: Settings, delivery: DeliveryJobs) -> Mapping[str, Handler]:
     """Return the handler of every kind of job."""
     recordings = RecordingJobs(workshop, RecordingRules.load(settings.home / "recording-rules.toml"))
-    families = (PlayableJobs(workshop), ContentJobs(workshop), InspectionJobs(workshop, settings.find_damage), recordings, delivery)
+    families = (
+        *(PlayableJobs(workshop), LiveJobs(workshop), ProxyJobs(workshop), ContentJobs(workshop)),
+        *(InspectionJobs(workshop, settings.find_damage), recordings, delivery),
+    )
     return {kind: handler for family in families for kind, handler in family.handlers.items()}
 
 

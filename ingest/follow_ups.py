@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from archive.jobs.queue import IDLE, LONG, PROMPT, add_job, renew_job
+from archive.jobs.queue import IDLE, LONG, PROMPT, PROXY, add_job, renew_job
 from archive.kernel.ids import ObjectId
 from archive.kernel.instants import Instant
 from ingest.media.allowed import Kind
@@ -17,6 +17,8 @@ from ingest.media.facts import Probe
 
 PROBE_ITEM: Final = "probe_item"
 ENCODE_ITEM: Final = "encode_item"
+SWEEP_LIVE: Final = "sweep_live"
+MAKE_PROXY: Final = "make_proxy"
 MAKE_POSTER: Final = "make_poster"
 PROVE_ESSENCE: Final = "prove_essence"
 INSPECT_ITEM: Final = "inspect_item"
@@ -40,6 +42,8 @@ MAKERS: Final[Mapping[str, Maker]] = {
     "poster": Maker(MAKE_POSTER, PROMPT, "poster"),
     "sprite": Maker(INSPECT_ITEM, LONG, "inspect"),
     "peaks": Maker(INSPECT_ITEM, LONG, "inspect"),
+    "proxy-720": Maker(MAKE_PROXY, PROXY, "proxy"),
+    "proxy-540": Maker(MAKE_PROXY, PROXY, "proxy"),
     "pages": Maker(READ_DOCUMENT, PROMPT, "contents"),
 }
 """By kind of rendition; the playable one is made by the job that made it first (`ingest.remaking`)."""

@@ -1,12 +1,12 @@
 """The jobs that follow an intake: look into the item, make it playable, prove that it is what was recorded.
 
-`probe_item` copies at once what can be copied; what must be encoded goes on as `encode_item`. The playable rendition
-comes first; everything else follows as jobs of its own.
+`probe_item` copies at once what can be copied; what must be encoded goes on as `encode_item` (`ingest.live`). The
+playable rendition comes first; everything else follows as jobs of its own.
 """
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,7 @@ from ingest.media.plan import PlanKind, RenditionPlan, plan
 from ingest.media.probe import probe
 from ingest.media.renditions import Rendition, make_playable, make_poster
 from ingest.play_state import tell_known_damage
+from ingest.proxies import ALWAYS, ask_for_proxies, rungs_of
 from ingest.workshop import Handler, Made, Report, Workshop
 
 
@@ -60,7 +61,6 @@ class PlayableJobs:
         """The handler of each kind of job."""
         return {
             PROBE_ITEM: self.probe_item,
-            ENCODE_ITEM: self.encode_item,
             MAKE_POSTER: self.make_poster,
             PROVE_ESSENCE: self.prove_essence,
         }
@@ -79,7 +79,7 @@ class PlayableJobs:
                 add_contents(tx, object_id, found, at=self.shop.now())
                 finish_job(tx, job, at=self.shop.now())
         elif chosen.reason is not None:
-            self._write_unplayable(job, object_id, found, told_reason(self.shop.objects, object_id, chosen.reason))
+            self.give_up(job, object_id, found, told_reason(self.shop.objects, object_id, chosen.reason))
         elif chosen.kind is PlanKind.ENCODE and found.video is not None:
             with self.shop.database.begin() as tx:
                 self._write_probe(tx, object_id, found)
@@ -94,13 +94,7 @@ class PlayableJobs:
                 index_objects(tx, [object_id])
                 finish_job(tx, job, at=self.shop.now())
         else:
-            self._make_playable(job, object_id, source, found, report)
-
-    def encode_item(self, job: ClaimedJob, report: Report) -> None:
-        """Encode an item whose streams no browser plays. Raises: as `probe_item`."""
-        object_id, source = self.shop.source(job)
-        found = self.shop.probe_of(object_id)
-        self._make_playable(job, object_id, source, found, report)
+            self.make_whole(job, object_id, source, found, report)
 
     def make_poster(self, job: ClaimedJob, report: Report) -> None:
         """Make a still of the item, where it has a picture. Raises: as `probe_item`."""
@@ -177,36 +171,62 @@ class PlayableJobs:
             with self.shop.database.begin() as tx:
                 self.shop.write_rendition(tx, object_id, stored)
 
-    def _make_playable(self, job: ClaimedJob, object_id: ObjectId, source: Path, found: Probe, report: Report) -> None:
+    def make_whole(self, job: ClaimedJob, object_id: ObjectId, source: Path, found: Probe, report: Report) -> None:
+        """Make what plays in one run, and finish the job with it. Raises: as `probe_item`."""
         with self.shop.workplace(job) as out:
             try:
                 made = make_playable(source, toolbox=self.shop.toolbox(), out=out, probe=found, on_progress=report)
             except Unplayable as exc:
                 finding = Finding(str(exc.facts.get("reason", exc.code)), Outcome.INVALID, exc.message)
-                self._write_unplayable(job, object_id, found, finding)
+                self.give_up(job, object_id, found, finding)
                 return
-            stored = self.shop.store(object_id, _made(made))
-            damage = made.findings[0] if made.findings else None
-            with self.shop.database.begin() as tx:
-                if job.kind == PROBE_ITEM:
-                    self._write_probe(tx, object_id, found)
-                self.shop.write_rendition(tx, object_id, stored)
-                tx.execute(
-                    update(EvidenceItem)
-                    .where(EvidenceItem.object_id == object_id)
-                    .values(
-                        play_state="playable" if damage is None else "damaged",
-                        play_reason=None if damage is None else damage.code,
-                        play_note=None if damage is None else f"{damage.message} {damage.where}".strip()[:500],
-                    )
-                )
-                tell_known_damage(tx, object_id)
-                publish_ready(tx, object_id, at=self.shop.now())
-                index_objects(tx, [object_id])
-                add_follow_ups(tx, object_id, found, at=self.shop.now())
-                finish_job(tx, job, at=self.shop.now())
+            self.finish(job, object_id, found, made)
 
-    def _write_unplayable(self, job: ClaimedJob, object_id: ObjectId, found: Probe, reason: Finding) -> None:
+    def finish(
+        self,
+        job: ClaimedJob,
+        object_id: ObjectId,
+        found: Probe,
+        made: Rendition,
+        *,
+        also: Callable[[Session], None] | None = None,
+    ) -> None:
+        """Store what plays, write it down and finish the job, with what else belongs into that transaction."""
+        stored = self.shop.store(object_id, _made(made))
+        damage = made.findings[0] if made.findings else None
+        with self.shop.database.begin() as tx:
+            if job.kind == PROBE_ITEM:
+                self._write_probe(tx, object_id, found)
+            self.shop.write_rendition(tx, object_id, stored)
+            tx.execute(
+                update(EvidenceItem)
+                .where(EvidenceItem.object_id == object_id)
+                .values(
+                    play_state="playable" if damage is None else "damaged",
+                    play_reason=None if damage is None else damage.code,
+                    play_note=None if damage is None else f"{damage.message} {damage.where}".strip()[:500],
+                )
+            )
+            tell_known_damage(tx, object_id)
+            publish_ready(tx, object_id, at=self.shop.now())
+            index_objects(tx, [object_id])
+            add_follow_ups(tx, object_id, found, at=self.shop.now())
+            if rungs_of(evidence_item(tx, object_id), self.shop.proxies, when=(ALWAYS,)):
+                ask_for_proxies(tx, object_id, at=self.shop.now())
+            if also is not None:
+                also(tx)
+            finish_job(tx, job, at=self.shop.now())
+
+    def give_up(
+        self,
+        job: ClaimedJob,
+        object_id: ObjectId,
+        found: Probe,
+        reason: Finding,
+        *,
+        also: Callable[[Session], None] | None = None,
+    ) -> None:
+        """Write down why nothing plays, and finish the job."""
         code, note = reason.code, reason.message
         with self.shop.database.begin() as tx:
             if job.kind == PROBE_ITEM:
@@ -219,6 +239,8 @@ class PlayableJobs:
             self.shop.event(tx, object_id, EntryType.DERIVATIVE_FAILED, {"reason": code, "message": note[:500]})
             publish_unplayable(tx, object_id, at=self.shop.now())
             index_objects(tx, [object_id])
+            if also is not None:
+                also(tx)
             finish_job(tx, job, at=self.shop.now())
 
     def _write_probe(self, tx: Session, object_id: ObjectId, found: Probe) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,8 @@ class Workshop:
     renditions: BlobStore
     work: Path
     toolbox: Callable[[], Toolbox]
+    proxies: Mapping[int, str] = field(default_factory=dict)
+    """When versions for slow links are made, by their height: always, on_demand or never."""
 
     def now(self) -> Instant:
         """Return the time."""

@@ -17,7 +17,7 @@ from archive.access.models import Officer
 from archive.cases.models import Act, ActOfficer, Case, CaseLink, Subject, SubjectMerge
 from archive.custody.models import PreservedObject
 from archive.db.database import Database
-from archive.documents.models import TextRecord
+from archive.documents.models import ItemText, TextRecord
 from archive.evidence.models import EvidenceItem
 from archive.search.documents import Document, Kind, clear_index, index_documents
 from archive.search.models import SearchDocument
@@ -105,10 +105,10 @@ def _sources() -> Sequence[tuple[InstrumentedAttribute[UUID], _Batch, Sequence[A
 
 
 def _portions(database: Database) -> Iterator[tuple[Sequence[UUID], _Batch]]:
-    for id_column, build, _ in _sources():
+    for id_column, build, conditions in _sources():
         last: UUID | None = None
+        query = select(id_column).where(*conditions).order_by(id_column).limit(_BATCH)
         while True:
-            query = select(id_column).order_by(id_column).limit(_BATCH)
             with database.read() as tx:
                 ids = tx.scalars(query if last is None else query.where(id_column > last)).all()
             if not ids:
@@ -203,9 +203,10 @@ def _item_documents(tx: Session, ids: Sequence[UUID], links: Mapping[UUID, Any])
     rows = tx.execute(
         select(
             item.object_id, original.name, item.kind, item.dock_id, item.device_serial, item.officer_number,
-            item.source_kind, item.recorded_at, item.received_at, item.probe, item.play_state,
+            item.source_kind, item.recorded_at, item.received_at, item.probe, item.play_state, ItemText.text,
         )
         .join(original, original.id == item.object_id)
+        .outerjoin(ItemText, ItemText.object_id == item.object_id)
         .where(item.object_id.in_(ids))
     )  # fmt: skip
     for row in rows:
@@ -229,16 +230,21 @@ def _item_documents(tx: Session, ids: Sequence[UUID], links: Mapping[UUID, Any])
             facets=[*_given(known), *facets],
             taken_at=row.received_at,
             happened_at=row.recorded_at or row.received_at,
+            content=row.text or "",
         )
 
 
 def _record_documents(tx: Session, ids: Sequence[UUID], links: Mapping[UUID, Any]) -> Iterator[Document]:
     rows = tx.execute(
-        select(TextRecord.object_id, TextRecord.title, TextRecord.form, TextRecord.filed_at, PreservedObject.name)
+        select(
+            TextRecord.object_id, TextRecord.title, TextRecord.form, TextRecord.filed_at, PreservedObject.name,
+            ItemText.text,
+        )
         .join(PreservedObject, PreservedObject.id == TextRecord.object_id)
+        .outerjoin(ItemText, ItemText.object_id == TextRecord.object_id)
         .where(TextRecord.object_id.in_(ids))
-    )
-    for object_id, title, form, filed_at, file_name in rows:
+    )  # fmt: skip
+    for object_id, title, form, filed_at, file_name, content in rows:
         fields, facets = _filed(links[object_id])
         yield Document(
             kind=Kind.RECORD,
@@ -247,6 +253,7 @@ def _record_documents(tx: Session, ids: Sequence[UUID], links: Mapping[UUID, Any
             facets=[("form", form), *facets],
             taken_at=filed_at,
             happened_at=filed_at,
+            content=content or "",
         )
 
 

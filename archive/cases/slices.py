@@ -42,7 +42,8 @@ def before(at_column: Any, id_column: Any, cursor: str, listing: str) -> ColumnE
     if len(parts) != 3 or parts[0] != listing:
         raise InvalidInput("The cursor does not belong to this list")
     at, row_id = parse_instant(parts[1]), parse_uuid(parts[2])
-    return or_(at_column < at, and_(at_column == at, id_column < row_id))
+    # The first part says nothing that the second does not; it lets SQLite begin in its index where the cursor stands.
+    return and_(at_column <= at, or_(at_column < at, id_column < row_id))
 
 
 def looked_up(

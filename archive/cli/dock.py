@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +13,15 @@ from archive.kernel.ids import DockId, parse_uuid
 from archive.kernel.instants import parse_instant
 from archive.ledger.entries import OPERATOR
 
+if TYPE_CHECKING:
+    from ingest.sources.patterns import NamePatterns
+
 State = Annotated[
     Path | None,
     typer.Option("--state", help="Folder of this dock (or LIUHEN_DOCK_STATE).", show_default="~/.liuhen-dock"),
+]
+Patterns = Annotated[
+    Path | None, typer.Option("--patterns", help="Your own patterns of file names, and their zone (TOML).")
 ]
 _MOST_PEM_BYTES = 64 * 1024
 
@@ -28,6 +34,7 @@ def register(app: typer.Typer) -> None:
     dock.command("revoke")(revoke)
     dock.command("enrol")(enrol)
     dock.command("push")(push)
+    dock.command("watch")(watch)
     doors.register(dock)
     app.add_typer(dock, name="dock")
 
@@ -110,6 +117,7 @@ def push(
     again: Annotated[
         bool, typer.Option("--again", help="Send again what the archive put into quarantine before.")
     ] = False,
+    patterns: Patterns = None,
     as_json: AsJson = False,
 ) -> None:
     """Deliver recordings, and go on where the last push ended.
@@ -123,7 +131,7 @@ def push(
     from ingest.agent.sending import Wishes
     from ingest.agent.state import StateFolder
 
-    wishes = Wishes(case_number=case, wipe=wipe, again=again, wait_s=wait)
+    wishes = Wishes(case_number=case, wipe=wipe, again=again, wait_s=wait, patterns=_patterns(patterns))
     shown_at = None if device_time is None else parse_instant(device_time)
     try:
         with BarWatcher() if sys.stderr.isatty() else LineWatcher() as watcher:
@@ -138,6 +146,58 @@ def push(
     else:
         print_summary(report)
     raise typer.Exit(report.exit_code)
+
+
+def watch(
+    folders: Annotated[list[Path], typer.Argument(help="Folders: mounted cameras, drop folders.", show_default=False)],
+    case: Annotated[str | None, typer.Option(help="Case number to file the recordings under.")] = None,
+    wipe: Annotated[bool, typer.Option("--wipe", help="Delete each file once its receipt is verified.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds between looks.")] = 5.0,
+    settle: Annotated[
+        float, typer.Option(min=0, max=86400, help="Seconds without change until a file is finished.")
+    ] = 10.0,
+    grace: Annotated[
+        float, typer.Option(min=0, max=86400, help="Seconds that recording and sidecar wait for each other.")
+    ] = 30.0,
+    once: Annotated[bool, typer.Option("--once", help="Deliver what is finished now, and end.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, max=32, help="Files at once.")] = 3,
+    state: State = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to go on trying while nothing moves, for each file and round.")
+    ] = 30.0,
+    patterns: Patterns = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deliver whatever is finished in these folders, again and again, until SIGTERM or Ctrl-C.
+
+    A line for each event. Exit codes: 0 stopped; 77 the archive does not accept this dock, or the dock not the
+    archive's certificate. With --once those of push, and 75 when something is not finished yet.
+    """
+    import signal
+    import threading
+
+    from archive.cli.watch_view import say_json, say_line
+    from ingest.agent.sending import Wishes
+    from ingest.agent.state import StateFolder
+    from ingest.agent.watch import Round, Watch
+
+    watching = Watch(
+        StateFolder.chosen(state),
+        folders,
+        Wishes(case_number=case, wipe=wipe, wait_s=wait, patterns=_patterns(patterns)),
+        Round(every_s=every, settle_s=settle, grace_s=grace, jobs=jobs),
+        say_json if as_json else say_line,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # From a thread: a handler may run while this very thread holds the lock of the event that it waits for.
+        signal.signal(number, lambda *_: threading.Thread(target=watching.stop.set, daemon=True).start())
+    raise typer.Exit(watching.run_once() if once else watching.run())
+
+
+def _patterns(path: Path | None) -> "NamePatterns":
+    from ingest.sources.patterns import NamePatterns, shipped_patterns
+
+    return shipped_patterns() if path is None else NamePatterns.load(path)
 
 
 def _read_pem(path: Path) -> str:

@@ -22,7 +22,9 @@ _COMMANDS: Final = {
     "cases": ("case", "item"),
     "subjects": ("subject",),
     "dock": ("dock",),
+    "integration": ("keys", "webhooks"),
     "renditions": ("renditions", "jobs"),
+    "search": ("search",),
     "audit": ("verify", "fsck", "doctor"),
 }
 

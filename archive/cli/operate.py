@@ -86,12 +86,17 @@ def init(
 
 def migrate_home(home: Home = None) -> None:
     """Bring the database of an archive to the schema of this program."""
+    from archive.cases.indexing import missing_count, rebuild_index
     from archive.db.database import Database
     from archive.db.migrate import migrate
 
     settings = load_settings(home=home)
     with contextlib.closing(Database(settings.effective_database_url)) as database:
         migrate(database)
+        with database.read() as tx:
+            is_behind = missing_count(tx) > 0
+        if is_behind:
+            rebuild_index(database)
     print("The database has the newest schema.")
 
 

@@ -47,8 +47,8 @@ def rekey(
         if not is_unfinished:
             vault.add_key()
         count = rekey_identifiers(services.database, vault, by=OPERATOR, clock=services.clock)
-        print(f"{count} numbers are under the key {vault.key_ids[-1]} now.")
+        print(f"Numbers put under the key {vault.key_ids[-1]}: {count}")
         if forget:
             with services.database.read() as tx:
                 gone = vault.forget_keys(but=used_keys(tx))
-            print(f"{len(gone)} older keys were removed.")
+            print(f"Older keys removed: {len(gone)}")

@@ -60,6 +60,23 @@ class Rendition(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 
+class LiveEncoding(Base):
+    """An encode under way whose segments can be played already, and for a while after.
+
+    `state` is written by the encoder (`ingest.media.live.LiveState`); `wanted`, the segment that somebody waits for,
+    and `viewed_at` by whoever serves segments. `finished_at`: the playable rendition is there, and the segments are
+    kept for those who still watch them.
+    """
+
+    __tablename__ = "live_encoding"
+
+    object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("evidence_item.object_id"), primary_key=True)
+    state: Mapped[dict[str, Any]] = mapped_column(JSON)
+    wanted: Mapped[int | None]
+    viewed_at: Mapped[datetime | None] = mapped_column(Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
 class ItemLook(Base):
     """What one look into an item found: times, places, gaps, damage. `tool` looked; `sha256` is of `found`, canonical.
 

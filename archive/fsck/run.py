@@ -15,6 +15,7 @@ from archive.fsck.raw import as_uuid, rows
 from archive.fsck.recordings import check_recordings
 from archive.fsck.stores import stored_objects
 from archive.fsck.subjects import check_subjects
+from archive.fsck.systems import check_systems
 from archive.fsck.texts import check_texts
 from archive.kernel.findings import Finding, Report, indeterminate
 
@@ -59,6 +60,7 @@ def fsck(target: Target) -> Report:
             "texts": check_texts(connection),
             "subjects": check_subjects(connection),
             "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
+            "systems": check_systems(connection),
             "jobs": check_jobs(connection),
             "log": check_log(connection, published=published, trust=target.home / "trust.txt"),
         }

@@ -26,6 +26,8 @@ LONG: Final = "long"
 """Queue of work that may take as long as the recording, or longer."""
 IDLE: Final = "idle"
 """Queue of long work that nobody waits for: whoever works on `LONG` takes it when nothing else is due."""
+PROXY: Final = "proxy"
+"""Queue of encodes that take hours and that nobody waits for: one worker of its own, whose programs yield to others."""
 DELIVERY: Final = "delivery"
 """Queue of requests to other systems, which may be slow: nothing else waits behind them."""
 DEFAULT_ATTEMPTS: Final = 5
@@ -221,6 +223,11 @@ def postpone_job(tx: Session, job: ClaimedJob, *, until: Instant) -> None:
     Raises: LeaseLost.
     """
     _only_holder(tx, job, {**_AFRESH, "attempt": job.attempt - 1, "not_before": until})
+
+
+def hasten_job(tx: Session, key: str, *, at: Instant) -> None:
+    """Let a job that was put off be due at `at`; one that is under way or has ended stays so."""
+    tx.execute(update(Job).where(Job.key == key, Job.state == "ready", Job.not_before > at).values(not_before=at))
 
 
 def _only_holder(tx: Session, job: ClaimedJob, values: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from archive.db.database import Database
-from archive.jobs.queue import DELIVERY, renew_job
+from archive.jobs.queue import DELIVERY, hasten_job, renew_job
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import EventId, IntegrationId, WebhookId, new_uuid7
 from archive.kernel.instants import Instant
@@ -217,6 +217,7 @@ def _send_again(tx: Session, webhook_id: WebhookId, event_id: EventId, *, at: In
     )
     key = delivery_key(webhook_id, event_id)
     renew_job(tx, DELIVER_EVENT, delivery_args(webhook_id, event_id), at=at, queue=DELIVERY, key=key)
+    hasten_job(tx, key, at=at)
 
 
 def _tell_set(

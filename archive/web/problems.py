@@ -29,6 +29,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "access.external_id_invalid": 422,
     "cases.not_found": 404,
     "cases.identifier_invalid": 422,
+    "cases.identifier_unfit": 422,
     "cases.unknown_reference": 422,
     "cases.version_mismatch": 412,
     "cases.not_linked": 404,

@@ -1,8 +1,10 @@
-"""What the camera says of a recording: file times, the sidecar that it wrote, the container's own tags.
+"""What the camera says of a recording: the sidecar that it wrote, the container's own tags, the file's name and times.
 
 A sidecar is JSON beside the recording. It goes into the manifest as it is, with numbers that have no exact form turned
-into the text that stood there; known fields are read from it: `serial`, `model`, `firmware`, `recorded_at`,
-`device_time`, `name`. What cannot be taken is left out and told; a damaged sidecar never holds a recording up.
+into the text that stood there; known fields are read from it: `serial`, `model`, `firmware`, `source`, `officer`,
+`channel`, `series`, `sequence`, `recorded_at`, `device_time`, `name`. What cannot be taken is left out and told; a
+damaged sidecar never holds a recording up. What the name says (`ingest.sources.patterns`) fills in what the sidecar and
+the tags leave open.
 """
 
 import json
@@ -12,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from archive.evidence.terms import RecordedFrom, SourceKind
 from archive.kernel.canonical import canonical_json
 from archive.kernel.digests import DigestSet
 from archive.kernel.errors import InvalidInput, LiuhenError
@@ -20,7 +23,16 @@ from archive.kernel.instants import Instant, format_instant, parse_instant
 from ingest.agent.files import FileIdentity, Found, opened
 from ingest.agent.printable import printable
 from ingest.agent.tags import container_tags
-from ingest.manifest import MAX_MANIFEST_BYTES, build_manifest, parse_manifest
+from ingest.manifest import (
+    MAX_MANIFEST_BYTES,
+    MOST_CHANNEL,
+    MOST_OFFICER,
+    MOST_SEQUENCE,
+    MOST_SERIES,
+    build_manifest,
+    parse_manifest,
+)
+from ingest.sources.patterns import NameClaims, NamePatterns
 
 _MOST_SIDECAR_BYTES: Final = 64 * 1024
 _MOST_KEPT_BYTES: Final = 8 * 1024
@@ -29,6 +41,8 @@ _MOST_TEXT: Final = 128
 _MOST_FOLDER: Final = 512
 _LARGEST_INTEGER: Final = 2**53 - 1
 _FRESH: Final = timedelta(minutes=10)
+_AS_IF_UTC: Final = timedelta(seconds=5)
+"""So close, a container's time and the local time in the name are the same figures, one of them taken for UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,7 @@ def describe(
     case_number: str | None,
     clocks: Clocks,
     signed_at: Instant,
+    patterns: NamePatterns,
 ) -> Described:
     """Return the manifest of a file, from everything that is known of it at the dock. Never fails for what it reads."""
     notes: list[str] = []
@@ -81,15 +96,15 @@ def describe(
     if sidecar.problem is not None:
         notes.append(f"sidecar left out: {sidecar.problem}")
     tags = container_tags(source, size_bytes=identity.size_bytes)
-    times = _times(identity, sidecar, tags, clocks, signed_at, notes)
+    name = _text(sidecar.fields, "name", _MOST_NAME, notes) or _exact(found.path.name)
+    claims = patterns.read(name, folder=_exact(found.folder)) or NameClaims("")
+    times = _times(identity, sidecar, tags, claims, notes)
+    times |= _clock_times(sidecar, clocks, notes)
+    times["signed"] = format_instant(signed_at)
+    device = _device(sidecar, claims, notes)
     if found.folder:
         tags["folder"] = _exact(found.folder)[:_MOST_FOLDER]
-    name = _text(sidecar.fields, "name", _MOST_NAME, notes) or _exact(found.path.name)
-    device = {
-        key: value
-        for key in ("serial", "model", "firmware")
-        if (value := _text(sidecar.fields, key, _MOST_TEXT, notes)) is not None
-    }
+    tags |= {key: value for key, value in (("pattern", claims.pattern), ("trigger", claims.trigger)) if value}
 
     def built(value: Any) -> bytes:
         return build_manifest(
@@ -117,24 +132,70 @@ def is_in_manifest(sidecar: Path, manifest: bytes) -> bool:
     return read.value is not None and canonical_json(read.value) == canonical_json(held)
 
 
+def _device(sidecar: _Sidecar, claims: NameClaims, notes: list[str]) -> dict[str, str | int]:
+    """Return what is known of the device and of the place of the file among its files."""
+    fields = sidecar.fields
+    most = {
+        "serial": _MOST_TEXT, "model": _MOST_TEXT, "firmware": _MOST_TEXT, "source": 16, "officer": MOST_OFFICER,
+        "channel": MOST_CHANNEL, "series": MOST_SERIES,
+    }  # fmt: skip
+    device: dict[str, str | int] = {
+        key: value for key, length in most.items() if (value := _text(fields, key, length, notes)) is not None
+    }
+    if device.get("source", SourceKind.OTHER) not in set(SourceKind):
+        del device["source"]
+        notes.append(f"source not used: it is none of {', '.join(SourceKind)}")
+    sequence = fields.get("sequence")
+    if isinstance(sequence, int) and not isinstance(sequence, bool) and 0 <= sequence <= MOST_SEQUENCE:
+        device["sequence"] = sequence
+    elif sequence is not None:
+        notes.append(f"sequence not used: it is no number from 0 to {MOST_SEQUENCE}")
+    said = {"serial": claims.serial, "officer": claims.officer, "channel": claims.channel}
+    said["source"] = None if claims.source is None else claims.source.value
+    for key, value in said.items():
+        if value is not None:
+            device.setdefault(key, value)
+    if "series" not in device and "sequence" not in device:  # numbers mean something in their own series only
+        numbers = {"series": claims.series, "sequence": claims.sequence}
+        device |= {key: value for key, value in numbers.items() if value is not None}
+    return device
+
+
 def _times(
-    identity: FileIdentity,
-    sidecar: _Sidecar,
-    tags: Mapping[str, str],
-    clocks: Clocks,
-    signed_at: Instant,
-    notes: list[str],
+    identity: FileIdentity, sidecar: _Sidecar, tags: Mapping[str, str], claims: NameClaims, notes: list[str]
 ) -> dict[str, Any]:
-    times: dict[str, Any] = {"signed": format_instant(signed_at), "dock_clock_offset_ms": clocks.dock_offset_ms}
+    times: dict[str, Any] = {}
     try:
         times["modified"] = format_instant(datetime.fromtimestamp(identity.modified_ns // 1000 / 1e6, UTC))
     except (ValueError, OverflowError, OSError):
         notes.append("the time of the file is beyond the calendar")
-    recorded = _instant(sidecar.fields, "recorded_at", notes)
+    named, contained = claims.recorded_at, tags.get("creation_time")
+    if named is not None:
+        times["named"] = named.isoformat()
+    recorded: tuple[str, RecordedFrom] | None = None
+    if _instant(sidecar.fields, "recorded_at", notes) is not None:
+        recorded = str(sidecar.fields["recorded_at"]), RecordedFrom.SIDECAR
+    elif contained is not None and not _is_local_as_utc(contained, claims):
+        recorded = contained, RecordedFrom.CONTAINER
+    elif named is not None:
+        recorded = named.isoformat(), RecordedFrom.NAME if claims.is_exact else RecordedFrom.NAME_MINUTE
+        if contained is not None:
+            notes.append("the time in the file is local time marked as UTC; that of its name is used")
     if recorded is not None:
-        times["recorded"] = str(sidecar.fields["recorded_at"])
-    elif "creation_time" in tags:
-        times["recorded"] = tags["creation_time"]
+        times |= {"recorded": recorded[0], "recorded_from": recorded[1].value}
+    return times
+
+
+def _is_local_as_utc(contained: str, claims: NameClaims) -> bool:
+    """Whether the container's time is the name's local time without its offset, as many cameras write it."""
+    named = claims.recorded_at
+    if named is None or not claims.is_exact or not named.utcoffset():
+        return False
+    return abs(parse_instant(contained) - named.replace(tzinfo=UTC)) <= _AS_IF_UTC
+
+
+def _clock_times(sidecar: _Sidecar, clocks: Clocks, notes: list[str]) -> dict[str, int]:
+    times = {"dock_clock_offset_ms": clocks.dock_offset_ms}
     offset_ms = clocks.device_offset_ms
     shown = _instant(sidecar.fields, "device_time", notes)
     if offset_ms is None and shown is not None:

@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -45,12 +45,16 @@ class FileIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to push; `folder` is where it lay below what was named. `sidecar` is the JSON that came beside it."""
+    """A file to push; `folder` is where it lay below what was named. `sidecar` is the JSON that came beside it.
+
+    `identity` is as it was when the file was found.
+    """
 
     path: Path
     folder: str
     size_bytes: int
     sidecar: Path | None
+    identity: FileIdentity | None = None
 
 
 @dataclass(slots=True)
@@ -125,7 +129,7 @@ def _take(found: Found, stated: os.stat_result, selection: Selection, seen: set[
         selection.skipped.append((found.path, "named twice"))
     else:
         seen.add((stated.st_dev, stated.st_ino))
-        selection.files.append(found)
+        selection.files.append(replace(found, identity=FileIdentity.of(stated)))
 
 
 def _sidecars(names: list[str]) -> dict[str, str]:

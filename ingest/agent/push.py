@@ -26,7 +26,7 @@ from ingest.agent.errors import (
     ServerUnreachable,
     Stopped,
 )
-from ingest.agent.files import Found, select_files
+from ingest.agent.files import Found, Selection, select_files
 from ingest.agent.patience import Patience
 from ingest.agent.sending import Errand, Watcher, Wishes
 from ingest.agent.state import Identity, StateFolder
@@ -100,19 +100,44 @@ def push(
         archive does not even tell its time. What concerns one file is told in its delivery.
     """
     clock = clock or SystemClock()
-    if wishes.case_number is not None and not 1 <= len(wishes.case_number) <= _MOST_CASE:
-        raise InvalidInput(f"A case number has 1 to {_MOST_CASE} characters")
-    dock_at = clock.now()
+    _require_case(wishes)
+    dock_at = clock.now()  # what the camera's clock shows was read now, and a card may take long to walk through
+    state.identity()
+    selection = select_files(paths, leave=state.path)
+    return push_selection(
+        state, selection, wishes, jobs=jobs, dock_at=dock_at, device_time=device_time, watcher=watcher, clock=clock
+    )
+
+
+def push_selection(
+    state: StateFolder,
+    selection: Selection,
+    wishes: Wishes,
+    *,
+    jobs: int = 3,
+    dock_at: Instant | None = None,
+    device_time: Instant | None = None,
+    watcher: Watcher | None = None,
+    clock: Clock | None = None,
+    stop: threading.Event | None = None,
+) -> PushReport:
+    """Deliver files that were found already, as `push` does; `stop` ends it in order, from outside.
+
+    `dock_at` is when the push began, by this dock's clock: now, unless it is given.
+    Raises: as `push`, but for PathMissing; Stopped when it was stopped before the archive had answered.
+    """
+    clock, stop = clock or SystemClock(), stop or threading.Event()
+    _require_case(wishes)
+    dock_at = dock_at or clock.now()
     identity = state.identity()
     state.prepare()
-    selection = select_files(paths, leave=state.path)
     tls = tls_context(identity.place, ca_pem=identity.ca_pem)
-    stopping = threading.Event()
     wires = [Wire(identity.place, tls=tls, api_key=identity.api_key) for _ in range(min(max(jobs, 1), MOST_JOBS))]
     with contextlib.ExitStack() as held, state.pushing() as journal:
         for wire in wires:
             held.enter_context(wire)
-        clocks = _compare_clocks(wires[0], wishes.wait_s, clock=clock, dock_at=dock_at, device_time=device_time)
+        patience = Patience(wishes.wait_s, stopping=stop)
+        clocks = _compare_clocks(wires[0], patience, clock=clock, dock_at=dock_at, device_time=device_time)
         errand = Errand(
             state=state,
             identity=identity,
@@ -121,19 +146,23 @@ def push(
             clocks=clocks,
             clock=clock,
             watcher=watcher or QuietWatcher(),
-            stopping=stopping,
+            stopping=threading.Event(),
         )
-        deliveries = _deliver_all(Courier(errand), wires, selection.files)
+        deliveries = _deliver_all(Courier(errand), wires, selection.files, stop)
         report = PushReport(identity, deliveries, selection.skipped, clocks, wishes.wipe)
         if wishes.wipe:
             report.wiped_sidecars = _wipe_sidecars(state, selection.files, deliveries)
     return report
 
 
+def _require_case(wishes: Wishes) -> None:
+    if wishes.case_number is not None and not 1 <= len(wishes.case_number) <= _MOST_CASE:
+        raise InvalidInput(f"A case number has 1 to {_MOST_CASE} characters")
+
+
 def _compare_clocks(
-    wire: Wire, wait_s: float, *, clock: Clock, dock_at: Instant, device_time: Instant | None
+    wire: Wire, patience: Patience, *, clock: Clock, dock_at: Instant, device_time: Instant | None
 ) -> Clocks:
-    patience = Patience(wait_s, stopping=threading.Event())
     offset_ms: int | None = None
     while offset_ms is None:
         try:
@@ -148,7 +177,7 @@ def _compare_clocks(
     return clocks if device_time is None else Clocks(dock_at, offset_ms, clocks.offset_ms(device_time))
 
 
-def _deliver_all(courier: Courier, wires: list[Wire], files: list[Found]) -> list[Delivery]:
+def _deliver_all(courier: Courier, wires: list[Wire], files: list[Found], stop: threading.Event) -> list[Delivery]:
     """Run the files through one thread for each wire; return their deliveries in the order of the files."""
     waiting: queue.SimpleQueue[tuple[int, Found]] = queue.SimpleQueue()
     for number, found in enumerate(files):
@@ -174,12 +203,18 @@ def _deliver_all(courier: Courier, wires: list[Wire], files: list[Found]) -> lis
                 ended, running = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
                 for task in ended:
                     task.result()
+                if stop.is_set():
+                    _break_off(courier, wires)
         finally:
             if running:
-                courier.errand.stopping.set()
-                for wire in wires:
-                    wire.abort()
+                _break_off(courier, wires)
     return [done.get(number) or _not_begun(found) for number, found in enumerate(files)]
+
+
+def _break_off(courier: Courier, wires: list[Wire]) -> None:
+    courier.errand.stopping.set()
+    for wire in wires:
+        wire.abort()
 
 
 def _not_begun(found: Found) -> Delivery:

@@ -31,6 +31,7 @@ from ingest.agent.patience import Patience
 from ingest.agent.state import Identity, StateFolder
 from ingest.agent.wire import FilePart, Wire, reread_s
 from ingest.manifest import parse_manifest, sign_manifest
+from ingest.sources.patterns import NamePatterns, shipped_patterns
 
 CHUNK_BYTES: Final = 64 * 1024 * 1024
 _UPLOADS: Final = "/api/v1/uploads"
@@ -64,13 +65,17 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What was asked of this push. Units: seconds without progress until a file is given up; bytes of a chunk."""
+    """What was asked of this push. Units: seconds without progress until a file is given up; bytes of a chunk.
+
+    `patterns` read the names of files.
+    """
 
     case_number: str | None = None
     wipe: bool = False
     again: bool = False
     wait_s: float = 120.0
     chunk_bytes: int = CHUNK_BYTES
+    patterns: NamePatterns = field(default_factory=shipped_patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,7 @@ class Sending:
             case_number=errand.wishes.case_number,
             clocks=errand.clocks,
             signed_at=errand.clock.now(),
+            patterns=errand.wishes.patterns,
         )
         signature = sign_manifest(described.manifest, errand.identity.key)
         answer = self.wire.request(

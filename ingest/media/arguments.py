@@ -60,6 +60,18 @@ def join_arguments(
     return [*_RUN, *ffmpeg.get_args(ffmpeg.output(*streams, f"{OUT}/{output}", **options))]
 
 
+def rung_arguments(
+    format_name: str, *, streams: Sequence[int], outputs: Sequence[tuple[str, Mapping[str, Any]]]
+) -> list[str]:
+    """Return the arguments that make several versions of the same streams in one run: playlist and options of each."""
+    source = ffmpeg.input(SOURCE, **input_options(format_name))
+    made = [
+        ffmpeg.output(*(source[str(index)] for index in streams), f"{OUT}/{name}", **options)
+        for name, options in outputs
+    ]
+    return [*_RUN, *_PROGRESS, *ffmpeg.get_args(made[0] if len(made) == 1 else ffmpeg.merge_outputs(*made))]
+
+
 def pass_arguments(
     format_name: str,
     *,

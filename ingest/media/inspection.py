@@ -38,9 +38,11 @@ _LOOK_EVERY_S: Final = "0.5"
 _SPARSE_MS: Final = 60_000
 _SHORT_MS: Final = 5000
 _UNEQUAL_MS: Final = 1000
+# Elementary streams, and a container that stores no presentation times.
+_TIMELESS: Final = frozenset(("h264", "hevc", "h263", "m4v", "mpegvideo", "mjpeg"))
+_ORDERLESS: Final = frozenset(("avi",))
 _FEW_COLUMNS: Final = 10
 _MANY_COLUMNS: Final = 20
-_STILLS: Final = "stills.yuv"
 _SHEET: Final = "sprite.jpg"
 
 
@@ -67,12 +69,13 @@ class Inspection:
 
 @dataclass(slots=True)
 class _Pass:
-    """One run: what it was asked for, what it said, how it ended."""
+    """One run: what it was asked for, what it said, how it ended; `stills` pictures lie in `raw`."""
 
     arguments: list[str]
     report: PassReport
     peaks: Peaks
     ran: Ran
+    raw: Path
     stills: int
 
     @property
@@ -116,18 +119,22 @@ def inspect(
         raise Unplayable("The file has no picture or sound to inspect", reason="media.no_streams")
     length_ms = duration_ms or probe.duration_ms
     subject = _Subject(source, toolbox, out, probe, chosen, length_ms, on_progress, should_stop)
-    first = _run(subject, depth="keyframes", has_sound=bool(chosen.audio))
-    seen, depth = first, "keyframes"
+    depth: Depth = "whole" if _is_timeless(probe) else "keyframes"
+    seen = first = _run(subject, depth=depth, has_sound=bool(chosen.audio), stills="stills.yuv")
     runs = [first]
-    if chosen.video is not None and (_is_sparse(subject, first) or not first.is_whole):
-        second = _run(subject, depth="whole" if _is_sparse(subject, first) else "keyframes", has_sound=False)
+    closer: Depth = "whole" if chosen.video is not None and _is_sparse(subject, first) else depth
+    if closer != depth or (chosen.video is not None and chosen.audio and not first.is_whole):
+        # More of the pictures; without the sound, which may be what stopped the first run.
+        second = _run(subject, depth=closer, has_sound=False, stills="stills-again.yuv")
         runs.append(second)
         if second.stills > first.stills or (second.is_whole and not first.is_whole):
-            seen, depth = second, "whole" if _is_sparse(subject, first) else "keyframes"
+            seen, depth = second, closer
     if not seen.stills and not any(track.packets for track in seen.report.tracks) and not first.peaks.duration_ms:
         reason = failure(first.ran)
         raise Unplayable(reason.message, reason=reason.code)
     sheet, sheet_recipe = _sheet(subject, seen)
+    for each in runs:
+        each.raw.unlink(missing_ok=True)
     peaks = _peaks(out, first)
     jumps = _jumps(subject, seen) if len(runs) == 1 else []
     found = _found(seen, sound=first, sheet=sheet, depth=depth, jumps=jumps) | {"has_peaks": peaks is not None}
@@ -143,7 +150,7 @@ def still_size(chosen: RenditionPlan) -> tuple[int, int]:
     return width, height
 
 
-def _run(subject: _Subject, *, depth: Depth, has_sound: bool) -> _Pass:
+def _run(subject: _Subject, *, depth: Depth, has_sound: bool, stills: str) -> _Pass:
     chosen = subject.chosen
     video = None if chosen.video is None else chosen.video.index
     audio = chosen.audio[0].index if chosen.audio else None
@@ -151,12 +158,12 @@ def _run(subject: _Subject, *, depth: Depth, has_sound: bool) -> _Pass:
     report = PassReport(
         tuple(Track(kind) for kind, index in packets if index is not None),
         duration_ms=subject.duration_ms,
-        on_progress=subject.on_progress if depth == "keyframes" else None,
+        on_progress=subject.on_progress if has_sound or not chosen.audio else None,
         most_pictures=MOST_STILLS,
     )
     outputs: list[tuple[int, str, dict[str, Any]]] = []
     if video is not None:
-        outputs.append((video, f"{OUT}/{_STILLS}", _picture_options(subject)))
+        outputs.append((video, f"{OUT}/{stills}", _picture_options(subject)))
     if audio is not None and has_sound:
         outputs.append((audio, "pipe:1", _sound_options()))
     arguments = pass_arguments(
@@ -165,8 +172,8 @@ def _run(subject: _Subject, *, depth: Depth, has_sound: bool) -> _Pass:
         before={"skip_frame": "nokey"} if depth == "keyframes" else {},
         outputs=outputs,
     )
-    stills = subject.out / _STILLS
-    stills.unlink(missing_ok=True)
+    raw = subject.out / stills
+    raw.unlink(missing_ok=True)
     size_bytes = _still_bytes(subject.chosen)
     peaks = Peaks()
     ran = subject.toolbox.sandbox.run(
@@ -179,8 +186,8 @@ def _run(subject: _Subject, *, depth: Depth, has_sound: bool) -> _Pass:
         is_background=True,
     )
     report.close()
-    whole = stills.stat().st_size // size_bytes if stills.is_file() and not stills.is_symlink() else 0
-    return _Pass(arguments, report, peaks, ran, min(whole, len(report.pictures_ms)))
+    count = raw.stat().st_size // size_bytes if raw.is_file() and not raw.is_symlink() else 0
+    return _Pass(arguments, report, peaks, ran, raw, min(count, len(report.pictures_ms)))
 
 
 def _picture_options(subject: _Subject) -> dict[str, Any]:
@@ -228,6 +235,13 @@ def _span_ms(subject: _Subject, seen: _Pass) -> int:
     return max((track.end_ms for track in seen.report.tracks), default=0) or subject.duration_ms or 0
 
 
+def _is_timeless(probe: Probe) -> bool:
+    """Whether pictures have no times of their own: they follow from their number, so that none may be left out."""
+    video = probe.video
+    is_reordered = video is not None and video.is_reordered
+    return probe.format_name in _TIMELESS or (probe.format_name in _ORDERLESS and is_reordered)
+
+
 def _is_sparse(subject: _Subject, seen: _Pass) -> bool:
     """Whether keyframes show too little: none, one for a whole recording, or less than one a minute."""
     span_ms = _span_ms(subject, seen)
@@ -248,11 +262,10 @@ def _sheet(subject: _Subject, seen: _Pass) -> tuple[Sheet | None, list[list[str]
         subject.toolbox.ffmpeg.path,
         arguments,
         limits=still_limits(),
-        source=subject.out / _STILLS,
+        source=seen.raw,
         out=subject.out,
         hooks=Hooks(should_stop=subject.should_stop),
     )
-    (subject.out / _STILLS).unlink(missing_ok=True)
     if path.is_symlink() or not path.is_file() or not path.stat().st_size:
         return None, []
     sheet = Sheet(path, columns, width, height, tuple(seen.report.pictures_ms[: seen.stills]))

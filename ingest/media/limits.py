@@ -4,6 +4,7 @@ Derived from duration, size and pixels, so that a file which makes a decoder run
 """
 
 import os
+from dataclasses import replace
 from typing import Final
 
 from ingest.media.facts import Probe
@@ -39,6 +40,12 @@ def conversion_limits(probe: Probe, chosen: RenditionPlan) -> Limits:
         memory_bytes=memory_bytes(),
         file_bytes=min(file_bytes, _MOST_FILE_BYTES),
     )
+
+
+def proxy_limits(probe: Probe, chosen: RenditionPlan, *, count: int) -> Limits:
+    """Return the limits for `count` versions for slow links, made behind everything else."""
+    one = conversion_limits(probe, chosen)
+    return replace(one, cpu_s=min(count * one.cpu_s, _MOST_CPU_S), wall_s=count * 4 * one.wall_s, niceness=19)
 
 
 def reading_limits(probe: Probe, *, is_decoded: bool) -> Limits:

@@ -392,6 +392,8 @@ class LiveEncode:
     def _collect(self, run: _Run) -> None:
         """Take the finished segments of a run, in their order."""
         while not run.is_closed and (path := run.folder / segment_name(run.files)).is_file():
+            if path.is_symlink():
+                raise LiveUnfit("A segment is no plain file")
             run.files += 1
             run.bytes += path.stat().st_size
             if run.bytes > self._limits.file_bytes:

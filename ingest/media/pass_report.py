@@ -19,7 +19,7 @@ _MOST_STEPS: Final = 4096
 _MOST_MS: Final = 1 << 50
 _WORK_PERMILLE: Final = 990
 
-_PACKET: Final = re.compile(r"(\d{1,3}), +(-?\d{1,18}), +(-?\d{1,18}), +(\d{1,18}), +\d+, 0x")
+_PACKET: Final = re.compile(r"(\d{1,3}), +(-?\d{1,18}), +(?:(-?\d{1,18})|NOPTS|-\d{19}), +(\d{1,18}), +\d+, 0x")
 _CLOCK: Final = re.compile(r"#tb (\d{1,3}): (\d{1,9})/(\d{1,9})$")
 _FILTER: Final = re.compile(r"\[(?:Parsed_)?([a-z0-9]+)(?:_\d+)? @ 0x[0-9a-f]+\] \[info\] +(.*)")
 _BLACK: Final = re.compile(r"black_start:(\S+) black_end:(\S+) ")
@@ -101,7 +101,8 @@ class PassReport:
         if packet is not None:
             number = int(packet[1])
             if number < len(self.tracks):
-                self.tracks[number].take(int(packet[2]), int(packet[3]), int(packet[4]))
+                # Some containers store no presentation times; the order of storing is the best there is.
+                self.tracks[number].take(int(packet[2]), int(packet[3] or packet[2]), int(packet[4]))
                 self._tell_progress(self.tracks[number].end_ms)
             return
         told = _FILTER.match(line)

@@ -3,6 +3,7 @@
 HEIC and AVIF are decoded; of a camera's raw photo the largest preview is taken out that the camera put into it.
 """
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -45,7 +46,8 @@ def develop(source: Path, *, toolbox: Toolbox, out: Path, probe: Probe) -> Devel
     except ToolMissing as exc:
         return indeterminate("media.tool_missing", exc.message)
     folder = out / "developed"
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what lay there before counts for nothing
+    folder.mkdir()
     if through == "exiftool":
         return _preview(source, toolbox=toolbox, tool=tool, folder=folder, probe=probe)
     return _decoded(source, toolbox=toolbox, tool=tool, folder=folder, probe=probe)

@@ -136,7 +136,7 @@ def plan(probe: Probe, *, may_copy: bool = True, has_audio: bool = True) -> Rend
         picture = probe.streams[0]
         turned = probe.orientation >= 5
         width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
-        width, height = _fitted(width, height, long_side=VIEW_SIDE, short_side=VIEW_SIDE)
+        width, height = fitted(width, height, long_side=VIEW_SIDE, short_side=VIEW_SIDE)
         still = StreamPlan(0, "picture", "encode", why="a view for browsers")
         return RenditionPlan(PlanKind.PHOTO, (still,), width, height, orientation=probe.orientation)
     audio, dropped = _audio(probe, may_copy=may_copy)
@@ -153,7 +153,7 @@ def plan(probe: Probe, *, may_copy: bool = True, has_audio: bool = True) -> Rend
         width, height = _displayed(video)
         return RenditionPlan(PlanKind.REMUX, (copied, *audio), width, height, dropped=dropped)
     encoded = StreamPlan(video.index, "video", "encode", why=why, language=video.language)
-    width, height = _fitted(*_displayed(video), long_side=LONG_SIDE, short_side=SHORT_SIDE)
+    width, height = fitted(*_displayed(video), long_side=LONG_SIDE, short_side=SHORT_SIDE)
     return RenditionPlan(
         PlanKind.ENCODE,
         (encoded, *audio),
@@ -225,7 +225,7 @@ def _displayed(video: Stream) -> tuple[int, int]:
     return (video.height, width) if video.rotation in {90, 270} else (width, video.height)
 
 
-def _fitted(width: int, height: int, *, long_side: int, short_side: int) -> tuple[int, int]:
+def fitted(width: int, height: int, *, long_side: int, short_side: int) -> tuple[int, int]:
     """Return the largest even size within the sides that keeps the shape; never larger than given, at least 2."""
     longer, shorter = max(width, height, 1), max(min(width, height), 1)
     scale = min(Fraction(long_side, longer), Fraction(short_side, shorter), Fraction(1))

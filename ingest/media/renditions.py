@@ -285,10 +285,10 @@ def _shortfalls(probe: Probe, chosen: RenditionPlan, timeline: tuple[Track, ...]
     longest_ms = max(track.end_ms for track in timeline)
     findings: list[Finding] = []
     for planned, track in zip(chosen.streams, timeline, strict=False):
-        stated_ms = declared.get(planned.index)
+        stated_ms, lasted_ms = declared.get(planned.index), track.end_ms - track.start_ms
         if stated_ms is None and track.end_ms == longest_ms:
-            stated_ms = probe.duration_ms
-        if stated_ms is not None and stated_ms - (track.end_ms - track.start_ms) > _SHORTFALL_MS:
+            stated_ms, lasted_ms = probe.duration_ms, track.end_ms  # the container's begins with the first of anything
+        if stated_ms is not None and stated_ms - lasted_ms > _SHORTFALL_MS:
             at = seconds(track.end_ms)
             message = f"The {planned.kind} ends at {at}, although {seconds(stated_ms)} are declared"
             findings.append(invalid("media.damaged", message, where=at))

@@ -114,8 +114,11 @@ class BenchArchive:
 
 @contextmanager
 def bench_archive(folder: Path, *, environment: Mapping[str, str] | None = None) -> Iterator[BenchArchive]:
-    """Run an archive in a folder, over plain HTTP on the loopback, until the block ends; then delete the folder."""
-    server = Server(folder, environment=environment)
+    """Run an archive in a folder, over plain HTTP on the loopback, until the block ends; then delete the folder.
+
+    It does not decode everything to find damage: that is done when nothing else is to do, and is not waited for.
+    """
+    server = Server(folder, environment={"LIUHEN_FIND_DAMAGE": "never", **(environment or {})})
     try:
         server.start()
         now = SystemClock().now()

@@ -108,6 +108,27 @@ def _bad_case(page: Page, bureau: Bureau) -> None:
     page.wait_for_selector(".fault")
 
 
+def _subject(bureau: Bureau) -> str:
+    return f"/subjects/{bureau.subjects['官渡区阿明烧烤店']}"
+
+
+def _merge(bureau: Bureau) -> str:
+    return f"{_subject(bureau)}/merge?other={bureau.subjects['阿明烧烤']}"
+
+
+def _name_on_record(page: Page, bureau: Bureau) -> None:
+    page.click("#new-case > summary")
+    page.fill("#case-subject_name", "王某某")
+    page.wait_for_selector("#new-case .option")
+
+
+def _show_number(page: Page, bureau: Bureau) -> None:
+    page.click("#numbers summary >> nth=0")
+    page.fill("#numbers input[name=purpose]", "核对身份")
+    page.click("#numbers form button.primary >> nth=0")
+    page.wait_for_selector("#numbers [role=status]")
+
+
 def _invite(page: Page, bureau: Bureau) -> None:
     page.click("#invite > summary")
     page.fill("#invite-name", "关上中队采集站")
@@ -119,6 +140,43 @@ def _print(page: Page, bureau: Bureau) -> None:
     page.emulate_media(media="print")
 
 
+def _upload(page: Page, bureau: Bureau) -> None:
+    """Bring one file to its receipt, let one be refused, and stop one half way."""
+    del bureau
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "VID_20260302_093112.mp4").write_bytes(bytes(range(256)) * 4000)
+        (folder / "空文件.mp4").touch()
+        (folder / "DJI_0042.mp4").write_bytes(bytes(reversed(range(256))) * 40_000)
+        page.fill("#upload-case", "官综执罚〔2026〕第031号")
+        page.select_option("#upload-source", "phone")
+        page.set_input_files("#upload-files", [folder / "VID_20260302_093112.mp4", folder / "空文件.mp4"])
+        until(page, "document.querySelectorAll('[data-state=accepted]').length === 1")
+        wire = page.context.new_cdp_session(page)
+        wire.send("Network.enable")
+        slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 4_000_000}
+        wire.send("Network.emulateNetworkConditions", slow)
+        page.set_input_files("#upload-files", folder / "DJI_0042.mp4")
+        until(page, "[...document.querySelectorAll('[data-step=send] progress')].at(-1).value > 0.3")
+        page.click(".upload-row >> nth=2 >> [data-act=pause]")
+        page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+
+
+def _systems(bureau: Bureau) -> str:
+    seed.connect_systems(bureau)
+    return "/admin/systems"
+
+
+def _new_key(page: Page, bureau: Bureau) -> None:
+    page.click("#key > summary")
+    page.fill("#key-name", "cms-2")
+    page.fill("#key-title", "行政执法办案系统（备用）")
+    page.check("input[name='scope-cases.write']")
+    page.check("input[name='scope-items.read']")
+    page.click("#key button.primary")
+    page.wait_for_selector("#shown-secret")
+
+
 SHOTS = [
     Shot("sign-in", None, lambda _: "/sign-in"),
     Shot("sign-in-refused", None, lambda _: "/sign-in", _wrong_password),
@@ -126,6 +184,11 @@ SHOTS = [
     Shot("cases-390", Role.SUPERVISOR, lambda _: "/", width=390, languages=("zh",)),
     Shot("cases-dark", Role.SUPERVISOR, lambda _: "/", dark=True, languages=("zh",)),
     Shot("new-case-fault", Role.CASE_HANDLER, lambda _: "/", _bad_case),
+    Shot("new-case-choices", Role.CASE_HANDLER, lambda _: "/", _name_on_record),
+    Shot("subjects", Role.SUPERVISOR, lambda _: "/subjects"),
+    Shot("subject", Role.SUPERVISOR, _subject, _show_number),
+    Shot("subject-390", Role.SUPERVISOR, _subject, width=390, languages=("zh",)),
+    Shot("subject-merge", Role.CASE_HANDLER, _merge),
     Shot("unlinked", Role.SUPERVISOR, lambda _: "/unlinked"),
     Shot("items", Role.SUPERVISOR, lambda _: "/items"),
     Shot("case", Role.SUPERVISOR, _case),
@@ -147,9 +210,15 @@ SHOTS = [
     Shot("item-invalid", Role.AUDITOR, _item("unlinked"), _flip_and_verify),
     Shot("item-printed", Role.SUPERVISOR, _item("video"), _print, languages=("zh",)),
     Shot("record", Role.SUPERVISOR, lambda bureau: f"/records/{bureau.records['inspection']}"),
+    Shot("upload", Role.CASE_HANDLER, lambda _: "/upload", _upload),
+    Shot("upload-390", Role.CASE_HANDLER, lambda _: "/upload", _upload, width=390, languages=("zh",)),
+    Shot("upload-dark", Role.CASE_HANDLER, lambda _: "/upload", _upload, dark=True, languages=("zh",)),
     Shot("log", Role.AUDITOR, lambda _: "/log", is_whole=False),
     Shot("admin", Role.ADMINISTRATOR, lambda _: "/admin"),
     Shot("admin-invited", Role.ADMINISTRATOR, lambda _: "/admin", _invite),
+    Shot("admin-systems", Role.ADMINISTRATOR, _systems),
+    Shot("admin-systems-new", Role.ADMINISTRATOR, _systems, _new_key),
+    Shot("admin-systems-390", Role.ADMINISTRATOR, _systems, width=390, languages=("zh",)),
     Shot("not-found", Role.SUPERVISOR, lambda _: "/items/nothing-here"),
     Shot("not-allowed", Role.SUPERVISOR, lambda _: "/admin"),
 ]

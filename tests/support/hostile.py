@@ -136,6 +136,52 @@ def png_bomb(path: Path, *, side: int = 100_000) -> Path:
     return path
 
 
+def jpeg_bomb(path: Path) -> Path:
+    """Write the head of a JPEG of 65,535 x 65,535 pixels, the most that it can declare."""
+    path.write_bytes(jpeg_head(65535, 65535) + b"\xff\xda\0\2\xff\xd9")
+    return path
+
+
+def tiff_bomb(path: Path, *, side: int = 100_000) -> Path:
+    """Write a TIFF that declares `side` x `side` pixels and holds none."""
+    tags = ((256, side), (257, side), (258, 8), (259, 1), (262, 1), (273, 8), (278, side), (279, 0))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    path.write_bytes(struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4))
+    return path
+
+
+def gif_bomb(path: Path) -> Path:
+    """Write a GIF of 65,535 x 65,535 pixels."""
+    path.write_bytes(b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(3) + b";")
+    return path
+
+
+def bmp_bomb(path: Path, *, side: int = 100_000) -> Path:
+    """Write a BMP that declares `side` x `side` pixels, stored from the top, as a negative height says."""
+    info = struct.pack("<IiiHHIIiiII", 40, side, -side, 1, 24, 0, 0, 0, 0, 0, 0)
+    path.write_bytes(b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + info)
+    return path
+
+
+def webp_bomb(path: Path) -> Path:
+    """Write a WebP of 16,777,216 x 16,777,216 pixels."""
+    path.write_bytes(b"RIFF" + struct.pack("<I", 22) + b"WEBPVP8X" + struct.pack("<II", 10, 0) + b"\xff" * 6)
+    return path
+
+
+def heif_bomb(path: Path, *, side: int = 100_000) -> Path:
+    """Write a HEIC whose one picture declares `side` x `side` pixels."""
+    size = box(b"ispe", struct.pack(">III", 0, side, side))
+    meta = box(b"meta", bytes(4) + box(b"iprp", box(b"ipco", size)))
+    path.write_bytes(box(b"ftyp", b"heic\0\0\0\0mif1heic") + meta + box(b"mdat", bytes(64)))
+    return path
+
+
+def box(name: bytes, body: bytes) -> bytes:
+    """Return a box of MP4 or HEIF."""
+    return struct.pack(">I4s", 8 + len(body), name) + body
+
+
 def jpeg_head(width: int, height: int) -> bytes:
     """Return the head of a grey JPEG that declares a size: everything up to its pixels."""
     frame = struct.pack(">BHHBBBB", 8, height, width, 1, 1, 0x11, 0)

@@ -32,7 +32,9 @@ def compound(*names: str) -> bytes:
 
 def docx(path: Path, paragraphs: Sequence[str], *, extra: Mapping[str, str] | None = None, relations: str = "") -> Path:
     """Make a DOCX with these paragraphs; `extra` adds parts, `relations` relationships of the document."""
-    body = "".join(f"<w:p><w:r><w:rPr><w:lang w:eastAsia=\"zh-CN\"/></w:rPr><w:t>{text}</w:t></w:r></w:p>" for text in paragraphs)
+    body = "".join(
+        f'<w:p><w:r><w:rPr><w:lang w:eastAsia="zh-CN"/></w:rPr><w:t>{text}</w:t></w:r></w:p>' for text in paragraphs
+    )
     document = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" '
@@ -73,7 +75,7 @@ def rtf(path: Path, text: str) -> Path:
 
 def docx_with_harm(path: Path, address: str) -> Path:
     """Make a DOCX that wants a picture and a template from elsewhere, and brings an entity bomb and a macro along."""
-    entities = "".join(f'<!ENTITY e{n} "{"&e%d;" % (n - 1) * 10}">' for n in range(1, 10))
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 10))
     bomb = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e0 "lol">{entities}]><x>&e9;</x>'
     relations = "".join(
         f'<Relationship Id="{name}" Type="{_OFFICE}/{kind}" Target="{target}" TargetMode="External"/>'
@@ -205,8 +207,14 @@ def pdf_that_never_ends(path: Path, *, page: int = 2, pages: int = 3) -> Path:
         inner = b"/X Do " * 10 if level + 1 < depth else b"0 0 1 1 re f "
         resources = b"/Resources << /XObject << /X %d 0 R >> >>" % (50 + level + 1) if level + 1 < depth else b""
         forms[50 + level] = (
-            b"<< /Type /XObject /Subtype /Form /BBox [0 0 600 900] " + resources + b" /Length %d >>\nstream\n" % len(inner)
-        ) + inner + b"\nendstream"
+            (
+                b"<< /Type /XObject /Subtype /Form /BBox [0 0 600 900] "
+                + resources
+                + b" /Length %d >>\nstream\n" % len(inner)
+            )
+            + inner
+            + b"\nendstream"
+        )
     drawings = [line(f"Page {number}") for number in range(1, pages + 1)]
     drawings[page - 1] = b"/X0 Do"
     made = pdf_of(path, drawings, objects=forms).read_bytes()
@@ -251,6 +259,12 @@ def zip_file(path: Path, entries: Mapping[str, bytes], *, compression: int = zip
             info.compress_type = compression
             made.writestr(info, content)
     return path
+
+
+def parts_of(path: Path) -> dict[str, bytes]:
+    """Return the entries of a ZIP."""
+    with zipfile.ZipFile(path) as made:
+        return {name: made.read(name) for name in made.namelist()}
 
 
 def gbk_zip(path: Path, name: str) -> Path:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.support import footage, hostile
+from tests.support import footage
 
 _SHORT, _LONG, _ASCII, _BYTE = 3, 4, 2, 1
 Entry = tuple[int, int, Sequence[int] | bytes]
@@ -178,13 +178,3 @@ def _folder(entries: Sequence[Entry], start: int, places: Mapping[int, int]) -> 
             count = 1
         body += struct.pack("<HHI4s", tag, kind, count, inline)
     return struct.pack("<H", len(entries)) + body + bytes(4) + texts
-
-
-def turned_heif(path: Path) -> Path:
-    """Make a HEIC that must be turned by 90 degrees to stand upright, as phones held upright write."""
-    plain = footage.still(path.with_suffix(".plain.jpg"))
-    data = plain.read_bytes()
-    plain.write_bytes(data[:2] + hostile.exif_segment(orientation=6) + data[2:])
-    footage.run("heif-enc", plain, "-o", path)
-    plain.unlink()
-    return path

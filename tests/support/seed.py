@@ -18,9 +18,16 @@ from uuid import UUID
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from archive.access.accounts import create_account
+from archive.access.api_keys import INTEGRATION_SCOPES, Scope
+from archive.access.integrations import (
+    integration_named,
+    integrations,
+    issue_integration_key,
+    revoke_integration_key,
+)
 from archive.access.policy import Role
 from archive.cases.filing import link_object, open_case, record_act
 from archive.cases.identifiers import Identifier, IdentifierKind
@@ -32,9 +39,12 @@ from archive.evidence.models import EvidenceItem
 from archive.jobs.models import Job
 from archive.jobs.queue import LONG, PROMPT, claim_job, fail_job
 from archive.kernel.digests import digest_of
-from archive.kernel.ids import ActId, CaseId, DockId, ObjectId, SubjectId
+from archive.kernel.ids import ActId, CaseId, DockId, IntegrationId, ObjectId, SubjectId
 from archive.kernel.instants import Instant, format_instant
 from archive.ledger.entries import OPERATOR, Actor
+from archive.notify.events import Event, EventType, publish
+from archive.notify.models import Webhook, WebhookDelivery
+from archive.notify.webhooks import set_webhook
 from archive.settings import Settings
 from archive.web.app import create_app
 from archive.wiring import Services, build_services, create_home
@@ -395,6 +405,48 @@ def set_running(bureau: Bureau, object_id: ObjectId, *, permille: int) -> None:
             )
         )
         tx.execute(update(EvidenceItem).where(EvidenceItem.object_id == object_id).values(kind="footage"))
+
+
+def connect_systems(bureau: Bureau) -> None:
+    """Give two other systems keys, one of them a webhook that works and one that does not. Idempotent."""
+    services, by, now = bureau.services, bureau.people[Role.ADMINISTRATOR], bureau.now()
+    with services.database.read() as tx:
+        if integrations(tx):
+            return
+    for name, title, scopes in (
+        ("cms", "行政执法办案系统", INTEGRATION_SCOPES),
+        ("oa", "协同办公平台", [Scope.ITEMS_READ]),
+    ):
+        key = issue_integration_key(services.database, name=name, title=title, scopes=scopes, by=by, at=now)
+    revoke_integration_key(services.database, key.split("_")[1], by=by, at=now)
+    with services.database.read() as tx:
+        cms = IntegrationId(integration_named(tx, "cms").id)
+    well, ill = (
+        set_webhook(services.webhooks, integration_id=cms, url=url, types=types, by=by, at=now)
+        for url, types in (
+            ("https://cms.gd-zhzf.example/liuhen/events", list(EventType)),
+            ("https://10.20.1.15/hook", [EventType.ITEM_QUARANTINED, EventType.ITEM_UNPLAYABLE]),
+        )
+    )
+    with services.database.begin() as tx:
+        for number, object_id in enumerate(list(bureau.items.values())[:5]):
+            kind = EventType.ITEM_READY if number < 3 else EventType.ITEM_UNPLAYABLE
+            publish(tx, Event(kind, object_id, {"item": {"id": str(object_id)}}), at=now)
+        for webhook_id, values in (
+            (well.id, {"state": "delivered", "attempts": 1, "status": 204, "next_at": None}),
+            (ill.id, {"cause": "webhooks.address_refused", "attempts": 7, "next_at": now + timedelta(minutes=28)}),
+        ):
+            tx.execute(
+                update(WebhookDelivery).where(WebhookDelivery.webhook_id == webhook_id).values(tried_at=now, **values)
+            )
+        dead = select(WebhookDelivery.event_id).where(WebhookDelivery.webhook_id == ill.id).limit(1).scalar_subquery()
+        tx.execute(
+            update(WebhookDelivery)
+            .where(WebhookDelivery.webhook_id == ill.id, WebhookDelivery.event_id == dead)
+            .values(state="dead", attempts=151, cause="webhooks.refused", status=422, next_at=None)
+        )
+        tx.execute(update(Webhook).where(Webhook.id == well.id).values(last_delivered_at=now))
+        tx.execute(update(Webhook).where(Webhook.id == ill.id).values(quiet_until=now + timedelta(minutes=28)))
 
 
 # ---- serving it ------------------------------------------------------------------------------------------------

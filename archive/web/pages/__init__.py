@@ -12,9 +12,11 @@ from archive.web.pages import (
     items,
     lists,
     objects,
+    search,
     sign_in,
     subject_edits,
     subjects,
+    systems,
     upload,
 )
 from archive.web.pages.errors import PagesOfErrors
@@ -23,6 +25,7 @@ from archive.web.pages.static import StaticCaching
 _PAGES = (
     sign_in,
     lists,
+    search,
     inbox,
     cases,
     items,
@@ -33,6 +36,7 @@ _PAGES = (
     subject_edits,
     subjects,
     case_edits,
+    systems,
 )
 
 

@@ -66,18 +66,18 @@ class _BlobResponse(StreamingResponse):
 def playable(request: Request, grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
     """Serve what plays in a browser."""
     with services.database.read() as tx:
-        grant = _grant(tx, services, grant_id, GrantKind.VIEW, caller)
+        grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
         view = evidence_item(tx, ObjectId(grant.object_id))
-    return _serve(request, _rendition(services, view.rendition("playable") or view.rendition("view")))
+    return serve(request, rendition_blob(services, view.rendition("playable") or view.rendition("view")))
 
 
 @router.api_route("/poster", methods=_METHODS)
 def poster(request: Request, grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
     """Serve the still picture that stands before the first frame."""
     with services.database.read() as tx:
-        grant = _grant(tx, services, grant_id, GrantKind.VIEW, caller)
+        grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
         view = evidence_item(tx, ObjectId(grant.object_id))
-    return _serve(request, _rendition(services, view.rendition("poster")))
+    return serve(request, rendition_blob(services, view.rendition("poster")))
 
 
 @router.api_route("/sprite", methods=_METHODS)
@@ -94,9 +94,9 @@ def peaks(request: Request, grant_id: GrantIdPath, caller: Viewer, services: Ser
 
 def _of_grant(request: Request, grant_id: GrantId, caller: Caller, services: Services, *, kind: str) -> Response:
     with services.database.read() as tx:
-        grant = _grant(tx, services, grant_id, GrantKind.VIEW, caller)
+        grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
         view = evidence_item(tx, ObjectId(grant.object_id))
-    return _serve(request, _rendition(services, view.rendition(kind)))
+    return serve(request, rendition_blob(services, view.rendition(kind)))
 
 
 @router.api_route("/pages/{number}", methods=_METHODS)
@@ -105,7 +105,7 @@ def page_picture(
 ) -> Response:
     """Serve the picture of one page of a document: a stretch of the rendition that holds them all."""
     with services.database.read() as tx:
-        grant = _grant(tx, services, grant_id, GrantKind.VIEW, caller)
+        grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
         rendition = evidence_item(tx, ObjectId(grant.object_id)).rendition(PAGES)
     page = page_of(rendition, number)
     if rendition is None or page is None:
@@ -116,7 +116,7 @@ def page_picture(
         part = size_bytes - offset if length is None else length
         return services.renditions.open(key, offset=start + offset, length=part)
 
-    return _serve(request, Blob(size_bytes, f'"{rendition.sha256}-{number}"', "image/jpeg", opened))
+    return serve(request, Blob(size_bytes, f'"{rendition.sha256}-{number}"', "image/jpeg", opened))
 
 
 @router.get("/entries")
@@ -129,7 +129,7 @@ def entries_part(
 ) -> Response:
     """Show the entries of an archive that follow."""
     with services.database.read() as tx:
-        grant = _grant(tx, services, grant_id, GrantKind.VIEW, caller)
+        grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
         found = entries_after(tx, ObjectId(grant.object_id), after)
     if found is None:
         raise GrantNotFound
@@ -141,23 +141,23 @@ def entries_part(
 def document(request: Request, grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
     """Serve a text record for reading in the browser's own viewer."""
     with services.database.read() as tx:
-        grant = _grant(tx, services, grant_id, GrantKind.VIEW, caller)
+        grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
         row = preserved_object(tx, ObjectId(grant.object_id))
     if row.kind != "record":
         raise GrantNotFound
     blob = _original(services, row, media_type="application/pdf")
     headers = {"Content-Disposition": disposition("inline", row.name), "Content-Security-Policy": _DOCUMENT_CSP}
-    return _serve(request, blob, headers=headers)
+    return serve(request, blob, headers=headers)
 
 
 @router.api_route("/original", methods=_METHODS)
 def original(request: Request, grant_id: GrantIdPath, caller: Exporter, services: ServicesDep) -> Response:
     """Serve the preserved original as a download, never for the browser to interpret."""
     with services.database.read() as tx:
-        grant = _grant(tx, services, grant_id, GrantKind.EXPORT, caller)
+        grant = granted(tx, services, grant_id, GrantKind.EXPORT, caller)
         row = preserved_object(tx, ObjectId(grant.object_id))
     blob = _original(services, row, media_type="application/octet-stream")
-    return _serve(request, blob, headers={"Content-Disposition": disposition("attachment", row.name)})
+    return serve(request, blob, headers={"Content-Disposition": disposition("attachment", row.name)})
 
 
 def disposition(kind: str, name: str) -> str:
@@ -167,14 +167,16 @@ def disposition(kind: str, name: str) -> str:
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(safe, safe='')}"
 
 
-def _grant(tx: Session, services: Services, grant_id: GrantId, kind: GrantKind, caller: Caller) -> Grant:
+def granted(tx: Session, services: Services, grant_id: GrantId, kind: GrantKind, caller: Caller) -> Grant:
+    """Return the caller's own grant of this kind while it lasts. Raises: GrantNotFound."""
     grant = active_grant(tx, grant_id, by=caller, at=services.clock.now())
     if grant.kind != kind.value:
         raise GrantNotFound
     return grant
 
 
-def _rendition(services: Services, rendition: Rendition | None) -> Blob:
+def rendition_blob(services: Services, rendition: Rendition | None) -> Blob:
+    """Return the bytes of a rendition. Raises: GrantNotFound where there is none."""
     if rendition is None:
         raise GrantNotFound
     key = rendition.key
@@ -196,7 +198,7 @@ def _original(services: Services, row: PreservedObject, *, media_type: str) -> B
     )
 
 
-def _serve(request: Request, blob: Blob, *, headers: dict[str, str] | None = None) -> Response:
+def serve(request: Request, blob: Blob, *, headers: dict[str, str] | None = None) -> Response:
     """Answer with the whole or with the range that is asked for. Source: RFC 9110 sections 13.2.2, 14.2, 15.3.7."""
     common = {
         "Accept-Ranges": "bytes",

@@ -21,6 +21,7 @@ from archive.kernel.ids import (
     ObjectId,
     SubjectId,
     UploadId,
+    WebhookId,
     parse_uuid,
 )
 from archive.web.dependencies import CallerDep
@@ -111,11 +112,17 @@ def act_id_in_path(act_id: str) -> ActId:
     return ActId(_id_of(act_id))
 
 
+def webhook_id_in_path(webhook_id: str) -> WebhookId:
+    """Return the webhook id of the address. Raises: NotFound for what is no id."""
+    return WebhookId(_id_of(webhook_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 GrantIdPath = Annotated[GrantId, Depends(grant_id_in_path)]
 EntryIdPath = Annotated[EntryId, Depends(entry_id_in_path)]
 UploadIdPath = Annotated[UploadId, Depends(upload_id_in_path)]
+WebhookIdPath = Annotated[WebhookId, Depends(webhook_id_in_path)]
 DockIdPath = Annotated[DockId, Depends(dock_id_in_path)]
 JobIdPath = Annotated[JobId, Depends(job_id_in_path)]
 SubjectIdPath = Annotated[SubjectId, Depends(subject_id_in_path)]

@@ -82,11 +82,7 @@ def subject_page(
         if root_id != subject_id:
             return go_to(f"/subjects/{root_id}")
     chosen = ThingKind(kind) if kind in set(ThingKind) else None
-    if cursor is None:
-        return show_subject(request, subject_id, caller, services, kind=chosen)
-    with services.database.read() as tx:
-        context = _things(tx, services, subject_id, chosen, cursor)
-    return render(request, "_thing_rows.html" if is_fragment(request) else "subject.html", caller=caller, **context)
+    return show_subject(request, subject_id, caller, services, kind=chosen, cursor=cursor)
 
 
 @router.post("/{subject_id}/identifiers/{identifier_id}/sight")
@@ -122,29 +118,27 @@ def show_subject(
     services: Services,
     *,
     kind: ThingKind | None = None,
+    cursor: str | None = None,
     form: Form | None = None,
     shown: tuple[IdentifierId, Identifier] | None = None,
     status: int = 200,
 ) -> Response:
     """Return the page of a subject, or of whom it stands under."""
     with services.database.read() as tx:
-        context = _things(tx, services, resolved_subject(tx, subject_id), kind, None)
-        context |= _facts(request, tx, context["view"])
-        context["choices"] = offered_subjects(tx, services, form)
-    part = "_things.html" if is_fragment(request) and request.method == "GET" else "subject.html"
+        view = subject_view(tx, services.identifiers, resolved_subject(tx, subject_id))
+        root_id = SubjectId(view.subject.id)
+        context = {
+            **_facts(request, tx, view),
+            "view": view,
+            "counts": thing_counts(tx, root_id),
+            "found": subject_things(tx, root_id, kind=kind, cursor=cursor),
+            "kind": kind.value if kind is not None else "",
+            "choices": offered_subjects(tx, services, form),
+        }
+    part = "subject.html"
+    if is_fragment(request) and request.method == "GET":
+        part = "_things.html" if cursor is None else "_thing_rows.html"
     return render(request, part, caller=caller, status=status, form=form, shown=shown, **context)
-
-
-def _things(
-    tx: Session, services: Services, subject_id: SubjectId, kind: ThingKind | None, cursor: str | None
-) -> dict[str, Any]:
-    view = subject_view(tx, services.identifiers, subject_id)
-    return {
-        "view": view,
-        "counts": thing_counts(tx, subject_id),
-        "found": subject_things(tx, subject_id, kind=kind, cursor=cursor),
-        "kind": kind.value if kind is not None else "",
-    }
 
 
 def _facts(request: Request, tx: Session, view: SubjectView) -> dict[str, Any]:

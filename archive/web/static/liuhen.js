@@ -65,7 +65,7 @@ document.addEventListener("keydown", (event) => {
     if (panel) closePanel(panel);
   }
   if (event.key === "/" && !event.target.closest?.("input, textarea, select")) {
-    const search = document.getElementById("search");
+    const search = document.getElementById("search") ?? document.getElementById("find");
     if (search) {
       event.preventDefault();
       search.select();

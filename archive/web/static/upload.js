@@ -153,7 +153,8 @@ class Entry {
       if (this.isCancelled) return;
       this.show("failed", { fault: error instanceof Fault ? error : new Fault(String(error)) });
     } finally {
-      document.body.dispatchEvent(new Event("upload-changed"));
+      // Without a session that list would lead to the sign-in page, and take the other uploads with it.
+      if (!this.isSignedOut) document.body.dispatchEvent(new Event("upload-changed"));
     }
   }
 
@@ -186,6 +187,7 @@ class Entry {
       }),
     });
     const body = await answer.text();
+    this.isSignedOut = answer.status === 401;
     if (!answer.ok) throw new Fault(codeOf(body, answer.status));
     return JSON.parse(body);
   }
@@ -289,6 +291,7 @@ class Entry {
       for (;;) {
         const answer = await fetch(`${address}/receipt`, { headers: { Accept: "application/json" } });
         if (answer.status === 200) return answer.json();
+        this.isSignedOut = answer.status === 401;
         if (answer.status !== 202 && answer.status !== 503) {
           throw new Fault(codeOf(await answer.text(), answer.status));
         }
@@ -319,6 +322,7 @@ class Entry {
       return;
     }
     this.show("resuming");
+    await this.upload.abort(); // the client may be about to try again by itself
     if (!this.hasTurn) await this.takeTurn();
     if (this.state === "resuming") this.upload.start();
     else this.giveTurn();

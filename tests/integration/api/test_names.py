@@ -12,7 +12,7 @@ from archive.access.external_ids import MAX_EXTERNAL_ID_CHARACTERS, ExternalIdIn
 from tests.support.case_system import CaseSystem
 
 GOOD = [
-    "1", "CASE/2026/0031", "案件〔2026〕31号", "📷👮🏽\u200d♂️", "עברית-עִבְרִית", "\u202eabc", "=HYPERLINK(\"x\")", "+1", "@SUM(A1)", "-2+3",
+    "1", "CASE/2026/0031", "案件〔2026〕31号", "📷👮🏽\u200d♂️", "עברית-עִבְרִית", "\u202eabc", '=HYPERLINK("x")', "+1", "@SUM(A1)", "-2+3",
     "a b", "100%", "a?b#c", "a&b=c;d", "a\\b", "//", "/", "a/../b", "%2F", "%00", "ä", "'; DROP TABLE case_file; --", "<script>", "{x}", "~",
     "x" * MAX_EXTERNAL_ID_CHARACTERS, "案" * MAX_EXTERNAL_ID_CHARACTERS, "\U0001f600" * MAX_EXTERNAL_ID_CHARACTERS, "\ufffd", "...",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from archive.access.accounts import (
     sign_out,
 )
 from archive.access.policy import Role
+from archive.cases.changes import update_case
 from archive.cases.filing import (
     AlreadyLinked,
     CaseNotFound,
@@ -28,14 +29,27 @@ from archive.cases.filing import (
     record_act,
     unlink_object,
 )
+from archive.cases.identifiers import Identifier, IdentifierKind
+from archive.cases.merges import NotMerged, SubjectMerged, merge_subjects, separate_subjects
 from archive.cases.records import file_text_record
-from archive.cases.terms import RecordForm, Stage
+from archive.cases.subject_listings import subject_view
+from archive.cases.subjects import (
+    IdentifierTaken,
+    KnownSubject,
+    NewSubject,
+    add_identifier,
+    record_subject,
+    remove_identifier,
+    show_identifier,
+    update_subject,
+)
+from archive.cases.terms import RecordForm, Stage, SubjectKind
 from archive.custody.events import ObjectNotFound
 from archive.db.base import Base
 from archive.documents.records import NotPdf
 from archive.jobs.queue import PROMPT
 from archive.kernel.errors import Forbidden, InvalidInput, LiuhenError
-from archive.kernel.ids import CaseId, DockId, ObjectId, new_uuid7
+from archive.kernel.ids import CaseId, DockId, ObjectId, SubjectId, new_uuid7
 from archive.ledger.entries import OPERATOR
 from archive.retrieval.grants import GrantKind, grant_access
 from archive.worker.loop import Worker
@@ -153,6 +167,44 @@ def test_docks(home: ArchiveHome, walk: Walk) -> None:
     walk.step(revoke, "admin.dock_revoked")
     walk.refused(DockNotFound, revoke)
     walk.refused(DockNotFound, lambda: revoke(DockId(new_uuid7())))
+    home.sequence()
+    home.assert_sound()
+
+
+def test_subjects(home: ArchiveHome) -> None:
+    database, vault, clock = home.database, home.services.identifiers, home.clock
+    handler, auditor = home.person(Role.CASE_HANDLER), home.person(Role.AUDITOR)
+    walk = Walk(home)
+    number = Identifier(IdentifierKind.RESIDENT_ID, "11010519491231002X")
+    by: Any = {"by": OPERATOR, "at": clock.now()}
+
+    def record(given: Identifier | None = None) -> SubjectId:
+        return record_subject(database, vault, NewSubject("张三", SubjectKind.PERSON, given), **by)
+
+    first = walk.step(lambda: record(number), "subject.recorded")
+    assert walk.step(lambda: record(number)) == first
+    second = walk.step(record, "subject.recorded")
+    walk.step(lambda: update_subject(database, second, name="李四", **by), "subject.updated")
+    walk.step(lambda: update_subject(database, second, name="李四", **by))
+    walk.refused(IdentifierTaken, lambda: add_identifier(database, vault, second, number, **by))
+    walk.step(lambda: add_identifier(database, vault, first, number, **by))
+    with database.read() as tx:
+        (known,) = subject_view(tx, vault, first).identifiers
+
+    def show(who: Any) -> Identifier:
+        return show_identifier(database, vault, first, known.id, purpose="核对", by=who, at=clock.now())
+
+    walk.refused(Forbidden, lambda: show(auditor))
+    walk.step(lambda: show(handler), "access.identifier")
+    walk.step(lambda: merge_subjects(database, first, second, reason="x", **by), "subject.merged")
+    walk.refused(SubjectMerged, lambda: merge_subjects(database, first, second, reason="x", **by))
+    walk.step(lambda: separate_subjects(database, second, reason="x", **by), "subject.separated")
+    walk.refused(NotMerged, lambda: separate_subjects(database, second, reason="x", **by))
+    walk.step(lambda: remove_identifier(database, first, known.id, reason="x", **by), "subject.updated")
+    case_id = walk.step(lambda: home.case(subject=KnownSubject(first)), "case.opened")
+    walk.step(lambda: update_case(database, vault, case_id, title="新", **by), "case.updated")
+    walk.step(lambda: update_case(database, vault, case_id, subject=KnownSubject(second), **by), "case.updated")
+    walk.step(lambda: update_case(database, vault, case_id, title="新", **by))
     home.sequence()
     home.assert_sound()
 

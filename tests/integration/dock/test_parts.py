@@ -38,20 +38,23 @@ from ingest.agent.tags import container_tags
 from ingest.agent.wiping import wipe_file
 from ingest.agent.wire import Place, Wire
 from ingest.manifest import MAX_MANIFEST_BYTES, DockManifest, parse_manifest
+from ingest.sources.patterns import shipped_patterns
 from tests.integration.dock.conftest import recording
 
 _AT = datetime(2026, 3, 1, tzinfo=UTC)
 _DOCK = DockId(new_uuid7())
 
 
-def _described(path: Path, sidecar: bytes | None, *, case: str | None = None) -> tuple[DockManifest, list[str]]:
+def _described(
+    path: Path, sidecar: bytes | None, *, case: str | None = None, folder: str = ""
+) -> tuple[DockManifest, list[str]]:
     beside = None
     if sidecar is not None:
         beside = path.with_suffix(".json")
         beside.write_bytes(sidecar)
     with opened(path) as (source, identity):
         described = describe(
-            Found(path, "", identity.size_bytes, beside),
+            Found(path, folder, identity.size_bytes, beside),
             source,
             identity,
             hash_stream(source),
@@ -59,6 +62,7 @@ def _described(path: Path, sidecar: bytes | None, *, case: str | None = None) ->
             case_number=case,
             clocks=Clocks(_AT, 0, None),
             signed_at=_AT,
+            patterns=shipped_patterns(),
         )
     return parse_manifest(described.manifest), described.notes
 
@@ -73,9 +77,11 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=12,
 )
-_FIELDS = st.fixed_dictionaries(
-    {}, optional=dict.fromkeys(("serial", "model", "firmware", "recorded_at", "device_time", "name", "x"), _JSON)
-)
+_KNOWN = (
+    "serial", "model", "firmware", "source", "officer", "channel", "series", "sequence", "recorded_at", "device_time",
+    "name", "x",
+)  # fmt: skip
+_FIELDS = st.fixed_dictionaries({}, optional=dict.fromkeys(_KNOWN, _JSON))
 
 
 @given(said=_FIELDS)
@@ -94,10 +100,11 @@ def test_a_damaged_sidecar_holds_nothing_up(clip: Path, raw: bytes) -> None:
 
 def test_the_longest_of_everything_still_fits_the_manifest(tmp_path: Path) -> None:
     path = recording(tmp_path / "clip.mp4", 10)
-    said = {"serial": "\x01" * 128, "model": "\x02" * 128, "firmware": "\x03" * 128, "name": "\x04" * 950}
-    manifest, notes = _described(path, json.dumps(said).encode(), case="\x05" * 100)
+    said = {"serial": "\x01" * 128, "model": "\x02" * 128, "firmware": "\x03" * 128, "name": "\x04" * 700}
+    said |= {"officer": "\x06" * 32, "channel": "\x07" * 32, "series": "\x08" * 128, "source": "hearing"}
+    manifest, notes = _described(path, json.dumps(said).encode(), case="\x05" * 100, folder="\x0b" * 600)
     assert len(manifest.raw) <= MAX_MANIFEST_BYTES
-    assert (manifest.name, notes) == ("\x04" * 950, ["sidecar left out: it is too long for the manifest"])
+    assert (manifest.name, notes) == ("\x04" * 700, ["sidecar left out: it is too long for the manifest"])
 
 
 def test_a_name_with_a_nul_gives_way_to_the_name_of_the_file(tmp_path: Path) -> None:
@@ -105,6 +112,57 @@ def test_a_name_with_a_nul_gives_way_to_the_name_of_the_file(tmp_path: Path) -> 
     manifest, notes = _described(path, json.dumps({"name": "a\x00.mp4", "serial": "\x00"}).encode())
     assert (manifest.name, manifest.device_serial) == ("clip.mp4", None)
     assert [note.split()[0] for note in notes] == ["name", "serial"]
+
+
+def test_the_name_says_what_sidecar_and_film_leave_open(tmp_path: Path) -> None:
+    path = recording(tmp_path / "DSJ-KEDX8A1_012345_20240101120000_0007.MP4", 10)
+    manifest, notes = _described(path, None)
+    assert manifest.fields["device"] == {
+        "serial": "DSJ-KEDX8A1", "officer": "012345", "source": "body_worn", "series": "20240101120000", "sequence": 7,
+    }  # fmt: skip
+    assert manifest.fields["tags"] == {"pattern": "dsj"}
+    noon = "2024-01-01T12:00:00+08:00"
+    times = {name: manifest.fields["times"][name] for name in ("recorded", "recorded_from", "named")}
+    assert times == {"recorded": noon, "recorded_from": "name", "named": noon}
+    assert (manifest.source_kind, manifest.officer_number, manifest.sequence) == ("body_worn", "012345", 7)
+    said = {"serial": "S-1", "officer": 9, "sequence": 2, "recorded_at": "2024-01-01T04:00:01Z", "source": "hearing"}
+    manifest, notes = _described(path, json.dumps(said).encode())
+    assert notes == []
+    assert manifest.fields["device"] == {"serial": "S-1", "officer": "9", "source": "hearing", "sequence": 2}
+    assert manifest.fields["times"]["recorded"] == "2024-01-01T04:00:01Z"
+    assert (manifest.fields["times"]["recorded_from"], manifest.fields["times"]["named"]) == ("sidecar", noon)
+    manifest, notes = _described(path, b'{"source": "cellar", "sequence": -1, "recorded_at": "noon"}')
+    assert manifest.fields["device"]["source"] == "body_worn"
+    assert manifest.fields["times"]["recorded"] == noon
+    assert [note.split()[0] for note in notes] == ["recorded_at", "source", "sequence"]
+
+
+def test_a_folder_helps_to_read_a_name(tmp_path: Path) -> None:
+    path = recording(tmp_path / "12.00.00-12.05.00[M][0@0][0].dav", 10)
+    manifest, _ = _described(path, None, folder="2024-01-01/001/dav/12")
+    assert manifest.fields["device"] == {"source": "room", "channel": "input 001"}
+    assert manifest.fields["times"]["recorded"] == "2024-01-01T12:00:00+08:00"
+    assert manifest.fields["tags"] == {
+        "folder": "2024-01-01/001/dav/12", "pattern": "dahua-disk", "trigger": "M",
+    }  # fmt: skip
+
+
+def test_local_time_that_a_film_calls_utc_gives_way_to_the_name(tmp_path: Path) -> None:
+    def times(name: str) -> tuple[str, str, list[str]]:
+        path = tmp_path / name
+        path.write_bytes(_MP4)  # says 2025-12-31T04:26:40Z
+        manifest, notes = _described(path, None)
+        return manifest.fields["times"]["recorded"], manifest.fields["times"]["recorded_from"], notes
+
+    contained = "2025-12-31T04:26:40.000000Z"
+    assert times("clip.mp4") == (contained, "container", [])
+    assert times("VID_20251231_122641.mp4") == (contained, "container", []), "the same time, and the film is exact"
+    told = "the time in the file is local time marked as UTC; that of its name is used"
+    assert times("VID_20251231_042641.mp4") == ("2025-12-31T04:26:41+08:00", "name", [told])
+    assert times("PXL_20251231_042641000.mp4") == (contained, "container", []), "a name in UTC"
+    assert times("AXON Body 2 Video 2025-12-31 0426.mp4") == (contained, "container", []), "a name without seconds"
+    path = recording(tmp_path / "AXON Body 2 Video 2025-12-31 0426.avi", 10)
+    assert _described(path, None)[0].fields["times"]["recorded_from"] == "name_minute"
 
 
 def test_a_stale_sidecar_does_not_set_the_clock_offset(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from archive.evidence.grouping import RecordingRules, RulesInvalid
 from archive.evidence.models import EvidenceItem
@@ -33,6 +33,7 @@ from tests.support.archive_home import ArchiveHome, EnrolledDock
 
 START = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
 RULES = RecordingRules.load()
+FILE = b"a file that nobody looks into"
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +72,16 @@ def work(home: ArchiveHome) -> None:
     worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=15)
     while worker.run_once([PROMPT]):
         pass
+
+
+def settle(home: ArchiveHome) -> None:
+    """As if every file had been looked into and were two seconds of footage, and then grouped, in any order."""
+    home.execute("UPDATE evidence_item SET kind = 'footage', duration_ms = 2000")
+    with home.database.read() as tx:
+        items = list(tx.scalars(select(EvidenceItem.object_id)))
+    for object_id in random.sample(items, len(items)):
+        with home.database.begin() as tx:
+            group_item(tx, ObjectId(object_id), rules=RULES, at=home.clock.now())
 
 
 def seen(home: ArchiveHome, object_id: ObjectId) -> RecordingView:
@@ -117,30 +128,28 @@ def test_files_that_follow_each_other_are_one_recording_whatever_comes_first(
     home.assert_sound()
 
 
-def test_the_clocks_offset_is_taken_off(home: ArchiveHome, camera: Camera, clip: bytes) -> None:
-    slow = camera.bring(clip, -90, times={"clock_offset_ms": -90_000})
-    right = camera.bring(clip, 2, times={"clock_offset_ms": 0})
-    work(home)
+def test_the_clocks_offset_is_taken_off(home: ArchiveHome, camera: Camera) -> None:
+    slow = camera.bring(FILE, -90, times={"clock_offset_ms": -90_000})
+    right = camera.bring(FILE, 2, times={"clock_offset_ms": 0})
+    settle(home)
     view = seen(home, slow)
     assert ids(view) == [slow, right]
     assert view.recording.started_at == START
 
 
-def test_chapters_stay_together_over_a_gap_and_say_which_is_missing(
-    home: ArchiveHome, camera: Camera, clip: bytes
-) -> None:
+def test_chapters_stay_together_over_a_gap_and_say_which_is_missing(home: ArchiveHome, camera: Camera) -> None:
     """All with the time of the first, as many cameras write it; and one that carries its own."""
-    first = camera.bring(clip, 0, series="GH0123", sequence=1)
-    second = camera.bring(clip, 0, series="GH0123", sequence=2)
-    fifth = camera.bring(clip, 600, series="GH0123", sequence=5)
-    strange = camera.bring(clip, 602, series="GH0124", sequence=1, channel="R")
-    work(home)
+    first = camera.bring(FILE, 0, series="GH0123", sequence=1)
+    second = camera.bring(FILE, 0, series="GH0123", sequence=2)
+    fifth = camera.bring(FILE, 600, series="GH0123", sequence=5)
+    strange = camera.bring(FILE, 602, series="GH0124", sequence=1, channel="R")
+    settle(home)
     view = seen(home, fifth)
     assert ids(view) == [first, second, fifth]
     assert [found.missing_before for found in view.clips] == [0, 0, 2]
     assert view.clips[1].clip.starts_at == view.clips[0].ends_at
     assert view.clips[1].clip.gap_before_ms is None
-    assert view.clips[2].clip.gap_before_ms == pytest.approx(596_000, abs=150)
+    assert view.clips[2].clip.gap_before_ms == 596_000
     assert ids(seen(home, strange)) == [strange], "another lens of the device is another recording"
     home.sequence()
     home.assert_sound()
@@ -171,40 +180,38 @@ def test_what_nobody_dates_or_places_is_in_no_recording(home: ArchiveHome, camer
     assert home.count("recording") == 0
 
 
-def test_without_a_serial_the_names_must_say_it(home: ArchiveHome, camera: Camera, clip: bytes) -> None:
-    front = [camera.bring(clip, at, serial=None, source="vehicle", channel="F") for at in (0, 2)]
-    rear = [camera.bring(clip, at, serial=None, source="vehicle", channel="R") for at in (0, 2)]
-    numbered = [camera.bring(clip, 2 * n, serial=None, source="drone", sequence=n) for n in (1, 2, 4)]
-    phones = [camera.bring(clip, at, serial=None, source="phone") for at in (0, 2)]
-    work(home)
+def test_without_a_serial_the_names_must_say_it(home: ArchiveHome, camera: Camera) -> None:
+    front = [camera.bring(FILE, at, serial=None, source="vehicle", channel="F") for at in (0, 2)]
+    rear = [camera.bring(FILE, at, serial=None, source="vehicle", channel="R") for at in (0, 2)]
+    numbered = [camera.bring(FILE, 2 * n, serial=None, source="drone", sequence=n) for n in (1, 2, 4)]
+    phones = [camera.bring(FILE, at, serial=None, source="phone") for at in (0, 2)]
+    settle(home)
     assert ids(seen(home, front[0])) == front
     assert ids(seen(home, rear[0])) == rear
     assert ids(seen(home, numbered[0])) == numbered[:2]
     assert ids(seen(home, numbered[2])) == [numbered[2]]
     assert [ids(seen(home, phone)) for phone in phones] == [[phone] for phone in phones]
     # A second car at the same dock, at the same time: nobody can tell whose the next file is.
-    camera.bring(clip, 2.2, serial=None, source="vehicle", channel="F")
-    work(home)
+    camera.bring(FILE, 2.2, serial=None, source="vehicle", channel="F")
+    settle(home)
     assert ids(seen(home, front[0])) == [front[0]]
     home.sequence()
     home.assert_sound()
 
 
-def test_a_recorder_that_never_stops_begins_a_new_recording_each_day(
-    home: ArchiveHome, camera: Camera, clip: bytes
-) -> None:
+def test_a_recorder_that_never_stops_begins_a_new_recording_each_day(home: ArchiveHome, camera: Camera) -> None:
     midnight_s = (datetime(2026, 3, 2, 16, tzinfo=UTC) - START).total_seconds()
-    room = [camera.bring(clip, midnight_s + at, source="room", channel="ch01") for at in (-4, -2, 0)]
-    work(home)
+    room = [camera.bring(FILE, midnight_s + at, source="room", channel="ch01") for at in (-4, -2, 0)]
+    settle(home)
     assert ids(seen(home, room[0])) == room[:2]
     assert ids(seen(home, room[2])) == [room[2]]
 
 
-def test_a_serial_that_is_found_out_later_moves_the_clip(home: ArchiveHome, camera: Camera, clip: bytes) -> None:
-    known = camera.bring(clip, 0)
-    unknown = camera.bring(clip, 2, serial=None)
-    follower = camera.bring(clip, 4, serial=None, sequence=1)
-    work(home)
+def test_a_serial_that_is_found_out_later_moves_the_clip(home: ArchiveHome, camera: Camera) -> None:
+    known = camera.bring(FILE, 0)
+    unknown = camera.bring(FILE, 2, serial=None)
+    follower = camera.bring(FILE, 4, serial=None, sequence=1)
+    settle(home)
     assert ids(seen(home, unknown)) == [unknown]
     with home.database.begin() as tx:
         tx.execute(update(EvidenceItem).where(EvidenceItem.object_id == unknown).values(device_serial="DSJ-0042"))
@@ -233,8 +240,8 @@ def test_a_container_that_knows_better_stands_above_the_files_own_time(
     assert seen(home, object_id).recording.started_at == item.recorded_at
 
 
-def test_several_workers_at_once_come_to_the_same(home: ArchiveHome, camera: Camera, clip: bytes) -> None:
-    brought = [camera.bring(clip, 2 * number) for number in range(12)]
+def test_several_workers_at_once_come_to_the_same(home: ArchiveHome, camera: Camera) -> None:
+    brought = [camera.bring(FILE, 2 * number) for number in range(12)]
     home.execute("UPDATE evidence_item SET kind = 'footage', duration_ms = 2000")
     shuffled = random.sample(brought, len(brought))
     failures: list[BaseException] = []

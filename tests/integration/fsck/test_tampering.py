@@ -425,6 +425,8 @@ LOOKS = {
     "a look that nobody took": "INSERT INTO item_look "
     "SELECT object_id, 'damage', found, sha256, tool, made_at FROM item_look",
     "another tool": "UPDATE item_look SET tool = 'by eye'",
+    "another time": "UPDATE item_look SET made_at = (SELECT min(at) FROM custody_event)",
+    "another item": "UPDATE item_look SET object_id = (SELECT object_id FROM evidence_item WHERE probe IS NULL)",
     "a look that is gone": "DELETE FROM item_look",
     "a probe that is gone": "UPDATE evidence_item SET probe = NULL WHERE probe IS NOT NULL",
     "a probe of something else": "UPDATE evidence_item SET probe = '{}' WHERE probe IS NOT NULL",

@@ -305,5 +305,17 @@ def test_the_door_is_made_once_however_many_ask(home: ArchiveHome) -> None:
 
 def test_an_archive_from_before_there_were_doors_gets_its_key(home: ArchiveHome) -> None:
     (home.path / "keys" / "door-browser.pem").unlink()
-    assert home.services.doors.browser().dock_id
+    home.services.doors.browser()
     assert (home.path / "keys" / "door-browser.pem").exists()
+
+
+def test_only_the_hasher_may_compile_webassembly(play: Play) -> None:
+    async def scene(open_browser: Open) -> None:
+        browser = await open_browser(Role.CASE_HANDLER)
+        for path, may in (("/static/upload-hasher.js", True), ("/static/upload.js", False), ("/upload", False)):
+            answer = await browser.http.get(path)
+            assert answer.status_code == 200
+            assert ("wasm-unsafe-eval" in answer.headers["content-security-policy"]) is may
+            assert "'unsafe-eval'" not in answer.headers["content-security-policy"]
+
+    play(scene)

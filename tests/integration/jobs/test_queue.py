@@ -10,18 +10,22 @@ from sqlalchemy import select
 
 from archive.db.database import Database
 from archive.db.migrate import migrate
-from archive.jobs.listings import dead_jobs, jobs_by_key, unfinished_counts
+from archive.jobs.listings import dead_jobs, jobs_by_key, unfinished_counts, unfinished_jobs
 from archive.jobs.models import Job
 from archive.jobs.queue import (
+    IDLE,
     LONG,
     PROMPT,
     ClaimedJob,
+    JobNotDead,
     LeaseLost,
     add_job,
     claim_job,
     extend_lease,
     fail_job,
     finish_job,
+    renew_job,
+    revive_job,
 )
 from archive.kernel.ids import JobId, new_uuid7
 
@@ -272,3 +276,63 @@ def test_one_key_from_many_at_once_is_one_job_and_fails_nobody(database: Databas
     assert sorted(type(result).__name__ for result in results) == ["NoneType"] * 5 + ["UUID"]
     with database.read() as tx:
         assert Counter(tx.scalars(select(Job.kind)).all()) == {"probe": 1, "own": 6}
+
+
+def test_idle_work_comes_after_all_other_however_long_it_waits(database: Database) -> None:
+    idle = add(database, queue=IDLE)
+    later = add(database, at=AT + SECOND, queue=LONG)
+    assert claim(database, AT + 2 * SECOND) is None, "only with the long work"
+    order = [claim(database, AT + 2 * SECOND, LONG) for _ in range(3)]
+    assert [None if job is None else job.id for job in order] == [later, idle, None]
+
+
+def renew(database: Database, key: str = "k", at: datetime = AT) -> None:
+    with database.begin() as tx:
+        renew_job(tx, "probe", {"object_id": "y"}, at=at, queue=LONG, key=key)
+
+
+def test_a_job_that_has_ended_is_done_once_more(database: Database) -> None:
+    job_id = add(database, key="k")
+    finish(database, claimed(database))
+    assert add(database, key="k") is None
+    renew(database, at=AT + SECOND)
+    again = row(database, job_id)
+    assert (again.state, again.attempt, again.finished_at, again.progress_permille) == ("ready", 0, None, 0)
+    assert (again.queue, again.not_before, again.args) == (LONG, AT + SECOND, {"object_id": "y"})
+    job = claim(database, AT + SECOND, LONG)
+    assert job is not None
+    fail_job(database, job, error="x", retryable=False, at=AT)
+    renew(database)
+    assert (row(database, job_id).state, row(database, job_id).last_error) == ("ready", None)
+    renew(database, key="new")
+    with database.read() as tx:
+        assert [job.state for job in unfinished_jobs(tx)] == ["ready", "ready"]
+
+
+def test_a_job_under_way_is_not_disturbed(database: Database) -> None:
+    add(database, key="k")
+    job = claimed(database)
+    renew(database)
+    finish(database, job)
+
+
+def test_what_was_given_up_gets_all_its_attempts_again(database: Database) -> None:
+    job_id = add(database)
+    assert job_id is not None
+    fail_job(database, claimed(database), error="x", retryable=False, at=AT)
+    with database.begin() as tx:
+        assert revive_job(tx, job_id, at=AT).kind == "probe"
+    assert (row(database, job_id).state, row(database, job_id).attempt) == ("ready", 0)
+    assert claimed(database).attempt == 1
+    for known in (job_id, JobId(new_uuid7())):
+        with pytest.raises(JobNotDead), database.begin() as tx:
+            revive_job(tx, known, at=AT)
+
+
+def test_unfinished_work_is_listed_by_how_near_it_is(database: Database) -> None:
+    dead, running, ready, done = (add(database, str(number), at=AT + number * SECOND) for number in range(4))
+    jobs = [claimed(database, AT + 9 * SECOND) for _ in range(2)]
+    fail_job(database, jobs[0], error="x", retryable=False, at=AT)
+    with database.read() as tx:
+        assert [job.id for job in unfinished_jobs(tx)] == [running, ready, done, dead]
+        assert [job.id for job in unfinished_jobs(tx, limit=1)] == [running]

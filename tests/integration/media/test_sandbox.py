@@ -19,7 +19,7 @@ from archive.kernel.findings import Outcome
 from ingest.media.errors import MediaKilled, MediaStopped, MediaTimeout, ToolMissing
 from ingest.media.probe import probe
 from ingest.media.renditions import make_playable
-from ingest.media.sandbox import OUT, SOURCE, Hooks, Limits, Sandbox, probe_sandbox
+from ingest.media.sandbox import OUT, SOURCE, Hooks, Leeway, Limits, Sandbox, probe_sandbox
 from ingest.media.supervise import Ended, Ran
 from ingest.media.tools import Toolbox
 from tests.integration.media.conftest import type_samples
@@ -79,6 +79,49 @@ def test_nothing_can_be_written_but_results(tmp_path: Path) -> None:
     assert said(ran) == f"{OUT}/result\n"
     assert (tmp_path / "program.pl").read_text(encoding="utf-8") == script
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["result"]
+
+
+def test_the_archives_own_files_are_out_of_reach(tmp_path: Path) -> None:
+    """Keys, database and stored originals of an archive whose original is being read."""
+    home = tmp_path / "home"
+    for name in ("keys/log.pem", "liuhen.sqlite3", "store/original.mp4", "liuhen.toml"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("secret", encoding="utf-8")
+    names = " ".join(str(path) for path in sorted(home.rglob("*")))
+    tries = f"for (qw({names})) {{ print \"$_\\n\" if -e $_ or open(my $f, '<', $_) or opendir(my $d, $_) }}"
+    climbs = "for my $up (1..9) { my $p = '/out' . '/..' x $up . '%s'; print $p if -e $p }" % (home / "keys")
+    ran = perl(tries + climbs, tmp_path)
+    assert (ran.returncode, said(ran)) == (0, "")
+
+
+def test_no_device_can_be_made(tmp_path: Path) -> None:
+    if os.uname().machine != "x86_64":
+        pytest.skip("the numbers of the calls are those of x86_64")
+    script = f"""
+        my ($disk, $zero) = ('{OUT}/disk', '{OUT}/zero');
+        print 'device ' if syscall(133, $disk, 060666, 0x0800) == 0;
+        print 'zero ' if syscall(133, $zero, 020666, 0x0105) == 0;
+    """
+    ran = perl(script, tmp_path)
+    assert (ran.returncode, said(ran)) == (0, "")
+    assert not [path for path in (tmp_path / "out").iterdir() if path.is_block_device() or path.is_char_device()]
+
+
+def test_other_processes_can_neither_be_seen_nor_ended(tmp_path: Path) -> None:
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        script = f"""
+            print 'proc ' if -e '/proc' or -e '/proc/self' or -e '/proc/{bystander.pid}';
+            print 'ended ' if kill('KILL', {bystander.pid}) > 0;
+            print 'parent ' if getppid() > 2;
+            $SIG{{TERM}} = 'IGNORE'; kill('TERM', -1);
+        """
+        ran = perl(script, tmp_path)
+        assert said(ran) == ""
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
 
 
 def test_a_link_in_the_results_leads_nowhere(tmp_path: Path) -> None:
@@ -232,6 +275,61 @@ def test_a_program_that_is_not_there(tmp_path: Path) -> None:
         Sandbox().run(PERL, [SOURCE], limits=LIMITS, source=tmp_path / "none")
     with pytest.raises(ToolMissing):
         Sandbox().run(Path("/usr/bin/nosuch"), [], limits=LIMITS)
+
+
+# ---- what page programs may do beyond the others -------------------------------------------------------------------
+
+
+def with_leeway(script: str, tmp_path: Path, leeway: Leeway) -> Ran:
+    source = tmp_path / "program.pl"
+    source.write_text(script, encoding="utf-8")
+    out = tmp_path / "out"
+    out.mkdir(exist_ok=True)
+    hooks = Hooks(keep_stdout_bytes=64 * 1024)
+    return Sandbox().run(PERL, [SOURCE], limits=LIMITS, source=source, out=out, hooks=hooks, leeway=leeway)
+
+
+def test_local_sockets_lead_nowhere(tmp_path: Path) -> None:
+    """They are sockets of the sandbox's own network, and of its own files."""
+    with socket.socket(socket.AF_UNIX) as abstract, socket.socket(socket.AF_UNIX) as named:
+        abstract.bind(f"\0liuhen-test-{os.getpid()}")
+        named.bind(str(tmp_path / "socket"))
+        for listener in (abstract, named):
+            listener.listen()
+            listener.settimeout(0.1)
+        script = f"""
+            use Socket;
+            print 'local ' if socket(my $a, AF_UNIX, SOCK_STREAM, 0);
+            print 'internet ' if socket(my $b, AF_INET, SOCK_STREAM, 0) or socket(my $c, AF_INET6, SOCK_STREAM, 0);
+            print 'netlink ' if socket(my $d, 16, SOCK_RAW, 0) or socket(my $e, 17, SOCK_RAW, 0);
+            print 'abstract ' if connect($a, pack_sockaddr_un("\\0liuhen-test-{os.getpid()}"));
+            socket(my $f, AF_UNIX, SOCK_STREAM, 0);
+            print 'named ' if connect($f, pack_sockaddr_un('{tmp_path}/socket'));
+            print 'forked ' if defined fork();
+        """
+        ran = with_leeway(script, tmp_path, Leeway(has_local_sockets=True))
+        assert (ran.returncode, said(ran)) == (0, "local ")
+        for listener in (abstract, named):
+            with pytest.raises(TimeoutError):
+                listener.accept()
+
+
+def test_scratch_is_counted_with_the_results(tmp_path: Path) -> None:
+    leeway = Leeway(has_scratch=True, sees=("/etc/fonts",), environment={"HOME": "/out"})
+    ran = with_leeway("print $ENV{HOME}; open(my $f, '>', '/tmp/x'); print $f 'kept';", tmp_path, leeway)
+    assert said(ran) == "/out"
+    assert (tmp_path / "out" / "tmp" / "x").read_text() == "kept"
+    many = "for my $n (1..100000) { open(my $f, '>', '/tmp/'.$n); print $f 'x' x 1048576; select(undef, undef, undef, 0.02) }"
+    assert with_leeway(many, tmp_path, leeway).ended is Ended.OUTPUT
+
+
+def test_leeway_opens_no_other_file(tmp_path: Path) -> None:
+    leeway = Leeway(sees=("/etc/fonts",), has_scratch=True, has_local_sockets=True)
+    wanted = "/etc/passwd /etc/shadow /root /home /proc /sys /var /run /etc/ssl"
+    ran = with_leeway(
+        f"for (qw({wanted})) {{ print if -e $_ }} print 'w' if open(my $f, '>', '/etc/fonts/x');", tmp_path, leeway
+    )
+    assert said(ran) == ""
 
 
 def test_exiftool_works_inside(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def test_everything_of_a_subject_stands_in_time_order(
 ) -> None:
     first = subject(home, "张三")
     one = home.case("甲1", "第一案", KnownSubject(first))
-    home.clock.step(timedelta(days=1))
+    home.clock.step(timedelta(hours=1))
     home.case("甲2", "第二案", KnownSubject(first))
     home.case("乙1", "别人的案", NewSubject("李四", PERSON))
     home.deliver(dock, b"shared", "两案共用.mp4", case="甲1")
@@ -310,7 +310,7 @@ def test_name_kind_and_numbers_are_corrected(client: httpx.Client, home: Archive
 def test_two_are_compared_merged_and_separated_again(client: httpx.Client, home: ArchiveHome) -> None:  # noqa: F811
     first, second = subject(home, "张三", PERSON, RESIDENT), subject(home, "张叁")
     case_id = home.case("甲1", "张叁的案", KnownSubject(second))
-    nobody = client.post(f"/subjects/{first}/comparison", data={"panel": "merge", "subject_name": "张"})
+    nobody = client.post(f"/subjects/{first}/comparison", data={"self_id": str(first), "subject_name": "张"})
     assert nobody.status_code == 422
     assert choices(nobody) == [str(second)]
     answer = client.post(f"/subjects/{first}/comparison", data={"subject_id": str(second)})

@@ -15,7 +15,7 @@ from archive.web.api.v1.routes import ApiRoute, problems
 
 router = APIRouter(prefix="/api/v1/systems/{system}", tags=["case systems"], route_class=ApiRoute)
 
-_CREATED: Final[dict[int | str, dict[str, Any]]] = {201: {"description": "Filed."}}
+_CREATED: Final[dict[int | str, dict[str, Any]]] = {201: {"description": "Filed.", "model": LinkRead}}
 
 
 @router.post("/links", operation_id="link_item", responses={**_CREATED, **problems(400, 404, 409, 413, 422)})

@@ -7,10 +7,26 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.convertors import Convertor, register_url_convertor
 
 from archive.kernel.errors import InvalidInput
 
 _MOST_TOLD: Final = 10
+
+
+class _Anything(Convertor[str]):
+    """Takes the rest of an address as it is, also over line ends: what is wrong with an id is to be told as such."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("anything", _Anything())
 
 
 class Unprocessable(InvalidInput):
@@ -91,7 +107,9 @@ _TOLD: Final = {
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of what can go wrong, beside what always can."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {
-        status: {"description": _TOLD[status], "model": Problem, "content": content}
-        for status in sorted({401, 403, 429, *statuses})
-    }
+    return {status: {"description": _TOLD[status], "content": content} for status in sorted({401, 403, 429, *statuses})}
+
+
+def put_answers(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Return the description of what a PUT answers beside 200."""
+    return {201: {"description": "Created.", "model": model}, **problems(400, 409, 412, 413, 422)}

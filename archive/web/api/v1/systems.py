@@ -39,22 +39,18 @@ from archive.web.api.v1.guards import (
     PusherDep,
     WishDep,
 )
-from archive.web.api.v1.routes import ApiRoute, problems
+from archive.web.api.v1.routes import ApiRoute, problems, put_answers
 from archive.web.dependencies import ServicesDep
 from archive.wiring import Services
 
 router = APIRouter(prefix="/api/v1/systems/{system}", tags=["case systems"], route_class=ApiRoute)
 
 _PAGES: Final = {ExternalKind.SUBJECT: "/subjects/{}", ExternalKind.CASE: "/cases/{}"}
-_PUT: Final = {
-    201: {"description": "Created."},
-    **problems(400, 409, 412, 413, 422),
-}
 _GET: Final = problems(404, 422)
 _LIST: Final = problems(422)
 
 
-@router.put("/subjects/{external_id:path}", operation_id="put_subject", responses=_PUT)
+@router.put("/subjects/{external_id:anything}", operation_id="put_subject", responses=put_answers(SubjectRead))
 def put_subject(
     body: SubjectSent,
     external_id: ExternalIdPath,
@@ -69,7 +65,7 @@ def put_subject(
     return SubjectRead(**_told(ExternalKind.SUBJECT, external_id, pushed, answer))
 
 
-@router.put("/cases/{external_id:path}", operation_id="put_case", responses=_PUT)
+@router.put("/cases/{external_id:anything}", operation_id="put_case", responses=put_answers(CaseRead))
 def put_case(
     body: CaseSent, external_id: ExternalIdPath, wish: WishDep, caller: CaseWriter, pusher: PusherDep, answer: Response
 ) -> CaseRead:
@@ -79,7 +75,7 @@ def put_case(
     return CaseRead(**_told(ExternalKind.CASE, external_id, pushed, answer))
 
 
-@router.put("/acts/{external_id:path}", operation_id="put_act", responses=_PUT)
+@router.put("/acts/{external_id:anything}", operation_id="put_act", responses=put_answers(ActRead))
 def put_act(
     body: ActSent, external_id: ExternalIdPath, wish: WishDep, caller: CaseWriter, pusher: PusherDep, answer: Response
 ) -> ActRead:
@@ -89,7 +85,7 @@ def put_act(
     return ActRead(**_told(ExternalKind.ACT, external_id, pushed, answer))
 
 
-@router.put("/officers/{external_id:path}", operation_id="put_officer", responses=_PUT)
+@router.put("/officers/{external_id:anything}", operation_id="put_officer", responses=put_answers(OfficerRead))
 def put_officer(
     body: OfficerSent,
     external_id: ExternalIdPath,
@@ -104,7 +100,7 @@ def put_officer(
     return OfficerRead(**_told(ExternalKind.OFFICER, external_id, pushed, answer))
 
 
-@router.get("/subjects/{external_id:path}", operation_id="read_subject", responses=_GET)
+@router.get("/subjects/{external_id:anything}", operation_id="read_subject", responses=_GET)
 def read_subject(
     external_id: ExternalIdPath, caller: CaseReader, own: OwnSystem, services: ServicesDep, answer: Response
 ) -> SubjectRead:
@@ -113,7 +109,7 @@ def read_subject(
     return SubjectRead(**_one(services, caller.id, ExternalKind.SUBJECT, external_id, answer))
 
 
-@router.get("/cases/{external_id:path}", operation_id="read_case", responses=_GET)
+@router.get("/cases/{external_id:anything}", operation_id="read_case", responses=_GET)
 def read_case(
     external_id: ExternalIdPath, caller: CaseReader, own: OwnSystem, services: ServicesDep, answer: Response
 ) -> CaseRead:
@@ -122,7 +118,7 @@ def read_case(
     return CaseRead(**_one(services, caller.id, ExternalKind.CASE, external_id, answer))
 
 
-@router.get("/acts/{external_id:path}", operation_id="read_act", responses=_GET)
+@router.get("/acts/{external_id:anything}", operation_id="read_act", responses=_GET)
 def read_act(
     external_id: ExternalIdPath, caller: CaseReader, own: OwnSystem, services: ServicesDep, answer: Response
 ) -> ActRead:
@@ -131,7 +127,7 @@ def read_act(
     return ActRead(**_one(services, caller.id, ExternalKind.ACT, external_id, answer))
 
 
-@router.get("/officers/{external_id:path}", operation_id="read_officer", responses=_GET)
+@router.get("/officers/{external_id:anything}", operation_id="read_officer", responses=_GET)
 def read_officer(
     external_id: ExternalIdPath, caller: OfficerReader, own: OwnSystem, services: ServicesDep, answer: Response
 ) -> OfficerRead:

@@ -1,0 +1,176 @@
+"""Officers, the names that other systems have for things, their keys and webhooks, against the log.
+
+A detail that was erased is not asked about; that its row exists still is.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from archive.fsck.raw import Entry, as_uuid, entries, rows
+from archive.kernel.findings import Finding, invalid, valid
+
+_OFFICER: Final = "admin.officer_recorded"
+_ACT: Final = "case.act_updated"
+_NAMING: Final = {"subject.updated": "subject", "case.updated": "case", _ACT: "act", _OFFICER: "officer"}
+_ISSUED: Final = "admin.key_issued"
+_REVOKED: Final = "admin.key_revoked"
+_SET: Final = "admin.webhook_set"
+_REMOVED: Final = "admin.webhook_removed"
+_TOLD: Final = {*_NAMING, _ISSUED, _REVOKED, _SET, _REMOVED}
+_OFFICER_COLUMNS: Final = (
+    "certificate_number",
+    "name",
+    "agency",
+    "unit",
+    "categories",
+    "valid_from",
+    "valid_until",
+)
+
+_Row = Mapping[str, Any]
+
+
+def check_systems(connection: Connection) -> Iterator[Finding]:
+    """Hold what other systems brought, and what they were given, against the entries that tell of it."""
+    logged = sorted((entry for entry in entries(connection) if entry.type in _TOLD), key=lambda entry: entry.id)
+    yield from _officers(connection, logged)
+    yield from _names(connection, logged)
+    yield from _officers_of_acts(connection, logged)
+    # The renewed key of an Axis system is a dock's; those are held against nothing.
+    yield from _keys(connection, [entry for entry in logged if entry.told("obj", "kind") != "dock"])
+    yield from _webhooks(connection, logged)
+    yield valid("fsck.systems", f"{len(logged)} entries about other systems were held against the catalogue")
+
+
+def _officers(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
+    told: dict[str, list[Entry]] = {}
+    for entry in logged:
+        if entry.type == _OFFICER:
+            told.setdefault(_about(entry), []).append(entry)
+    for row in rows(connection, "SELECT * FROM officer"):
+        where = as_uuid(row["id"])
+        found = told.pop(where, None)
+        if found is None:
+            yield invalid("fsck.unlogged", "A row of officer has no log entry", where)
+            continue
+        said = _said(found)
+        for column in _OFFICER_COLUMNS:
+            if said is not None and _plain(row[column], column) != said.get(column):
+                yield invalid("fsck.row_changed", f"officer.{column} is not what the log entry says", where)
+    for where in told:
+        yield invalid("fsck.row_missing", "The log tells of a row that officer lacks", where)
+
+
+def _names(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
+    """Hold each external id against the entry that bound it: it is bound once, and for good."""
+    told: dict[tuple[str, str, str], str] = {}
+    unknowable: set[tuple[str, str]] = set()
+    for entry in logged:
+        if entry.type not in _NAMING:
+            continue
+        kind = _NAMING[entry.type]
+        if entry.detail is None:
+            unknowable.add((kind, _about(entry)))
+        external = (entry.detail or {}).get("external")
+        if isinstance(external, dict):
+            told[str(external.get("integration")), kind, str(external.get("id"))] = _about(entry)
+    for row in rows(connection, "SELECT * FROM external_id"):
+        internal = as_uuid(row["internal_id"])
+        key = (as_uuid(row["integration_id"]), row["kind"], row["external_id"])
+        said = told.pop(key, None)
+        if said is None and (row["kind"], internal) not in unknowable:
+            yield invalid("fsck.unlogged", "An external id has no log entry", internal)
+        elif said not in {None, internal}:
+            yield invalid("fsck.row_changed", "An external id names something else than the log entry says", internal)
+    for internal in told.values():
+        yield invalid("fsck.row_missing", "The log tells of an external id that the catalogue lacks", internal)
+
+
+def _officers_of_acts(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
+    said: dict[str, Any] = {}
+    unknowable = set()
+    for entry in logged:
+        if entry.type == _ACT and entry.detail is None:
+            unknowable.add(_about(entry))
+        elif entry.type == _ACT and entry.detail is not None and "officers" in entry.detail:
+            said[_about(entry)] = sorted(map(str, entry.detail["officers"]))
+    found: dict[str, list[str]] = {}
+    for row in rows(connection, "SELECT * FROM act_officer"):
+        found.setdefault(as_uuid(row["act_id"]), []).append(as_uuid(row["officer_id"]))
+    for act_id in (said.keys() | found.keys()) - unknowable:
+        if sorted(found.get(act_id, [])) != said.get(act_id, []):
+            yield invalid("fsck.row_changed", "The officers of an act are not those that the log entry names", act_id)
+
+
+def _keys(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
+    issued: dict[str, Entry] = {}
+    erased = set()
+    for entry in logged:
+        if entry.type == _ISSUED and entry.detail is not None:
+            issued[str(entry.detail.get("key"))] = entry
+        elif entry.type in {_ISSUED, _REVOKED} and entry.detail is None:
+            erased.add(_about(entry))
+    revoked = {str((entry.detail or {}).get("key")) for entry in logged if entry.type == _REVOKED}
+    for row in rows(connection, "SELECT k.*, i.name FROM api_key k JOIN integration i ON i.id = k.holder_id"):
+        where, holder = str(row["prefix"]), as_uuid(row["holder_id"])
+        entry = issued.pop(where, None)
+        if holder in erased:
+            continue
+        if entry is None or entry.detail is None:
+            yield invalid("fsck.unlogged", "A key of another system has no log entry", where)
+        elif _about(entry) != holder or entry.detail.get("scopes") != sorted(str(row["scope"]).split()):
+            yield invalid("fsck.row_changed", "A key of another system is not what its log entry says", where)
+        if (row["revoked_at"] is not None) != (where in revoked):
+            yield invalid("fsck.row_changed", "Log and catalogue do not agree on a key's revocation", where)
+    for where in issued:
+        yield invalid("fsck.row_missing", "The log tells of a key that the catalogue lacks", where)
+
+
+def _webhooks(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
+    made: dict[str, list[Entry]] = {}
+    for entry in logged:
+        if entry.type == _SET:
+            made.setdefault(_about(entry), []).append(entry)
+    removed = {_about(entry) for entry in logged if entry.type == _REMOVED}
+    for row in rows(connection, "SELECT * FROM webhook"):
+        where = as_uuid(row["id"])
+        found = made.pop(where, None)
+        if found is None:
+            yield invalid("fsck.unlogged", "A webhook has no log entry", where)
+            continue
+        said = _said(found)
+        is_so = {
+            "integration": as_uuid(row["integration_id"]),
+            "types": _plain(row["types"], "types"),
+            "secret_version": row["secret_version"],
+        }
+        if said is not None and any(said.get(name) != value for name, value in is_so.items()):
+            yield invalid("fsck.row_changed", "A webhook is not what its log entry says", where)
+        if (row["removed_at"] is not None) != (where in removed):
+            yield invalid("fsck.row_changed", "Log and catalogue do not agree on a webhook's removal", where)
+    for where in made:
+        yield invalid("fsck.row_missing", "The log tells of a webhook that the catalogue lacks", where)
+
+
+def _said(changes: list[Entry]) -> dict[str, Any] | None:
+    """Return what several entries say in the end, None where one of them was erased."""
+    if any(entry.detail is None for entry in changes):
+        return None
+    said: dict[str, Any] = {}
+    for entry in changes:
+        said |= entry.detail or {}
+    return said
+
+
+def _plain(value: Any, column: str) -> Any:
+    """Return a value as details hold it, however the database keeps it."""
+    if column in {"categories", "types"}:
+        return json.loads(value) if isinstance(value, str) else value
+    return None if value is None else str(value)
+
+
+def _about(entry: Entry) -> str:
+    return str(entry.told("obj", "id"))

@@ -1,0 +1,182 @@
+"""Streams under a grant: what plays while it is encoded, and versions for slow links.
+
+A segment that is not there yet is waited for, and the encoder is told that somebody waits. Every request is checked
+against its grant, as those for whole files are.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import anyio
+from anyio import to_thread
+from fastapi import APIRouter, Request, Response
+
+from archive.access.accounts import Caller
+from archive.evidence.items import evidence_item
+from archive.evidence.models import Rendition
+from archive.jobs.listings import jobs_by_key
+from archive.kernel.errors import InvalidInput, Unavailable
+from archive.kernel.ids import GrantId, ObjectId
+from archive.retrieval.grants import GrantKind, GrantNotFound
+from archive.web.dependencies import ServicesDep
+from archive.web.pages.content import Blob, granted, rendition_blob, serve
+from archive.web.pages.forms import FormDep
+from archive.web.pages.guards import GrantIdPath, ObjectIdPath, Reader, Viewer
+from archive.web.pages.progress import preparation
+from archive.web.pages.rendering import render
+from archive.web.pages.versions import versions_of
+from archive.wiring import Services
+from ingest.live import Live, live, live_key, note_view, want_segment
+from ingest.media.encoding import RUNGS
+from ingest.media.facts import Probe
+from ingest.media.proxy import master_playlist
+from ingest.media.segments import INIT, PLAYLIST_TYPE, playlist, segment_name, segment_number, segment_seconds
+from ingest.proxies import ask_for_proxies, proxies_of
+
+content = APIRouter(prefix="/content/{grant_id}", include_in_schema=False)
+pages = APIRouter(include_in_schema=False)
+
+_METHODS: Final = ["GET", "HEAD"]
+_LONGEST_WAIT_S: Final = 20.0
+_LOOK_EVERY_S: Final = 0.2
+_SEGMENT_TYPE: Final = "video/mp4"
+# A segment without any picture: what a player makes of it is nothing, and goes on to the next.
+# Source: ISO/IEC 14496-12 section 8.16.2.
+_NO_PICTURES: Final = b"\x00\x00\x00\x18stypmsdh\x00\x00\x00\x00msdhmsix"
+_HEADERS: Final = {"Cache-Control": "private, no-store"}
+
+
+class SegmentNotReady(Unavailable):
+    """This part of the recording is not encoded yet; ask again."""
+
+    code = "retrieval.segment_not_ready"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Whose segment is asked for, and whether it is there. Units: bytes."""
+
+    object_id: ObjectId
+    size_bytes: int | None
+    is_empty: bool
+
+
+@content.api_route("/live.m3u8", methods=_METHODS)
+def live_playlist(grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
+    """Serve the list of all segments of an item that is being encoded, also of those that are not there yet."""
+    with services.database.read() as tx:
+        grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
+        object_id = ObjectId(grant.object_id)
+        found, view = live(tx, object_id), evidence_item(tx, object_id)
+    if found is None or found.state.origin is None:
+        raise GrantNotFound
+    note_view(services.database, object_id, found, at=services.clock.now())
+    count = found.state.listed
+    made = count if count is not None else _made_in_a_row(services, object_id)
+    seconds = segment_seconds(Probe.from_json(view.item.probe), made, origin=found.state.origin)
+    text = playlist(seconds, folder="live", empty=found.state.empty, is_whole=count is not None)
+    return Response(text, media_type=PLAYLIST_TYPE, headers=_HEADERS)
+
+
+@content.api_route("/live/{name}", methods=_METHODS)
+async def live_segment(
+    request: Request, grant_id: GrantIdPath, name: str, caller: Viewer, services: ServicesDep
+) -> Response:
+    """Serve a segment or the head of all; wait for a segment that is not there yet. Raises: SegmentNotReady."""
+    number = segment_number(name)
+    if number is None and name != INIT:
+        raise GrantNotFound
+    ends = time.monotonic() + _LONGEST_WAIT_S
+    seen = await to_thread.run_sync(partial(_look, services, grant_id, caller, number, is_first=True))
+    while seen.size_bytes is None and not seen.is_empty:
+        if time.monotonic() > ends or await request.is_disconnected():
+            raise SegmentNotReady(retry_after_s=1)
+        await anyio.sleep(_LOOK_EVERY_S)
+        seen = await to_thread.run_sync(partial(_look, services, grant_id, caller, number, is_first=False))
+    if seen.size_bytes is None:
+        return Response(_NO_PICTURES, media_type=_SEGMENT_TYPE, headers=_HEADERS)
+    key = live_key(seen.object_id, name)
+    blob = Blob(
+        seen.size_bytes,
+        f'"{seen.object_id}-{name}-{seen.size_bytes}"',
+        _SEGMENT_TYPE,
+        lambda offset, length: services.renditions.open(key, offset=offset, length=length),
+    )
+    return await to_thread.run_sync(serve, request, blob)
+
+
+def _look(services: Services, grant_id: GrantId, caller: Caller, number: int | None, *, is_first: bool) -> _Seen:
+    """Look whether a segment is there; tell the encoder, once, that somebody waits for it. Raises: GrantNotFound."""
+    with services.database.read() as tx:
+        grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
+        object_id = ObjectId(grant.object_id)
+        found = live(tx, object_id)
+    if found is None or not found.is_watchable:
+        raise GrantNotFound
+    key = live_key(object_id, INIT if number is None else segment_name(number))
+    size_bytes = services.renditions.size_bytes(key) if services.renditions.exists(key) else None
+    is_empty = number is not None and found.state.is_empty(number)
+    if is_first:
+        note_view(services.database, object_id, found, at=services.clock.now())
+    if size_bytes is None and not is_empty:
+        if number is None or found.is_finished or _is_beyond(found, number):
+            raise GrantNotFound
+        if is_first or found.wanted is None:
+            want_segment(services.database, object_id, number)
+    return _Seen(object_id, size_bytes, is_empty)
+
+
+def _is_beyond(found: Live, number: int) -> bool:
+    return found.state.listed is not None and number >= found.state.listed
+
+
+def _made_in_a_row(services: Services, object_id: ObjectId) -> int:
+    count = 0
+    while services.renditions.exists(live_key(object_id, segment_name(count))):
+        count += 1
+    return count
+
+
+# ---- versions for slow links -----------------------------------------------------------------------------------------
+
+
+@content.api_route("/master.m3u8", methods=_METHODS)
+def versions_playlist(grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
+    """Serve the list of the versions that there are."""
+    with services.database.read() as tx:
+        grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
+        found = proxies_of(evidence_item(tx, ObjectId(grant.object_id)))
+    if not found:
+        raise GrantNotFound
+    text = master_playlist([(f"{version.kind}.m3u8", version.recipe["hls"]) for version in found])
+    return Response(text, media_type=PLAYLIST_TYPE, headers=_HEADERS)
+
+
+@content.api_route("/proxy-{lines}.m3u8", methods=_METHODS)
+def version_playlist(grant_id: GrantIdPath, lines: str, caller: Viewer, services: ServicesDep) -> Response:
+    """Serve the playlist of one version: which bytes of its file are which seconds."""
+    version = _version(services, grant_id, caller, lines)
+    offset, length = version.recipe["hls"]["playlist"]
+    with services.renditions.open(version.key, offset=offset, length=length) as source:
+        text = source.read()
+    return Response(text, media_type=PLAYLIST_TYPE, headers=_HEADERS)
+
+
+@content.api_route("/proxy-{lines}.mp4", methods=_METHODS)
+def version_data(
+    request: Request, grant_id: GrantIdPath, lines: str, caller: Viewer, services: ServicesDep
+) -> Response:
+    """Serve the bytes of one version."""
+    return serve(request, rendition_blob(services, _version(services, grant_id, caller, lines)))
+
+
+def _version(services: Services, grant_id: GrantId, caller: Caller, lines: str) -> Rendition:
+    with services.database.read() as tx:
+        grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
+        found = proxies_of(evidence_item(tx, ObjectId(grant.object_id)))
+    version = next((version for version in found if version.kind == f"proxy-{lines}"), None)
+    if version is None or lines not in {str(rung.lines) for rung in RUNGS}:
+        raise GrantNotFound
+    return version

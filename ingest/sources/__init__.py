@@ -1,0 +1,1 @@
+"""What the names of files say about their source: patterns as data, for docks and for the archive's own doors."""
