@@ -12,6 +12,7 @@ from archive.ledger.models import LogPending
 from archive.ledger.proofs import head, pending_count
 from archive.ports.identifiers import IdentifierUnreadable
 from archive.wiring import Services
+from ingest.media.programs import check_programs
 from ingest.media.tools import check_tools
 
 _LONGEST_WAIT_S = 60.0
@@ -77,8 +78,8 @@ def _worm(services: Services) -> Finding:
 def _media(services: Services) -> list[Finding]:
     folder = services.settings.ffmpeg
     if folder is None:
-        return check_tools()
-    return check_tools(ffmpeg=folder / "ffmpeg", ffprobe=folder / "ffprobe")
+        return [*check_tools(), *check_programs()]
+    return [*check_tools(ffmpeg=folder / "ffmpeg", ffprobe=folder / "ffprobe"), *check_programs()]
 
 
 def _certificate(services: Services) -> Finding:

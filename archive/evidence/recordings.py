@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,6 +14,10 @@ from archive.evidence.models import Clip, EvidenceItem, Recording
 from archive.kernel.errors import NotFound
 from archive.kernel.ids import ObjectId, RecordingId
 from archive.kernel.instants import Instant
+
+
+TOLD_MS: Final = 1_000
+"""Shorter gaps and overlaps are within what the times of files can say."""
 
 
 class RecordingNotFound(NotFound):
@@ -35,6 +40,23 @@ class ClipView:
         """Where it ends; where it starts when its length is not known."""
         return self.clip.starts_at + timedelta(milliseconds=self.clip.duration_ms or 0)
 
+    @property
+    def gap_ms(self) -> int:
+        """How long nothing was recorded before it; 0 where that is not known, or too short to tell."""
+        gap_ms = self.clip.gap_before_ms or 0
+        return gap_ms if gap_ms >= TOLD_MS else 0
+
+    @property
+    def overlap_ms(self) -> int:
+        """For how long it goes beside the clip before; 0 where that is not known, or too short to tell."""
+        gap_ms = self.clip.gap_before_ms or 0
+        return -gap_ms if gap_ms <= -TOLD_MS else 0
+
+    @property
+    def is_playable(self) -> bool:
+        """Whether there is something to play."""
+        return self.item.play_state in {"playable", "damaged"}
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingView:
@@ -42,6 +64,20 @@ class RecordingView:
 
     recording: Recording
     clips: Sequence[ClipView]
+
+    @property
+    def gap_count(self) -> int:
+        """How many gaps there are that the times or the numbers of the clips show."""
+        return sum(1 for view in self.clips if view.gap_ms or view.missing_before)
+
+    @property
+    def length_ms(self) -> int:
+        """How long it lasted, gaps and all."""
+        return max(1, (self.recording.ended_at - self.recording.started_at) // timedelta(milliseconds=1))
+
+    def offset_ms(self, view: ClipView) -> int:
+        """Where a clip begins, counted from the start of the recording."""
+        return (view.clip.starts_at - self.recording.started_at) // timedelta(milliseconds=1)
 
     def place_of(self, object_id: UUID) -> int:
         """Return where in `clips` an item stands. Raises: ValueError when it is not one of them."""

@@ -3,14 +3,17 @@
 A detail that was erased is not asked about; that its row exists still is.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_uuid, entries, rows
+from archive.fsck.raw import Entry, as_instant, as_uuid, entries, rows
+from archive.kernel.errors import InvalidInput
 from archive.kernel.findings import Finding, invalid, valid
+from archive.kernel.instants import parse_instant
 
 _OFFICER: Final = "admin.officer_recorded"
 _ACT: Final = "case.act_updated"
@@ -46,10 +49,7 @@ def check_systems(connection: Connection) -> Iterator[Finding]:
 
 
 def _officers(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
-    told: dict[str, list[Entry]] = {}
-    for entry in logged:
-        if entry.type == _OFFICER:
-            told.setdefault(_about(entry), []).append(entry)
+    told = _by_thing(logged, _OFFICER)
     for row in rows(connection, "SELECT * FROM officer"):
         where = as_uuid(row["id"])
         found = told.pop(where, None)
@@ -57,16 +57,22 @@ def _officers(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
             yield invalid("fsck.unlogged", "A row of officer has no log entry", where)
             continue
         said = _said(found)
-        for column in _OFFICER_COLUMNS:
-            if said is not None and _plain(row[column], column) != said.get(column):
-                yield invalid("fsck.row_changed", f"officer.{column} is not what the log entry says", where)
+        changed = [
+            column
+            for column in _OFFICER_COLUMNS
+            if said is not None and _plain(row[column], column) != said.get(column)
+        ]
+        if not _is_at(row["recorded_at"], found[0]):
+            changed.append("recorded_at")
+        for column in changed:
+            yield invalid("fsck.row_changed", f"officer.{column} is not what the log entry says", where)
     for where in told:
         yield invalid("fsck.row_missing", "The log tells of a row that officer lacks", where)
 
 
 def _names(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
     """Hold each external id against the entry that bound it: it is bound once, and for good."""
-    told: dict[tuple[str, str, str], str] = {}
+    told: dict[tuple[str, str, str], Entry] = {}
     unknowable: set[tuple[str, str]] = set()
     for entry in logged:
         if entry.type not in _NAMING:
@@ -76,17 +82,17 @@ def _names(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
             unknowable.add((kind, _about(entry)))
         external = (entry.detail or {}).get("external")
         if isinstance(external, dict):
-            told[str(external.get("integration")), kind, str(external.get("id"))] = _about(entry)
+            told[str(external.get("integration")), kind, str(external.get("id"))] = entry
     for row in rows(connection, "SELECT * FROM external_id"):
         internal = as_uuid(row["internal_id"])
-        key = (as_uuid(row["integration_id"]), row["kind"], row["external_id"])
-        said = told.pop(key, None)
-        if said is None and (row["kind"], internal) not in unknowable:
-            yield invalid("fsck.unlogged", "An external id has no log entry", internal)
-        elif said not in {None, internal}:
-            yield invalid("fsck.row_changed", "An external id names something else than the log entry says", internal)
-    for internal in told.values():
-        yield invalid("fsck.row_missing", "The log tells of an external id that the catalogue lacks", internal)
+        found = told.pop((as_uuid(row["integration_id"]), row["kind"], row["external_id"]), None)
+        if found is None:
+            if (row["kind"], internal) not in unknowable:
+                yield invalid("fsck.unlogged", "An external id has no log entry", internal)
+        elif _about(found) != internal or not _is_at(row["bound_at"], found):
+            yield invalid("fsck.row_changed", "An external id is not what the log entry says", internal)
+    for entry in told.values():
+        yield invalid("fsck.row_missing", "The log tells of an external id that the catalogue lacks", _about(entry))
 
 
 def _officers_of_acts(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
@@ -105,23 +111,39 @@ def _officers_of_acts(connection: Connection, logged: list[Entry]) -> Iterator[F
             yield invalid("fsck.row_changed", "The officers of an act are not those that the log entry names", act_id)
 
 
+def _systems(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
+    told = _by_thing(logged, _ISSUED)
+    for row in rows(connection, "SELECT * FROM integration"):
+        where = as_uuid(row["id"])
+        found = told.pop(where, None)
+        if found is None:
+            yield invalid("fsck.unlogged", "Another system has no log entry", where)
+            continue
+        said = _said(found)
+        is_so = said is None or (row["name"], row["title"]) == (said.get("system"), said.get("title"))
+        if not is_so or not _is_at(row["created_at"], found[0]):
+            yield invalid("fsck.row_changed", "Another system is not what its log entry says", where)
+    for where in told:
+        yield invalid("fsck.row_missing", "The log tells of a system that the catalogue lacks", where)
+
+
 def _keys(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
-    issued: dict[str, Entry] = {}
+    issued: dict[str, tuple[str, Any]] = {}
     erased = set()
     for entry in logged:
         if entry.type == _ISSUED and entry.detail is not None:
-            issued[str(entry.detail.get("key"))] = entry
+            issued[str(entry.detail.get("key"))] = (_about(entry), entry.detail.get("scopes"))
         elif entry.type in {_ISSUED, _REVOKED} and entry.detail is None:
             erased.add(_about(entry))
     revoked = {str((entry.detail or {}).get("key")) for entry in logged if entry.type == _REVOKED}
-    for row in rows(connection, "SELECT k.*, i.name FROM api_key k JOIN integration i ON i.id = k.holder_id"):
+    for row in rows(connection, "SELECT k.* FROM api_key k JOIN integration i ON i.id = k.holder_id"):
         where, holder = str(row["prefix"]), as_uuid(row["holder_id"])
-        entry = issued.pop(where, None)
+        said = issued.pop(where, None)
         if holder in erased:
             continue
-        if entry is None or entry.detail is None:
+        if said is None:
             yield invalid("fsck.unlogged", "A key of another system has no log entry", where)
-        elif _about(entry) != holder or entry.detail.get("scopes") != sorted(str(row["scope"]).split()):
+        elif said != (holder, sorted(str(row["scope"]).split())):
             yield invalid("fsck.row_changed", "A key of another system is not what its log entry says", where)
         if (row["revoked_at"] is not None) != (where in revoked):
             yield invalid("fsck.row_changed", "Log and catalogue do not agree on a key's revocation", where)
@@ -130,11 +152,8 @@ def _keys(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
 
 
 def _webhooks(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
-    made: dict[str, list[Entry]] = {}
-    for entry in logged:
-        if entry.type == _SET:
-            made.setdefault(_about(entry), []).append(entry)
-    removed = {_about(entry) for entry in logged if entry.type == _REMOVED}
+    made = _by_thing(logged, _SET)
+    removed = {_about(entry): entry for entry in logged if entry.type == _REMOVED}
     for row in rows(connection, "SELECT * FROM webhook"):
         where = as_uuid(row["id"])
         found = made.pop(where, None)
@@ -144,15 +163,36 @@ def _webhooks(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
         said = _said(found)
         is_so = {
             "integration": as_uuid(row["integration_id"]),
+            "url_sha256": hashlib.sha256(str(row["url"]).encode()).hexdigest(),
             "types": _plain(row["types"], "types"),
             "secret_version": row["secret_version"],
         }
-        if said is not None and any(said.get(name) != value for name, value in is_so.items()):
+        changed = said is not None and any(said.get(name) != value for name, value in is_so.items())
+        times = [(row["created_at"], found[0]), (row["rotated_at"], found[-1] if len(found) > 1 else None)]
+        if changed or not all(_is_at(value, entry) for value, entry in times):
             yield invalid("fsck.row_changed", "A webhook is not what its log entry says", where)
-        if (row["removed_at"] is not None) != (where in removed):
+        if not _is_at(row["removed_at"], removed.get(where)):
             yield invalid("fsck.row_changed", "Log and catalogue do not agree on a webhook's removal", where)
     for where in made:
         yield invalid("fsck.row_missing", "The log tells of a webhook that the catalogue lacks", where)
+
+
+def _by_thing(logged: list[Entry], kind: str) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for entry in logged:
+        if entry.type == kind:
+            found.setdefault(_about(entry), []).append(entry)
+    return found
+
+
+def _is_at(value: Any, entry: Entry | None) -> bool:
+    """Whether a time is that of an entry; no time, where there is no entry."""
+    if value is None or entry is None:
+        return value is None and entry is None
+    try:
+        return as_instant(value) == parse_instant(str(entry.told("t")))
+    except (InvalidInput, ValueError):
+        return False
 
 
 def _said(changes: list[Entry]) -> dict[str, Any] | None:

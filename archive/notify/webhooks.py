@@ -1,5 +1,6 @@
 """Webhooks: setting, renewing and removing them, and sending again what they may have missed."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -235,6 +236,7 @@ def _tell_set(
     detail = {
         "integration": str(integration_id),
         "host": urlsplit(url).hostname,
+        "url_sha256": hashlib.sha256(url.encode()).hexdigest(),
         "types": list(types),
         "secret_version": version,
     }

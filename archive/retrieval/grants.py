@@ -1,5 +1,6 @@
 """Granting and checking: content leaves the archive only under a grant, and a grant exists only with its log entry."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
@@ -48,35 +49,49 @@ def grant_access(
     Guarantees: on return the grant and its log entry are committed together.
     Raises: Forbidden, ObjectNotFound, InvalidInput without a purpose.
     """
-    capability, entry_type = _RIGHTS[kind]
+    return grant_all(database, [object_id], kind=kind, purpose=purpose, by=by, at=at)[object_id]
+
+
+def grant_all(
+    database: Database, object_ids: Sequence[ObjectId], *, kind: GrantKind, purpose: str, by: Caller, at: Instant
+) -> Mapping[ObjectId, GrantId]:
+    """Grant the sight or a copy of several objects for one purpose: a grant and a log entry for each, or none at all.
+
+    Raises: as `grant_access`.
+    """
+    capability, _ = _RIGHTS[kind]
     require(by.role, capability)
     purpose = clean_text(purpose, "purpose", 500)
-    grant_id = GrantId(new_uuid7())
     with database.begin() as tx:
-        row = preserved_object(tx, object_id)
-        entry_id = record_event(
-            tx,
-            object_id,
-            NewEntry(
-                entry_type,
-                by.actor,
-                Target(row.kind, object_id),
-                detail={"purpose": purpose, "grant": str(grant_id)},
-            ),
-            at=at,
+        return {found: _grant(tx, found, kind=kind, purpose=purpose, by=by, at=at) for found in object_ids}
+
+
+def _grant(tx: Session, object_id: ObjectId, *, kind: GrantKind, purpose: str, by: Caller, at: Instant) -> GrantId:
+    grant_id, (_, entry_type) = GrantId(new_uuid7()), _RIGHTS[kind]
+    row = preserved_object(tx, object_id)
+    entry_id = record_event(
+        tx,
+        object_id,
+        NewEntry(
+            entry_type,
+            by.actor,
+            Target(row.kind, object_id),
+            detail={"purpose": purpose, "grant": str(grant_id)},
+        ),
+        at=at,
+    )
+    tx.execute(
+        insert(Grant).values(
+            id=grant_id,
+            account_id=by.account_id,
+            object_id=object_id,
+            kind=kind.value,
+            purpose=purpose,
+            entry_id=entry_id,
+            granted_at=at,
+            expires_at=at + LIFETIME,
         )
-        tx.execute(
-            insert(Grant).values(
-                id=grant_id,
-                account_id=by.account_id,
-                object_id=object_id,
-                kind=kind.value,
-                purpose=purpose,
-                entry_id=entry_id,
-                granted_at=at,
-                expires_at=at + LIFETIME,
-            )
-        )
+    )
     return grant_id
 
 

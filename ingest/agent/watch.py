@@ -228,9 +228,9 @@ class Watch:
 
     def _say_once(self, event: str, path: Path, cause: str, facts: Mapping[str, Any]) -> None:
         with self._guard:
-            if (path, cause) in self._told:
+            if (path, f"{event} {cause}") in self._told:
                 return
-            self._told.add((path, cause))
+            self._told.add((path, f"{event} {cause}"))
         self._say(event, path=str(path), **facts)
 
     def _forget(self, path: Path) -> None:

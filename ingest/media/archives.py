@@ -110,13 +110,13 @@ class _Lines:
     is_cut: bool = False
 
     def take(self, line: str) -> None:
-        found = _LINE.fullmatch(line)
+        found = entry_of(line, now=self.now)
         if found is None:
             return
         if len(self.entries) == MOST_ENTRIES:
             self.is_cut = True
             return
-        self.entries.append(_entry(found, self.now))
+        self.entries.append(found)
 
 
 def list_archive(source: Path, *, toolbox: Toolbox, media_type: str, now: Instant) -> Listing:
@@ -165,7 +165,11 @@ def _missing(error: ToolMissing) -> Finding:
     return indeterminate("media.tool_missing", error.message)
 
 
-def _entry(found: re.Match[str], now: Instant) -> Entry:
+def entry_of(line: str, *, now: Instant) -> Entry | None:
+    """Return the entry that a line of the program tells of, None for a line that tells of none."""
+    found = _LINE.fullmatch(line)
+    if found is None:
+        return None
     mark, size, month, day, clock, rest = found.groups()
     kind = _KINDS.get(mark, "other")
     name, to = rest, ""

@@ -66,7 +66,7 @@ _MOST_PLACES: Final = 100
 class LiveUnfit(MediaError):
     """This recording cannot be encoded in segments that fit together; encode it in one run."""
 
-    code = "media.live_unfit"
+    code = "live.unfit"
     exit_code = 65
 
 

@@ -1,6 +1,6 @@
-"""Programs beside ffmpeg that make photos and documents visible: what each is for, which package brings it, which one
-is here. The archive works without any of them; an item that needed one says so, and so does `liuhen doctor`.
+"""Programs beside ffmpeg that make photos and documents visible: what for, from which package, and which are here.
 
+The archive works without any of them; an item that needed one says so, and so does `liuhen doctor`.
 All of them run in the sandbox, and only where they are the system's own: elsewhere their parts could not be seen.
 """
 

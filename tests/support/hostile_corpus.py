@@ -122,7 +122,7 @@ RECORDINGS: Final[Mapping[str, Bad]] = {
     "overflow.mp4": Bad(_of("h264-aac.mp4", overflowing), ANY),
     "streams.mp4": Bad(_of("silent.mp4", hostile.many_tracks), reason="media.too_many_streams"),
     "endless.mp4": Bad(_of("silent.mp4", hostile.endless), reason="media.too_long"),
-    "deep.mp4": Bad(_plain(deep), reason="media.no_index"),
+    "deep.mp4": Bad(_plain(deep), reason="media.unreadable"),
     "deep.mkv": Bad(_plain(deep_matroska), reason="media.unreadable"),
     "lying.wav": Bad(_plain(lying_wav), EITHER),
     "elsewhere.mp4": Bad(lambda scene, path: external_data(scene.clip("silent.mp4"), path, scene.secret), ANY),

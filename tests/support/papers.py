@@ -309,6 +309,13 @@ def tar_gz_bomb(path: Path, *, megabytes: int = 400) -> Path:
     return path
 
 
+def packed(path: Path, name: str, content: bytes) -> Path:
+    """Make a GZIP of one file that names it. Its name is UTF-8, as tools on Linux write it."""
+    raw = gzip.compress(content, mtime=1_772_415_000)
+    path.write_bytes(raw[:3] + bytes([raw[3] | 0x08]) + raw[4:10] + name.encode() + b"\0" + raw[10:])
+    return path
+
+
 def tar_file(path: Path, names: Sequence[str], *, mode: str = "w:gz") -> Path:
     """Make a TAR, packed as `mode` says, with an empty file under each name, a folder and a link that leads out."""
     with tarfile.open(path, mode) as made:  # type: ignore[call-overload]

@@ -19,6 +19,7 @@ from archive.kernel.ids import (
     IdentifierId,
     JobId,
     ObjectId,
+    RecordingId,
     SubjectId,
     UploadId,
     WebhookId,
@@ -107,6 +108,11 @@ def identifier_id_in_path(identifier_id: str) -> IdentifierId:
     return IdentifierId(_id_of(identifier_id))
 
 
+def recording_id_in_path(recording_id: str) -> RecordingId:
+    """Return the recording id of the address. Raises: NotFound for what is no id."""
+    return RecordingId(_id_of(recording_id))
+
+
 def act_id_in_path(act_id: str) -> ActId:
     """Return the act id of the address. Raises: NotFound for what is no id."""
     return ActId(_id_of(act_id))
@@ -127,6 +133,7 @@ DockIdPath = Annotated[DockId, Depends(dock_id_in_path)]
 JobIdPath = Annotated[JobId, Depends(job_id_in_path)]
 SubjectIdPath = Annotated[SubjectId, Depends(subject_id_in_path)]
 IdentifierIdPath = Annotated[IdentifierId, Depends(identifier_id_in_path)]
+RecordingIdPath = Annotated[RecordingId, Depends(recording_id_in_path)]
 ActIdPath = Annotated[ActId, Depends(act_id_in_path)]
 
 

@@ -17,6 +17,7 @@ from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import CaseId, GrantId, ObjectId
 from archive.retrieval.grants import GrantKind, active_grant, grant_access
 from archive.web.dependencies import ServicesDep
+from archive.web.pages.axis import recording_context
 from archive.web.pages.content import disposition
 from archive.web.pages.contents import contents_of, shown_contents
 from archive.web.pages.forms import Form, FormDep
@@ -26,6 +27,7 @@ from archive.web.pages.progress import preparation
 from archive.web.pages.rendering import go_to, is_fragment, reader_texts, render
 from archive.web.pages.strip import device_facts, strip_of
 from archive.web.pages.trail import object_trail
+from archive.web.pages.versions import versions_of
 from archive.wiring import Services
 from ingest.listings import receptions
 from ingest.media.allowed import Kind
@@ -177,7 +179,10 @@ def _granted(form: Form, object_id: ObjectId, kind: GrantKind, caller: Caller, s
 
 
 def _require_playable(tx: Session, object_id: ObjectId) -> None:
-    if evidence_item(tx, object_id).item.play_state not in {"playable", "damaged"}:
+    state = evidence_item(tx, object_id).item.play_state
+    if state == "pending" and preparation(tx, object_id).is_watchable:
+        return
+    if state not in {"playable", "damaged"}:
         raise ObjectNotFound
 
 
@@ -199,6 +204,7 @@ def _item(
             context["shown"] = shown_contents(tx, context["view"])
         elif grant is not None:
             context["strip"] = strip_of(tx, context["view"])
+            context["versions"] = versions_of(tx, context["view"], services.workshop.proxies)
     as_part = part is not None and is_fragment(request)
     return render(
         request,
@@ -223,6 +229,7 @@ def _item_context(request: Request, tx: Session, services: Services, object_id: 
         "section": "cases" if cases else "unlinked",
         "trail": object_trail(tx, object_id, texts=texts),
         "receptions": receptions(tx, object_id),
+        **recording_context(tx, object_id),
         "preparation": preparation(tx, object_id) if view.item.play_state == "pending" else None,
         "probe": probe,
         "frame_rate": _frame_rate(probe),
@@ -234,6 +241,7 @@ def _item_context(request: Request, tx: Session, services: Services, object_id: 
         "purposes": [texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
         "printed_at": services.clock.now(),
         "grant": None,
+        "versions": None,
     }
 
 

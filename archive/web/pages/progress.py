@@ -1,7 +1,7 @@
 """How far an item is on its way to being playable, in words for people."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -9,17 +9,20 @@ from sqlalchemy.orm import Session
 from archive.cases.listings import ItemRow
 from archive.jobs.listings import jobs_by_key
 from archive.jobs.models import Job
+from archive.kernel.ids import ObjectId
+from ingest.live import live
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
     """Where the work on an item stands: `state` is waiting, reading, encoding, retrying or given_up.
 
-    `percent` is None where nothing can be said yet.
+    `percent` is None where nothing can be said yet. `is_watchable`: it plays while the work goes on.
     """
 
     state: str
     percent: int | None
+    is_watchable: bool = False
 
     @property
     def goes_on(self) -> bool:
@@ -34,7 +37,8 @@ def preparations(tx: Session, rows: Iterable[ItemRow]) -> Mapping[UUID, Preparat
 
 def preparation(tx: Session, object_id: UUID) -> Preparation:
     """Return the preparation of one pending item."""
-    return _preparations(tx, [object_id])[object_id]
+    found, encode = _preparations(tx, [object_id])[object_id], live(tx, ObjectId(object_id))
+    return replace(found, is_watchable=found.goes_on and encode is not None and encode.is_watchable)
 
 
 def _preparations(tx: Session, pending: list[UUID]) -> dict[UUID, Preparation]:

@@ -14,18 +14,17 @@ from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
 from archive.access.accounts import Caller
+from archive.custody.events import ObjectNotFound
 from archive.evidence.items import evidence_item
 from archive.evidence.models import Rendition
-from archive.jobs.listings import jobs_by_key
-from archive.kernel.errors import InvalidInput, Unavailable
+from archive.kernel.errors import Unavailable
 from archive.kernel.ids import GrantId, ObjectId
 from archive.retrieval.grants import GrantKind, GrantNotFound
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.content import Blob, granted, rendition_blob, serve
-from archive.web.pages.forms import FormDep
 from archive.web.pages.guards import GrantIdPath, ObjectIdPath, Reader, Viewer
 from archive.web.pages.progress import preparation
-from archive.web.pages.rendering import render
+from archive.web.pages.rendering import go_to, is_fragment, render
 from archive.web.pages.versions import versions_of
 from archive.wiring import Services
 from ingest.live import Live, live, live_key, note_view, want_segment
@@ -35,12 +34,13 @@ from ingest.media.proxy import master_playlist
 from ingest.media.segments import INIT, PLAYLIST_TYPE, playlist, segment_name, segment_number, segment_seconds
 from ingest.proxies import ask_for_proxies, proxies_of
 
-content = APIRouter(prefix="/content/{grant_id}", include_in_schema=False)
-pages = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
 _METHODS: Final = ["GET", "HEAD"]
 _LONGEST_WAIT_S: Final = 20.0
 _LOOK_EVERY_S: Final = 0.2
+_ASK_EVERY: Final = 15
+"""After so many looks the encoder is told once more, for somebody else may have told it something else since."""
 _SEGMENT_TYPE: Final = "video/mp4"
 # A segment without any picture: what a player makes of it is nothing, and goes on to the next.
 # Source: ISO/IEC 14496-12 section 8.16.2.
@@ -63,7 +63,7 @@ class _Seen:
     is_empty: bool
 
 
-@content.api_route("/live.m3u8", methods=_METHODS)
+@router.api_route("/content/{grant_id}/live.m3u8", methods=_METHODS)
 def live_playlist(grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
     """Serve the list of all segments of an item that is being encoded, also of those that are not there yet."""
     with services.database.read() as tx:
@@ -80,7 +80,7 @@ def live_playlist(grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) 
     return Response(text, media_type=PLAYLIST_TYPE, headers=_HEADERS)
 
 
-@content.api_route("/live/{name}", methods=_METHODS)
+@router.api_route("/content/{grant_id}/live/{name}", methods=_METHODS)
 async def live_segment(
     request: Request, grant_id: GrantIdPath, name: str, caller: Viewer, services: ServicesDep
 ) -> Response:
@@ -89,12 +89,14 @@ async def live_segment(
     if number is None and name != INIT:
         raise GrantNotFound
     ends = time.monotonic() + _LONGEST_WAIT_S
-    seen = await to_thread.run_sync(partial(_look, services, grant_id, caller, number, is_first=True))
+    seen = await to_thread.run_sync(partial(_look, services, grant_id, caller, number, turn=0))
+    turn = 0
     while seen.size_bytes is None and not seen.is_empty:
         if time.monotonic() > ends or await request.is_disconnected():
             raise SegmentNotReady(retry_after_s=1)
         await anyio.sleep(_LOOK_EVERY_S)
-        seen = await to_thread.run_sync(partial(_look, services, grant_id, caller, number, is_first=False))
+        turn += 1
+        seen = await to_thread.run_sync(partial(_look, services, grant_id, caller, number, turn=turn))
     if seen.size_bytes is None:
         return Response(_NO_PICTURES, media_type=_SEGMENT_TYPE, headers=_HEADERS)
     key = live_key(seen.object_id, name)
@@ -107,8 +109,8 @@ async def live_segment(
     return await to_thread.run_sync(serve, request, blob)
 
 
-def _look(services: Services, grant_id: GrantId, caller: Caller, number: int | None, *, is_first: bool) -> _Seen:
-    """Look whether a segment is there; tell the encoder, once, that somebody waits for it. Raises: GrantNotFound."""
+def _look(services: Services, grant_id: GrantId, caller: Caller, number: int | None, *, turn: int) -> _Seen:
+    """Look whether a segment is there; tell the encoder that somebody waits for it. Raises: GrantNotFound."""
     with services.database.read() as tx:
         grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
         object_id = ObjectId(grant.object_id)
@@ -118,12 +120,12 @@ def _look(services: Services, grant_id: GrantId, caller: Caller, number: int | N
     key = live_key(object_id, INIT if number is None else segment_name(number))
     size_bytes = services.renditions.size_bytes(key) if services.renditions.exists(key) else None
     is_empty = number is not None and found.state.is_empty(number)
-    if is_first:
+    if turn == 0:
         note_view(services.database, object_id, found, at=services.clock.now())
     if size_bytes is None and not is_empty:
         if number is None or found.is_finished or _is_beyond(found, number):
             raise GrantNotFound
-        if is_first or found.wanted is None:
+        if turn % _ASK_EVERY == 0:
             want_segment(services.database, object_id, number)
     return _Seen(object_id, size_bytes, is_empty)
 
@@ -142,7 +144,7 @@ def _made_in_a_row(services: Services, object_id: ObjectId) -> int:
 # ---- versions for slow links -----------------------------------------------------------------------------------------
 
 
-@content.api_route("/master.m3u8", methods=_METHODS)
+@router.api_route("/content/{grant_id}/master.m3u8", methods=_METHODS)
 def versions_playlist(grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
     """Serve the list of the versions that there are."""
     with services.database.read() as tx:
@@ -154,7 +156,7 @@ def versions_playlist(grant_id: GrantIdPath, caller: Viewer, services: ServicesD
     return Response(text, media_type=PLAYLIST_TYPE, headers=_HEADERS)
 
 
-@content.api_route("/proxy-{lines}.m3u8", methods=_METHODS)
+@router.api_route("/content/{grant_id}/proxy-{lines}.m3u8", methods=_METHODS)
 def version_playlist(grant_id: GrantIdPath, lines: str, caller: Viewer, services: ServicesDep) -> Response:
     """Serve the playlist of one version: which bytes of its file are which seconds."""
     version = _version(services, grant_id, caller, lines)
@@ -164,7 +166,7 @@ def version_playlist(grant_id: GrantIdPath, lines: str, caller: Viewer, services
     return Response(text, media_type=PLAYLIST_TYPE, headers=_HEADERS)
 
 
-@content.api_route("/proxy-{lines}.mp4", methods=_METHODS)
+@router.api_route("/content/{grant_id}/proxy-{lines}.mp4", methods=_METHODS)
 def version_data(
     request: Request, grant_id: GrantIdPath, lines: str, caller: Viewer, services: ServicesDep
 ) -> Response:
@@ -180,3 +182,39 @@ def _version(services: Services, grant_id: GrantId, caller: Caller, lines: str) 
     if version is None or lines not in {str(rung.lines) for rung in RUNGS}:
         raise GrantNotFound
     return version
+
+
+@router.post("/items/{object_id}/versions")
+def versions_asked(request: Request, object_id: ObjectIdPath, caller: Viewer, services: ServicesDep) -> Response:
+    """Have versions of an item for slow links made."""
+    with services.database.begin() as tx:
+        view = evidence_item(tx, object_id)
+        if versions_of(tx, view, services.workshop.proxies).state not in {"may_ask", "failed"}:
+            raise ObjectNotFound
+        ask_for_proxies(tx, object_id, at=services.clock.now())
+    if not is_fragment(request):
+        return go_to(f"/items/{object_id}")
+    return _versions_part(request, object_id, caller, services)
+
+
+@router.get("/items/{object_id}/versions")
+def versions_part(request: Request, object_id: ObjectIdPath, caller: Viewer, services: ServicesDep) -> Response:
+    """Show how far the versions for slow links are."""
+    return _versions_part(request, object_id, caller, services)
+
+
+def _versions_part(request: Request, object_id: ObjectId, caller: Caller, services: Services) -> Response:
+    with services.database.read() as tx:
+        view = evidence_item(tx, object_id)
+        versions = versions_of(tx, view, services.workshop.proxies)
+    return render(request, "_versions.html", caller=caller, view=view, versions=versions)
+
+
+@router.get("/items/{object_id}/progress")
+def progress_part(request: Request, object_id: ObjectIdPath, caller: Reader, services: ServicesDep) -> Response:
+    """Show how far the encode is of an item that can be watched already."""
+    with services.database.read() as tx:
+        view = evidence_item(tx, object_id)
+        found = preparation(tx, object_id) if view.item.play_state == "pending" else None
+    headers = {"HX-Trigger": "trail-changed"} if found is None else None
+    return render(request, "_live_progress.html", caller=caller, headers=headers, view=view, preparation=found)

@@ -1,5 +1,7 @@
 // The player: native controls, and beside them frame steps, speed, keys, and the time that the device showed.
 
+import { Source } from "./player-source.js";
+
 const RATES = [0.25, 0.5, 1, 1.5, 2, 4];
 const CONTROLS = "input, textarea, select, button, summary, a, [contenteditable]";
 const ZONE_MS = 8 * 3600 * 1000; // the bureau's zone, as on every page
@@ -23,7 +25,7 @@ class Player {
       if (button) this.do(button.dataset.do);
     });
     this.speed.addEventListener("change", () => { this.media.playbackRate = Number(this.speed.value); });
-    this.media.addEventListener("error", () => { root.querySelector("[data-trouble]").hidden = false; });
+    this.source = new Source(root, this.media, { onTrouble: () => { root.querySelector("[data-trouble]").hidden = false; } });
     for (const name of ["timeupdate", "seeked", "loadedmetadata"]) {
       this.media.addEventListener(name, () => this.showTime(this.media.currentTime));
     }
@@ -43,7 +45,7 @@ class Player {
 
   showTime(seconds) {
     if (!this.deviceTime || Number.isNaN(this.recordedMs)) return;
-    const deviceMs = this.recordedMs + Math.round(seconds * 1000);
+    const deviceMs = this.recordedMs + Math.round((seconds + this.source.offset) * 1000);
     this.deviceTime.textContent = clockText(deviceMs);
     if (this.trueTime) this.trueTime.textContent = clockText(deviceMs - this.offsetMs);
   }
@@ -101,7 +103,12 @@ document.addEventListener("keydown", (event) => {
 
 function start(scope) {
   const root = scope.matches?.("[data-player]") ? scope : scope.querySelector?.("[data-player]");
+  if (current && !current.root.isConnected) {
+    current.source.close();
+    current = null;
+  }
   if (root && root !== current?.root) current = new Player(root);
+  else if (current?.root.contains(scope)) current.source.offer();
 }
 
 start(document);

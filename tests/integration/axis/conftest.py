@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 import swiftclient
 from sqlalchemy import select
+from swiftclient.exceptions import ClientException
 
 from archive.kernel.clock import SystemClock
 from archive.kernel.ids import DockId
@@ -162,3 +163,16 @@ def send(client: swiftclient.Connection, film: Film) -> None:
         contents="当事人拒绝停止经营".encode(),
         headers=headers("Object", CategoryID="5", CategoryName="占道经营", StartTime="2026-03-02T01:31:20Z"),
     )
+
+
+def complete(client: swiftclient.Connection, name: str, meta: dict[str, str] = COMPLETE) -> None:
+    """Say that a recording is whole, again and again as a system does, until the archive confirms it."""
+    for _ in range(60):
+        try:
+            client.post_container(name, meta)
+        except ClientException as error:
+            if error.http_status != 503:
+                raise
+        else:
+            return
+    raise AssertionError("It was never confirmed")

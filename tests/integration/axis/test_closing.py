@@ -56,8 +56,9 @@ class Door:
 
 
 @pytest.fixture
-def play(home: ArchiveHome) -> Callable[[Scene], None]:
-    """Run a scene against the application, with a sequencer beside it."""
+def play(home: ArchiveHome, monkeypatch: pytest.MonkeyPatch) -> Callable[[Scene], None]:
+    """Run a scene against the application, with a sequencer beside it and a client that waits."""
+    monkeypatch.setattr("archive.web.api.axis._CLOSING_WAIT_S", 50.0)
 
     def run(scene: Scene) -> None:
         async def played() -> None:

@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,7 +35,17 @@ from ingest.manifest import parse_manifest, signed_bytes
 from ingest.models import Dock
 from ingest.receipts import receipt
 from signing.ed25519 import verify_ed25519
-from tests.integration.axis.conftest import COMPLETE, MOST_BYTES, Film, System, doors_of, headers, register, send
+from tests.integration.axis.conftest import (
+    COMPLETE,
+    MOST_BYTES,
+    Film,
+    System,
+    complete,
+    doors_of,
+    headers,
+    register,
+    send,
+)
 from tests.support.server import Server
 
 
@@ -68,7 +80,7 @@ def test_a_recording_goes_from_the_first_word_to_complete(system: System) -> Non
     assert system.uploads() == []
     assert items_of(system, film) == {}
 
-    client.post_container(film.name, COMPLETE)
+    complete(client, film.name)
 
     assert client.head_container(film.name)["x-container-meta-status"] == "Complete"
     items = items_of(system, film)
@@ -98,7 +110,7 @@ def test_a_recording_goes_from_the_first_word_to_complete(system: System) -> Non
 def test_everything_that_is_confirmed_has_its_receipt(system: System) -> None:
     client, film = system.connect(), Film()
     send(client, film)
-    client.post_container(film.name, COMPLETE)
+    complete(client, film.name)
     trust = TrustFile.parse((system.server.home / "trust.txt").read_bytes())
     with system.server.database.read() as tx:
         dock = tx.get_one(Dock, system.dock_id)
@@ -126,8 +138,8 @@ def test_every_request_may_come_twice(system: System) -> None:
     name, data = next(iter(film.clips.items()))
     assert client.put_object(film.name, name, contents=data) == hashlib.md5(data, usedforsecurity=False).hexdigest()
     assert system.objects(film.name)[name].id == before[name].id, "the same bytes take no second place"
-    client.post_container(film.name, COMPLETE)
-    client.post_container(film.name, COMPLETE)
+    complete(client, film.name)
+    complete(client, film.name)
     client.put_container(film.name, headers={**film.meta, **COMPLETE})
     assert client.put_object(film.name, name, contents=data, headers={"X-Object-Meta-StartTimeISO": "x"})
     assert len(system.uploads()) == 3
@@ -146,7 +158,7 @@ def test_other_bytes_under_the_same_name_count_until_the_end(system: System) -> 
     assert staged.exists()
     client.put_object(film.name, name, contents=b"sent again, whole this time")
     assert not staged.exists()
-    client.post_container(film.name, COMPLETE)
+    complete(client, film.name)
     _, original = items_of(system, film)[name]
     assert original.sha256 == hashlib.sha256(b"sent again, whole this time").hexdigest()
 
@@ -180,7 +192,7 @@ def test_a_broken_connection_leaves_nothing_behind(system: System, server: Serve
         time.sleep(0.02)
     assert "20260302_013112_9999.mp4" not in system.objects(film.name)
     client.put_object(film.name, "20260302_013112_9999.mp4", contents=b"whole")
-    client.post_container(film.name, COMPLETE)
+    complete(client, film.name)
     assert len(items_of(system, film)) == 4
 
 
@@ -225,7 +237,7 @@ def test_an_encrypted_clip_is_kept_with_its_key(system: System) -> None:
         film.name, key, contents=b'{"EncryptedKey": "' + random.randbytes(9).hex().encode() + b'"}',
         headers=headers("Object", FileType="key"),
     )  # fmt: skip
-    client.post_container(film.name, COMPLETE)
+    complete(client, film.name)
     assert set(items_of(system, film)) == {name, key}
     tags = {parse_manifest(up.manifest).name: parse_manifest(up.manifest).fields["tags"] for up in system.uploads()}
     assert tags[name]["encrypted_with"] == key
@@ -238,7 +250,7 @@ def test_what_does_not_fit_into_manifests_gets_a_sheet(system: System) -> None:
     for number in range(30):
         text = f"标记 {number} " + "很长的说明" * 60
         client.put_object(film.name, f"bookmark_20260302T0140{number:02}Z_{number}", contents=text.encode())
-    client.post_container(film.name, COMPLETE)
+    complete(client, film.name)
     items = items_of(system, film)
     assert set(items) == {*film.clips, film.trail_name, "recording-sheet.json"}
     manifest = next(
@@ -261,7 +273,7 @@ def test_the_same_clip_in_two_recordings_is_one_item(system: System) -> None:
     other.clips = dict(film.clips)
     for one in (film, other):
         send(client, one)
-        client.post_container(one.name, COMPLETE)
+        complete(client, one.name)
     assert set(items_of(system, film)) == {*film.clips, film.trail_name}
     assert set(items_of(system, other)) == {other.trail_name}
     assert sum(upload.state == "accepted" for upload in system.uploads()) == 6
@@ -377,5 +389,35 @@ def test_rclone_copies_a_folder_into_a_recording(system: System, tmp_path: Path)
     rclone("copy", str(folder), f"bws:{film.name}")
     assert set(rclone("lsf", f"bws:{film.name}").split()) == set(film.clips)
     rclone("check", str(folder), f"bws:{film.name}")
-    system.connect().post_container(film.name, {**film.meta, **COMPLETE})
+    complete(system.connect(), film.name, {**film.meta, **COMPLETE})
     assert set(items_of(system, film)) == set(film.clips)
+
+
+def test_the_operator_makes_a_system_and_its_connection_file(server: Server, tmp_path: Path) -> None:
+    path, address = tmp_path / "bws.json", "https://archive.example:8443"
+    made = server.command("dock", "axis-user", "bws-7", "--connection-file", path, "--address", address)
+    assert made.returncode == 0, made.stderr
+    told = json.loads(path.read_text("utf-8"))
+    assert path.stat().st_mode & 0o077 == 0
+    assert told["BlobAPIKey"] not in made.stdout
+    assert told["AuthenticationTokenURI"] == [address + "/axis/auth/v1.0"]
+    assert b64decode(told["HTTPSCertificate"][0]) == server.ca.read_bytes()
+    assert all(len(told[name]) <= 64 for name in ("BlobAPIKey", "BlobAPIUserName", "SiteName"))
+    client = swiftclient.Connection(f"{server.address}/axis/auth/v1.0", "bws-7", told["BlobAPIKey"], retries=0)
+    film = Film()
+    client.put_container(film.name, headers=film.meta)
+    client.put_object(film.name, next(iter(film.clips)), contents=b"one clip")
+    waiting = server.command("dock", "axis-waiting")
+    assert f"bws-7 / {film.name}" in waiting.stdout
+
+    assert server.command("dock", "axis-user", "bws-7").returncode == 73, "there is one already"
+    renewed = server.command("dock", "axis-user", "bws-7", "--renew")
+    assert "BlobAPIKey       lh_" in renewed.stdout
+    refused(401, client.get_auth)
+    assert server.command("dock", "axis-user", "nobody", "--renew").returncode == 66
+    assert server.command("dock", "axis-user", "no blanks").returncode == 64
+    assert server.command("dock", "axis-user", "x", "--connection-file", tmp_path / "x.json").returncode == 64
+    listed = server.command("dock", "list").stdout
+    assert re.search(r" axis +bws-7$", listed, re.MULTILINE)
+    assert server.command("dock", "reopen-browser").returncode == 0
+    server.assert_sound()

@@ -6,7 +6,7 @@ What fsck cannot see is written down here too: `UNBOUND` names the columns that 
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,17 +15,28 @@ import psycopg
 import pytest
 from sqlalchemy import Table, create_engine, delete, insert, select, text, update
 
+from archive.access.api_keys import Scope
+from archive.access.integrations import integration_named, issue_integration_key
+from archive.access.officers import OfficerFacts
 from archive.access.policy import Role
 from archive.cases.filing import link_object, record_act, unlink_object
 from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.merges import merge_subjects
 from archive.cases.records import file_text_record
 from archive.cases.subjects import NewSubject, record_subject
-from archive.cases.terms import RecordForm, Stage, SubjectKind
+from archive.cases.systems.acts import ActFacts, push_act
+from archive.cases.systems.cases import CaseFacts, push_case
+from archive.cases.systems.officers import push_officer
+from archive.cases.systems.push import Pusher, Wish
+from archive.cases.systems.subjects import SubjectFacts, push_subject
+from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
 from archive.db.base import Base
 from archive.jobs.queue import LONG, PROMPT
 from archive.kernel.findings import Outcome
+from archive.kernel.ids import IntegrationId
 from archive.ledger.entries import OPERATOR
+from archive.notify.events import EventType
+from archive.notify.webhooks import remove_webhook, renew_secret, set_webhook
 from archive.retrieval.grants import GrantKind, grant_access
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
@@ -42,7 +53,7 @@ UNBOUND = {
     "api_key": None, "session": None, "enrolment_code": None,
     # Work, not history.
     "job": None, "intake_claim": None, "preservation_intent": None, "axis_container": None, "axis_object": None,
-    "axis_token": None,
+    "axis_token": None, "event_outbox": None, "event_count": None, "webhook_delivery": None,
     "upload": {"offset_bytes", "metadata_header", "manifest", "manifest_signature", "created_at", "expires_at",
                "finished_at", "refusal"},
     # Found out from the bytes; can be found out again.
@@ -51,6 +62,8 @@ UNBOUND = {
     "preserved_object": {"kind", "media_type"},
     "rendition": {"object_id", "kind", "media_type", "recipe", "created_at"},
     "dock": {"revoked_at"},
+    # The secret's hash is held against the key file; the rest is how deliveries go.
+    "webhook": {"secret_hash", "failures", "quiet_until", "last_delivered_at"},
     "retrieval_grant": {"expires_at"},
     "log_checkpoint": {"issued_at"},
     "log_detail": {"entry_id"},  # one that leads to no entry is as good as erased
@@ -80,6 +93,7 @@ def filled(home: ArchiveHome) -> ArchiveHome:
     case_id = home.case("1")
     supervisor = home.person(Role.SUPERVISOR)
     merge_some_subjects(home)
+    connect_a_system(home)
     start = at()
     act_id = record_act(
         home.database, case_id, stage=Stage.INSPECTION, place="店内", started_at=start, ended_at=None, by=OPERATOR,
@@ -104,6 +118,26 @@ def filled(home: ArchiveHome) -> ArchiveHome:
     home.sequence()
     home.assert_sound()
     return home
+
+
+def connect_a_system(home: ArchiveHome) -> None:
+    """Another system with a key and two webhooks, and a case with an act and an officer that it has pushed."""
+    database, at = home.database, home.clock.now()
+    issue_integration_key(database, name="cms", title="案件系统", scopes=[Scope.CASES_WRITE], by=OPERATOR, at=at)
+    with database.read() as tx:
+        cms = IntegrationId(integration_named(tx, "cms").id)
+    pusher, wish = Pusher(database, home.services.identifiers, cms, OPERATOR, at), Wish()
+    push_subject(pusher, "P", SubjectFacts(SubjectKind.PERSON, "李四"), wish)
+    push_case(pusher, "K", CaseFacts("案 K", "某案", Category.PENALTY, "P"), wish)
+    push_officer(pusher, "O", OfficerFacts("执 1", "王五", "局", "队", ["城管"], date(2024, 1, 1), date(2029, 1, 1)), wish)
+    push_act(pusher, "A", ActFacts("K", Stage.INSPECTION, "店内", at, None, ["O"]), wish)
+    for number in range(2):
+        made = set_webhook(
+            home.services.webhooks, integration_id=cms, url=f"https://cms.example.org/{number}",
+            types=list(EventType), by=OPERATOR, at=at,
+        )  # fmt: skip
+    renew_secret(home.services.webhooks, made.id, by=OPERATOR, at=home.clock.now())
+    remove_webhook(database, made.id, by=OPERATOR, at=home.clock.now())
 
 
 def merge_some_subjects(home: ArchiveHome) -> None:

@@ -15,6 +15,7 @@ from ingest.media.sandbox import SOURCE, Hooks, Limits
 from ingest.media.tools import Toolbox
 from tests.integration.media.conftest import type_samples
 from tests.support import footage, hostile
+from tests.support.hostile_corpus import starts
 
 
 def refused(path: Path, toolbox: Toolbox, out: Path) -> str:
@@ -118,6 +119,18 @@ def test_names_that_look_like_options_or_patterns(toolbox: Toolbox, sample: type
         path = tmp_path / name
         path.write_bytes(sample("silent.mp4").read_bytes())
         assert plan(probe(path, toolbox=toolbox)).kind.value == "remux"
+
+
+@pytest.mark.parametrize("name", sorted(starts()))
+def test_a_right_beginning_and_then_chance(name: str, toolbox: Toolbox, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(starts()[name])
+    found = probe(path, toolbox=toolbox)
+    try:
+        ended = make_playable(path, toolbox=toolbox, out=tmp_path, probe=found).media_type
+    except Unplayable as exc:
+        ended = str(exc.facts["reason"])
+    assert ended.startswith(("media.", "video/", "audio/", "image/"))
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import httpx
@@ -56,10 +57,11 @@ class Office:
         record_officer(home.database, OfficerFacts("YN-0217", "李建国", agency="官渡区综合执法局"), **self.by)
         self.dock = dock
 
-    def browser(self, role: Role) -> httpx.Client:
-        client = browser(self.base)
-        client.post("/sign-in", data={"username": role.value, "password": PASSWORD})
-        return client
+    @contextmanager
+    def browser(self, role: Role) -> Iterator[httpx.Client]:
+        with browser(self.base) as client:
+            client.post("/sign-in", data={"username": role.value, "password": PASSWORD})
+            yield client
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_two_characters_find_and_every_filter_narrows(office: Office, look: Call
         ({"q": "2026〕31"}, [CASE, RECORD, LINKED]),
         ({"q": "0117"}, [LINKED]),
         ({"q": "笔录"}, [RECORD]),
-        ({"q": "王某"}, [CASE, "王某某"]),
+        ({"q": "王某"}, ["王某某", CASE]),
         ({"q": "北京路"}, [CASE]),
         ({"q": "李建"}, ["李建国"]),
         ({"q": "炉具"}, [RECORD]),
@@ -184,28 +186,17 @@ def test_whoever_a_number_names_is_found_by_it(office: Office) -> None:
     assert RESIDENT.number not in str(office.home.rows("SELECT folded, fields, facets FROM search_document"))
 
 
-@pytest.mark.parametrize(
-    "q",
-    [
-        "x" * 1000,
-        "检" * 1000,
-        "🚓" * 300,
-        "\u202eabc",
-        "a\0b",
-        '"',
-        "' OR 1=1 --",
-        "NEAR(a b)",
-        "*",
-        "words:x",
-        "%",
-        "1" * 4097,
-    ],
-)
-def test_whatever_is_asked_there_is_an_answer(office: Office, q: str) -> None:
+HARMLESS = [
+    "x" * 1000, "检" * 1000, "🚓" * 300, "\u202eabc", "a\0b", '"x', "' OR 1=1 --", "NEAR(a b)", "*", "words:x", "%q", "1" * 4097,
+]  # fmt: skip
+
+
+def test_whatever_is_asked_there_is_an_answer(office: Office) -> None:
     with office.browser(Role.AUDITOR) as client:
-        page = client.get("/search", params={"q": q, "device": q[:200], "officer": q[:200], "place": q[:200]})
-        assert page.status_code == (400 if len(q) > 4096 else 200)
-        assert titles(page) == []
+        for q in HARMLESS:
+            page = client.get("/search", params={"q": q, "device": q[:200], "officer": q[:200], "place": q[:200]})
+            assert page.status_code == (400 if len(q) > 4096 else 200), q[:20]
+            assert titles(page) == []
         raw = client.get("/search?q=%ED%A0%80%FF&kind=%00&case=%ED%A0%80")
         assert raw.status_code == 200
 
