@@ -84,7 +84,7 @@ class IdentifierInvalid(InvalidInput):
 
     code = "cases.identifier_invalid"
 
-    def __init__(self, flaw: Flaw) -> None:
+    def __init__(self, flaw: Flaw = Flaw.CHARACTERS) -> None:
         """Keep why; the number itself is told nowhere."""
         super().__init__(flaw=flaw.value)
         self.flaw = flaw

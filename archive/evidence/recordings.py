@@ -15,7 +15,6 @@ from archive.kernel.errors import NotFound
 from archive.kernel.ids import ObjectId, RecordingId
 from archive.kernel.instants import Instant
 
-
 TOLD_MS: Final = 1_000
 """Shorter gaps and overlaps are within what the times of files can say."""
 

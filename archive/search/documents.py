@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
 from archive.kernel.instants import Instant
@@ -113,7 +114,7 @@ def clear_index(tx: Session) -> None:
     """Empty the index, so that it can be made again."""
     tx.execute(delete(SearchDocument))
     if _has_fts(tx):
-        tx.execute(text(f"INSERT INTO {FTS_TABLE}({FTS_TABLE}) VALUES ('delete-all')"))  # noqa: S608 - a constant
+        tx.execute(sql(f"INSERT INTO {FTS_TABLE}({FTS_TABLE}) VALUES ('delete-all')"))  # noqa: S608 - a constant
 
 
 def place_of(kind: Kind, ref_id: UUID) -> int:
@@ -151,7 +152,8 @@ def _all_facets(row: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _rows(document: Document) -> list[dict[str, Any]]:
     """Return the rows of a document: one for everybody, or one for each depth where it has content."""
     fields = [[name, value] for name, value in document.fields]
-    catalogue = folded_fields(fields)
+    folded = [(name, fold(value) + END) for name, value in fields]
+    catalogue = "".join(text for _, text in folded)
     row: dict[str, Any] = {
         "place": place_of(document.kind, document.ref_id),
         "kind": document.kind.value,
@@ -161,8 +163,8 @@ def _rows(document: Document) -> list[dict[str, Any]]:
         "facets": sorted([name, value] for name, value in document.facets),
         "taken_at": document.taken_at,
         "happened_at": document.happened_at,
-        "device": folded_fields(field for field in fields if field[0] == DEVICE),
-        "places": folded_fields(field for field in fields if field[0] == PLACE),
+        "device": "".join(text for name, text in folded if name == DEVICE),
+        "places": "".join(text for name, text in folded if name == PLACE),
         "folded": catalogue,
     }
     content = fold(document.content[:MOST_CONTENT_CHARACTERS])
@@ -198,9 +200,8 @@ def _give_places(tx: Session, rows: Sequence[dict[str, Any]]) -> None:
 def _lock(tx: Session, ref_ids: Sequence[UUID]) -> None:
     if _has_fts(tx):
         return  # SQLite's writing units follow one another anyway
-    for ref_id in ref_ids:
-        key = zlib.crc32(ref_id.bytes) << 24 | _LOCK_SEED
-        tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+    keys = sorted(zlib.crc32(ref_id.bytes) << 24 | _LOCK_SEED for ref_id in ref_ids)
+    tx.execute(sql("SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key"), {"keys": keys})
 
 
 def _has_fts(tx: Session) -> bool:
@@ -211,13 +212,13 @@ def _forget(tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     # FTS5 keeps no text here, so that what goes must be named as it was written.
     if rows and _has_fts(tx):
         names = f"INSERT INTO {FTS_TABLE}({FTS_TABLE}, rowid, words, codes, facets)"
-        tx.execute(text(f"{names} VALUES ('delete', :place, :words, :codes, :facets)"), [_indexed(row) for row in rows])
+        tx.execute(sql(f"{names} VALUES ('delete', :place, :words, :codes, :facets)"), [_indexed(row) for row in rows])
 
 
 def _learn(tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows and _has_fts(tx):
         names = f"INSERT INTO {FTS_TABLE}(rowid, words, codes, facets)"
-        tx.execute(text(f"{names} VALUES (:place, :words, :codes, :facets)"), [_indexed(row) for row in rows])
+        tx.execute(sql(f"{names} VALUES (:place, :words, :codes, :facets)"), [_indexed(row) for row in rows])
 
 
 def _indexed(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, BinaryIO, Final
 
+from archive.kernel.errors import LiuhenError
+
 _READ_BYTES: Final = 64 * 1024
 _LINE_BYTES: Final = 8 * 1024
 _TAIL_BYTES: Final = 32 * 1024
@@ -245,7 +247,7 @@ class _Feeding:
                 for source in self._sources:
                     with source:
                         shutil.copyfileobj(source, self._pipe, _FED_BYTES)
-        except Exception as exc:  # noqa: BLE001 - it is raised again by whoever runs the program
+        except (OSError, LiuhenError) as exc:  # it is raised again by whoever runs the program
             self._failed = exc
 
 

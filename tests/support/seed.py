@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,12 +128,16 @@ def deliver(
     name: str,
     *,
     device: str | None = "BWC-0117",
+    source: Mapping[str, str | int] | None = None,
     recorded_at: Instant | None = None,
     clock_offset_ms: int | None = 1300,
     case_number: str | None = None,
     said: bytes | None = None,
 ) -> ObjectId:
-    """Take a recording in as a dock brings it; `said` are other bytes that its manifest speaks of."""
+    """Take a recording in as a dock brings it; `said` are other bytes that its manifest speaks of.
+
+    `source` is what the manifest says of the device beside its serial.
+    """
     services = bureau.services
     times = {"signed": format_instant(bureau.now())}
     if recorded_at is not None:
@@ -143,7 +147,7 @@ def deliver(
         name=name,
         digests=digest_of(data if said is None else said),
         times=times if clock_offset_ms is None else {**times, "clock_offset_ms": clock_offset_ms},
-        device={} if device is None else {"serial": device},
+        device=({} if device is None else {"serial": device}) | dict(source or {}),
         case_number=case_number,
     )
     state = create_upload(

@@ -101,7 +101,7 @@ def _of_grant(request: Request, grant_id: GrantId, caller: Caller, services: Ser
 
 @router.api_route("/pages/{number}", methods=_METHODS)
 def page_picture(
-    request: Request, grant_id: GrantIdPath, number: int, caller: Viewer, services: ServicesDep
+    request: Request, grant_id: GrantIdPath, number: str, caller: Viewer, services: ServicesDep
 ) -> Response:
     """Serve the picture of one page of a document: a stretch of the rendition that holds them all."""
     with services.database.read() as tx:

@@ -84,9 +84,9 @@ def shown_contents(tx: Session, view: ItemView) -> Shown:
     return Shown(_pages(view.rendition(PAGES)), in_all, text[:_MOST_SHOWN], is_cut)
 
 
-def page_of(rendition: Rendition | None, number: int) -> ShownPage | None:
-    """Return one page of a document, None where it has no picture."""
-    return next((page for page in _pages(rendition) if page.number == number), None)
+def page_of(rendition: Rendition | None, number: str) -> ShownPage | None:
+    """Return the page of a document with the number that an address names, None where there is no such picture."""
+    return next((page for page in _pages(rendition) if str(page.number) == number), None)
 
 
 def entries_after(tx: Session, object_id: ObjectId, after: int) -> tuple[Sequence[Entry], int | None] | None:

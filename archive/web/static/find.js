@@ -31,6 +31,8 @@ document.addEventListener("submit", (event) => {
 
 // What is typed is looked for at once, but not while it may become such a number.
 document.addEventListener("htmx:configRequest", (event) => {
-  const form = event.detail.elt;
-  if (form.hasAttribute?.("data-find") && BEGINNING.test(plain(form.elements.q.value))) event.preventDefault();
+  const { elt: form, parameters } = event.detail;
+  if (!form.hasAttribute?.("data-find")) return;
+  if (BEGINNING.test(plain(form.elements.q.value))) event.preventDefault();
+  for (const [name, value] of Object.entries(parameters)) if (!value) delete parameters[name];
 });

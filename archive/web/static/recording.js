@@ -41,8 +41,7 @@ class Joint {
 
   listen() {
     for (const screen of this.screens) {
-      screen.addEventListener("timeupdate", () => { if (screen === this.media) this.tell(); });
-      screen.addEventListener("seeked", () => { if (screen === this.media) { this.wanted = null; this.tell(); } });
+      for (const name of ["timeupdate", "seeked"]) screen.addEventListener(name, () => this.moved(screen));
       screen.addEventListener("playing", () => { if (screen === this.media) this.prepareNext(); });
       screen.addEventListener("ended", () => { if (screen === this.media) this.follow(); });
       screen.addEventListener("error", () => { if (screen === this.media) this.root.querySelector("[data-trouble]").hidden = false; });
@@ -55,6 +54,12 @@ class Joint {
     });
     this.axis.addEventListener("input", () => this.seek(Number(this.axis.value)));
     this.speed.addEventListener("change", () => this.setRate(Number(this.speed.value)));
+  }
+
+  moved(screen) {
+    if (screen !== this.media) return;
+    if (!screen.seeking && screen.readyState >= 2) this.wanted = null;
+    this.tell();
   }
 
   // Shows a clip from a place in it; the element that is ready for it takes over.
@@ -129,7 +134,8 @@ class Joint {
     this.axis.value = String(place);
     this.axis.setAttribute("aria-valuetext", text);
     this.root.querySelector("[data-time]").textContent = time;
-    this.root.querySelector("[data-clip-text]").textContent = text.replace(time, "").replace(/[,，\s]+$/u, "");
+    this.root.querySelector("[data-clip-text]").textContent =
+      this.root.dataset.label.replace("{clip}", this.clips[this.current].number);
   }
 }
 

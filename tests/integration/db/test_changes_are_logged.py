@@ -312,7 +312,14 @@ def test_what_a_job_finds_out(home: ArchiveHome, dock: EnrolledDock) -> None:
     worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=15)
     assert walk.step(lambda: worker.run_once([PROMPT]), "item.described", "derivative.failed")
     assert home.rows("SELECT play_state FROM evidence_item") == [("unplayable",)]
-    home.deliver(dock, b"A text, whatever its name says", "b.mp4")
+    home.sequence()
+    home.assert_sound()
+
+
+def test_what_is_read_in_a_document(home: ArchiveHome, dock: EnrolledDock) -> None:
+    home.deliver(dock, b"A text, whatever its name says", "a.mp4")
+    walk = Walk(home)
+    worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=15)
     assert walk.step(lambda: worker.run_once([PROMPT]), "item.described")
     assert walk.step(lambda: worker.run_once([PROMPT]), "item.described")
     assert home.count("evidence_item", "play_state = 'playable'") == 1

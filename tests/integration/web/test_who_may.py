@@ -12,6 +12,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from archive.access.policy import Role
+from archive.evidence.recordings import recording_of
+from archive.kernel.ids import RecordingId
 from archive.web.api.v1.guards import presented_integration
 from archive.web.dependencies import required_caller
 from tests.support.seed import Bureau
@@ -60,6 +62,8 @@ _TABLE = [
     #                                                              handler supervisor auditor admin
     Row(_GET, "/", 200, 200, 200, 303),
     Row(_GET, "/unlinked", 200, 200, 200, 403),
+    Row(_GET, "/unlinked/acts", 200, 200, 403, 403),
+    Row(_POST, "/unlinked/links", 422, 422, 403, 403),
     Row(_GET, "/items", 200, 200, 200, 403),
     Row(_GET, "/search", 200, 200, 200, 403),
     Row(_POST, "/search/lists", 403, 400, 403, 403),
@@ -76,6 +80,8 @@ _TABLE = [
     Row(_POST, "/items/{object_id}/export", 403, 422, 403, 403),
     Row(_POST, "/items/{object_id}/links", 422, 422, 403, 403),
     Row(_GET, "/items/{object_id}/receipts/{upload_id}", 404, 404, 404, 403),
+    Row(_GET, "/recordings/{recording_id}", 200, 200, 200, 404),
+    Row(_POST, "/recordings/{recording_id}/play", 422, 422, 403, 403),
     Row(_GET, "/records/{record_id}", 200, 200, 200, 404),
     Row(_POST, "/records/{record_id}/open", 422, 422, 403, 403),
     Row(_POST, "/records/{record_id}/export", 403, 422, 403, 403),
@@ -87,6 +93,14 @@ _TABLE = [
     Row(_HEAD, "/content/{grant_id}/playable", 404, 404, 403, 403),
     Row(_GET, "/content/{grant_id}/poster", 404, 404, 403, 403),
     Row(_HEAD, "/content/{grant_id}/poster", 404, 404, 403, 403),
+    *(
+        Row(method, f"/content/{{grant_id}}/{what}", 404, 404, 403, 403)
+        for method in (_GET, _HEAD)
+        for what in ("sprite", "peaks")
+    ),
+    Row(_GET, "/content/{grant_id}/pages/{number}", 404, 404, 403, 403),
+    Row(_HEAD, "/content/{grant_id}/pages/{number}", 404, 404, 403, 403),
+    Row(_GET, "/content/{grant_id}/entries", 404, 404, 403, 403),
     Row(_GET, "/content/{grant_id}/document", 404, 404, 403, 403),
     Row(_HEAD, "/content/{grant_id}/document", 404, 404, 403, 403),
     Row(_GET, "/content/{grant_id}/original", 403, 404, 403, 403),
@@ -126,12 +140,20 @@ _TABLE = [
 _ELSEWHERE = {("POST", "/sign-out"), ("POST", "/api/v1/door/manifests")}
 
 
+def _recording_id(bureau: Bureau) -> RecordingId:
+    with bureau.services.database.read() as tx:
+        view = recording_of(tx, bureau.items["video"])
+    assert view is not None
+    return RecordingId(view.recording.id)
+
+
 def _ask(client: httpx.Client, row: Row, bureau: Bureau, **headers: str) -> httpx.Response:
     named = {
         "case_id": bureau.cases["main"],
         "object_id": bureau.items["video"],
         "record_id": bureau.records["inspection"],
         "subject_id": bureau.subjects["main"],
+        "recording_id": _recording_id(bureau),
     }
     address = re.sub(r"\{(\w+)\}", lambda match: str(named.get(match[1], uuid4())), row.route)
     form = {"data": {"nothing": ""}} if row.method == "POST" and not address.endswith("/records") else {}

@@ -1,5 +1,6 @@
 """Where segments begin, and the playlist that lists them before they are there."""
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def test_times_of_pictures_are_read_from_fragments(
     path.write_bytes(box(b"styp", b"msdh") + _fragment(1, start, durations) + _fragment(2, 5, [1, 1]) + box(b"mdat"))
     times = picture_times(path)
     assert times[0] == start
-    assert [after - before for before, after in zip(times, times[1:], strict=False)] == durations[:-1]
+    assert [after - before for before, after in itertools.pairwise(times)] == durations[:-1]
     path.write_bytes(_fragment(1, start, durations, usual=7))
     assert picture_times(path) == tuple(range(start, start + 7 * len(durations), 7))
 

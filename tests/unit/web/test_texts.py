@@ -13,6 +13,7 @@ from archive.access.api_keys import INTEGRATION_SCOPES
 from archive.access.policy import Role
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
 from archive.documents.texts import READ_RECORD
+from archive.evidence.terms import RecordedFrom, SourceKind
 from archive.kernel.findings import Outcome
 from archive.ledger.entries import EntryType
 from archive.notify.delivery import FORGET_EVENTS
@@ -128,12 +129,14 @@ _LISTS: dict[str, Iterable[str]] = {
     "purpose": PURPOSES,
     "scope": INTEGRATION_SCOPES,
     "event_type": EventType,
+    "source_kind": SourceKind,
+    "recorded_from": RecordedFrom,
     "play_state": ("pending", "playable", "damaged", "unplayable"),
     "view_state": ("playable", "damaged", "unplayable"),
     "preparing": ("waiting", "reading", "encoding", "retrying", "given_up"),
     "rendition": ("playable", "poster", "view", "sprite", "peaks", "pages"),
     "job": (follow_ups.PROBE_ITEM, follow_ups.ENCODE_ITEM, follow_ups.MAKE_POSTER, follow_ups.PROVE_ESSENCE,
-            follow_ups.INSPECT_ITEM, follow_ups.FIND_DAMAGE, follow_ups.READ_TRACK,
+            follow_ups.INSPECT_ITEM, follow_ups.FIND_DAMAGE, follow_ups.READ_TRACK, follow_ups.GROUP_ITEM,
             follow_ups.READ_DOCUMENT, follow_ups.LIST_ARCHIVE, READ_RECORD, DELIVER_EVENT, FORGET_EVENTS),
 }
 
