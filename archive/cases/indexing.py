@@ -120,9 +120,9 @@ def _portions(database: Database) -> Iterator[tuple[Sequence[UUID], _Batch]]:
 def _case_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
     # Columns, not rows of the session: those may be older than the lock that this is built under.
     recorded = dict(tx.execute(select(Subject.id, Subject.name).join(Case).where(Case.id.in_(ids))).all())
-    acts = _grouped(
+    places = _grouped(
         tx.execute(
-            select(Act.case_id, Act.place, Act.started_at).where(Act.case_id.in_(ids)).order_by(Act.started_at, Act.id)
+            select(Act.case_id, Act.place).where(Act.case_id.in_(ids)).order_by(Act.started_at, Act.id)
         )
     )
     officers = _grouped(
@@ -142,11 +142,11 @@ def _case_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
     )
     for case_id, number, title, category, opened_at, subject_id, root_id, root_name in rows:
         names = [("subject", root_name), ("subject", recorded[subject_id])]
-        places = [("place", place) for place, _ in acts[case_id]]
+        where = [("place", place) for (place,) in places[case_id]]
         yield Document(
             kind=Kind.CASE,
             ref_id=case_id,
-            fields=[("name", title), ("number", number), *_few(names), *_few(places)],
+            fields=[("name", title), ("number", number), *_few(names), *_few(where)],
             facets=[
                 ("case", str(case_id)),
                 ("category", category),
@@ -154,7 +154,7 @@ def _case_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
                 *(("officer", officer) for officer in {str(officer_id) for (officer_id,) in officers[case_id]}),
             ],
             taken_at=opened_at,
-            happened_at=min((started_at for _, started_at in acts[case_id]), default=opened_at),
+            happened_at=opened_at,
         )
 
 

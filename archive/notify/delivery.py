@@ -91,6 +91,10 @@ class DeliveryJobs:
         if webhook is None or event is None or delivery is None or delivery.state != "waiting":
             with self.webhooks.database.begin() as tx:
                 finish_job(tx, job, at=now)
+        elif webhook.removed_at is not None:
+            with self.webhooks.database.begin() as tx:
+                _set(tx, delivery, {"state": "dropped", "next_at": None})
+                finish_job(tx, job, at=now)
         elif webhook.quiet_until is not None and webhook.quiet_until > now:
             self._wait(job, delivery, until=webhook.quiet_until)
         else:

@@ -7,6 +7,7 @@ document is built from rows. Whatever reads the index gets at it through `archiv
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
@@ -27,6 +28,12 @@ DEVICE: Final = "device"
 PLACE: Final = "place"
 """Names of fields that are also looked for by themselves."""
 _LOCK_SEED: Final = 0x5EA7C4
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# A place has 63 bits: 2 of the tier, 42 of milliseconds (to the year 2109), 18 of the id, 1 of the depth.
+_TIER_BIT: Final = 61
+_TIME_BIT: Final = 19
+_MOST_MS: Final = (1 << 42) - 1
+_END_OF_ID: Final = (1 << _TIME_BIT) - 2
 
 
 class Kind(StrEnum):
@@ -87,12 +94,13 @@ def index_documents(tx: Session, ref_ids: Collection[UUID], build: Build) -> Non
     table = SearchDocument.__table__
     found = tx.execute(select(table).where(SearchDocument.ref_id.in_(ordered))).mappings()
     kept = {(row["ref_id"], row["place"] & 1): dict(row) for row in found}
-    gone = [row for key, row in kept.items() if key not in wanted]
-    fresh = [row for key, row in wanted.items() if key not in kept]
+    staying = {key for key, row in wanted.items() if key in kept and _stays(kept[key], row)}
+    gone = [row for key, row in kept.items() if key not in staying]
+    fresh = [row for key, row in wanted.items() if key not in staying]
     changed = [
-        (kept[key], {**row, "place": kept[key]["place"]})
-        for key, row in wanted.items()
-        if key in kept and not _is_same(kept[key], row)
+        (kept[key], {**wanted[key], "place": kept[key]["place"]})
+        for key in staying
+        if not _is_same(kept[key], wanted[key])
     ]
     _forget(tx, [*gone, *(before for before, _ in changed)])
     if gone:
@@ -117,15 +125,23 @@ def clear_index(tx: Session) -> None:
         tx.execute(sql(f"INSERT INTO {FTS_TABLE}({FTS_TABLE}) VALUES ('delete-all')"))  # noqa: S608 - a constant
 
 
-def place_of(kind: Kind, ref_id: UUID) -> int:
-    """Return where a thing stands among what is found: its tier, then when its id was made, to 63 bits.
+def place_of(kind: Kind, happened_at: Instant, ref_id: UUID) -> int:
+    """Return where a thing stands among what is found, greatest first: its tier, when it happened, the end of its id.
 
-    The lowest bit is left to tell its two depths apart. Source: RFC 9562 section 5.7 for the bits of the id.
+    The lowest bit is left to tell its two depths apart.
     """
-    made = ref_id.int >> 80 & (1 << 42) - 1  # milliseconds
-    fraction = ref_id.int >> 64 & 0xFFF
-    rest = ref_id.int >> 56 & 0x3F
-    return kind.tier << 61 | made << 19 | fraction << 7 | rest << 1
+    return first_place(kind.tier, happened_at) | (ref_id.int << 1) & _END_OF_ID
+
+
+def first_place(tier: int, at: Instant) -> int:
+    """Return the least place of something of this tier that happened within the millisecond of `at`."""
+    milliseconds = (at - _EPOCH) // timedelta(milliseconds=1)
+    return tier << _TIER_BIT | min(max(milliseconds, 0), _MOST_MS) << _TIME_BIT
+
+
+def end_place(tier: int, at: Instant) -> int:
+    """Return the place that follows all of this tier that happened at `at` or before."""
+    return first_place(tier, at) + (1 << _TIME_BIT)
 
 
 def folded_fields(fields: Iterable[Sequence[str]]) -> str:
@@ -144,7 +160,6 @@ def _all_facets(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("kind", row["kind"]),
         *(("depth", depth.value) for depth in depths),
         *(("taken", span) for span in day_facets(row["taken_at"])),
-        *(("happened", span) for span in day_facets(row["happened_at"])),
         *((name, value) for name, value in row["facets"]),
     ]
 
@@ -155,7 +170,7 @@ def _rows(document: Document) -> list[dict[str, Any]]:
     folded = [(name, fold(value) + END) for name, value in fields]
     catalogue = "".join(text for _, text in folded)
     row: dict[str, Any] = {
-        "place": place_of(document.kind, document.ref_id),
+        "place": place_of(document.kind, document.happened_at, document.ref_id),
         "kind": document.kind.value,
         "ref_id": document.ref_id,
         "depth": "all",
@@ -174,6 +189,11 @@ def _rows(document: Document) -> list[dict[str, Any]]:
     return [{**row, "depth": Depth.CATALOGUE.value}, {**row, **deeper}]
 
 
+def _stays(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Return whether a document keeps its place: it does as long as it happened when it did."""
+    return bool(kept["place"] >> _TIME_BIT == wanted["place"] >> _TIME_BIT)
+
+
 def _is_same(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(kept[name] == value for name, value in wanted.items() if name != "place")
 
@@ -184,7 +204,7 @@ def _values(tx: Session, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _give_places(tx: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """Move rows whose place another thing has: ids made within a quarter of a microsecond may share one."""
+    """Move rows whose place another thing has: those of one millisecond may share the end of their ids."""
     if not rows:
         return
     places = [row["place"] for row in rows]

@@ -1,12 +1,13 @@
 """Searching: words, filters, and what is found, page by page.
 
 Every word must occur, wherever it stands; between quotation marks words follow one another as they are written there.
-First come cases, subjects and officers, then text records, then items; of each the newest in the archive first.
+First come cases, subjects and officers, then text records, then items; of each what happened last.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from sqlalchemy.types import BigInteger
 
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import Instant
-from archive.search.documents import Depth, Kind, folded_fields
+from archive.search.documents import Depth, Kind, end_place, first_place, folded_fields
 from archive.search.folding import fold, occurrences
 from archive.search.models import FTS_TABLE, SearchDocument
 from archive.search.periods import period_facets
@@ -31,6 +32,8 @@ _QUOTES: Final = str.maketrans("“”„‟«»＂", '"""""""')
 _PARTS: Final = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _CURSOR: Final = re.compile(r"find~([0-9]{1,19})")
 _MOST_PLACE: Final = (1 << 63) - 1
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 Facet = tuple[str, str]
 
@@ -104,11 +107,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """A search in the terms of the index: all words, all facets, one of each group of them, and what rows must say."""
+    """A search in the terms of the index: all words, all facets, one of each group of them, and what rows must say.
+
+    `ranges` are the places where it may stand, from and before, in the order of what is found.
+    """
 
     words: tuple[str, ...]
     facets: tuple[int, ...]
     groups: tuple[tuple[int, ...], ...]
+    ranges: tuple[tuple[int, int], ...]
     conditions: list[ColumnElement[bool]] = field(default_factory=list)
 
 
@@ -166,11 +173,12 @@ def _places(
     tx: Session, words: tuple[str, ...], filters: Filters, depth: Depth, *, before: int, limit: int
 ) -> list[int]:
     query = _query(tx, words, filters, depth)
-    if tx.get_bind().dialect.name == "sqlite":
-        statement = _fts_statement(query, before)
-    else:
-        statement = _array_statement(query, before)
-    return list(tx.scalars(statement.limit(limit)))
+    statement_of = _fts_statement if tx.get_bind().dialect.name == "sqlite" else _array_statement
+    places: list[int] = []
+    for first, end in query.ranges:
+        if len(places) < limit and first < min(end, before):
+            places += tx.scalars(statement_of(query, first, min(end, before)).limit(limit - len(places)))
+    return places
 
 
 def _query(tx: Session, words: tuple[str, ...], filters: Filters, depth: Depth) -> _Query:
@@ -185,22 +193,32 @@ def _query(tx: Session, words: tuple[str, ...], filters: Filters, depth: Depth) 
         if word:
             also.append(word)
             conditions.append(holds(where, word) > 0)
-    at, name = (SearchDocument.taken_at, "taken") if filters.by_taken else (SearchDocument.happened_at, "happened")
+    at = SearchDocument.taken_at if filters.by_taken else SearchDocument.happened_at
     if filters.since is not None:
         conditions.append(at >= filters.since)
     if filters.until is not None:
         conditions.append(at < filters.until)
-    spans = period_facets(filters.since, filters.until) or ()
-    groups = (filters.any_of, [(name, span) for span in spans])
+    spans = period_facets(filters.since, filters.until) if filters.by_taken else None
+    groups = (filters.any_of, [("taken", span) for span in spans or ()])
     return _Query(
         words=tuple(dict.fromkeys([*words, *also])),
         facets=tuple(facet_number(*facet) for facet in facets),
         groups=tuple(tuple(facet_number(*facet) for facet in group) for group in groups if group),
+        ranges=_ranges(filters),
         conditions=conditions,
     )
 
 
-def _fts_statement(query: _Query, before: int) -> Select[Any]:
+def _ranges(filters: Filters) -> tuple[tuple[int, int], ...]:
+    """Return where things of the kind and of the period stand: one range of places for each tier."""
+    tiers = (3, 2, 1) if filters.kind is None else (filters.kind.tier,)
+    if filters.by_taken or (filters.since is None and filters.until is None):
+        return ((first_place(tiers[-1], _FIRST), end_place(tiers[0], _LAST)),)
+    since, until = filters.since or _FIRST, filters.until or _LAST
+    return tuple((first_place(tier, since), end_place(tier, until)) for tier in tiers)
+
+
+def _fts_statement(query: _Query, first: int, end: int) -> Select[Any]:
     """Return the search in FTS5, which yields its rows in the order of their numbers, and no more than are taken."""
     wanted = [f'facets : "{facet_word(number)}"' for number in query.facets]
     alternatives = (" OR ".join(f'"{facet_word(number)}"' for number in group) for group in query.groups)
@@ -213,7 +231,8 @@ def _fts_statement(query: _Query, before: int) -> Select[Any]:
     index = table(FTS_TABLE, column("rowid", BigInteger))
     statement = select(index.c.rowid).where(
         text(f"{FTS_TABLE} MATCH :wanted").bindparams(bindparam("wanted", " AND ".join(wanted))),
-        index.c.rowid < before,
+        index.c.rowid >= first,
+        index.c.rowid < end,
     )
     if query.conditions:
         # CROSS JOIN is SQLite's word for: in this order.
@@ -223,7 +242,7 @@ def _fts_statement(query: _Query, before: int) -> Select[Any]:
     return statement.order_by(index.c.rowid.desc())
 
 
-def _array_statement(query: _Query, before: int) -> Select[Any]:
+def _array_statement(query: _Query, first: int, end: int) -> Select[Any]:
     """Return the search in PostgreSQL: what has all tokens is held against the folded text."""
     needed = set(query.facets).union(*(needed_numbers(word) for word in query.words))
     tokens = SearchDocument.tokens
@@ -231,7 +250,8 @@ def _array_statement(query: _Query, before: int) -> Select[Any]:
         tokens.contains(_array(needed)),
         *(func.strpos(SearchDocument.folded, word) > 0 for word in query.words),
         *query.conditions,
-        SearchDocument.place < before,
+        SearchDocument.place >= first,
+        SearchDocument.place < end,
     ]
     conditions += [tokens.overlap(_array(group)) for group in query.groups]
     return select(SearchDocument.place).where(and_(*conditions)).order_by(SearchDocument.place.desc())

@@ -81,6 +81,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Burea
     folder = tmp_path_factory.mktemp("scene")
     bureau = seed.new_bureau(folder / "home", cn_profile=True)
     seed.make_scene(bureau, folder / "media")
+    seed.connect_systems(bureau)
     with seed.listening(create_app(bureau.services)) as base:
         yield base, bureau
     bureau.services.close()
@@ -88,14 +89,14 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Burea
 
 def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
     items = [f"/items/{item}" for item in bureau.items.values()]
-    shared = ["/", "/unlinked", "/items", f"/cases/{bureau.cases['main']}", *items]
+    shared = ["/", "/unlinked", "/items", "/search", "/search?q=检查&place=官渡", f"/cases/{bureau.cases['main']}", *items]
     record = f"/records/{bureau.records['seizure']}"
     subject = f"/subjects/{bureau.subjects['官渡区阿明烧烤店']}"
     merge = f"{subject}/merge?other={bureau.subjects['阿明烧烤']}"
     return {
         Role.SUPERVISOR: [*shared, record, "/subjects", subject, merge, "/upload", "/nowhere"],
         Role.AUDITOR: [items[0], record, subject, "/log"],
-        Role.ADMINISTRATOR: ["/admin"],
+        Role.ADMINISTRATOR: ["/admin", "/admin/systems"],
     }
 
 

@@ -18,7 +18,8 @@ from tests.support import counter, matrix, seed
 from tests.support.matrix import CAMERA, VOICE, Combination
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
 
-pytestmark = pytest.mark.e2e
+# Seventy recordings are made, worked on and played: more than the usual five minutes where others work beside.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 _ALL = [combination for combination in (*CAMERA, *VOICE) if combination.can_be_made]
 _NAMES = [combination.name for combination in _ALL]
@@ -56,7 +57,7 @@ class Made:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("matrix")
-    bureau = seed.new_bureau(folder / "home")
+    bureau = seed.new_bureau(folder / "home", find_damage="never")
     yield Made(bureau, folder)
     bureau.services.close()
 

@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +79,20 @@ def run_killed(settings: Settings, work: Callable[..., None], *arguments: Any, a
     child.close()
     assert code in {0, -signal.SIGKILL}, f"the child ended with {code}"
     return code != 0
+
+
+def run_until(settings: Settings, work: Callable[..., None], *arguments: Any, reached: Callable[[], bool]) -> None:
+    """Do `work(services, *arguments)` in a process of its own that is killed once something is reached."""
+    child = _forkserver.Process(target=_child, args=(settings, work, arguments, 0))
+    child.start()
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert child.is_alive(), "the child ended before"
+        assert time.monotonic() < deadline, "it was not reached"
+        time.sleep(0.02)
+    child.kill()
+    child.join(60)
+    child.close()
 
 
 def each_step(settings: Settings, work: Callable[..., None], *arguments: Any) -> int:

@@ -9,6 +9,7 @@ class Reader {
     this.pages = [...root.querySelectorAll("[data-page]")];
     this.place = root.querySelector("[data-place]");
     this.at = 0;
+    this.jumped = false;
     root.addEventListener("click", (event) => {
       const button = event.target.closest("[data-do]");
       if (button) this.do(button.dataset.do);
@@ -19,6 +20,14 @@ class Reader {
 
   // The page that holds the line a third below the top is the one that is read.
   follow() {
+    if (this.jumped) { // the move that a step made: the step has said already which page it is
+      this.jumped = false;
+      return;
+    }
+    if (this.box.scrollTop + this.box.clientHeight >= this.box.scrollHeight - 2) {
+      this.show(this.pages.length - 1);
+      return;
+    }
     const line = this.box.scrollTop + this.box.clientHeight / 3;
     const found = this.pages.findIndex((page) => page.offsetTop + page.offsetHeight > line);
     this.show(found < 0 ? this.pages.length - 1 : found);
@@ -32,8 +41,14 @@ class Reader {
 
   go(step) {
     const at = Math.min(Math.max(0, this.at + step), this.pages.length - 1);
-    this.box.scrollTo({ top: this.pages[at].offsetTop - 8 });
     this.show(at);
+    this.goTo(at);
+  }
+
+  goTo(at) {
+    const before = this.box.scrollTop;
+    this.box.scrollTop = this.pages[at].offsetTop - 8;
+    this.jumped = this.box.scrollTop !== before;
   }
 
   do(what) {
@@ -43,7 +58,7 @@ class Reader {
       case "larger": {
         const isLarger = this.root.classList.toggle("is-larger");
         this.root.querySelector("[data-do=larger]").setAttribute("aria-pressed", String(isLarger));
-        this.box.scrollTo({ top: this.pages[this.at].offsetTop - 8, behavior: "instant" });
+        this.goTo(this.at);
         break;
       }
     }

@@ -270,12 +270,16 @@ EXPECTED = {
     Role.ADMINISTRATOR: {Capability.ADMINISTER},
     Role.AUDITOR: {Capability.READ_CATALOGUE, Capability.VERIFY, Capability.READ_LOG},
     Role.CASE_HANDLER: {
+        Capability.UPLOAD,
+        Capability.SHOW_IDENTIFIERS,
         Capability.READ_CATALOGUE,
         Capability.VIEW_CONTENT,
         Capability.FILE_CASES,
         Capability.VERIFY,
     },
     Role.SUPERVISOR: {
+        Capability.UPLOAD,
+        Capability.SHOW_IDENTIFIERS,
         Capability.READ_CATALOGUE,
         Capability.VIEW_CONTENT,
         Capability.EXPORT_CONTENT,

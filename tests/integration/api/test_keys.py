@@ -199,43 +199,39 @@ def test_the_meter_fills_again_and_counts_each_for_itself() -> None:
         meter.take(one, now_s=0.11)
 
 
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [
-        (b"", 422), (b"{", 400), (b"[]", 422), (b"null", 422), (b'"x"', 422), (b"{}", 422), (b"\xff\xfe", 400),
-        (b"[" * 100_000, 400), (b'{"kind": "organisation", "name": "a", "surplus": 1}', 422),
-        (b'{"kind": "dragon", "name": "a"}', 422), (b'{"kind": "person", "name": "\\u0000"}', 422),
-        (b'{"kind": "person", "name": "\\ud800"}', 422), (b'{"kind": "person", "name": ""}', 422),
-        (b'{"kind": "person", "name": "   "}', 422), (b'{"kind": "person", "name": 7}', 422),
-        (b'{"kind": "person", "name": "a", "identifiers": [{"kind": "resident_id", "number": "11010519491231002Y"}]}', 422),
-        (b'{"kind": "person", "name": "a", "identifiers": [{"kind": "credit_code", "number": "91530100MA6K3XQ84M"}]}', 422),
-    ],
-)  # fmt: skip
-def test_a_bad_body_is_a_problem_that_says_where(home: ArchiveHome, cms: CaseSystem, raw: bytes, expected: int) -> None:
+BAD_BODIES = [
+    (b"", 422), (b"{", 400), (b"[]", 422), (b"null", 422), (b'"x"', 422), (b"{}", 422), (b"\xff\xfe", 400),
+    (b"[" * 100_000, 400), (b'{"kind": "organisation", "name": "a", "surplus": 1}', 422),
+    (b'{"kind": "dragon", "name": "a"}', 422), (b'{"kind": "person", "name": "\\u0000"}', 422),
+    (b'{"kind": "person", "name": "\\ud800"}', 422), (b'{"kind": "person", "name": ""}', 422),
+    (b'{"kind": "person", "name": "   "}', 422), (b'{"kind": "person", "name": 7}', 422),
+    (b'{"kind": "person", "name": "a", "identifiers": [{"kind": "resident_id", "number": "11010519491231002Y"}]}', 422),
+    (b'{"kind": "person", "name": "a", "identifiers": [{"kind": "credit_code", "number": "91530100MA6K3XQ84M"}]}', 422),
+]  # fmt: skip
+
+
+def test_a_bad_body_is_a_problem_that_says_where(home: ArchiveHome, cms: CaseSystem) -> None:
     count = len(home.entries())
-    answer = cms.client.put(cms.address("subjects", "1"), content=raw, headers={"Content-Type": "application/json"})
-    assert answer.status_code == expected, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert "11010519491231002Y" not in answer.text
+    for raw, expected in BAD_BODIES:
+        answer = cms.client.put(cms.address("subjects", "1"), content=raw, headers={"Content-Type": "application/json"})
+        assert answer.status_code == expected, (raw[:60], answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "11010519491231002Y" not in answer.text
     assert len(home.entries()) == count
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
+def test_an_act_that_cannot_be_is_refused(cms: CaseSystem) -> None:
+    cms.push_all()
+    for changes in (
         {"started_at": "2026-03-02T09:30:00"}, {"started_at": "yesterday"}, {"started_at": 1}, {"started_at": None},
         {"ended_at": "2026-03-01T00:00:00Z"}, {"stage": "party"}, {"officers": "OFF-1"}, {"officers": [1]},
         {"started_at": "0001-01-01T00:00:00+14:00"}, {"place": "x" * 301}, {"case": None},
-    ],
-)  # fmt: skip
-def test_an_act_that_cannot_be_is_refused(cms: CaseSystem, changes: dict[str, object]) -> None:
-    cms.push_all()
-    assert cms.put("acts", "ACT-9", cms.act(**changes)).status_code == 422
+    ):  # fmt: skip
+        assert cms.put("acts", "ACT-9", cms.act(**changes)).status_code == 422, changes
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"valid_until": "2020-01-01"}, {"valid_from": "2026-02-30"}, {"categories": ["a\nb"]}, {"categories": ["x"] * 51}],
-)
-def test_an_officer_that_cannot_be_is_refused(cms: CaseSystem, changes: dict[str, object]) -> None:
-    assert cms.put("officers", "1", cms.officer(**changes)).status_code == 422
+def test_an_officer_that_cannot_be_is_refused(cms: CaseSystem) -> None:
+    for changes in (
+        {"valid_until": "2020-01-01"}, {"valid_from": "2026-02-30"}, {"categories": ["a\nb"]}, {"categories": ["x"] * 51},
+    ):  # fmt: skip
+        assert cms.put("officers", "1", cms.officer(**changes)).status_code == 422, changes

@@ -25,23 +25,23 @@ def officer(cms: CaseSystem, external_id: str) -> dict[str, object]:
     return cms.officer(certificate_number=f"{cms.name}-{abs(hash(external_id))}")
 
 
-@pytest.mark.parametrize("external_id", GOOD, ids=ascii)
-def test_an_id_is_kept_as_it_is(cms: CaseSystem, external_id: str) -> None:
-    made = cms.put("officers", external_id, officer(cms, external_id))
-    assert made.status_code == 201, made.text
-    assert made.json()["external_id"] == unicodedata.normalize("NFC", external_id)
-    assert cms.get("officers", external_id).json()["id"] == made.json()["id"]
-    assert [found["external_id"] for found in cms.list("officers").json()["officers"]] == [made.json()["external_id"]]
+def test_an_id_is_kept_as_it_is(cms: CaseSystem) -> None:
+    for external_id in GOOD:
+        made = cms.put("officers", external_id, officer(cms, external_id))
+        assert made.status_code == 201, made.text
+        assert made.json()["external_id"] == unicodedata.normalize("NFC", external_id)
+        assert cms.get("officers", external_id).json()["id"] == made.json()["id"]
+    listed = [found["external_id"] for found in cms.list("officers", limit=200).json()["officers"]]
+    assert listed == [unicodedata.normalize("NFC", external_id) for external_id in reversed(GOOD)]
 
 
-@pytest.mark.parametrize("external_id", BAD, ids=lambda text: ascii(text[:12]) + str(len(text)))
-def test_what_cannot_be_an_id_is_refused_in_the_address_and_in_a_body(cms: CaseSystem, external_id: str) -> None:
-    refused = cms.put("officers", external_id, cms.officer())
-    assert refused.status_code == 422, refused.text
-    in_body = cms.post(
-        "batch", {"operations": [{"kind": "officer", "external_id": external_id, "body": cms.officer()}]}
-    )
-    assert in_body.status_code == 422, in_body.text
+def test_what_cannot_be_an_id_is_refused_in_the_address_and_in_a_body(cms: CaseSystem) -> None:
+    for external_id in BAD:
+        refused = cms.put("officers", external_id, cms.officer())
+        assert refused.status_code == 422, (external_id, refused.text)
+        operation = {"kind": "officer", "external_id": external_id, "body": cms.officer()}
+        in_body = cms.post("batch", {"operations": [operation]})
+        assert in_body.status_code == 422, (external_id, in_body.text)
     assert cms.list("officers").json()["officers"] == []
 
 

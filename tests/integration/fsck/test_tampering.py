@@ -31,6 +31,9 @@ from archive.cases.systems.push import Pusher, Wish
 from archive.cases.systems.subjects import SubjectFacts, push_subject
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
 from archive.db.base import Base
+from archive.evidence.grouping import RecordingRules
+from archive.evidence.models import EvidenceItem
+from archive.evidence.regrouping import group_item
 from archive.jobs.queue import LONG, PROMPT
 from archive.kernel.findings import Outcome
 from archive.kernel.ids import IntegrationId
@@ -44,7 +47,7 @@ from ingest.docks import revoke_dock
 from ingest.errors import Quarantined
 from retention.fixity import check_fixity
 from tests.support import footage
-from tests.support.archive_home import PDF, ArchiveHome, flip
+from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, flip
 
 CLIP = b"not much of a recording" * 100
 UNBOUND = {
@@ -57,9 +60,10 @@ UNBOUND = {
     "upload": {"offset_bytes", "metadata_header", "manifest", "manifest_signature", "created_at", "expires_at",
                "finished_at", "refusal"},
     # Found out from the bytes; can be found out again.
-    "evidence_item": {"kind", "recorded_at", "clock_offset_ms", "duration_ms", "essence", "play_state", "play_reason",
+    "evidence_item": {"kind", "recorded_at", "recorded_from", "clock_offset_ms", "duration_ms", "essence", "play_state", "play_reason",
                       "play_note"},
     "preserved_object": {"kind", "media_type"},
+    "recording": {"device_key"},
     "rendition": {"object_id", "kind", "media_type", "recipe", "created_at"},
     "dock": {"revoked_at"},
     # The secret's hash is held against the key file; the rest is how deliveries go.
@@ -101,6 +105,7 @@ def filled(home: ArchiveHome) -> ArchiveHome:
     )  # fmt: skip
     object_id = home.deliver(dock, CLIP, "clip.mp4")
     home.deliver(other, CLIP, "again.mp4", case="1")
+    record_two_clips(home, dock)
     unlink_object(home.database, case_id, object_id, reason="x", by=OPERATOR, at=at())
     link_object(home.database, case_id, object_id, act_id=act_id, reason="x", by=OPERATOR, at=at())
     with pytest.raises(Quarantined):
@@ -153,11 +158,27 @@ def merge_some_subjects(home: ArchiveHome) -> None:
     merge_subjects(home.database, one, two, reason="同一人", by=OPERATOR, at=home.clock.now())
 
 
+def record_two_clips(home: ArchiveHome, dock: EnrolledDock) -> None:
+    """Deliver two files that follow each other, as if they had been looked into, and group them."""
+    clips = []
+    for number in (1, 2):
+        times = {"signed": "2026-03-01T08:00:00Z", "recorded": f"2026-03-01T07:30:0{number}Z"}
+        device = {"serial": "DSJ-1", "source": "body_worn"}
+        clips.append(home.deliver(dock, CLIP + bytes(number), f"{number}.mp4", times=times, device=device))
+    for object_id in clips:
+        with home.database.begin() as tx:
+            item = tx.get_one(EvidenceItem, object_id)
+            item.kind, item.duration_ms = "footage", 900
+            tx.flush()
+            group_item(tx, object_id, rules=RecordingRules.load(), at=home.clock.now())
+
+
 @pytest.fixture
 def full(filled: ArchiveHome, tmp_path: Path) -> ArchiveHome:
     """With renditions, made from real footage."""
     still = footage.still(tmp_path / "still.png", size=(64, 48))
-    filled.deliver(filled.dock("Dock 3"), still.read_bytes(), "still.png")
+    source = {"source": "drone", "officer": "012345", "channel": "F", "series": "S", "sequence": 1}
+    filled.deliver(filled.dock("Dock 3"), still.read_bytes(), "still.png", device={"serial": "UAV-1", **source})
     worker = Worker(filled.database, handlers=filled.services.handlers, clock=filled.clock, lease_s=15)
     while worker.run_once([PROMPT, LONG]):
         pass

@@ -29,7 +29,7 @@ class Shelf:
     def put(self, *fields: str | tuple[str, str], kind: Kind = Kind.ITEM, content: str = "", **given: Any) -> UUID:
         ref_id = given.pop("ref_id", None) or new_uuid7()
         named = [field if isinstance(field, tuple) else ("name", field) for field in fields]
-        at = given.pop("at", START)
+        at = given.pop("at", None) or START + timedelta(seconds=len(self.documents))
         self.documents[ref_id] = Document(
             kind, ref_id, named, given.pop("facets", ()), given.pop("taken_at", at), at, content
         )
@@ -196,7 +196,7 @@ def test_pages_skip_and_repeat_nothing_while_documents_come_and_go(shelf: Shelf,
         if cursor is None:
             break
         shelf.put(f"检查 new {round_}")
-        shelf.put(f"检查 again {round_}", ref_id=before[-1])  # seen on the first page; keeps its place
+        shelf.put(f"检查 again {round_}", ref_id=before[-1], at=START + timedelta(seconds=8))  # where it was
     assert seen == before[::-1]
 
 
@@ -300,13 +300,12 @@ def test_what_says_the_same_is_not_written(shelf: Shelf) -> None:
 
 
 def test_things_of_one_instant_have_places_of_their_own(shelf: Shelf) -> None:
-    """An id's last bits do not count for its place."""
-    base = new_uuid7().int & ~0xFFFF
-    ids = [UUID(int=base + number) for number in range(5)]
+    """Only the end of an id counts for its place."""
+    base = new_uuid7().int & ~(0xFF << 40)
+    ids = [UUID(int=base | number << 40) for number in range(5)]
     for number, ref_id in enumerate(ids[:4]):
-        shelf.put(f"检查{number}", ref_id=ref_id, content="深处")
+        shelf.put(f"检查{number}", ref_id=ref_id, content="深处", at=START)
     with shelf.database.begin() as tx:  # and several at once
-        shelf.documents |= {ref_id: shelf.documents[ids[0]] for ref_id in ()}
         index_documents(
             tx,
             ids,
@@ -314,6 +313,20 @@ def test_things_of_one_instant_have_places_of_their_own(shelf: Shelf) -> None:
         )
     assert sorted(hit.ref_id for hit in shelf.search("检查", depth=Depth.CONTENT).hits) == ids
     assert len(shelf.titles("检查")) == 5
+
+
+def test_what_turns_out_to_have_happened_earlier_is_found_there(shelf: Shelf) -> None:
+    first, second = shelf.put("检查 1"), shelf.put("检查 2", content="深处")
+    assert shelf.titles("检查") == ["检查 2", "检查 1"]
+    shelf.put("检查 2", content="深处", ref_id=second, at=START - timedelta(days=3))
+    for depth in Depth:
+        assert shelf.titles("检查", depth=depth) == ["检查 1", "检查 2"]
+        assert shelf.titles("检查", depth=depth, until=START - timedelta(days=2)) == ["检查 2"]
+    shelf.put("检查 1", ref_id=first, at=datetime(1066, 10, 14, tzinfo=UTC))
+    assert shelf.titles("检查", until=datetime(1901, 1, 1, tzinfo=UTC)) == ["检查 1"]
+    shelf.put("检查 1", ref_id=first, at=datetime(9998, 1, 1, tzinfo=UTC))
+    assert shelf.titles("检查") == shelf.titles("检查", until=datetime.max.replace(tzinfo=UTC)) == ["检查 1", "检查 2"]
+    assert shelf.titles("检查", since=datetime(9999, 1, 1, tzinfo=UTC)) == []
 
 
 def test_an_index_is_emptied_and_filled_again(shelf: Shelf) -> None:

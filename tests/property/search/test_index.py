@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from archive.db.database import Database
 from archive.db.migrate import migrate
 from archive.kernel.ids import new_uuid7
-from archive.search.documents import Depth, Document, Kind, clear_index, index_documents
+from archive.search.documents import Depth, Document, Kind, clear_index, index_documents, place_of
 from archive.search.folding import fold
 from archive.search.queries import Filters, query_words, search
 
@@ -125,7 +125,7 @@ def test_what_is_found_is_what_reading_would_find(
             index_documents(tx, [document.ref_id], lambda ids: [standing[ref_id] for ref_id in ids])
     for asked in questions:
         expected = [document for document in standing.values() if is_found(document, asked)]
-        expected.sort(key=lambda document: (document.kind.tier, document.ref_id), reverse=True)
+        expected.sort(key=lambda document: place_of(document.kind, document.happened_at, document.ref_id), reverse=True)
         assert ask(database, asked) == [document.ref_id for document in expected], asked
 
 
