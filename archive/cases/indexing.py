@@ -121,9 +121,7 @@ def _case_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
     # Columns, not rows of the session: those may be older than the lock that this is built under.
     recorded = dict(tx.execute(select(Subject.id, Subject.name).join(Case).where(Case.id.in_(ids))).all())
     places = _grouped(
-        tx.execute(
-            select(Act.case_id, Act.place).where(Act.case_id.in_(ids)).order_by(Act.started_at, Act.id)
-        )
+        tx.execute(select(Act.case_id, Act.place).where(Act.case_id.in_(ids)).order_by(Act.started_at, Act.id))
     )
     officers = _grouped(
         tx.execute(

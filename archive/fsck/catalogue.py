@@ -230,7 +230,8 @@ def check_jobs(connection: Connection) -> Iterator[Finding]:
         alive = list(
             rows(
                 connection,
-                "SELECT state FROM job WHERE key IN (:probe, :encode, :contents) AND state IN ('ready', 'running', 'dead')",
+                "SELECT state FROM job WHERE key IN (:probe, :encode, :contents) "
+                "AND state IN ('ready', 'running', 'dead')",
                 probe=f"probe:{where}",
                 encode=f"encode:{where}",
                 contents=f"contents:{where}",

@@ -17,16 +17,7 @@ _LOOK = "document"
 
 def check_texts(connection: Connection) -> Iterator[Finding]:
     """Hold the text of each document against the entry that tells of it, in both directions."""
-    newest: dict[str, Entry] = {}
-    erased: dict[str, str] = {}
-    for entry in entries(connection):
-        if entry.type != _TYPE:
-            continue
-        object_id = str(entry.told("obj", "id"))
-        if entry.detail is None:
-            erased[object_id] = max(entry.id, erased.get(object_id, ""))
-        elif entry.detail.get("look") == _LOOK and (object_id not in newest or newest[object_id].id < entry.id):
-            newest[object_id] = entry
+    newest, erased = _told(connection)
     count = 0
     for row in rows(connection, "SELECT object_id, text FROM item_text"):
         count += 1
@@ -42,3 +33,18 @@ def check_texts(connection: Connection) -> Iterator[Finding]:
         if entry.detail is not None and entry.detail.get("text_sha256") and erased.get(where, "") < entry.id:
             yield invalid("fsck.row_missing", "The log tells of a text that the catalogue lacks", where)
     yield valid("fsck.texts", f"{count} texts of documents were held against the log")
+
+
+def _told(connection: Connection) -> tuple[dict[str, Entry], dict[str, str]]:
+    """Return, by object, the newest entry of its reading, and the id of the newest entry whose detail was erased."""
+    newest: dict[str, Entry] = {}
+    erased: dict[str, str] = {}
+    for entry in entries(connection):
+        if entry.type != _TYPE:
+            continue
+        object_id = str(entry.told("obj", "id"))
+        if entry.detail is None:
+            erased[object_id] = max(entry.id, erased.get(object_id, ""))
+        elif entry.detail.get("look") == _LOOK and (object_id not in newest or newest[object_id].id < entry.id):
+            newest[object_id] = entry
+    return newest, erased

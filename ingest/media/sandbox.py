@@ -75,8 +75,8 @@ class Hooks:
 class Leeway:
     """What a program that draws pages needs beyond the others; as little as it runs with.
 
-    `sees`: system folders outside of /usr, such as the choice of fonts. `environment`: variables. `has_scratch`: /tmp is
-    a folder of its results, counted with them. `has_local_sockets`: it may open sockets that lead nowhere outside.
+    `sees`: system folders outside of /usr, such as the choice of fonts. `environment`: variables. `has_scratch`: /tmp
+    is a folder of its results, counted with them. `has_local_sockets`: it may open sockets that lead nowhere outside.
     """
 
     sees: Sequence[str] = ()

@@ -214,7 +214,12 @@ SHOTS = [
     Shot("upload-390", Role.CASE_HANDLER, lambda _: "/upload", _upload, width=390, languages=("zh",)),
     Shot("upload-dark", Role.CASE_HANDLER, lambda _: "/upload", _upload, dark=True, languages=("zh",)),
     Shot("search", Role.SUPERVISOR, lambda _: "/search?q=检查"),
-    Shot("search-narrowed", Role.CASE_HANDLER, lambda _: "/search?q=BWC0117&kind=item&since=2026-03-01", languages=("en",)),
+    Shot(
+        "search-narrowed",
+        Role.CASE_HANDLER,
+        lambda _: "/search?q=BWC0117&kind=item&since=2026-03-01",
+        languages=("en",),
+    ),
     Shot("search-390", Role.SUPERVISOR, lambda _: "/search?q=检查", width=390, languages=("zh",)),
     Shot("search-dark", Role.SUPERVISOR, lambda _: "/search?q=烧烤", dark=True, languages=("zh",)),
     Shot("log", Role.AUDITOR, lambda _: "/log", is_whole=False),

@@ -89,7 +89,15 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Burea
 
 def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
     items = [f"/items/{item}" for item in bureau.items.values()]
-    shared = ["/", "/unlinked", "/items", "/search", "/search?q=检查&place=官渡", f"/cases/{bureau.cases['main']}", *items]
+    shared = [
+        "/",
+        "/unlinked",
+        "/items",
+        "/search",
+        "/search?q=检查&place=官渡",
+        f"/cases/{bureau.cases['main']}",
+        *items,
+    ]
     record = f"/records/{bureau.records['seizure']}"
     subject = f"/subjects/{bureau.subjects['官渡区阿明烧烤店']}"
     merge = f"{subject}/merge?other={bureau.subjects['阿明烧烤']}"

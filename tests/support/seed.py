@@ -318,7 +318,14 @@ def _make_footage(bureau: Bureau, dock: DockSeat, media: Path) -> None:
         ("photo", media / "photo.jpg", "现场照片_01.jpg", "BWC-0117", timedelta(minutes=6), None),
         ("audio", media / "audio.m4a", "询问录音_20260302.m4a", "REC-0021", timedelta(minutes=56), None),
         ("damaged", media / "damaged.mp4", "BWC0122_20260302_123405.mp4", "BWC-0122", timedelta(hours=3), None),
-        ("unplayable", hostile.nothing_as_mp4(media / "notes.mp4"), "notes.mp4", "BWC-0122", timedelta(hours=4), number),
+        (
+            "unplayable",
+            hostile.nothing_as_mp4(media / "notes.mp4"),
+            "notes.mp4",
+            "BWC-0122",
+            timedelta(hours=4),
+            number,
+        ),
     ]
     for short, path, name, device, later, case_number in bring:
         bureau.items[short] = deliver(

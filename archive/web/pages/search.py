@@ -71,7 +71,7 @@ def search_page(
 
 @router.post("/lists")
 def list_posted(request: Request, form: FormDep, caller: Exporter, services: ServicesDep) -> Response:
-    """Send what is found as a list, after the log entry that says so. Raises: InvalidInput when nothing is asked for."""
+    """Send what is found as a list, after the log entry that says so. Raises: InvalidInput for no question."""
     asked = Asked.from_form(form.values)
     if asked.is_nothing:
         raise InvalidInput("A list needs something to look for")

@@ -110,18 +110,19 @@ export class Source {
     const isStill = this.isStarted && media.paused;
     const rate = media.playbackRate;
     this.isStarted = true;
+    media.autoplay = !isStill;
     this.offset = 0;
     this.hls?.destroy();
     this.hls = null;
     media.addEventListener("loadedmetadata", () => {
       media.playbackRate = rate;
       if (at) media.currentTime = at;
-      if (!isStill) media.play().catch(() => {});
     }, { once: true });
     attach(at);
   }
 
   attachWhole() {
+    delete this.root.dataset.live;
     this.playing = "whole";
     this.goOn(() => { this.media.src = `${this.content}/playable`; });
   }
@@ -151,19 +152,21 @@ export class Source {
 
   // Where a recording has a hole, or its encode has just ended, the list of segments is not what it was.
   async onHlsError(Hls, error) {
-    if (!error.fatal) return;
+    const isGone = error.response?.code === 404;
+    if ((!error.fatal && !isGone) || this.isMending) return;
+    this.isMending = true;
     const isLive = "live" in this.root.dataset;
-    if (error.type === Hls.ErrorTypes.MEDIA_ERROR && !isLive) { this.hls.recoverMediaError(); return; }
     this.reloads += 1;
-    if (!isLive || this.reloads > 5) { this.attachAnother(); return; }
-    const answer = await fetch(`${this.content}/live.m3u8`, { method: "HEAD" }).catch(() => null);
-    if (answer?.ok) this.attachLive(); else this.attachAnother();
+    if (error.type === Hls.ErrorTypes.MEDIA_ERROR && this.reloads < 3) this.hls.recoverMediaError();
+    else if (isLive && this.reloads < 6 && await this.isThere("live.m3u8")) await this.attachLive();
+    else if (await this.isThere("playable")) this.attachWhole();
+    else this.onTrouble();
+    this.isMending = false;
   }
 
-  async attachAnother() {
-    const answer = await fetch(`${this.content}/playable`, { method: "HEAD" }).catch(() => null);
-    if (this.playing === "whole" && !this.hls) return;
-    if (answer?.ok) { delete this.root.dataset.live; this.attachWhole(); } else this.onTrouble();
+  async isThere(name) {
+    const answer = await fetch(`${this.content}/${name}`, { method: "HEAD" }).catch(() => null);
+    return answer?.ok ?? false;
   }
 
   onWaiting() {

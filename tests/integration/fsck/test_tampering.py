@@ -60,8 +60,8 @@ UNBOUND = {
     "upload": {"offset_bytes", "metadata_header", "manifest", "manifest_signature", "created_at", "expires_at",
                "finished_at", "refusal"},
     # Found out from the bytes; can be found out again.
-    "evidence_item": {"kind", "recorded_at", "recorded_from", "clock_offset_ms", "duration_ms", "essence", "play_state", "play_reason",
-                      "play_note"},
+    "evidence_item": {"kind", "recorded_at", "recorded_from", "clock_offset_ms", "duration_ms", "essence", "play_state",
+                      "play_reason", "play_note"},
     "preserved_object": {"kind", "media_type"},
     "recording": {"device_key"},
     "rendition": {"object_id", "kind", "media_type", "recipe", "created_at"},
@@ -71,6 +71,8 @@ UNBOUND = {
     "retrieval_grant": {"expires_at"},
     "log_checkpoint": {"issued_at"},
     "log_detail": {"entry_id"},  # one that leads to no entry is as good as erased
+    # The index is built anew out of the rows.
+    "search_document": None,
 }  # fmt: skip
 
 
@@ -134,7 +136,9 @@ def connect_a_system(home: ArchiveHome) -> None:
     pusher, wish = Pusher(database, home.services.identifiers, cms, OPERATOR, at), Wish()
     push_subject(pusher, "P", SubjectFacts(SubjectKind.PERSON, "李四"), wish)
     push_case(pusher, "K", CaseFacts("案 K", "某案", Category.PENALTY, "P"), wish)
-    push_officer(pusher, "O", OfficerFacts("执 1", "王五", "局", "队", ["城管"], date(2024, 1, 1), date(2029, 1, 1)), wish)
+    push_officer(
+        pusher, "O", OfficerFacts("执 1", "王五", "局", "队", ["城管"], date(2024, 1, 1), date(2029, 1, 1)), wish
+    )
     push_act(pusher, "A", ActFacts("K", Stage.INSPECTION, "店内", at, None, ["O"]), wish)
     for number in range(2):
         made = set_webhook(

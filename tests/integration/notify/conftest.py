@@ -1,6 +1,6 @@
 import pytest
 
-pytest.register_assert_rewrite("tests.support.archive_home", "tests.support.receiver")
+pytest.register_assert_rewrite("tests.support.archive_home")
 
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402

@@ -89,7 +89,9 @@ def test_a_recording_becomes_playable_and_its_original_stays(
 
 
 def test_what_is_no_recording_is_kept_and_said_to_be_unplayable(home: ArchiveHome, dock: EnrolledDock) -> None:
-    for number, data in enumerate((b"\x7fELF is no text", b"\x00" * 5000, b"%PDF-1.7 and then nothing", b"\xff\xd8\xff\xe0")):
+    for number, data in enumerate(
+        (b"\x7fELF is no text", b"\x00" * 5000, b"%PDF-1.7 and then nothing", b"\xff\xd8\xff\xe0")
+    ):
         object_id = home.deliver(dock, data, f"{number}.mp4")
         work_all(home)
         item = view(home, object_id).item

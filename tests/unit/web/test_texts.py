@@ -135,9 +135,21 @@ _LISTS: dict[str, Iterable[str]] = {
     "view_state": ("playable", "damaged", "unplayable"),
     "preparing": ("waiting", "reading", "encoding", "retrying", "given_up"),
     "rendition": ("playable", "poster", "view", "sprite", "peaks", "pages"),
-    "job": (follow_ups.PROBE_ITEM, follow_ups.ENCODE_ITEM, follow_ups.MAKE_POSTER, follow_ups.PROVE_ESSENCE,
-            follow_ups.INSPECT_ITEM, follow_ups.FIND_DAMAGE, follow_ups.READ_TRACK, follow_ups.GROUP_ITEM,
-            follow_ups.READ_DOCUMENT, follow_ups.LIST_ARCHIVE, READ_RECORD, DELIVER_EVENT, FORGET_EVENTS),
+    "job": (
+        follow_ups.PROBE_ITEM,
+        follow_ups.ENCODE_ITEM,
+        follow_ups.MAKE_POSTER,
+        follow_ups.PROVE_ESSENCE,
+        follow_ups.INSPECT_ITEM,
+        follow_ups.FIND_DAMAGE,
+        follow_ups.READ_TRACK,
+        follow_ups.GROUP_ITEM,
+        follow_ups.READ_DOCUMENT,
+        follow_ups.LIST_ARCHIVE,
+        READ_RECORD,
+        DELIVER_EVENT,
+        FORGET_EVENTS,
+    ),
 }
 
 
