@@ -43,7 +43,9 @@ def check_systems(connection: Connection) -> Iterator[Finding]:
     yield from _names(connection, logged)
     yield from _officers_of_acts(connection, logged)
     # The renewed key of an Axis system is a dock's; those are held against nothing.
-    yield from _keys(connection, [entry for entry in logged if entry.told("obj", "kind") != "dock"])
+    of_systems = [entry for entry in logged if entry.told("obj", "kind") != "dock"]
+    yield from _systems(connection, of_systems)
+    yield from _keys(connection, of_systems)
     yield from _webhooks(connection, logged)
     yield valid("fsck.systems", f"{len(logged)} entries about other systems were held against the catalogue")
 

@@ -177,7 +177,7 @@ def bubblewrap_arguments(
     if out is not None:
         arguments += ["--bind", str(out), OUT]
     if leeway.has_scratch:
-        arguments += ["--symlink", f"{OUT}/{_SCRATCH}", "/tmp"]  # noqa: S108 - the sandbox's own
+        arguments += ["--symlink", f"{OUT}/{_SCRATCH}", f"/{_SCRATCH}"]
     arguments += ["--remount-ro", "/", "--chdir", "/", "--clearenv"]
     variables = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/", **leeway.environment}
     for name, value in variables.items():

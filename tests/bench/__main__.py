@@ -10,7 +10,7 @@ from tests.bench import facts
 from tests.bench.archive import STARTS
 from tests.bench.report import REPORT, keep, kept, render, rows_of, table
 
-NAMES = ("intake", "playable", "picture", "inspection", "verify", "log")
+NAMES = ("intake", "playable", "picture", "inspection", "verify", "log", "search")
 
 
 def main(arguments: list[str]) -> int:

@@ -28,6 +28,7 @@ _DEEP: Final = 50
 _PAGE: Final = 20
 """Hits of a page: so that the fiftieth page is there at ten thousand documents as well."""
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_MINUTES: Final = 180 * 24 * 60
 _RARE: Final = "无人机航拍"
 _CHARACTERS: Final = "现场检查笔录询问处罚决定占道经营烧烤摊点无证餐饮店官渡五华盘龙西山区街道办事处执法记录证据照片扣押听证告知送达立案调张王李赵"
 _PLACES: Final = ("官渡区北京路", "五华区翠湖路", "盘龙区青年路", "西山区滇池路", "呈贡区景明路")
@@ -37,8 +38,8 @@ _QUERIES: Final[dict[str, tuple[str, Filters]]] = {
     "three words": ("bwc 2026 官渡", Filters()),
     "part of a serial": ("0117", Filters()),
     "a number with its year": ("2026〕12", Filters()),
-    "five characters, in one of five thousand": (_RARE, Filters()),
-    "in all, one case handler's month": (
+    "five characters, in one of five hundred": (_RARE, Filters()),
+    "in all, one month of six": (
         "mp4",
         Filters(kind=Kind.ITEM, since=_START + timedelta(days=59), until=_START + timedelta(days=90)),
     ),
@@ -160,14 +161,14 @@ def _id(number: int) -> UUID:
 
 def _document(number: int, ref_id: UUID) -> Document:
     made = random.Random(number)
-    at = _START + timedelta(minutes=number % 518_400)
+    at = _START + timedelta(minutes=number * 7919 % _MINUTES)
     case = made.randrange(40_000)
     fields = [
         ("name", f"BWC{made.randrange(3000):04d}_{at:%Y%m%d_%H%M%S}.mp4"),
         ("device", f"BWC-{made.randrange(3000):04d}"),
         ("number", f"官综执罚〔2026〕{case}号"),
         ("place", f"{made.choice(_PLACES)} {made.randrange(300)} 号"),
-        ("tag", "".join(_chosen(made, 12)) + (_RARE if number % 5000 == 0 else "")),
+        ("tag", "".join(_chosen(made, 12)) + (_RARE if number % 500 == 0 else "")),
     ]
     facets = [
         ("state", made.choice(["playable", "damaged"])),

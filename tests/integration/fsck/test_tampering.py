@@ -73,6 +73,8 @@ UNBOUND = {
     "log_detail": {"entry_id"},  # one that leads to no entry is as good as erased
     # The index is built anew out of the rows.
     "search_document": None,
+    # Where an encode stands; it is gone when it has ended.
+    "live_encoding": None,
 }  # fmt: skip
 
 

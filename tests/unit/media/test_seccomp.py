@@ -14,8 +14,8 @@ X86, ARM = 0xC000003E, 0xC00000B7
 CLONE_THREAD, CLONE_NEWUSER = 0x00010000, 0x10000000
 
 
-def verdict(machine: str, *, architecture: int, number: int, argument: int = 0) -> int:
-    program = filter_program(machine)
+def verdict(machine: str, *, architecture: int, number: int, argument: int = 0, has_local_sockets: bool = False) -> int:
+    program = filter_program(machine, has_local_sockets=has_local_sockets)
     assert program is not None
     steps = list(struct.iter_unpack("<HBBI", program))
     memory = {0: number, 4: architecture, 16: argument & 0xFFFFFFFF}
@@ -87,3 +87,33 @@ def test_every_number_ends_in_a_verdict(number: int, argument: int) -> None:
 
 def test_other_processors_have_no_filter() -> None:
     assert filter_program("s390x") is None
+
+
+@pytest.mark.parametrize(
+    ("machine", "architecture", "socket", "fork"), [("x86_64", X86, 41, 57), ("aarch64", ARM, 198, 220)]
+)
+def test_local_sockets_are_the_only_ones_that_may_be_let_through(
+    machine: str, architecture: int, socket: int, fork: int
+) -> None:
+    def asked(number: int, argument: int, *, is_let_through: bool = True) -> int:
+        return verdict(
+            machine,
+            architecture=architecture,
+            number=number,
+            argument=argument,
+            has_local_sockets=is_let_through,
+        )
+
+    assert asked(socket, 1) == ALLOW
+    assert asked(socket, 1, is_let_through=False) == FAIL | errno.EPERM
+    for family in (0, 2, 10, 16, 17, 38, 40):  # internet, netlink, packets, crypto, virtual machines
+        assert asked(socket, family) == FAIL | errno.EPERM
+    assert asked(fork, 17) == FAIL | errno.EPERM
+    assert asked(socket + 1, 1) == asked(socket + 1, 1, is_let_through=False)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_letting_local_sockets_through_changes_nothing_else(number: int, argument: int) -> None:
+    plain = verdict("x86_64", architecture=X86, number=number, argument=argument)
+    wider = verdict("x86_64", architecture=X86, number=number, argument=argument, has_local_sockets=True)
+    assert plain == wider or (number, argument) == (41, 1)
