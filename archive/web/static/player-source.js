@@ -50,6 +50,7 @@ export class Source {
     this.media = media;
     this.onTrouble = onTrouble;
     this.content = root.dataset.content;
+    this.isStarted = media.hasAttribute("src");
     this.offset = 0; // what the recording's time is ahead of the element's, in seconds
     this.playing = "whole";
     this.stalls = [];

@@ -64,6 +64,7 @@ UNBOUND = {
                       "play_reason", "play_note"},
     "preserved_object": {"kind", "media_type"},
     "recording": {"device_key"},
+    "item_text": {"language", "is_cut", "extracted_at", "tool"},
     "rendition": {"object_id", "kind", "media_type", "recipe", "created_at"},
     "dock": {"revoked_at"},
     # The secret's hash is held against the key file; the rest is how deliveries go.
@@ -307,6 +308,10 @@ def other_value(value: Any, column: str) -> Any:
             return uuid4()
         case datetime():
             return value + timedelta(seconds=1)
+        case date():
+            return value + timedelta(days=1)
+        case list():
+            return [*value, "other"]
         case _:
             return {"other": 1}
 
