@@ -27,9 +27,9 @@ def lose_index(home: ArchiveHome) -> None:
 
 
 def test_an_index_that_is_behind_is_told_and_made_again(
-    inside: ArchiveHome,
-    liuhen: type_liuhen,
-    deliver: Callable[..., ObjectId],  # noqa: F811
+    inside: ArchiveHome,  # noqa: F811
+    liuhen: type_liuhen,  # noqa: F811
+    deliver: Callable[..., ObjectId],
 ) -> None:
     inside.case()
     deliver(b"one")
