@@ -50,12 +50,21 @@ class Kind(StrEnum):
         """Where it stands among what is found, greatest first."""
         return {Kind.RECORD: 2, Kind.ITEM: 1}.get(self, 3)
 
+    @property
+    def shares_tier(self) -> bool:
+        """Whether other kinds stand there too."""
+        return self.tier == 3
+
 
 class Depth(StrEnum):
     """How deep somebody may look: into the catalogue only, or into the text of documents too."""
 
     CATALOGUE = "catalogue"
     CONTENT = "content"
+
+
+ALL_DEPTHS: Final = "all"
+"""The depth of a document that is the same for everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +164,7 @@ def stored_facets(row: Mapping[str, Any]) -> list[int]:
 
 
 def _all_facets(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    depths = {"all": list(Depth)}.get(row["depth"]) or [Depth(row["depth"])]
+    depths = list(Depth) if row["depth"] == ALL_DEPTHS else [Depth(row["depth"])]
     return [
         ("kind", row["kind"]),
         *(("depth", depth.value) for depth in depths),
@@ -173,7 +182,7 @@ def _rows(document: Document) -> list[dict[str, Any]]:
         "place": place_of(document.kind, document.happened_at, document.ref_id),
         "kind": document.kind.value,
         "ref_id": document.ref_id,
-        "depth": "all",
+        "depth": ALL_DEPTHS,
         "fields": fields,
         "facets": sorted([name, value] for name, value in document.facets),
         "taken_at": document.taken_at,

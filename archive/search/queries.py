@@ -18,7 +18,7 @@ from sqlalchemy.types import BigInteger
 
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import Instant
-from archive.search.documents import Depth, Kind, end_place, first_place, folded_fields
+from archive.search.documents import ALL_DEPTHS, Depth, Kind, end_place, first_place, folded_fields
 from archive.search.folding import fold, occurrences
 from archive.search.models import FTS_TABLE, SearchDocument
 from archive.search.periods import period_facets
@@ -112,6 +112,7 @@ class _Query:
     `ranges` are the places where it may stand, from and before, in the order of what is found.
     """
 
+    depth: Depth
     words: tuple[str, ...]
     facets: tuple[int, ...]
     groups: tuple[tuple[int, ...], ...]
@@ -183,8 +184,8 @@ def _places(
 
 def _query(tx: Session, words: tuple[str, ...], filters: Filters, depth: Depth) -> _Query:
     holds = func.instr if tx.get_bind().dialect.name == "sqlite" else func.strpos
-    facets = [("depth", depth.value), *filters.facets]
-    if filters.kind is not None:
+    facets = list(filters.facets)
+    if filters.kind is not None and filters.kind.shares_tier:  # else its range says so
         facets.append(("kind", filters.kind.value))
     conditions: list[ColumnElement[bool]] = []
     also: list[str] = []
@@ -201,6 +202,7 @@ def _query(tx: Session, words: tuple[str, ...], filters: Filters, depth: Depth) 
     spans = period_facets(filters.since, filters.until) if filters.by_taken else None
     groups = (filters.any_of, [("taken", span) for span in spans or ()])
     return _Query(
+        depth=depth,
         words=tuple(dict.fromkeys([*words, *also])),
         facets=tuple(facet_number(*facet) for facet in facets),
         groups=tuple(tuple(facet_number(*facet) for facet in group) for group in groups if group),
@@ -220,7 +222,8 @@ def _ranges(filters: Filters) -> tuple[tuple[int, int], ...]:
 
 def _fts_statement(query: _Query, first: int, end: int) -> Select[Any]:
     """Return the search in FTS5, which yields its rows in the order of their numbers, and no more than are taken."""
-    wanted = [f'facets : "{facet_word(number)}"' for number in query.facets]
+    facets = (*query.facets, facet_number("depth", query.depth.value))
+    wanted = [f'facets : "{facet_word(number)}"' for number in facets]
     alternatives = (" OR ".join(f'"{facet_word(number)}"' for number in group) for group in query.groups)
     wanted += [f"facets : ({words})" for words in alternatives]
     for word in query.words:
@@ -235,7 +238,6 @@ def _fts_statement(query: _Query, first: int, end: int) -> Select[Any]:
         index.c.rowid < end,
     )
     if query.conditions:
-        # CROSS JOIN is SQLite's word for: in this order.
         document = SearchDocument.__table__
         joined = index.join(document, document.c.place == index.c.rowid)
         statement = statement.select_from(joined).where(*query.conditions)
@@ -243,16 +245,21 @@ def _fts_statement(query: _Query, first: int, end: int) -> Select[Any]:
 
 
 def _array_statement(query: _Query, first: int, end: int) -> Select[Any]:
-    """Return the search in PostgreSQL: what has all tokens is held against the folded text."""
+    """Return the search in PostgreSQL: what has all tokens is held against the folded text.
+
+    What nearly all documents have is no token here: the index would be read from end to end for it.
+    """
     needed = set(query.facets).union(*(needed_numbers(word) for word in query.words))
     tokens = SearchDocument.tokens
     conditions = [
-        tokens.contains(_array(needed)),
+        SearchDocument.depth.in_([ALL_DEPTHS, query.depth.value]),
         *(func.strpos(SearchDocument.folded, word) > 0 for word in query.words),
         *query.conditions,
         SearchDocument.place >= first,
         SearchDocument.place < end,
     ]
+    if needed:
+        conditions.append(tokens.contains(_array(needed)))
     conditions += [tokens.overlap(_array(group)) for group in query.groups]
     return select(SearchDocument.place).where(and_(*conditions)).order_by(SearchDocument.place.desc())
 

@@ -50,6 +50,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "ingest.manifest_untrusted": 422,
     "ingest.busy": 503,
     "retrieval.grant_not_found": 404,
+    "retrieval.segment_empty": 404,
     "retrieval.segment_not_ready": 503,
     "service.unavailable": 503,
     "store.full": 507,

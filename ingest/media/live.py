@@ -35,6 +35,7 @@ from ingest.media.segments import (
     INIT,
     SEGMENT_S,
     TICKS_PER_S,
+    clip_last_picture,
     decoding_head,
     first_time_us,
     picture_times,
@@ -58,6 +59,8 @@ _EARLY_S: Final = (1, 5, 20)
 _BLIND_S: Final = (5, 20, 60)
 """How much earlier than that it begins to decode, in a container that does not tell where keyframes are."""
 _SIGHTED: Final = frozenset(("mov", "matroska", "avi"))
+_LATE_TICKS: Final = TICKS_PER_S // 4
+_MOST_EDGES: Final = 1000
 _MOST_RUNS: Final = 1000
 _MOST_SEGMENTS: Final = MAX_DURATION_MS // (1000 * SEGMENT_S)
 _MOST_PLACES: Final = 100
@@ -75,7 +78,9 @@ class LiveState:
     """What has to outlive a worker: where segments begin, how many there are, and what was complained of.
 
     Units: `origin` in ticks, places in milliseconds. `end` is the number after the last segment, once a run came to the
-    end of the source; `empty` are segments without a picture. `is_cut_off`: a run ended with an error.
+    end of the source; `empty` are segments without a picture, `late` those whose first picture comes well after their
+    start, `short` those whose last one ends well before their end, and after how many ticks.
+    `is_cut_off`: a run ended with an error.
     `is_doubtful`: a run that began in the middle complained at its start, which the seek may have caused.
     """
 
@@ -83,6 +88,8 @@ class LiveState:
     count: int | None = None
     end: int | None = None
     empty: set[int] = field(default_factory=set)
+    late: dict[int, int] = field(default_factory=dict)
+    short: dict[int, int] = field(default_factory=dict)
     runs: int = 0
     complaints: int = 0
     places_ms: list[int] = field(default_factory=list)
@@ -105,6 +112,8 @@ class LiveState:
             "count": self.count,
             "end": self.end,
             "empty": _as_ranges(self.empty),
+            "late": [[number, ticks] for number, ticks in sorted(self.late.items())],
+            "short": [[number, ticks] for number, ticks in sorted(self.short.items())],
             "runs": self.runs,
             "complaints": self.complaints,
             "places_ms": list(self.places_ms),
@@ -117,7 +126,8 @@ class LiveState:
         """Parse the form of `as_json`. Raises: InvalidInput."""
         try:
             empty = {number for first, after in value["empty"] for number in range(first, after)}
-            return cls(**{**value, "empty": empty, "places_ms": list(value["places_ms"])})
+            edges = {name: {int(number): int(ticks) for number, ticks in value[name]} for name in ("late", "short")}
+            return cls(**{**value, **edges, "empty": empty, "places_ms": list(value["places_ms"])})
         except (KeyError, TypeError, ValueError) as exc:
             raise InvalidInput("Not the JSON form of a live encode") from exc
 
@@ -203,6 +213,8 @@ class LiveEncode:
         self.state, self.done = state, done
         self._tries: dict[int, int] = {}
         self._asked = 0.0
+        rate = probe.video.rate if probe.video is not None else Fraction(0)
+        self._usual_ticks = max(_LATE_TICKS, int(2 * TICKS_PER_S / rate) if rate else 0)
 
     def encode(self) -> None:
         """Make every segment.
@@ -458,11 +470,25 @@ class LiveEncode:
             run.is_closed = number >= run.goal
             return
         self._listen(run)
+        self._note_edges(number, times, path)
         self._shelf.put(segment_name(number), path)
         self.done.add(number)
         run.kept += 1
         if len(self.done) == 1:
             self._shelf.note(self.state)
+
+    def _note_edges(self, number: int, times: tuple[int, ...], path: Path) -> None:
+        """Keep where a segment begins late or ends early, for beside it is a hole in the recording."""
+        state, start = self.state, segment_start(number, origin=self.state.origin or 0)
+        usual, before = self._usual_ticks, len(state.late) + len(state.short)
+        if before >= _MOST_EDGES:
+            return
+        if times[0] - start > usual:
+            state.late[number] = times[0] - start
+        if clip_last_picture(path, longest=2 * usual, usual=usual // 2):
+            state.short[number] = times[-1] + usual // 2 - start
+        if len(state.late) + len(state.short) > before:
+            self._shelf.note(state)
 
     def _listen(self, run: _Run) -> None:
         """Keep what the run complained of before the segment that it is about can be seen to be there."""

@@ -5,12 +5,13 @@ All that are wanted are made in one run. The file plays by itself too.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from ingest.media.arguments import rung_arguments
+from ingest.media.boxes import Box
 from ingest.media.encoding import Rung, proxy_options
 from ingest.media.errors import Unplayable
 from ingest.media.facts import Probe
@@ -18,7 +19,7 @@ from ingest.media.limits import proxy_limits
 from ingest.media.plan import PlanKind, RenditionPlan, plan
 from ingest.media.renditions import recipe_of
 from ingest.media.running import Observer, failure
-from ingest.media.segments import TICKS_PER_S, read_picture_times
+from ingest.media.segments import HOLE, TICKS_PER_S, clip_last, times_within
 from ingest.media.supervise import Ended
 from ingest.media.tools import Toolbox
 
@@ -28,6 +29,8 @@ _ENTRY: Final = re.compile(
 _HEAD: Final = re.compile(r'#EXT-X-MAP:URI="[^"\n]*",BYTERANGE="([0-9]{1,9})@0"')
 _MOST_PLAYLIST_BYTES: Final = 1 << 26
 _FREE_HEAD_BYTES: Final = 8
+_HOLE_TICKS: Final = TICKS_PER_S
+_SHOWN_TICKS: Final = TICKS_PER_S // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +114,14 @@ def _finished(out: Path, rung: Rung, chosen: RenditionPlan, recipe: dict[str, An
     text = listed.read_text("utf-8", "replace")
     head, size_bytes = _HEAD.search(text), path.stat().st_size
     parts = [_Part(Fraction(seconds), int(size), int(offset)) for seconds, size, offset in _ENTRY.findall(text)]
-    if head is None or not parts or any(part.offset + part.size_bytes > size_bytes for part in parts):
+    if head is None or not parts or not all(_is_within(part, size_bytes) for part in parts):
         return None
     head_bytes = int(head[1])
-    with path.open("rb") as file:
+    with path.open("r+b") as file:
         codecs = _codecs(file.read(head_bytes))
-        first = _first_picture(file, parts[0])
+        parts = _holed(file, parts)
     if codecs is None:
         return None
-    # The playlist counts from the recording's start, also where the first picture comes later.
-    parts[0] = _Part(parts[0].seconds + first, parts[0].size_bytes, parts[0].offset)
     told = _playlist(parts, head_bytes, name=path.name).encode()
     with path.open("ab") as file:
         file.write((_FREE_HEAD_BYTES + len(told)).to_bytes(4, "big") + b"free" + told)
@@ -130,15 +131,35 @@ def _finished(out: Path, rung: Rung, chosen: RenditionPlan, recipe: dict[str, An
         "codecs": codecs,
         "width": width,
         "height": height,
-        "bandwidth": max(int(part.size_bytes * 8 / part.seconds) for part in parts if part.seconds),
+        "bandwidth": max(int(part.size_bytes * 8 / part.seconds) for part in parts),
         "average": int(sum(part.size_bytes for part in parts) * 8 / sum(part.seconds for part in parts)),
     }
     return Proxy(rung, path, recipe | {"hls": hls})
 
 
-def _first_picture(file: BinaryIO, part: _Part) -> Fraction:
-    times = read_picture_times(file, part.offset + part.size_bytes)
-    return Fraction(times[0], TICKS_PER_S) if times else Fraction(0)
+def _is_within(part: _Part, size_bytes: int) -> bool:
+    return part.seconds > 0 and part.offset + part.size_bytes <= size_bytes
+
+
+def _holed(file: BinaryIO, parts: Sequence[_Part]) -> list[_Part]:
+    """Return the parts with holes in the recording between them, counted from the recording's start.
+
+    A picture that lasts over a hole is cut short, as in segments that play while they are encoded.
+    """
+    found: list[_Part] = []
+    for number, part in enumerate(parts):
+        segment = Box(b"", part.offset, part.offset + part.size_bytes)
+        times = times_within(file, segment)
+        if number == 0 and times:
+            part = replace(part, seconds=part.seconds + Fraction(times[0], TICKS_PER_S))  # noqa: PLW2901
+        is_last = number == len(parts) - 1
+        if times and not is_last and clip_last(file, segment, longest=_HOLE_TICKS, usual=_SHOWN_TICKS):
+            began = Fraction(0) if number == 0 else Fraction(times[0], TICKS_PER_S)
+            shown = Fraction(times[-1] + _SHOWN_TICKS, TICKS_PER_S) - began
+            found += [replace(part, seconds=shown), _Part(part.seconds - shown, 0, 0)]
+        else:
+            found.append(part)
+    return found
 
 
 def _codecs(head: bytes) -> str | None:
@@ -152,12 +173,13 @@ def _codecs(head: bytes) -> str | None:
 def _playlist(parts: Sequence[_Part], head_bytes: int, *, name: str) -> str:
     longest = max(-(-part.seconds // 1) for part in parts)
     lines = [
-        *("#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{longest}", "#EXT-X-MEDIA-SEQUENCE:0"),
+        *("#EXTM3U", "#EXT-X-VERSION:8", f"#EXT-X-TARGETDURATION:{longest}", "#EXT-X-MEDIA-SEQUENCE:0"),
         *("#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-INDEPENDENT-SEGMENTS"),
         f'#EXT-X-MAP:URI="{name}",BYTERANGE="{head_bytes}@0"',
     ]
     for part in parts:
-        lines += [f"#EXTINF:{float(part.seconds):.6f},", f"#EXT-X-BYTERANGE:{part.size_bytes}@{part.offset}", name]
+        place = [f"#EXT-X-BYTERANGE:{part.size_bytes}@{part.offset}", name] if part.size_bytes else [HOLE]
+        lines += [*([] if part.size_bytes else ["#EXT-X-GAP"]), f"#EXTINF:{float(part.seconds):.6f},", *place]
     return "\n".join([*lines, "#EXT-X-ENDLIST"]) + "\n"
 
 

@@ -7,7 +7,8 @@ counted from its first picture. Times are ticks, which hold every usual frame ra
 import io
 import re
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -19,6 +20,8 @@ TICKS_PER_S: Final = 90_000
 SEGMENT_S: Final = 2
 SEGMENT_TICKS: Final = SEGMENT_S * TICKS_PER_S
 INIT: Final = "init.mp4"
+HOLE: Final = "hole"
+"""What a playlist names where nothing was recorded; nobody asks for it."""
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 _VIDEO_TRACK: Final = 1
 # Bit rates that were measured as far as a run had come; no decoder needs them.
@@ -108,9 +111,14 @@ def picture_times(path: Path) -> tuple[int, ...]:
 
 def read_picture_times(source: BinaryIO, size_bytes: int) -> tuple[int, ...]:
     """Return when each picture of an open segment is shown; as `picture_times`."""
+    return times_within(source, Box(b"", 0, size_bytes))
+
+
+def times_within(source: BinaryIO, segment: Box) -> tuple[int, ...]:
+    """Return when each picture is shown of a segment that is a part of an open file."""
     times: list[int] = []
     try:
-        for fragment in named(source, Box(b"", 0, size_bytes), b"moof"):
+        for fragment in named(source, segment, b"moof"):
             for part in named(source, fragment, b"traf"):
                 times += _pictures(source, part)
     except (struct.error, OverflowError):
@@ -145,16 +153,95 @@ def _durations(run: bytes, usual: int) -> Iterator[int]:
         yield struct.unpack_from(">I", run, at + number * size)[0] if flags & _SAMPLE_FIELDS[0] else usual
 
 
-def segment_seconds(probe: Probe, count: int, *, origin: int) -> Sequence[Fraction]:
-    """Return how long each segment lasts, the first from the recording's start: right where pictures come evenly."""
+def clip_last_picture(path: Path, *, longest: int, usual: int) -> bool:
+    """Let the last picture of a segment be shown for as long as is `usual`, where it would be shown beyond `longest`.
+
+    Before a hole in the recording it lasts until the next one, and browsers, which take a long picture for a slow
+    stream, would begin to play up to twice as long before the segment. Returns whether it was. Units: ticks.
+    """
+    with path.open("r+b") as file:
+        return clip_last(file, Box(b"", 0, path.stat().st_size), longest=longest, usual=usual)
+
+
+def clip_last(file: BinaryIO, segment: Box, *, longest: int, usual: int) -> bool:
+    """Do as `clip_last_picture` with a segment that is a part of an open file."""
+    try:
+        place = _last_duration(file, segment)
+    except (struct.error, OverflowError):
+        return False
+    if place is None:
+        return False
+    file.seek(place)
+    if struct.unpack(">I", file.read(4))[0] <= longest:
+        return False
+    file.seek(place)
+    file.write(struct.pack(">I", usual))
+    return True
+
+
+def _last_duration(file: BinaryIO, segment: Box) -> int | None:
+    """Return at which byte the duration of the last picture stands; None where there is none."""
+    place = None
+    for fragment in named(file, segment, b"moof"):
+        for part in named(file, fragment, b"traf"):
+            head = at_path(file, part, b"tfhd")
+            flags, track = struct.unpack_from(">II", read_body(file, head))
+            if track != _VIDEO_TRACK or head is None:
+                continue
+            usual = sum(length for flag, length in _HEAD_FIELDS if flags & flag and flag < _DEFAULT_DURATION)
+            place = head.start + 8 + usual if flags & _DEFAULT_DURATION else None
+            for run in named(file, part, b"trun"):
+                flags, count = struct.unpack_from(">II", read_body(file, run))
+                if count and flags & _SAMPLE_FIELDS[0]:
+                    before = 8 + sum(length for flag, length in _RUN_FIELDS if flags & flag)
+                    size = 4 * sum(1 for flag in _SAMPLE_FIELDS if flags & flag)
+                    place = run.start + before + (count - 1) * size
+    return place
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of a playlist: a segment, or a hole in the recording (`number` is None)."""
+
+    number: int | None
+    seconds: Fraction
+
+
+def entries(
+    probe: Probe,
+    count: int,
+    *,
+    origin: int,
+    empty: Collection[int] = (),
+    late: Mapping[int, int] | None = None,
+    short: Mapping[int, int] | None = None,
+) -> Sequence[Entry]:
+    """Return the segments and holes of a recording from its start: right to the tick where pictures come evenly.
+
+    `late` tells of segments whose first picture comes well after their start, `short` of those whose last one ends well
+    before their end: after how many ticks. Segments in `empty` have no picture.
+    """
     video = probe.video
     rate = video.rate if video is not None and not video.is_variable_rate else Fraction(0)
-    starts = [_first_picture(number, rate) for number in range(count)]
+    there = [number for number in range(count) if number not in empty]
+    starts = {
+        number: number * SEGMENT_S + Fraction(late[number], TICKS_PER_S)
+        if late and number in late
+        else _first_picture(number, rate)
+        for number in range(count)
+    }
     first = Fraction(origin, TICKS_PER_S)
-    whole = Fraction(probe.duration_ms or 0, 1000) - first
-    ends = [*starts[1:], max(whole, starts[-1] + Fraction(1, 10))] if starts else []
-    seconds = [end - start for start, end in zip(starts, ends, strict=True)]
-    return [first + seconds[0], *seconds[1:]] if seconds else []
+    last = max(Fraction(probe.duration_ms or 0, 1000) - first, starts[there[-1]] + Fraction(1, 10)) if there else first
+    found: list[Entry] = []
+    for number, following in zip(there, [*there[1:], None], strict=True):
+        goes_on = last if following is None else starts[following]
+        ends = starts.get(number + 1, last) if number + 1 != following and following is not None else goes_on
+        if short and number in short:
+            ends = min(goes_on, number * SEGMENT_S + Fraction(short[number], TICKS_PER_S))
+        found.append(Entry(number, ends - starts[number] + (first if not found else 0)))
+        if ends < goes_on and following is not None:
+            found.append(Entry(None, goes_on - ends))
+    return found
 
 
 def _first_picture(number: int, rate: Fraction) -> Fraction:
@@ -163,18 +250,18 @@ def _first_picture(number: int, rate: Fraction) -> Fraction:
     return Fraction(-(-start * rate // 1)) / rate if rate else start
 
 
-def playlist(seconds: Sequence[Fraction], *, folder: str, empty: Collection[int] = (), is_whole: bool = True) -> str:
-    """Return the playlist of segments that lie in `folder`; those in `empty` hold no picture and are passed over.
+def playlist(listed: Sequence[Entry], *, folder: str, is_whole: bool = True) -> str:
+    """Return the playlist of segments that lie in `folder`; players pass over holes. One that is not whole still grows.
 
-    One that is not whole still grows. Source: RFC 8216 section 4; EXT-X-GAP of draft-pantos-hls-rfc8216bis 4.4.4.7.
+    Source: RFC 8216 section 4; EXT-X-GAP of draft-pantos-hls-rfc8216bis section 4.4.4.7.
     """
-    longest = max((-(-part // 1) for part in seconds), default=SEGMENT_S)
+    longest = max((-(-entry.seconds // 1) for entry in listed), default=SEGMENT_S)
     lines = [
         *("#EXTM3U", "#EXT-X-VERSION:8", f"#EXT-X-TARGETDURATION:{longest}", "#EXT-X-MEDIA-SEQUENCE:0"),
         f"#EXT-X-PLAYLIST-TYPE:{'VOD' if is_whole else 'EVENT'}",
         *("#EXT-X-INDEPENDENT-SEGMENTS", f'#EXT-X-MAP:URI="{folder}/{INIT}"'),
     ]
-    for number, part in enumerate(seconds):
-        lines += [*(["#EXT-X-GAP"] if number in empty else []), f"#EXTINF:{float(part):.6f},"]
-        lines.append(f"{folder}/{segment_name(number)}")
+    for entry in listed:
+        lines += [*(["#EXT-X-GAP"] if entry.number is None else []), f"#EXTINF:{float(entry.seconds):.6f},"]
+        lines.append(f"{folder}/{HOLE if entry.number is None else segment_name(entry.number)}")
     return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if is_whole else [])]) + "\n"

@@ -1,4 +1,8 @@
-"""Renditions: how soon a recording plays, and what an encode costs, beside bare ffmpeg with the same arguments."""
+"""Renditions: how soon a recording plays, and what an encode costs, beside bare ffmpeg with the same arguments.
+
+The recipe of an encode in segments is that of one run that makes the same file: this is what bare ffmpeg does. The
+recipe of a version for slow links is the very command.
+"""
 
 import itertools
 import json
@@ -18,14 +22,22 @@ from tests.support import footage
 NAME = "playable"
 RUNS = 5
 _COPY_ALLOWANCE_S = 1.0
+_FIRST_PICTURE_S = 3.0
 _TURN_S = 0.04
+_CLAIMED = "SELECT count(*) FROM job WHERE kind = '{kind}' AND state <> 'ready' AND id > :before"
 _TIMEOUT_S = 900.0
 
 
 def measure(
-    scratch: Path, *, runs: int = RUNS, recording_s: int = 600, encoded_s: int = 20, encode_runs: int = 3
+    scratch: Path,
+    *,
+    runs: int = RUNS,
+    recording_s: int = 600,
+    encoded_s: int = 40,
+    encode_runs: int = 3,
+    long_s: int = 7200,
 ) -> Section:
-    """Measure the copy of a recording and the encode of a clip; the encode fewer times, for it takes long."""
+    """Measure the copy of a recording and the encodes of a clip; those fewer times, for they take long."""
     recording = footage.make_recording(scratch / "recording.mp4", seconds=recording_s)
     clip = footage.make_clip(
         scratch / "clip.mp4", seconds=encoded_s, size=(1920, 1080), fps="30", noise=8, video=footage.HEVC
@@ -38,7 +50,18 @@ def measure(
             archive, recording, runs, kind="probe_item", bare=lambda: _bare_copy(recording, next(kept))
         )
         encoded, bare_encoded = _compared(
-            archive, clip, encode_runs, kind="encode_item", bare=lambda: _bare_again(archive, clip)
+            archive, clip, encode_runs, kind="encode_item", bare=lambda: _bare_again(archive, clip, "playable")
+        )
+    seen = _first_pictures(scratch, encode_runs, seconds=long_s)
+    with bench_archive(scratch / "archive", environment={"LIUHEN_PROXY_720": "always"}) as archive:
+        plain = footage.make_clip(scratch / "plain.mp4", seconds=encoded_s, size=(1920, 1080), fps="30", noise=8)
+        proxied, bare_proxied = _compared(
+            archive,
+            plain,
+            encode_runs,
+            kind="make_proxy",
+            rendition="proxy-720",
+            bare=lambda: _bare_again(archive, plain, "proxy-720"),
         )
     allowed_s = _COPY_ALLOWANCE_S + 1.3 * bare_copied.median
     return Section(
@@ -51,7 +74,11 @@ def measure(
             "a worker has claimed the job until the playable rendition is committed: probe in the sandbox, ffmpeg in "
             "the sandbox, a look at the result, its digest, store, transaction. Bare ffmpeg runs on the same file "
             "with the same arguments, for the copy with `-c copy -movflags +faststart` alone. What either wrote stays: "
-            "a file that is deleted leaves its pages to the next one, which is then written twice as fast."
+            "a file that is deleted leaves its pages to the next one, which is then written twice as fast. "
+            "The encode makes segments that play at once and then one file of them; bare ffmpeg makes that file in one "
+            f"run. The first picture: a recording of {long_s // 3600} hours, HEVC, 1080p; the time runs from the claim "
+            "of the encode until the head and the first segment can be read from the store and the page offers to "
+            "play. The version for slow links: 720 lines, H.264, of a clip in H.264, 1080p, of the same length."
         ),
         rows=(
             Row("Recording: playable after the job's start", copied.shown(), "", f"at most {allowed_s:.2f} s (1 s + "
@@ -60,6 +87,11 @@ def measure(
             target_row("Clip: encoded, checked, stored, committed", encoded.shown(),
                        ratio=encoded.median / bare_encoded.median, most=1.05),
             Row("Clip: bare ffmpeg with the same arguments", bare_encoded.shown()),
+            Row(f"HEVC of {long_s // 3600} hours: first picture after the job's start", seen.shown(), "", "at most 3 s",
+                seen.median <= _FIRST_PICTURE_S),
+            target_row("Version for slow links: encoded, stored, committed", proxied.shown(),
+                       ratio=proxied.median / bare_proxied.median, most=1.05),
+            Row("Version for slow links: bare ffmpeg, the same command", bare_proxied.shown()),
         ),
         runs=runs,
         samples={
@@ -67,6 +99,9 @@ def measure(
             "bare_copied": bare_copied.values,
             "encoded": encoded.values,
             "bare_encoded": bare_encoded.values,
+            "first_picture": seen.values,
+            "proxied": proxied.values,
+            "bare_proxied": bare_proxied.values,
         },
     )  # fmt: skip
 
@@ -80,30 +115,35 @@ def with_fresh_end(source: Path, target: Path) -> Path:
 
 
 def _compared(
-    archive: BenchArchive, source: Path, runs: int, *, kind: str, bare: Callable[[], float]
+    archive: BenchArchive,
+    source: Path,
+    runs: int,
+    *,
+    kind: str,
+    bare: Callable[[], float],
+    rendition: str = "playable",
 ) -> tuple[Samples, Samples]:
     ours, theirs = [], []
     for number in range(runs):
         for turn in (0, 1):
             # The recipe of an encode is known only after the first of ours.
             if (number + turn) % 2 == 0:
-                ours.append(_job(archive, source, kind=kind))
+                ours.append(_job(archive, source, kind=kind, rendition=rendition))
             else:
                 settle()
                 theirs.append(bare())
     return Samples(tuple(ours)), Samples(tuple(theirs))
 
 
-def _job(archive: BenchArchive, source: Path, *, kind: str) -> float:
+def _job(archive: BenchArchive, source: Path, *, kind: str, rendition: str) -> float:
     """Upload, and return the seconds from the claim of the job until the rendition is committed."""
     file = with_fresh_end(source, source.with_name(f"fresh-{time.monotonic_ns()}-{source.name}"))
     archive.prepare(file)
     settle()
     before = _newest(archive)
     archive.upload([file])
-    claimed = _wait(archive, f"SELECT count(*) FROM job WHERE kind = '{kind}' AND state <> 'ready' AND id > :before",
-                    before)  # fmt: skip
-    ended = _wait(archive, "SELECT count(*) FROM rendition WHERE kind = 'playable' AND id > :before", before)
+    claimed = _wait(archive, _CLAIMED.format(kind=kind), before)
+    ended = _wait(archive, f"SELECT count(*) FROM rendition WHERE kind = '{rendition}' AND id > :before", before)
     archive.wait_idle()
     return ended - claimed
 
@@ -134,16 +174,46 @@ def _bare_copy(source: Path, target: Path) -> float:
     return time.perf_counter() - began
 
 
-def _bare_again(archive: BenchArchive, source: Path) -> float:
+def _first_pictures(scratch: Path, runs: int, *, seconds: int) -> Samples:
+    """Return the seconds from the claim of an encode until its first picture can be fetched; then give the encode up.
+
+    Each run has an archive of its own: an encode of hours is not waited for.
+    """
+    piece = footage.make_clip(scratch / "piece.mp4", seconds=10, size=(1920, 1080), fps="30", video=footage.HEVC)
+    long = scratch / "long.mp4"
+    footage.ffmpeg("-stream_loop", "-1", "-i", piece, "-c", "copy", "-t", str(seconds), long)
+    took = []
+    for number in range(runs):
+        with bench_archive(scratch / f"long-{number}") as archive:
+            archive.prepare(long)
+            settle()
+            before = _newest(archive)
+            archive.upload([long])
+            claimed = _wait(archive, _CLAIMED.format(kind="encode_item"), before)
+            _wait(archive, "SELECT count(*) FROM live_encoding WHERE json_extract(state, '$.origin') >= 0", before)
+            store = archive.server.home / "renditions"
+            names = {path.name for path in store.rglob("*.m*")}
+            took.append(time.perf_counter() - claimed)
+            if not {"init.mp4", "0.m4s"} <= names:
+                raise RuntimeError(f"Nothing to see: {names}")
+            with archive.server.database.begin() as tx:
+                tx.execute(text("UPDATE job SET state = 'dead', lease_token = NULL WHERE state <> 'done'"))
+    long.unlink()
+    return Samples(tuple(took))
+
+
+def _bare_again(archive: BenchArchive, source: Path, kind: str) -> float:
     """Run the recipe of the newest rendition as it stands there, without sandbox and limits."""
     with archive.server.database.read() as tx:
-        recipe = tx.scalar(text("SELECT recipe FROM rendition WHERE kind = 'playable' ORDER BY id DESC LIMIT 1"))
-    target = source.with_name("bare.mp4")
-    places = {"/in/source": str(source), "/out/playable.mp4": str(target)}
+        recipe = tx.scalar(
+            text("SELECT recipe FROM rendition WHERE kind = :kind ORDER BY id DESC LIMIT 1"), {"kind": kind}
+        )
+    out = source.with_name(f"bare-{time.monotonic_ns()}")
+    out.mkdir()
     told = json.loads(recipe) if isinstance(recipe, str) else recipe
-    command = [places.get(word, word) for word in told["arguments"]]
+    command = [word.replace("/in/source", str(source)).replace("/out/", f"{out}/") for word in told["arguments"]]
     began = time.perf_counter()
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     took = time.perf_counter() - began
-    target.unlink()
+    shutil.rmtree(out)
     return took

@@ -45,18 +45,23 @@ _NUMBER = f"""(() => {{
 }})()"""
 
 
-def numbered(path: Path, *, seconds: int, size: tuple[int, int] = _SIZE, video: tuple[str, ...]) -> Path:
-    """Make footage in which each picture shows its own number."""
+def numbered(
+    path: Path, *, seconds: int, size: tuple[int, int] = _SIZE, video: tuple[str, ...], hole: str = ""
+) -> Path:
+    """Make footage in which each picture shows its own number; none is there where `hole` holds."""
     squares = ",".join(
         f"drawbox=x={bit * _SIDE}:y=0:w={_SIDE}:h=32:color=white:t=fill:enable='mod(floor(n/{2**bit}),2)'"
         for bit in range(BITS)
     )
     black = f"color=black:size={_SIZE[0]}x32:rate={RATE}:duration={seconds}"
     moving = f"testsrc2=size={_SIZE[0]}x{_SIZE[1] - 32}:rate={RATE}:duration={seconds}"
-    whole = f"[0:v]{squares}[a];[a][1:v]vstack,scale={size[0]}:{size[1]}:flags=neighbor,setsar=1[v]"
+    left_out = f",select='not({hole})'" if hole else ""
+    whole = f"[0:v]{squares}[a];[a][1:v]vstack,scale={size[0]}:{size[1]}:flags=neighbor,setsar=1{left_out}[v]"
     sound = ("-f", "lavfi", "-i", f"sine=frequency=440:sample_rate=48000:duration={seconds}")
     inputs = ("-f", "lavfi", "-i", black, "-f", "lavfi", "-i", moving, *sound)
-    footage.ffmpeg(*inputs, "-filter_complex", whole, "-map", "[v]", "-map", "2:a", *video, "-c:a", "aac", path)
+    footage.ffmpeg(
+        *inputs, "-filter_complex", whole, "-map", "[v]", "-map", "2:a", "-fps_mode", "vfr", *video, "-c:a", "aac", path
+    )
     return path
 
 
@@ -157,6 +162,27 @@ def test_what_is_being_encoded_plays_and_can_be_sought_in(chromium: Browser, tmp
         for at_s in (0.02, 1.98, 2.02, 31.3, 44.5, 49.5):
             assert shown(page, at_s=at_s) == int(at_s * RATE)
         assert complaints == []
+    desk.bureau.services.close()
+
+
+def test_a_hole_in_the_recording_is_passed_over(chromium: Browser, tmp_path: Path) -> None:
+    """The list of segments was made before anybody knew of it."""
+    mpeg4 = ("-c:v", "mpeg4", "-q:v", "3", "-bf", "0")
+    path = numbered(tmp_path / "a.mp4", seconds=24, video=mpeg4, hole="between(t,4.3,15.1)")
+    desk = Desk(tmp_path, ffmpeg=slow_ffmpeg(tmp_path / "slow", times_real_time=2))
+    object_id = desk.deliver(path)
+    with (
+        seed.listening(create_app(desk.bureau.services)) as base,
+        opened(chromium, base) as (page, _),
+        desk.working(),
+    ):
+        play(page, base, object_id)
+        until(page, f"{_MEDIA}.currentTime > 0.2", timeout_s=60)
+        page.evaluate(f"{_MEDIA}.currentTime = 3.5")
+        until(page, f"{_MEDIA}.currentTime > 16.5", timeout_s=60)
+        assert shown(page, at_s=17.5) == int(17.5 * RATE)
+        assert shown(page, at_s=3.5) == int(3.5 * RATE)
+        assert page.locator("[data-trouble]").is_hidden()
     desk.bureau.services.close()
 
 

@@ -17,7 +17,7 @@ from archive.access.accounts import Caller
 from archive.custody.events import ObjectNotFound
 from archive.evidence.items import evidence_item
 from archive.evidence.models import Rendition
-from archive.kernel.errors import Unavailable
+from archive.kernel.errors import NotFound, Unavailable
 from archive.kernel.ids import GrantId, ObjectId
 from archive.retrieval.grants import GrantKind, GrantNotFound
 from archive.web.dependencies import ServicesDep
@@ -30,8 +30,9 @@ from archive.wiring import Services
 from ingest.live import Live, live, live_key, note_view, want_segment
 from ingest.media.encoding import RUNGS
 from ingest.media.facts import Probe
+from ingest.media.live import LiveState
 from ingest.media.proxy import master_playlist
-from ingest.media.segments import INIT, PLAYLIST_TYPE, playlist, segment_name, segment_number, segment_seconds
+from ingest.media.segments import INIT, PLAYLIST_TYPE, entries, playlist, segment_name, segment_number
 from ingest.proxies import ask_for_proxies, proxies_of
 
 router = APIRouter(include_in_schema=False)
@@ -42,9 +43,6 @@ _LOOK_EVERY_S: Final = 0.2
 _ASK_EVERY: Final = 15
 """After so many looks the encoder is told once more, for somebody else may have told it something else since."""
 _SEGMENT_TYPE: Final = "video/mp4"
-# A segment without any picture: what a player makes of it is nothing, and goes on to the next.
-# Source: ISO/IEC 14496-12 section 8.16.2.
-_NO_PICTURES: Final = b"\x00\x00\x00\x18stypmsdh\x00\x00\x00\x00msdhmsix"
 _HEADERS: Final = {"Cache-Control": "private, no-store"}
 
 
@@ -52,6 +50,12 @@ class SegmentNotReady(Unavailable):
     """This part of the recording is not encoded yet; ask again."""
 
     code = "retrieval.segment_not_ready"
+
+
+class SegmentEmpty(NotFound):
+    """Nothing was recorded in this part; the list of segments says so by now."""
+
+    code = "retrieval.segment_empty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,14 @@ def live_playlist(grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) 
         grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
         object_id = ObjectId(grant.object_id)
         found, view = live(tx, object_id), evidence_item(tx, object_id)
-    if found is None or found.state.origin is None:
+    state = LiveState() if found is None else found.state
+    if found is None or state.origin is None:
         raise GrantNotFound
     note_view(services.database, object_id, found, at=services.clock.now())
-    count = found.state.listed
+    count, probe = state.listed, Probe.from_json(view.item.probe)
     made = count if count is not None else _made_in_a_row(services, object_id)
-    seconds = segment_seconds(Probe.from_json(view.item.probe), made, origin=found.state.origin)
-    text = playlist(seconds, folder="live", empty=found.state.empty, is_whole=count is not None)
+    listed = entries(probe, made, origin=state.origin, empty=state.empty, late=state.late, short=state.short)
+    text = playlist(listed, folder="live", is_whole=count is not None)
     return Response(text, media_type=PLAYLIST_TYPE, headers=_HEADERS)
 
 
@@ -84,7 +89,10 @@ def live_playlist(grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) 
 async def live_segment(
     request: Request, grant_id: GrantIdPath, name: str, caller: Viewer, services: ServicesDep
 ) -> Response:
-    """Serve a segment or the head of all; wait for a segment that is not there yet. Raises: SegmentNotReady."""
+    """Serve a segment or the head of all; wait for a segment that is not there yet.
+
+    Raises: GrantNotFound, SegmentEmpty, SegmentNotReady.
+    """
     number = segment_number(name)
     if number is None and name != INIT:
         raise GrantNotFound
@@ -98,7 +106,7 @@ async def live_segment(
         turn += 1
         seen = await to_thread.run_sync(partial(_look, services, grant_id, caller, number, turn=turn))
     if seen.size_bytes is None:
-        return Response(_NO_PICTURES, media_type=_SEGMENT_TYPE, headers=_HEADERS)
+        raise SegmentEmpty
     key = live_key(seen.object_id, name)
     blob = Blob(
         seen.size_bytes,

@@ -4,6 +4,7 @@ const REMEMBERED = "liuhen-quality";
 const MEASURED_BYTES = 512 * 1024;
 const PATIENCE_MS = 1500; // a link that has not brought that much by then is slow
 const LEEWAY = 1.5; // the link must bring this much more than the picture needs
+const HOLE_AHEAD_S = 0.3; // playback stops a little before a hole
 const STALLS = 2;
 const STALLS_WITHIN_MS = 30000;
 const SLOW_KINDS = new Set(["slow-2g", "2g", "3g"]);
@@ -44,6 +45,27 @@ async function speedOf(address) {
   return bytes * 8000 / Math.max(performance.now() - began, 1);
 }
 
+// Where to go on from a moment in which nothing was recorded: where the next segment with a picture begins.
+function afterHole(segments, at) {
+  const here = segments.findIndex((segment) => segment.start <= at && at < segment.end);
+  if (here < 0 || !segments[here].gap) return at;
+  return segments.slice(here).find((segment) => !segment.gap)?.start ?? at;
+}
+
+// The segments that a playlist lists, as hls.js has them too.
+function listed(text) {
+  let [start, gap] = [0, false];
+  const segments = [];
+  for (const line of text.split("\n")) {
+    if (line === "#EXT-X-GAP") gap = true;
+    if (!line.startsWith("#EXTINF:")) continue;
+    const end = start + Number.parseFloat(line.slice("#EXTINF:".length));
+    segments.push({ start, end, gap });
+    [start, gap] = [end, false];
+  }
+  return segments;
+}
+
 export class Source {
   constructor(root, media, { onTrouble }) {
     this.root = root;
@@ -62,6 +84,7 @@ export class Source {
     });
     media.addEventListener("error", () => { if (!this.hls && media.hasAttribute("src")) this.onTrouble(); });
     media.addEventListener("waiting", () => this.onWaiting());
+    media.addEventListener("seeking", () => this.leaveHole());
     for (const name of ["playing", "seeked", "canplay"]) media.addEventListener(name, () => this.showWait(false));
     if ("live" in root.dataset) this.attachLive(); else this.offer();
   }
@@ -105,9 +128,9 @@ export class Source {
   }
 
   // What is shown stays where it is, and goes on if it was going on.
-  goOn(attach) {
+  goOn(attach, from) {
     const { media } = this;
-    const at = this.isStarted ? media.currentTime + this.offset : 0;
+    const at = from ?? (this.isStarted ? media.currentTime + this.offset : 0);
     const isStill = this.isStarted && media.paused;
     const rate = media.playbackRate;
     this.isStarted = true;
@@ -128,7 +151,7 @@ export class Source {
     this.goOn(() => { this.media.src = `${this.content}/playable`; });
   }
 
-  async attachHls(name, settings) {
+  async attachHls(name, settings, from) {
     const { default: Hls } = await import(this.root.dataset.hls);
     const address = `${this.content}/${name}`;
     if (!this.root.isConnected) return;
@@ -144,11 +167,20 @@ export class Source {
       this.hls.on(Hls.Events.FRAG_BUFFERED, () => { this.reloads = 0; });
       this.hls.loadSource(address);
       this.hls.attachMedia(this.media);
-    });
+    }, from);
   }
 
-  attachLive() {
-    return this.attachHls("live.m3u8", { fragLoadPolicy: PATIENT, maxBufferLength: 20, maxMaxBufferLength: 20 });
+  attachLive(from) {
+    return this.attachHls("live.m3u8", { fragLoadPolicy: PATIENT, maxBufferLength: 20, maxMaxBufferLength: 20 }, from);
+  }
+
+  leaveHole(ahead = 0) {
+    const at = this.media.currentTime + ahead;
+    const fragments = this.hls?.latestLevelDetails?.fragments ?? [];
+    // What hls.js takes for a gap of its own accord may be there in a moment.
+    const isHole = ({ tagList }) => tagList.some(([name]) => name === "GAP");
+    const past = afterHole(fragments.map((each) => ({ start: each.start, end: each.end, gap: isHole(each) })), at);
+    if (past !== at) this.media.currentTime = past;
   }
 
   // Where a recording has a hole, or its encode has just ended, the list of segments is not what it was.
@@ -159,19 +191,27 @@ export class Source {
     const isLive = "live" in this.root.dataset;
     this.reloads += 1;
     if (error.type === Hls.ErrorTypes.MEDIA_ERROR && this.reloads < 3) this.hls.recoverMediaError();
-    else if (isLive && this.reloads < 6 && await this.isThere("live.m3u8")) await this.attachLive();
-    else if (await this.isThere("playable")) this.attachWhole();
-    else this.onTrouble();
+    else if (!(isLive && this.reloads < 6 && await this.attachLiveAnew())) {
+      if (await this.answer("playable", "HEAD")) this.attachWhole(); else this.onTrouble();
+    }
     this.isMending = false;
   }
 
-  async isThere(name) {
-    const answer = await fetch(`${this.content}/${name}`, { method: "HEAD" }).catch(() => null);
-    return answer?.ok ?? false;
+  async attachLiveAnew() {
+    const answer = await this.answer("live.m3u8", "GET");
+    if (!answer) return false;
+    await this.attachLive(afterHole(listed(await answer.text()), this.media.currentTime + this.offset));
+    return true;
+  }
+
+  async answer(name, method) {
+    const answer = await fetch(`${this.content}/${name}`, { method }).catch(() => null);
+    return answer?.ok ? answer : null;
   }
 
   onWaiting() {
     this.showWait(true);
+    this.leaveHole(HOLE_AHEAD_S);
     if (!this.isAutomatic || this.playing !== "whole" || this.media.seeking) return;
     const now = performance.now();
     this.stalls = [...this.stalls.filter((at) => now - at < STALLS_WITHIN_MS), now];

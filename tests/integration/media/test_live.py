@@ -298,6 +298,16 @@ def test_what_no_decoder_reads_is_unfit_for_segments(toolbox: Toolbox, tmp_path:
 
 
 def test_the_state_goes_to_json_and_back() -> None:
-    state = LiveState(origin=7, count=9, end=8, empty={1, 2, 3, 6}, runs=2, complaints=4, places_ms=[10, 20])
+    state = LiveState(
+        origin=7,
+        count=9,
+        end=8,
+        empty={1, 2, 3, 6},
+        late={4: 9},
+        short={0: 8},
+        runs=2,
+        complaints=4,
+        places_ms=[10, 20],
+    )
     assert state.as_json()["empty"] == [[1, 4], [6, 7]]
     assert LiveState.from_json(state.as_json()) == state

@@ -12,7 +12,10 @@ from ingest.media.allowed import Kind
 from ingest.media.facts import Probe, Stream
 from ingest.media.segments import (
     SEGMENT_TICKS,
+    Entry,
+    clip_last_picture,
     decoding_head,
+    entries,
     first_time_us,
     picture_times,
     playlist,
@@ -20,7 +23,6 @@ from ingest.media.segments import (
     segment_count,
     segment_name,
     segment_number,
-    segment_seconds,
     segment_start,
 )
 from tests.unit.media.test_boxes import box
@@ -65,25 +67,56 @@ def test_where_nothing_is_known_of_the_length_nothing_is_promised() -> None:
 @given(_RATES, st.integers(1, 400), st.integers(0, 10**6))
 def test_the_playlist_tells_when_each_first_picture_is_shown(fps: str, count: int, origin: int) -> None:
     rate = Fraction(fps)
-    seconds = segment_seconds(probed(fps=fps, container_ms=count * 2000), count, origin=origin)
-    assert len(seconds) == count
-    assert all(part > 0 for part in seconds)
+    listed = entries(probed(fps=fps, container_ms=count * 2000), count, origin=origin)
+    assert [entry.number for entry in listed] == list(range(count))
+    assert all(entry.seconds > 0 for entry in listed)
     at = Fraction(0)
-    for number, part in enumerate(seconds):
+    for number, entry in enumerate(listed):
         if number:
-            expected = Fraction(origin, 90_000) + -(-2 * number * rate // 1) / rate
-            assert at == expected
-        at += part
+            assert at == Fraction(origin, 90_000) + -(-2 * number * rate // 1) / rate
+        at += entry.seconds
+
+
+def test_holes_are_told_to_the_tick() -> None:
+    told = {"empty": {3, 4, 5, 6}, "late": {7: 100_800}, "short": {2: 40_500}}
+    listed = entries(probed(), 10, origin=0, **told)  # type: ignore[arg-type]
+    shown = [(entry.number, float(entry.seconds)) for entry in listed]
+    assert shown[2:6] == [(2, 0.45), (None, 10.67), (7, 0.88), (8, 2.0)]
+    assert sum(entry.seconds for entry in listed) == 20
+    # Between two segments, neither of which is empty.
+    listed = entries(probed(), 10, origin=0, late={3: 81_000}, short={2: 135_000})
+    assert [(entry.number, float(entry.seconds)) for entry in listed[2:5]] == [(2, 1.5), (None, 1.4), (3, 1.1)]
+    assert sum(entry.seconds for entry in listed) == 20
+
+
+@given(
+    st.integers(1, 60),
+    st.sets(st.integers(1, 59)),
+    st.dictionaries(st.integers(1, 59), st.integers(1, SEGMENT_TICKS - 1)),
+    st.dictionaries(st.integers(0, 59), st.integers(1, SEGMENT_TICKS)),
+)
+def test_whatever_is_missing_the_time_goes_on(
+    count: int, empty: set[int], late: dict[int, int], short: dict[int, int]
+) -> None:
+    short = {number: max(ticks, late.get(number, 0) + 1) for number, ticks in short.items()}
+    listed = entries(probed(container_ms=count * 2000), count, origin=0, empty=empty, late=late, short=short)
+    at = Fraction(0)
+    for entry in listed:
+        assert entry.seconds > 0
+        if entry.number:
+            assert at == 2 * entry.number + Fraction(late.get(entry.number, 0), 90_000)
+        at += entry.seconds
+    assert [entry.number for entry in listed if entry.number is not None] == sorted(set(range(count)) - empty)
 
 
 def test_a_playlist_of_what_is_there_and_what_is_not() -> None:
-    text = playlist([Fraction(2)] * 3, folder="live", empty={1})
-    assert text.splitlines()[:2] == ["#EXTM3U", "#EXT-X-VERSION:8"]
+    text = playlist([Entry(0, Fraction(2)), Entry(None, Fraction(3)), Entry(2, Fraction(2))], folder="live")
+    assert text.splitlines()[:3] == ["#EXTM3U", "#EXT-X-VERSION:8", "#EXT-X-TARGETDURATION:3"]
     assert '#EXT-X-MAP:URI="live/init.mp4"' in text
-    assert text.count("#EXTINF:2.000000,") == 3
-    assert "#EXT-X-GAP\n#EXTINF:2.000000,\nlive/1.m4s\n" in text
+    assert text.count("#EXTINF:2.000000,") == 2
+    assert "#EXT-X-GAP\n#EXTINF:3.000000,\nlive/hole\n" in text
     assert text.endswith("live/2.m4s\n#EXT-X-ENDLIST\n")
-    growing = playlist([Fraction(2)], folder="live", is_whole=False)
+    growing = playlist([Entry(0, Fraction(2))], folder="live", is_whole=False)
     assert "#EXT-X-PLAYLIST-TYPE:EVENT" in growing
     assert "ENDLIST" not in growing
     assert "#EXT-X-TARGETDURATION:2" in playlist([], folder="live", is_whole=False)
@@ -110,6 +143,20 @@ def test_times_of_pictures_are_read_from_fragments(
     assert [after - before for before, after in itertools.pairwise(times)] == durations[:-1]
     path.write_bytes(_fragment(1, start, durations, usual=7))
     assert picture_times(path) == tuple(range(start, start + 7 * len(durations), 7))
+
+
+@given(st.lists(st.integers(1, 10**5), min_size=1, max_size=20), st.booleans(), st.integers(1, 10**5))
+def test_the_last_picture_lasts_no_longer_than_it_may(
+    tmp_path_factory: pytest.TempPathFactory, durations: list[int], is_usual: bool, longest: int
+) -> None:
+    path = tmp_path_factory.mktemp("clipped") / "x.m4s"
+    durations = durations[:1] if is_usual else durations
+    usual = durations[0] if is_usual else None
+    path.write_bytes(_fragment(1, 1000, durations, usual=usual) + box(b"mdat", b"x"))
+    clip_last_picture(path, longest=longest, usual=1)
+    expected = [*durations[:-1], durations[-1] if durations[-1] <= longest else 1]
+    made = _fragment(1, 1000, expected, usual=None if usual is None else expected[0])
+    assert path.read_bytes() == made + box(b"mdat", b"x")
 
 
 @given(st.binary(max_size=400))

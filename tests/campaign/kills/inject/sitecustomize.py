@@ -150,7 +150,15 @@ def _on_receiving(module):
             board.add("chunk", -1)
 
     module.Receiver._feed = fed
-    for name in ("write_all", "sync", "record_offset"):
+    _steps_of_chunks(module, "sync", "record_offset")
+
+
+def _on_chunks(module):
+    _steps_of_chunks(module, "write_all")
+
+
+def _steps_of_chunks(module, *names):
+    for name in names:
         _before(module, name, functools.partial(lambda step, *_: _step(step, "chunk"), name))
 
 
@@ -174,6 +182,10 @@ def _on_renditions(module):
     for name in ("make_playable", "make_poster"):
         _before(module, name, lambda *_: _move("rendition"))
     _before(module, "probe", lambda *_: _step("probe"))
+
+
+def _on_live(module):
+    _before(module.LiveEncode, "encode", lambda *_: _move("rendition"))
 
 
 def _on_workshop(module):
@@ -204,6 +216,8 @@ _WRAPPED = {
     "ingest.accept": _on_accept,
     "archive.ledger.sequencer": _on_sequencer,
     "archive.worker.loop": _on_worker,
+    "ingest.chunks": _on_chunks,
+    "ingest.live": _on_live,
     "ingest.renditions": _on_renditions,
     "ingest.workshop": _on_workshop,
     "ingest.media.supervise": _on_supervise,
