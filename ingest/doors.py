@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from archive.access.accounts import Caller
 from archive.db.database import Database
+from archive.evidence.terms import SourceKind
 from archive.kernel.digests import DigestSet
 from archive.kernel.errors import Forbidden
 from archive.kernel.ids import AccountId, DockId, new_uuid7
@@ -29,6 +30,7 @@ from archive.ports.clock import Clock
 from ingest.errors import DockRevoked
 from ingest.manifest import build_manifest, parse_manifest, sign_manifest, signed_bytes
 from ingest.models import Dock
+from ingest.sources.patterns import NameClaims, shipped_patterns
 from signing.ed25519 import Ed25519KeyHandle, verify_ed25519
 from signing.keyfiles import KeyExists, KeyMissing, replace_durably
 
@@ -41,19 +43,6 @@ class DockKind(StrEnum):
     STATION = "station"
     BROWSER = "browser"
     AXIS = "axis"
-
-
-class SourceKind(StrEnum):
-    """Where a person says that a file was made."""
-
-    BODY_CAMERA = "body_camera"
-    PHONE = "phone"
-    DRONE = "drone"
-    VEHICLE = "vehicle"
-    RECORDER = "recorder"
-    CAMERA = "camera"
-    COMPUTER = "computer"
-    OTHER = "other"
 
 
 class NotYourManifest(Forbidden):
@@ -190,19 +179,22 @@ def declared_manifest(
 ) -> tuple[bytes, bytes]:
     """Return a manifest in which this person declares a file's digests, and the door's signature on it.
 
+    What the name says goes in as well; where the person says something else, the person's word stands.
     Raises: ManifestMalformed.
     """
-    times = {"signed": format_instant(at)}
+    claims = shipped_patterns().read(name) or NameClaims("")
+    times = {"signed": format_instant(at)} | claims.times
     if modified_at is not None:
         times["modified"] = format_instant(modified_at)
-    tags = {"source": None if source is None else source.value, "note": note}
+    device = claims.device | ({} if source is None else {"source": source.value})
+    tags = {"pattern": claims.pattern, "trigger": claims.trigger, "note": note}
     sender = {"door": DockKind.BROWSER.value, "account": str(by.account_id), "session": by.actor.auth}
     manifest = build_manifest(
         dock_id=door.dock_id,
         name=name,
         digests=digests,
         times=times,
-        device={},
+        device=device,
         case_number=case_number,
         tags={key: value for key, value in tags.items() if value},
         sender={key: value for key, value in sender.items() if value},

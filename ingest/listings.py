@@ -31,7 +31,7 @@ class DockRow:
 class Reception:
     """One upload that was accepted as an item. `log_index` is None until a checkpoint covers it.
 
-    `sender_name`, `source` and `note` stand where a person sent it through the archive's own door.
+    `sender_name` and `note` stand where a person sent it through the archive's own door.
     """
 
     upload: Upload
@@ -39,7 +39,6 @@ class Reception:
     log_index: int | None
     dock_kind: str = "station"
     sender_name: str | None = None
-    source: str | None = None
     note: str | None = None
 
 
@@ -119,7 +118,7 @@ def _reception(upload: Upload, dock_name: str, kind: str, *, index: int | None, 
     if upload.sender_id is None:
         return Reception(upload, dock_name, index, kind)
     tags = parse_manifest(upload.manifest).fields.get("tags") or {}
-    return Reception(upload, dock_name, index, kind, names.get(upload.sender_id), tags.get("source"), tags.get("note"))
+    return Reception(upload, dock_name, index, kind, names.get(upload.sender_id), tags.get("note"))
 
 
 def sent_by(tx: Session, account_id: AccountId, *, limit: int = 20) -> Sequence[SentRow]:

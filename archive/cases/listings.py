@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import Session
 
+from archive.access.models import Officer
 from archive.cases.filing import CaseNotFound
 from archive.cases.merges import root_of
-from archive.cases.models import Act, Case, CaseLink, Subject
+from archive.cases.models import Act, ActOfficer, Case, CaseLink, Subject
 from archive.cases.slices import Slice, before, cursor_of, looked_up, sliced
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.documents.models import TextRecord
@@ -50,13 +51,17 @@ class RecordRow:
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """A case with the subject that its own one stands under, its acts, text records and footage."""
+    """A case with the subject that its own one stands under, its acts, text records and footage.
+
+    `officers` are those who took part in each act, by its id.
+    """
 
     case: Case
     subject: Subject
     acts: Sequence[Act]
     records: Sequence[RecordRow]
     items: Sequence[ItemRow]
+    officers: Mapping[UUID, Sequence[Officer]]
 
 
 def cases(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str = "") -> Slice[CaseRow]:
@@ -123,7 +128,28 @@ def case_view(tx: Session, case_id: CaseId) -> CaseView:
         .where(CaseLink.case_id == case_id)
         .order_by(func.coalesce(EvidenceItem.recorded_at, EvidenceItem.received_at), EvidenceItem.object_id)
     )
-    return CaseView(case, subject, acts, [RecordRow(*row) for row in records], [ItemRow(*row) for row in footage])
+    return CaseView(
+        case,
+        subject,
+        acts,
+        [RecordRow(*row) for row in records],
+        [ItemRow(*row) for row in footage],
+        _officers_of(tx, case_id),
+    )
+
+
+def _officers_of(tx: Session, case_id: CaseId) -> Mapping[UUID, Sequence[Officer]]:
+    rows = tx.execute(
+        select(ActOfficer.act_id, Officer)
+        .join(Officer, Officer.id == ActOfficer.officer_id)
+        .join(Act, Act.id == ActOfficer.act_id)
+        .where(Act.case_id == case_id)
+        .order_by(Officer.name, Officer.certificate_number)
+    )
+    found: dict[UUID, list[Officer]] = {}
+    for act_id, officer in rows:
+        found.setdefault(act_id, []).append(officer)
+    return found
 
 
 def cases_of(tx: Session, object_id: ObjectId) -> Sequence[Case]:

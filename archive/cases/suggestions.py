@@ -4,7 +4,7 @@ A suggestion is never more than that: a person confirms it. The weights are data
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -15,7 +15,8 @@ from uuid import UUID
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from archive.cases.models import Act, Case, CaseLink
+from archive.access.models import Officer
+from archive.cases.models import Act, ActOfficer, Case, CaseLink
 from archive.cases.timeline import true_start
 from archive.custody.models import PreservedObject
 from archive.evidence.models import Clip, EvidenceItem, ItemLook
@@ -31,6 +32,7 @@ class Sign(StrEnum):
     NEAR_ACT = "near_act"
     SAME_DEVICE = "same_device"
     SAME_OFFICER = "same_officer"
+    OFFICER_OF_ACT = "officer_of_act"
     SAME_PLACE = "same_place"
 
 
@@ -38,6 +40,7 @@ WEIGHTS: Final[Mapping[Sign, int]] = {
     Sign.NUMBER_IN_NAME: 100,
     Sign.SAME_RECORDING: 90,
     Sign.DURING_ACT: 40,
+    Sign.OFFICER_OF_ACT: 35,
     Sign.SAME_PLACE: 25,
     Sign.SAME_DEVICE: 20,
     Sign.SAME_OFFICER: 20,
@@ -72,11 +75,11 @@ class Suggestion:
 @dataclass(slots=True)
 class _Found:
     signs: set[Sign] = field(default_factory=set)
-    acts: list[tuple[bool, timedelta, UUID]] = field(default_factory=list)
+    acts: list[tuple[bool, bool, timedelta, UUID]] = field(default_factory=list)
 
     def act_id(self) -> UUID | None:
-        """Return the act that covers the recording, else the nearest one."""
-        return min(self.acts)[2] if self.acts else None
+        """Return the act that covers the recording, its officer's before others, else the nearest one."""
+        return min(self.acts)[-1] if self.acts else None
 
 
 def suggestions(tx: Session, items: Sequence[EvidenceItem]) -> Mapping[UUID, Sequence[Suggestion]]:
@@ -119,11 +122,15 @@ def _found(tx: Session, item: EvidenceItem) -> dict[UUID, _Found]:
     started = true_start(item)
     if started is not None:
         ended = started + timedelta(milliseconds=item.duration_ms or 0)
-        for act in _acts_about(tx, started, ended):
+        acts = _acts_about(tx, started, ended)
+        attended = _attended(tx, item, acts)
+        for act in acts:
             until = act.ended_at or act.started_at + NEAR
             is_during = act.started_at <= ended and started <= until
             one = note(act.case_id, Sign.DURING_ACT if is_during else Sign.NEAR_ACT)
-            one.acts.append((not is_during, abs(act.started_at - started), act.id))
+            if act.id in attended:
+                one.signs.add(Sign.OFFICER_OF_ACT)
+            one.acts.append((not is_during, act.id not in attended, abs(act.started_at - started), act.id))
         for case_id, signs in _shared(tx, item, started):
             for sign in signs:
                 note(case_id, sign)
@@ -151,7 +158,20 @@ def _cases_of_clips(tx: Session, item: EvidenceItem) -> Iterable[UUID]:
     ).all()
 
 
-def _acts_about(tx: Session, started: Instant, ended: Instant) -> Iterable[Act]:
+def _attended(tx: Session, item: EvidenceItem, acts: Sequence[Act]) -> Collection[UUID]:
+    """Return those of the acts that the officer whose number the recording tells took part in."""
+    if not item.officer_number:
+        return ()
+    return set(
+        tx.scalars(
+            select(ActOfficer.act_id)
+            .join(Officer, Officer.id == ActOfficer.officer_id)
+            .where(Officer.certificate_number == item.officer_number, ActOfficer.act_id.in_([act.id for act in acts]))
+        )
+    )
+
+
+def _acts_about(tx: Session, started: Instant, ended: Instant) -> Sequence[Act]:
     covers = and_(Act.started_at <= ended + NEAR, Act.started_at >= started - timedelta(days=2))
     lasts = or_(Act.ended_at >= started - NEAR, and_(Act.ended_at.is_(None), Act.started_at >= started - 2 * NEAR))
     return tx.scalars(select(Act).where(covers, lasts).order_by(Act.started_at.desc()).limit(_MOST_ACTS)).all()

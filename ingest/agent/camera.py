@@ -40,6 +40,7 @@ _MOST_NAME: Final = 1024
 _MOST_TEXT: Final = 128
 _MOST_FOLDER: Final = 512
 _LARGEST_INTEGER: Final = 2**53 - 1
+_NUMBERING: Final = frozenset({"series", "sequence"})
 _FRESH: Final = timedelta(minutes=10)
 _AS_IF_UTC: Final = timedelta(seconds=5)
 """So close, a container's time and the local time in the name are the same figures, one of them taken for UTC."""
@@ -150,15 +151,9 @@ def _device(sidecar: _Sidecar, claims: NameClaims, notes: list[str]) -> dict[str
         device["sequence"] = sequence
     elif sequence is not None:
         notes.append(f"sequence not used: it is no number from 0 to {MOST_SEQUENCE}")
-    said = {"serial": claims.serial, "officer": claims.officer, "channel": claims.channel}
-    said["source"] = None if claims.source is None else claims.source.value
-    for key, value in said.items():
-        if value is not None:
-            device.setdefault(key, value)
-    if "series" not in device and "sequence" not in device:  # numbers mean something in their own series only
-        numbers = {"series": claims.series, "sequence": claims.sequence}
-        device |= {key: value for key, value in numbers.items() if value is not None}
-    return device
+    # Numbers mean something in their own series only.
+    passed = _NUMBERING if _NUMBERING & device.keys() else frozenset()
+    return {key: value for key, value in claims.device.items() if key not in passed} | device
 
 
 def _times(
@@ -169,20 +164,14 @@ def _times(
         times["modified"] = format_instant(datetime.fromtimestamp(identity.modified_ns // 1000 / 1e6, UTC))
     except (ValueError, OverflowError, OSError):
         notes.append("the time of the file is beyond the calendar")
-    named, contained = claims.recorded_at, tags.get("creation_time")
-    if named is not None:
-        times["named"] = named.isoformat()
-    recorded: tuple[str, RecordedFrom] | None = None
+    times |= claims.times
+    contained = tags.get("creation_time")
     if _instant(sidecar.fields, "recorded_at", notes) is not None:
-        recorded = str(sidecar.fields["recorded_at"]), RecordedFrom.SIDECAR
+        times |= {"recorded": str(sidecar.fields["recorded_at"]), "recorded_from": RecordedFrom.SIDECAR.value}
     elif contained is not None and not _is_local_as_utc(contained, claims):
-        recorded = contained, RecordedFrom.CONTAINER
-    elif named is not None:
-        recorded = named.isoformat(), RecordedFrom.NAME if claims.is_exact else RecordedFrom.NAME_MINUTE
-        if contained is not None:
-            notes.append("the time in the file is local time marked as UTC; that of its name is used")
-    if recorded is not None:
-        times |= {"recorded": recorded[0], "recorded_from": recorded[1].value}
+        times |= {"recorded": contained, "recorded_from": RecordedFrom.CONTAINER.value}
+    elif contained is not None:
+        notes.append("the time in the file is local time marked as UTC; that of its name is used")
     return times
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
 
-from archive.evidence.terms import SourceKind
+from archive.evidence.terms import RecordedFrom, SourceKind
 from archive.kernel.errors import InvalidInput
 from ingest.manifest import MOST_CHANNEL, MOST_OFFICER, MOST_SEQUENCE, MOST_SERIES
 
@@ -59,6 +59,28 @@ class NameClaims:
     trigger: str | None = None
     recorded_at: datetime | None = None
     is_exact: bool = False
+
+    @property
+    def device(self) -> dict[str, str | int]:
+        """What it says of the device, in the fields of a manifest."""
+        said = {
+            "serial": self.serial,
+            "officer": self.officer,
+            "channel": self.channel,
+            "source": None if self.source is None else self.source.value,
+            "series": self.series,
+            "sequence": self.sequence,
+        }
+        return {key: value for key, value in said.items() if value is not None}
+
+    @property
+    def times(self) -> dict[str, str]:
+        """When the recording began if nothing tells it better, in the fields of a manifest."""
+        if self.recorded_at is None:
+            return {}
+        told_by = RecordedFrom.NAME if self.is_exact else RecordedFrom.NAME_MINUTE
+        named = self.recorded_at.isoformat()
+        return {"named": named, "recorded": named, "recorded_from": told_by.value}
 
     @property
     def recorded(self) -> str | None:

@@ -64,7 +64,7 @@ def test_a_supervisor_finds_plays_seeks_and_verifies(
         until(page, "document.querySelectorAll('.list-cases tbody tr').length === 1")
         assert "?q=" in page.url
         page.click(".row-link")
-        page.click("text=BWC0117_20260302_093112.mp4 >> nth=0")
+        page.click("#footage .row-link >> text=BWC0117_20260302_093112.mp4")
         page.fill("#play-purpose", purpose)
         page.press("#play-purpose", "Enter")
 

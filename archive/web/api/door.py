@@ -10,11 +10,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from archive.cases.filing import CaseNotFound, case_by_number
+from archive.evidence.terms import SourceKind
 from archive.kernel.digests import DigestSet
 from archive.kernel.instants import parse_instant
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.guards import Uploader
-from ingest.doors import SourceKind, declared_manifest
+from ingest.doors import declared_manifest
 from ingest.uploads import require_acceptable_size
 
 router = APIRouter(prefix="/api/v1/door", include_in_schema=False)

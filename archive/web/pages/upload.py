@@ -8,11 +8,11 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from archive.cases import listings
+from archive.evidence.terms import SourceKind
 from archive.kernel.digests import CN_PROFILE
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.guards import Uploader
 from archive.web.pages.rendering import render
-from ingest.doors import SourceKind
 from ingest.listings import sent_by
 
 router = APIRouter(prefix="/upload", include_in_schema=False)

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
+from archive.access.officers import OfficerFacts, record_officer
 from archive.cases.bulk import MOST_AT_ONCE, link_objects
 from archive.cases.filing import CaseNotFound, link_object, record_act
 from archive.cases.listings import case_view, unlinked_items
+from archive.cases.models import ActOfficer
 from archive.cases.suggestions import Sign, Suggestion, suggestions
 from archive.cases.terms import Stage
 from archive.cases.timeline import LaneKind, timeline
@@ -76,6 +78,22 @@ def test_the_clock_of_the_device_is_corrected_first(home: ArchiveHome, deliver: 
     assert told(home, item) == []
     change(home, item, clock_offset_ms=int(timedelta(hours=2, minutes=30).total_seconds() * 1000))
     assert told(home, item) == [("A", [Sign.DURING_ACT])]
+
+
+def test_the_officer_of_an_act_speaks_for_it(home: ArchiveHome, deliver: Deliver) -> None:
+    item = deliver(b"one")
+    change(home, item, officer_number="53010001")
+    cases = [home.case(name) for name in "AB"]
+    span = TRUE_START - timedelta(minutes=5), TRUE_START + timedelta(minutes=5)
+    acts = [act(home, case_id, *span) for case_id in cases]
+    facts = OfficerFacts("53010001", "李晓东", "官渡区综合行政执法局")
+    officer_id = record_officer(home.database, facts, by=OPERATOR, at=home.clock.now())
+    with home.database.begin() as tx:
+        tx.execute(insert(ActOfficer).values(act_id=acts[0], officer_id=officer_id))
+    assert told(home, item) == [("A", [Sign.DURING_ACT, Sign.OFFICER_OF_ACT]), ("B", [Sign.DURING_ACT])]
+    with home.database.read() as tx:
+        assert [one.name for one in case_view(tx, cases[0]).officers[acts[0]]] == ["李晓东"]
+        assert case_view(tx, cases[1]).officers == {}
 
 
 def test_what_lies_in_a_case_already_speaks_for_it(home: ArchiveHome, deliver: Deliver) -> None:

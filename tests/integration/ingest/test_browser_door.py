@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from archive.access.policy import Role
+from archive.evidence.models import EvidenceItem
+from archive.evidence.terms import RecordedFrom, SourceKind
 from archive.kernel.digests import digest_of
 from archive.kernel.findings import Outcome
 from archive.ledger.entries import OPERATOR
@@ -127,9 +129,10 @@ def test_from_declaring_to_the_receipt(home: ArchiveHome, play: Play) -> None:
         with home.database.read() as tx:
             (sent,) = sent_by(tx, me.account_id)
             (reception,) = receptions(tx, sent.upload.object_id)  # type: ignore[arg-type]
+            item = tx.get_one(EvidenceItem, sent.upload.object_id)
         assert (sent.name, sent.upload.state) == ("手机.mp4", "accepted")
         assert (reception.dock_kind, reception.sender_name) == ("browser", me.display_name)
-        assert (reception.source, reception.note) == ("phone", "群众提供")
+        assert (item.source_kind, reception.note) == ("phone", "群众提供")
         manifest = parse_manifest(sent.upload.manifest)
         assert manifest.fields["sender"] == {
             "door": "browser", "account": str(me.account_id), "session": sent.upload.credential,
@@ -241,6 +244,20 @@ def test_what_is_declared_wrongly_is_told_before_anything_is_sent(home: ArchiveH
         assert home.count("upload") == 0
         answer = await browser.http.post(MANIFESTS, json={}, headers={"Sec-Fetch-Site": "cross-site"})
         assert (answer.status_code, code(answer)) == (403, "access.cross_site")
+
+    play(scene)
+
+
+def test_what_the_name_says_is_kept_and_the_person_s_word_stands_above_it(home: ArchiveHome, play: Play) -> None:
+    async def scene(open_browser: Open) -> None:
+        browser = await open_browser(Role.CASE_HANDLER)
+        named = "IMG_20260302_093112.jpg"
+        signed = (await browser.declare(name=named, source="drone")).json()
+        said = parse_manifest(signed["manifest"].encode())
+        assert (said.source_kind, said.recorded_from) == (SourceKind.DRONE, RecordedFrom.NAME)
+        assert said.fields["times"]["named"] == "2026-03-02T09:31:12+08:00"
+        by_name = parse_manifest((await browser.declare(name=named)).json()["manifest"].encode())
+        assert by_name.source_kind == SourceKind.PHONE
 
     play(scene)
 

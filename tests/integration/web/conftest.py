@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,17 @@ def signed_in(base: str, role: Role) -> httpx.Client:
     answer = client.post("/sign-in", data={"username": PEOPLE[role][0], "password": PASSWORD})
     assert answer.status_code == 303, answer.text
     return client
+
+
+@contextmanager
+def everybody(base: str) -> Iterator[dict[Role | None, httpx.Client]]:
+    """Give a signed-in browser for each role, and one that nobody has signed in with, under None."""
+    with ExitStack() as opened:
+        made: dict[Role | None, httpx.Client] = {None: browser(base)}
+        made |= {role: signed_in(base, role) for role in Role}
+        for client in made.values():
+            opened.callback(client.close)
+        yield made
 
 
 def words(answer: httpx.Response) -> str:
@@ -125,10 +137,8 @@ def base(app: FastAPI) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browsers(base: str) -> Iterator[dict[Role | None, httpx.Client]]:
     """One signed-in browser for each role, and one that nobody has signed in with, under None."""
-    made = {None: browser(base), **{role: signed_in(base, role) for role in Role}}
-    yield made
-    for client in made.values():
-        client.close()
+    with everybody(base) as made:
+        yield made
 
 
 @pytest.fixture

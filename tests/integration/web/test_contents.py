@@ -9,11 +9,26 @@ import pytest
 
 from archive.access.policy import Role
 from archive.kernel.ids import ObjectId
-from tests.integration.web.conftest import words
+from archive.web.app import create_app
+from tests.integration.web.conftest import everybody, words
 from tests.support import papers, seed
 from tests.support.seed import PEOPLE, Bureau
 
 HTMX = {"hx-request": "true"}
+
+
+@pytest.fixture(scope="module")
+def bureau(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bureau]:
+    """A bureau of these tests' own: all its jobs are done."""
+    made = seed.new_bureau(tmp_path_factory.mktemp("contents") / "home")
+    yield made
+    made.services.close()
+
+
+@pytest.fixture(scope="module")
+def browsers(bureau: Bureau) -> Iterator[dict[Role | None, httpx.Client]]:
+    with seed.listening(create_app(bureau.services)) as base, everybody(base) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
