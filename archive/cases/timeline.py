@@ -8,11 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from archive.cases.listings import CaseView, ItemRow
 from archive.evidence.models import EvidenceItem
 from archive.kernel.instants import Instant
+
+_PAPERS: Final = ("document", "archive")
 
 
 class LaneKind(StrEnum):
@@ -51,13 +54,13 @@ class Lane:
 def timeline(view: CaseView) -> Sequence[Lane]:
     """Return the lanes of a case in the order in which they are read: acts, each device by first use, documents."""
     acts = [Span(act.id, act.stage, act.place, act.started_at, act.ended_at or act.started_at) for act in view.acts]
-    recorded = [row for row in view.items if row.item.kind != "document"]
+    recorded = [row for row in view.items if row.item.kind not in _PAPERS]
     documents = [
         *(
             Span(row.record.object_id, "record", row.record.title, *_moment(row.record.filed_at))
             for row in view.records
         ),
-        *(_span(row) for row in view.items if row.item.kind == "document"),
+        *(_span(row) for row in view.items if row.item.kind in _PAPERS),
     ]
     lanes = [
         Lane(LaneKind.ACTS, "", acts),

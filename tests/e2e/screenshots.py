@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from archive.access.policy import Role
+from archive.evidence.recordings import recording_of
 from archive.web.app import create_app
 from tests.e2e.browser import open_browser, sign_in, until
 from tests.support import seed
@@ -56,6 +57,34 @@ def _play(page: Page, bureau: Bureau) -> None:
         page.evaluate("const m = document.querySelector('video, audio'); m.pause(); m.currentTime = 3.2")
         page.wait_for_timeout(500)
     page.wait_for_timeout(1200)
+
+
+def _read(page: Page, bureau: Bureau) -> None:
+    """Open what is no footage."""
+    del bureau
+    is_chinese = page.locator("html").get_attribute("lang") == "zh-Hans"
+    page.fill("#play-purpose", "案件办理" if is_chinese else "Case handling")
+    page.press("#play-purpose", "Enter")
+    page.wait_for_selector(".reader, .entries")
+    page.wait_for_timeout(800)
+
+
+def _play_joint(page: Page, bureau: Bureau) -> None:
+    """Play a recording of several clips, into the second."""
+    del bureau
+    is_chinese = page.locator("html").get_attribute("lang") == "zh-Hans"
+    page.fill("#play-purpose", "案件办理" if is_chinese else "Case handling")
+    page.click("button.play")
+    until(page, "[...document.querySelectorAll('[data-joint] video')].some((video) => video.currentTime > 0.2)")
+    page.click("[data-do=toggle]")
+    page.wait_for_timeout(800)
+
+
+def _recording(bureau: Bureau) -> str:
+    with bureau.services.database.read() as tx:
+        view = recording_of(tx, bureau.items["clip1"])
+    assert view is not None
+    return f"/recordings/{view.recording.id}"
 
 
 def _verify(page: Page, bureau: Bureau) -> None:
@@ -201,6 +230,10 @@ SHOTS = [
     Shot("item-dark", Role.SUPERVISOR, _item("video"), _play_and_verify, dark=True, languages=("zh",)),
     Shot("item-audio", Role.SUPERVISOR, _item("audio"), _play, languages=("zh",)),
     Shot("item-photo", Role.CASE_HANDLER, _item("photo"), _play, languages=("zh",)),
+    Shot("item-document", Role.CASE_HANDLER, _item("letter"), _read),
+    Shot("item-archive", Role.CASE_HANDLER, _item("archive"), _read),
+    Shot("recording", Role.SUPERVISOR, _recording, _play_joint),
+    Shot("recording-390", Role.SUPERVISOR, _recording, width=390, languages=("zh",)),
     Shot("item-damaged", Role.SUPERVISOR, _item("damaged"), languages=("zh", "en")),
     Shot("item-unplayable", Role.SUPERVISOR, _item("unplayable")),
     Shot("item-preparing", Role.SUPERVISOR, _item("encoding")),

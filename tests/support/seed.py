@@ -57,7 +57,7 @@ from ingest.models import Upload
 from ingest.staging import staged_path
 from ingest.uploads import create_upload, record_offset
 from signing.ed25519 import Ed25519KeyHandle
-from tests.support import footage, hostile
+from tests.support import footage, hostile, papers
 
 PASSWORD = "correct horse battery staple"
 PEOPLE = {
@@ -235,6 +235,8 @@ def make_scene(bureau: Bureau, media: Path) -> None:
             at=bureau.now(),
         )
     deliver_more(bureau, spare, media)
+    _make_recording(bureau, dock, media)
+    _make_documents(bureau, media)
     work(bureau)
     _make_trouble(bureau, spare, media)
     sequence(bureau)
@@ -374,6 +376,32 @@ def deliver_more(bureau: Bureau, dock: DockSeat, media: Path) -> None:
         path = footage.make_clip(media / f"{short}.mp4", seconds=2 + place, size=(320, 240))
         bureau.items[short] = deliver(
             bureau, dock, path.read_bytes(), name, device=device, recorded_at=start + timedelta(minutes=20 * place)
+        )
+
+
+def _make_recording(bureau: Bureau, dock: DockSeat, media: Path) -> None:
+    """Deliver four clips of one recording; the third lacks."""
+    start, number = datetime(2026, 3, 2, 6, 30, tzinfo=UTC), _SUBJECTS[2][0]
+    for sequence, later in ((1, 0), (2, 4), (4, 12)):
+        clip = footage.make_clip(media / f"clip{sequence}.mp4", seconds=4, size=(640, 360), fps=str(24 + sequence))
+        bureau.items[f"clip{sequence}"] = deliver(
+            bureau, dock, clip.read_bytes(), f"DSJ-0140_20260302143000_{sequence:03d}.mp4", device="DSJ-0140",
+            source={"source": "body_worn", "officer": "530111", "series": "20260302143000", "sequence": sequence},
+            recorded_at=start + timedelta(seconds=later), clock_offset_ms=0, case_number=number,
+        )  # fmt: skip
+
+
+def _make_documents(bureau: Bureau, media: Path) -> None:
+    """Deliver a letter and an archive, as they come from a computer."""
+    dock, number = new_dock(bureau, "法制科电脑"), _SUBJECTS[0][0]
+    lines = ["关于限期改正的回复", "", "官渡区综合行政执法局：", "我店已于 2026 年 3 月 5 日撤走烧烤炉具，恢复人行道原状。"]
+    made = {
+        "letter": (papers.docx(media / "letter.docx", lines), "整改回复.docx"),
+        "archive": (papers.zip_file(media / "z.zip", {f"现场/照片 {n:02d}.jpg": b"x" * n * 999 for n in range(9)}), "监控截图.zip"),
+    }
+    for short, (path, name) in made.items():
+        bureau.items[short] = deliver(
+            bureau, dock, path.read_bytes(), name, device=None, clock_offset_ms=None, case_number=number
         )
 
 

@@ -44,7 +44,7 @@ class Axis {
 
   // At first the hours of the footage are shown: papers are often filed weeks later.
   first() {
-    const spans = [...this.root.querySelectorAll(".axis-lane-device [data-from]")].map(({ dataset }) => dataset);
+    const spans = [...this.root.querySelectorAll(".axis-lane-device .axis-span:not(.axis-unsure)")].map(({ dataset }) => dataset);
     if (!spans.length) return null;
     return this.padded(
       Math.min(...spans.map(({ from }) => Date.parse(from))) - 5 * MINUTE,
