@@ -24,7 +24,8 @@ from archive.ports.blobs import BlobExists, BlobMissing
 from ingest.follow_ups import ENCODE_ITEM, FIND_DAMAGE, SWEEP_LIVE
 from ingest.media.errors import Unplayable
 from ingest.media.facts import Probe
-from ingest.media.live import LiveEncode, LiveState, LiveUnfit, Shelf
+from ingest.media.live import LiveEncode, LiveUnfit, Shelf
+from ingest.media.live_state import LiveState
 from ingest.media.plan import PlanKind, RenditionPlan, plan
 from ingest.media.renditions import Rendition
 from ingest.media.segments import segment_number

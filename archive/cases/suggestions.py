@@ -4,6 +4,7 @@ A suggestion is never more than that: a person confirms it. The weights are data
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -108,36 +109,35 @@ def _ranked(found: Iterable[Suggestion]) -> Sequence[Suggestion]:
 
 
 def _found(tx: Session, item: EvidenceItem) -> dict[UUID, _Found]:
-    found: dict[UUID, _Found] = {}
-
-    def note(case_id: UUID, sign: Sign) -> _Found:
-        one = found.setdefault(case_id, _Found())
-        one.signs.add(sign)
-        return one
-
+    found: dict[UUID, _Found] = defaultdict(_Found)
     for case_id in _named(tx, item):
-        note(case_id, Sign.NUMBER_IN_NAME)
+        found[case_id].signs.add(Sign.NUMBER_IN_NAME)
     for case_id in _cases_of_clips(tx, item):
-        note(case_id, Sign.SAME_RECORDING)
+        found[case_id].signs.add(Sign.SAME_RECORDING)
     started = true_start(item)
     if started is not None:
-        ended = started + timedelta(milliseconds=item.duration_ms or 0)
-        acts = _acts_about(tx, started, ended)
-        attended = _attended(tx, item, acts)
-        for act in acts:
-            until = act.ended_at or act.started_at + NEAR
-            is_during = act.started_at <= ended and started <= until
-            one = note(act.case_id, Sign.DURING_ACT if is_during else Sign.NEAR_ACT)
-            if act.id in attended:
-                one.signs.add(Sign.OFFICER_OF_ACT)
-            one.acts.append((not is_during, act.id not in attended, abs(act.started_at - started), act.id))
+        _note_acts(tx, item, started, found)
         for case_id, signs in _shared(tx, item, started):
-            for sign in signs:
-                note(case_id, sign)
+            if signs:
+                found[case_id].signs |= signs
+    return found
+
+
+def _note_acts(tx: Session, item: EvidenceItem, started: Instant, found: dict[UUID, _Found]) -> None:
+    """Note the cases of acts at about that time; one that covers the recording says more than one nearby."""
+    ended = started + timedelta(milliseconds=item.duration_ms or 0)
+    acts = _acts_about(tx, started, ended)
+    attended = _attended(tx, item, acts)
+    for act in acts:
+        is_during = act.started_at <= ended and started <= (act.ended_at or act.started_at + NEAR)
+        one = found[act.case_id]
+        one.signs.add(Sign.DURING_ACT if is_during else Sign.NEAR_ACT)
+        if act.id in attended:
+            one.signs.add(Sign.OFFICER_OF_ACT)
+        one.acts.append((not is_during, act.id not in attended, abs(act.started_at - started), act.id))
     for one in found.values():
         if Sign.DURING_ACT in one.signs:
             one.signs.discard(Sign.NEAR_ACT)
-    return found
 
 
 def _named(tx: Session, item: EvidenceItem) -> Iterable[UUID]:

@@ -394,10 +394,18 @@ def _make_recording(bureau: Bureau, dock: DockSeat, media: Path) -> None:
 def _make_documents(bureau: Bureau, media: Path) -> None:
     """Deliver a letter and an archive, as they come from a computer."""
     dock, number = new_dock(bureau, "法制科电脑"), _SUBJECTS[0][0]
-    lines = ["关于限期改正的回复", "", "官渡区综合行政执法局：", "我店已于 2026 年 3 月 5 日撤走烧烤炉具，恢复人行道原状。"]
+    lines = [
+        "关于限期改正的回复",
+        "",
+        "官渡区综合行政执法局：",
+        "我店已于 2026 年 3 月 5 日撤走烧烤炉具，恢复人行道原状。",
+    ]
     made = {
         "letter": (papers.docx(media / "letter.docx", lines), "整改回复.docx"),
-        "archive": (papers.zip_file(media / "z.zip", {f"现场/照片 {n:02d}.jpg": b"x" * n * 999 for n in range(9)}), "监控截图.zip"),
+        "archive": (
+            papers.zip_file(media / "z.zip", {f"现场/照片 {n:02d}.jpg": b"x" * n * 999 for n in range(9)}),
+            "监控截图.zip",
+        ),
     }
     for short, (path, name) in made.items():
         bureau.items[short] = deliver(

@@ -30,7 +30,7 @@ from archive.wiring import Services
 from ingest.live import Live, live, live_key, note_view, want_segment
 from ingest.media.encoding import RUNGS
 from ingest.media.facts import Probe
-from ingest.media.live import LiveState
+from ingest.media.live_state import LiveState
 from ingest.media.proxy import master_playlist
 from ingest.media.segments import INIT, PLAYLIST_TYPE, entries, playlist, segment_name, segment_number
 from ingest.proxies import ask_for_proxies, proxies_of

@@ -10,7 +10,8 @@ from typing import BinaryIO
 import pytest
 
 from ingest.media.errors import Unplayable
-from ingest.media.live import LiveEncode, LiveState, LiveUnfit, Shelf
+from ingest.media.live import LiveEncode, LiveUnfit, Shelf
+from ingest.media.live_state import LiveState
 from ingest.media.plan import plan
 from ingest.media.probe import probe
 from ingest.media.renditions import Rendition, make_playable

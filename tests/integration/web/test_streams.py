@@ -17,7 +17,7 @@ from archive.web.app import create_app
 from archive.web.pages import streams
 from archive.worker.loop import Worker
 from ingest.live import live, live_key
-from ingest.media.live import LiveState
+from ingest.media.live_state import LiveState
 from ingest.media.segments import INIT, segment_name
 from tests.integration.web.conftest import HTMX, signed_in, words
 from tests.support import footage, seed

@@ -34,9 +34,9 @@ def test_a_case_is_opened_for_somebody_on_record(inside: ArchiveHome, liuhen: ty
     assert liuhen("subject", "find", "没有").out == ""
     for subject in ([], ["--subject", "x", "--subject-id", subject_id], ["--subject-id", "x"]):
         liuhen("case", "open", "3", "--title", "案", *subject).failed(64, "input.invalid")
-    liuhen("case", "open", "3", "--title", "案", "--subject-id", subject_id[:-1] + ("1" if subject_id[-1] == "0" else "0")).failed(
-        66, "cases.subject_not_found"
-    )
+    liuhen(
+        "case", "open", "3", "--title", "案", "--subject-id", subject_id[:-1] + ("1" if subject_id[-1] == "0" else "0")
+    ).failed(66, "cases.subject_not_found")
 
 
 def test_numbers_get_a_new_key(inside: ArchiveHome, liuhen: type_liuhen) -> None:  # noqa: F811
