@@ -27,6 +27,7 @@ from signing.ed25519 import Ed25519KeyHandle
 from tests.support.archive_crash import run_killed
 from tests.support.archive_crash import sequence as sequence_in_child
 from tests.support.archive_home import ArchiveHome, SteppedClock, flip, make_home
+from tests.support.unguarded import unguarded
 
 
 def entry(text: str = "x") -> NewEntry:
@@ -72,7 +73,7 @@ def another_sequencer(home: ArchiveHome) -> Iterator[Sequencer]:
 
 def roll_back(home: ArchiveHome, size: int) -> None:
     """Make the database what it was when the log had `size` entries: an old copy of it was put back."""
-    with home.database.begin() as tx:
+    with unguarded(home.database) as tx:
         gone = tx.scalars(select(LogLeaf.entry_id).where(LogLeaf.index >= size)).all()
         tx.execute(delete(LogCheckpoint).where(LogCheckpoint.size > size))
         tx.execute(delete(LogLeaf).where(LogLeaf.index >= size))
@@ -247,7 +248,7 @@ TAMPERED = {
 def test_a_stored_tree_that_was_tampered_with_is_not_gone_on_with(home: ArchiveHome, what: str) -> None:
     write(home, 2)
     home.sequence()
-    with home.database.begin() as tx:
+    with unguarded(home.database) as tx:
         tx.execute(TAMPERED[what]())
     write(home)
     with pytest.raises(SequencerFault):
