@@ -25,6 +25,7 @@ from archive.kernel.errors import Conflict, LiuhenError
 from archive.ledger.lock import SequencerLock
 from archive.ledger.note import RECEIPT, Signer, VerifierKey
 from archive.ledger.proofs import head
+from archive.ledger.publishing import Published
 from archive.ledger.sequencer import Sequencer
 from archive.ledger.trustfile import TrustFile, receipt_key_name
 from archive.notify.delivery import DeliveryJobs
@@ -86,6 +87,7 @@ class Services:
     delivery: DeliveryJobs
     handlers: Mapping[str, Handler]
     fixity: Fixity
+    published: Published
     sequencer: Sequencer
     sequencer_lock: SequencerLock
 
@@ -110,7 +112,18 @@ def create_home(settings: Settings) -> None:
     log_path, receipt_path = home / "keys" / "log.pem", home / "keys" / "receipt.pem"
     if log_path.exists():
         raise HomeExists(home=str(home))
-    for name in ("keys", "run", "staging", "scratch", "work", "store", "renditions", "quarantine", "log"):
+    for name in (
+        "keys",
+        "run",
+        "staging",
+        "scratch",
+        "work",
+        "store",
+        "renditions",
+        "quarantine",
+        "log",
+        "log-entries",
+    ):
         (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     (home / "log").chmod(0o755)
     _create_database(settings)
@@ -202,6 +215,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         toolbox=functools.cache(toolbox),
         proxies={720: settings.proxy_720, 540: settings.proxy_540},
     )
+    published = Published(database, public=home / "log", private=home / "log-entries")
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     return Services(
@@ -236,11 +250,12 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         delivery=delivery,
         handlers=_handlers(workshop, settings, delivery),
         fixity=Fixity(database, objects, clock, authority.root_pem),
+        published=published,
         sequencer=Sequencer(
             database,
             origin=settings.origin,
             signers=[Signer(settings.origin, log_key)],
-            directory=home / "log",
+            published=published,
             clock=clock,
         ),
         sequencer_lock=SequencerLock(database, home / "run" / "sequencer.lock"),

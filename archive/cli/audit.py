@@ -1,18 +1,13 @@
 """For auditors: checking without trusting. Imports little, so that `liuhen verify` starts at once."""
 
 import contextlib
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from archive.cli.reports import print_report, small_file
 from archive.kernel.digests import STANDARD, hash_stream
-from archive.kernel.findings import Outcome, Report
-
-_EXIT = {Outcome.VALID: 0, Outcome.INVALID: 1, Outcome.INDETERMINATE: 2}
-_MOST_BYTES = 1 << 20
 
 
 def register(app: typer.Typer) -> None:
@@ -37,12 +32,12 @@ def verify(
     from archive.ledger.receipt import verify_receipt
     from archive.ledger.trustfile import TrustFile
 
-    envelope = _small(receipt)
-    trust = None if key is None else TrustFile.parse(_small(key))
+    envelope = small_file(receipt)
+    trust = None if key is None else TrustFile.parse(small_file(key))
     with file.open("rb", buffering=0) as source:
         digests = hash_stream(source, algorithms=STANDARD)
     report = verify_receipt(envelope, trust=trust, digests=digests, manifest=None)
-    raise typer.Exit(_print(report, str(file), as_json=as_json))
+    raise typer.Exit(print_report(report, str(file), as_json=as_json))
 
 
 def fsck_(
@@ -60,7 +55,7 @@ def fsck_(
         raise HomeMissing(home=str(settings.home))
     with contextlib.closing(Database(settings.effective_database_url)) as database:
         report = fsck(Target(settings.home, database, settings.home / "ca" / "root.cert.pem"))
-    raise typer.Exit(_print(report, str(settings.home), as_json=as_json))
+    raise typer.Exit(print_report(report, str(settings.home), as_json=as_json))
 
 
 def doctor_(
@@ -76,21 +71,4 @@ def doctor_(
         if not as_json:
             for finding in report.findings:
                 print(f"{finding.outcome.value:14}{finding.message}  [{finding.code}]")
-        raise typer.Exit(_print(report, str(services.settings.home), as_json=as_json))
-
-
-def _print(report: Report, what: str, *, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps({"checked": what, **report.as_json()}, ensure_ascii=False))
-        return _EXIT[report.outcome]
-    for finding in report.findings:
-        if finding.outcome is not Outcome.VALID:
-            print(f"{finding.outcome.value:14}{finding.message}  {finding.where}  [{finding.code}]", file=sys.stderr)
-    checks = len(report.findings)
-    print(f"{report.outcome.value}: {what} ({checks} checks)")
-    return _EXIT[report.outcome]
-
-
-def _small(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_MOST_BYTES)
+        raise typer.Exit(print_report(report, str(services.settings.home), as_json=as_json))

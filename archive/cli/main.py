@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "renditions": ("renditions", "jobs"),
     "search": ("search",),
     "audit": ("verify", "fsck", "doctor"),
+    "log": ("log",),
 }
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
+from archive.db.append_only import TAKEN
 from archive.kernel.errors import LiuhenError, StorageFull, Unavailable
 
 _WRITES: Final = "liuhen_writes"
@@ -101,7 +102,9 @@ def unique_or(cause: type[LiuhenError]) -> Iterator[None]:
 def _is_unique_violation(error: BaseException | None) -> bool:
     if getattr(error, "sqlstate", None) == _UNIQUE_VIOLATION:
         return True
-    return getattr(error, "sqlite_errorname", None) in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
+    name = getattr(error, "sqlite_errorname", None)
+    is_refused = name == "SQLITE_CONSTRAINT_TRIGGER" and str(error).startswith(TAKEN)
+    return is_refused or name in {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection
 
+from archive.db.append_only import missing
 from archive.fsck.raw import as_uuid, read_object, rows
 from archive.kernel.findings import Finding, indeterminate, invalid, valid
 
@@ -22,6 +23,7 @@ _MOST_TOLD: Final = 20
 
 def check_log(connection: Connection, *, published: str | None, trust: Path) -> Iterator[Finding]:
     """Yield findings on entries, tree, checkpoints and the published checkpoint."""
+    yield from _triggers(connection)
     yield from _entries(connection)
     roots, size = {}, 0
     faults: list[Finding] = []
@@ -49,6 +51,14 @@ def check_log(connection: Connection, *, published: str | None, trust: Path) -> 
         yield valid("fsck.log_tree", f"{size} entries hash to the stored tree")
     yield from _checkpoints(checkpoints, roots, size, _log_keys(trust))
     yield from _published(published, checkpoints)
+
+
+def _triggers(connection: Connection) -> Iterator[Finding]:
+    gone = list(missing(connection))
+    for name in gone:
+        yield invalid("fsck.trigger_missing", "A trigger that keeps the log append-only is gone or changed", name)
+    if not gone:
+        yield valid("fsck.triggers", "The triggers that keep the log append-only are in place")
 
 
 def _entries(connection: Connection) -> Iterator[Finding]:

@@ -5,10 +5,18 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from archive.kernel.errors import NotFound
 from archive.kernel.ids import EntryId
 from archive.ledger.models import LogCheckpoint, LogLeaf, LogNode, LogPending
 from archive.ledger.proof import TlogProof
 from archive.ledger.tree import consistency_proof, inclusion_proof
+
+
+class LeafNotFound(NotFound):
+    """The log has no such entry, or no such checkpoint."""
+
+    code = "ledger.leaf_not_found"
+    exit_code = 66
 
 
 class NodeTable:
@@ -48,11 +56,22 @@ def inclusion(tx: Session, entry_id: EntryId) -> TlogProof | None:
     Raises: TreeDamaged when the stored tree lacks nodes.
     Source: C2SP tlog-proof.
     """
-    index, newest = find_index(tx, entry_id), head(tx)
-    if index is None or newest is None:
+    index = find_index(tx, entry_id)
+    return None if index is None else inclusion_at(tx, index)
+
+
+def inclusion_at(tx: Session, index: int) -> TlogProof | None:
+    """Return the proof that there is an entry at this index; None where the newest checkpoint covers none. As above."""
+    newest = head(tx)
+    if newest is None or index >= newest.size:
         return None
     hashes = inclusion_proof(index, newest.size, reader=NodeTable(tx))
     return TlogProof.of(index=index, hashes=hashes, note=newest.note.encode())
+
+
+def checkpoint_of(tx: Session, size: int) -> LogCheckpoint | None:
+    """Return the checkpoint of this size, if the log has signed one."""
+    return tx.get(LogCheckpoint, size)
 
 
 def consistency(tx: Session, *, old_size: int, new_size: int) -> Sequence[bytes]:

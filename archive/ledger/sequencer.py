@@ -2,16 +2,14 @@
 
 Order that survives a crash: (1) in one transaction read the head, take pending entries, store leaves and nodes,
 sign, and insert the checkpoint; its unique previous size is the compare-and-swap, its commit the commit point; (2)
-publish the checkpoint file. On any doubt: SequencerFault, the process ends, and `recover` decides from what is stored.
+publish tiles, then the checkpoint file. On any doubt: SequencerFault, the process ends, and `recover` decides from what
+is stored.
 
 Source: INTEGRITY 1.2; C2SP tlog-tiles and tlog-checkpoint.
 """
 
-import os
-import secrets
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy import delete, insert, select
@@ -20,9 +18,11 @@ from sqlalchemy.orm import Session
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import LiuhenError
 from archive.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from archive.ledger.faults import SequencerFault
 from archive.ledger.models import LogCheckpoint, LogEntry, LogLeaf, LogNode, LogPending
 from archive.ledger.note import Signer
 from archive.ledger.proofs import NodeTable, head
+from archive.ledger.publishing import Published
 from archive.ledger.tree import CompactRange, TreeDamaged, leaf_hash
 from archive.ports.clock import Clock
 
@@ -30,24 +30,17 @@ ROUND_ENTRIES: Final = 4096
 _CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 
 
-class SequencerFault(LiuhenError):
-    """The log cannot go on without risk of a fork; see the message, then `liuhen fsck`."""
-
-    code = "ledger.sequencer_fault"
-    exit_code = 74
-
-
 class Sequencer:
     """Sequences one log. The caller holds the sequencer's lock (`archive.ledger.lock`)."""
 
     def __init__(
-        self, database: Database, *, origin: str, signers: Sequence[Signer], directory: Path, clock: Clock
+        self, database: Database, *, origin: str, signers: Sequence[Signer], published: Published, clock: Clock
     ) -> None:
-        """Take the log's keys and the folder that checkpoints are published to."""
+        """Take the log's keys and the place that it is published at."""
         self._database = database
         self._origin = origin
         self._signers = signers
-        self._published = directory / "checkpoint"
+        self._published = published
         self._clock = clock
 
     def recover(self) -> None:
@@ -65,9 +58,13 @@ class Sequencer:
             raise SequencerFault("The newest checkpoint signs another tree than is stored with it", size=last.size)
         with self._database.read() as tx:
             _stored_tree(tx, last)
-        if self._published.exists():
-            self._compare_with_published(self._opened(self._published.read_bytes()), last)
-        self._publish(last.note.encode())
+        note = self._published.checkpoint()
+        published = None if note is None else self._opened(note)
+        if published is not None:
+            self._compare_with_published(published, last)
+        is_whole = published is not None and self._published.is_whole(published.size)
+        from_size = published.size if published is not None and is_whole else 0
+        self._published.publish(last.note.encode(), old_size=from_size, new_size=last.size)
 
     def sequence(self) -> int:
         """Give every pending entry (at most 4,096) its index under a new checkpoint; return how many.
@@ -101,7 +98,7 @@ class Sequencer:
             tx.execute(insert(LogNode), [node._asdict() for node in growth.nodes])
             tx.execute(delete(LogPending).where(LogPending.entry_id.in_([entry_id for entry_id, _ in rows])))
             new = self._store_head(tx, growth.range, previous_size=last.size)
-        self._publish(new.note.encode())
+        self._published.publish(new.note.encode(), old_size=last.size, new_size=new.size)
         return len(rows)
 
     def _compare_with_published(self, published: Checkpoint, last: LogCheckpoint) -> None:
@@ -136,24 +133,6 @@ class Sequencer:
             ).checkpoint
         except LiuhenError as exc:
             raise SequencerFault(f"A checkpoint of this log does not verify: {exc.message}") from exc
-
-    def _publish(self, note: bytes) -> None:
-        """Replace the published checkpoint atomically and durably."""
-        self._published.parent.mkdir(parents=True, exist_ok=True)
-        for left in self._published.parent.glob("checkpoint.*.new"):  # by a process that was killed here
-            left.unlink(missing_ok=True)
-        # A name of its own: a writer that lost its lock unnoticed must not mix its bytes with ours.
-        fresh = self._published.with_suffix(f".{secrets.token_hex(8)}.new")
-        with fresh.open("wb") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._published)
-        folder = os.open(self._published.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _stored_tree(tx: Session, last: LogCheckpoint) -> CompactRange:

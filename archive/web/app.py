@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import UploadId
 from archive.web import STATIC
-from archive.web.api import docks, door
+from archive.web.api import docks, door, log
 from archive.web.api.axis import AxisApp
 from archive.web.api.uploads import UploadsApp
 from archive.web.api.v1 import install_api
@@ -64,7 +64,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(Door, path=AXIS_PATH, behind=axis)
     app.add_middleware(Surroundings)
     app.include_router(docks.router)
-    app.include_router(docks.log_router)
+    app.include_router(log.router)
     app.include_router(door.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     install_pages(app)

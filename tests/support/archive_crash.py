@@ -19,7 +19,7 @@ import ingest.accept
 import signing.pyhanko_signer  # noqa: F401 - imported late by the signer; here once for all children
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.jobs.queue import LONG, PROMPT
-from archive.ledger.sequencer import Sequencer
+from archive.ledger.publishing import Published
 from archive.settings import Settings
 from archive.wiring import Services, build_services
 from archive.worker.loop import Worker
@@ -62,7 +62,8 @@ def _child(settings: Settings, work: Callable[..., None], arguments: tuple[Any, 
     for name in ("put_once", "adopt", "replace_if"):
         _around(FilesystemStore, name, step)
     _around(ingest.accept, "remove_staged", step)
-    _around(Sequencer, "_publish", step)
+    for name in ("_write", "_replace_checkpoint"):
+        _around(Published, name, step)
     work(services, *arguments)
     services.close()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from archive.web.api import docks
+from archive.web.api import docks, log
 from archive.web.api.v1 import add_routers
 
 
@@ -14,7 +14,7 @@ def document() -> dict[str, Any]:
     """Return what the API says of itself (pages are not part of it)."""
     app = FastAPI(title="Liuhen", summary="Evidence and audio-video archive", version="1")
     app.include_router(docks.router)
-    app.include_router(docks.log_router)
+    app.include_router(log.router)
     add_routers(app)
     return app.openapi()
 

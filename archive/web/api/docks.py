@@ -67,13 +67,3 @@ def health(services: ServicesDep) -> dict[str, str]:
     with services.database.read() as tx:
         tx.connection()
     return {"status": "ok"}
-
-
-log_router = APIRouter(prefix="/log", tags=["log"])
-
-
-@log_router.get("/checkpoint", operation_id="read_checkpoint", response_class=Response)
-def checkpoint(services: ServicesDep) -> Response:
-    """Return the newest published checkpoint. Source: C2SP tlog-tiles."""
-    published = (services.settings.home / "log" / "checkpoint").read_bytes()
-    return Response(published, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"})

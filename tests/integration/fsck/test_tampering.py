@@ -30,6 +30,7 @@ from archive.cases.systems.officers import push_officer
 from archive.cases.systems.push import Pusher, Wish
 from archive.cases.systems.subjects import SubjectFacts, push_subject
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
+from archive.db.append_only import protect
 from archive.db.base import Base
 from archive.evidence.grouping import RecordingRules
 from archive.evidence.models import EvidenceItem
@@ -48,6 +49,7 @@ from ingest.errors import Quarantined
 from retention.fixity import check_fixity
 from tests.support import footage
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, flip
+from tests.support.unguarded import lift
 
 CLIP = b"not much of a recording" * 100
 UNBOUND = {
@@ -90,7 +92,9 @@ def raw(home: ArchiveHome) -> Iterator[Any]:
         else:
             assert isinstance(connection.connection.dbapi_connection, psycopg.Connection)
             connection.execute(text("SET session_replication_role = replica"))
+        lift(connection)
         yield connection
+        protect(connection)
     engine.dispose()
 
 
@@ -376,8 +380,14 @@ def test_values_that_no_program_of_ours_writes(filled: ArchiveHome) -> None:
     filled.assert_sound()
 
 
+def lifted(home: ArchiveHome) -> None:
+    with home.database.begin() as tx:
+        lift(tx.connection())
+
+
 def put_everywhere(home: ArchiveHome, table: str, column: str, value: Any) -> bool:
     """Put a value into a column of every row, where the column takes it."""
+    lifted(home)
     with closing(sqlite3.connect(str(home.database.url.database))) as database:
         database.execute(f"CREATE TABLE kept AS SELECT rowid AS kept_id, * FROM {table}")
         try:
@@ -395,6 +405,8 @@ def put_back(home: ArchiveHome, table: Table) -> None:
         database.execute(f"INSERT INTO {table.name} ({columns}) SELECT {columns} FROM kept ORDER BY kept_id")
         database.execute("DROP TABLE kept")
         database.commit()
+    with home.database.begin() as tx:
+        protect(tx.connection())
 
 
 def test_the_columns_that_nothing_vouches_for_are_these(full: ArchiveHome) -> None:

@@ -34,6 +34,9 @@ _PUBLIC = {
     ("GET", "/api/v1/health"),
     ("GET", "/api/v1/ca.pem"),
     ("GET", "/log/checkpoint"),
+    ("GET", "/log/tile/{level}/{number:path}"),
+    ("GET", "/api/v1/log/proof/{index}"),
+    ("GET", "/api/v1/log/consistency"),
 }
 
 
@@ -147,6 +150,8 @@ _TABLE = [
     Row(_GET, "/upload/sent", 200, 200, 403, 403),
     Row(_GET, "/upload/cases", 200, 200, 403, 403),
     Row(_GET, "/log", 403, 403, 200, 403),
+    Row(_GET, "/log/tile/entries/{number:path}", 403, 403, 404, 403),
+    Row(_GET, "/objects/{object_id}/proofs", 200, 200, 200, 404),
 ]
 # Signing out has no row: it would end the session that the other rows use. test_sign_in tries it.
 # The door for browsers takes JSON and answers machines: tests/integration/ingest/test_browser_door.py.
@@ -168,7 +173,7 @@ def _ask(client: httpx.Client, row: Row, bureau: Bureau, **headers: str) -> http
         "subject_id": bureau.subjects["main"],
         "recording_id": _recording_id(bureau),
     }
-    address = re.sub(r"\{(\w+)\}", lambda match: str(named.get(match[1], uuid4())), row.route)
+    address = re.sub(r"\{(\w+)(?::path)?\}", lambda match: str(named.get(match[1], uuid4())), row.route)
     form = {"data": {"nothing": ""}} if row.method == "POST" and not address.endswith("/records") else {}
     if row.route.endswith("/{case_id}/records"):
         form = {"files": {"nothing": ("", b"")}}

@@ -1,0 +1,106 @@
+"""The log as others read it: checkpoint and tiles as they lie on the disk, proofs made from the tree.
+
+Checkpoint, hash tiles and proofs tell nothing but hashes, and are for everybody. Entries take the right to the log.
+
+Source: C2SP tlog-tiles, tlog-proof; RFC 6962 section 2.1.
+"""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, Field
+
+from archive.kernel.errors import NotFound
+from archive.ledger.note import encode_base64
+from archive.ledger.proofs import LeafNotFound, checkpoint_of, consistency, inclusion_at
+from archive.ledger.tiles import MalformedTile, Tile
+from archive.ledger.tree import MAX_SIZE
+from archive.web.dependencies import ServicesDep
+from archive.web.pages.guards import LogReader
+from archive.wiring import Services
+
+router = APIRouter(tags=["log"])
+
+_FOR_EVER: Final = "max-age=31536000, immutable"
+_TEXT: Final = "text/plain; charset=utf-8"
+
+
+class TileNotFound(NotFound):
+    """The log has no such tile yet, or has it in a wider form."""
+
+    code = "ledger.tile_not_found"
+
+
+class ConsistencyRead(BaseModel):
+    """Two sizes of the log, and the proof that the greater begins with the smaller."""
+
+    old_size: int
+    new_size: int
+    old_root: Annotated[str, Field(description="Base64.")]
+    new_root: Annotated[str, Field(description="Base64.")]
+    hashes: Annotated[list[str], Field(description="Base64, in the order of RFC 6962 section 2.1.2.")]
+
+
+@router.get("/log/checkpoint", operation_id="read_checkpoint", response_class=Response)
+def checkpoint(services: ServicesDep) -> Response:
+    """Return the newest published checkpoint."""
+    published = services.published.checkpoint()
+    if published is None:
+        raise TileNotFound
+    return Response(published, media_type=_TEXT, headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/log/tile/entries/{number:path}", operation_id="read_entries", response_class=Response)
+def entries(number: str, caller: LogReader, services: ServicesDep) -> Response:
+    """Return a bundle of entries, byte for byte."""
+    del caller
+    return _file(services, f"tile/entries/{number}", cache=f"private, {_FOR_EVER}")
+
+
+@router.get("/log/tile/{level}/{number:path}", operation_id="read_tile", response_class=Response)
+def tile(level: Annotated[int, Path(ge=0, le=63)], number: str, services: ServicesDep) -> Response:
+    """Return a tile of hashes."""
+    return _file(services, f"tile/{level}/{number}", cache=f"public, {_FOR_EVER}")
+
+
+@router.get("/api/v1/log/proof/{index}", operation_id="read_proof", response_class=Response)
+def proof(index: Annotated[int, Path(ge=0, le=MAX_SIZE)], services: ServicesDep) -> Response:
+    """Return the proof that there is an entry at this index, as a tlog-proof."""
+    with services.database.read() as tx:
+        found = inclusion_at(tx, index)
+    if found is None:
+        raise LeafNotFound(index=index)
+    return Response(str(found), media_type=_TEXT)
+
+
+@router.get("/api/v1/log/consistency", operation_id="read_consistency")
+def consistency_between(
+    services: ServicesDep,
+    old: Annotated[int, Query(alias="from", ge=1, le=MAX_SIZE)],
+    new: Annotated[int, Query(alias="to", ge=1, le=MAX_SIZE)],
+) -> ConsistencyRead:
+    """Return the proof that the log was only added to between two of its checkpoints."""
+    with services.database.read() as tx:
+        before, after = checkpoint_of(tx, old), checkpoint_of(tx, new)
+        if before is None or after is None or old > new:
+            raise LeafNotFound(old_size=old, new_size=new)
+        hashes = consistency(tx, old_size=old, new_size=new)
+    return ConsistencyRead(
+        old_size=old,
+        new_size=new,
+        old_root=encode_base64(before.root),
+        new_root=encode_base64(after.root),
+        hashes=[encode_base64(value) for value in hashes],
+    )
+
+
+def _file(services: Services, path: str, *, cache: str) -> Response:
+    try:
+        asked = Tile.parse(path)
+    except MalformedTile as exc:
+        raise TileNotFound from exc
+    try:
+        content = services.published.path_of(asked).read_bytes()
+    except OSError as exc:
+        raise TileNotFound from exc
+    return Response(content, media_type="application/octet-stream", headers={"Cache-Control": cache})
