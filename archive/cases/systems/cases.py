@@ -8,7 +8,18 @@ from archive.access.external_ids import ExternalKind, bound_id
 from archive.cases.changes import change_case
 from archive.cases.filing import CaseNumberTaken, case_by_number, write_case
 from archive.cases.subjects import KnownSubject
-from archive.cases.systems.push import Outcome, Pushed, Pusher, Wish, bind, name_of, referred, require_version, settled
+from archive.cases.systems.push import (
+    Outcome,
+    Pushed,
+    Pusher,
+    Wish,
+    bind,
+    name_of,
+    referred,
+    require_version,
+    settled,
+    still_free,
+)
 from archive.cases.systems.reading import facts_of
 from archive.cases.terms import Category
 from archive.kernel.ids import CaseId, SubjectId
@@ -53,16 +64,17 @@ def _take(tx: Session, pusher: Pusher, external_id: str, facts: CaseFacts, wish:
     """Open a case, or take the one that has its number where that is wished."""
     other = case_by_number(tx, facts.number)
     if other is None:
-        case_id = write_case(
-            tx,
-            pusher.vault,
-            number=facts.number,
-            title=facts.title,
-            category=facts.category,
-            subject=_subject(tx, pusher, facts),
-            by=pusher.by,
-            at=pusher.at,
-        )
+        with still_free(CaseNumberTaken):
+            case_id = write_case(
+                tx,
+                pusher.vault,
+                number=facts.number,
+                title=facts.title,
+                category=facts.category,
+                subject=_subject(tx, pusher, facts),
+                by=pusher.by,
+                at=pusher.at,
+            )
         return Outcome.CREATED, case_id
     case_id = CaseId(other.id)
     name = name_of(tx, pusher, _KIND, case_id, asking=external_id)

@@ -10,7 +10,17 @@ from archive.access.officers import (
     officer_by_certificate,
     write_officer,
 )
-from archive.cases.systems.push import Outcome, Pushed, Pusher, Wish, bind, name_of, require_version, settled
+from archive.cases.systems.push import (
+    Outcome,
+    Pushed,
+    Pusher,
+    Wish,
+    bind,
+    name_of,
+    require_version,
+    settled,
+    still_free,
+)
 from archive.cases.systems.reading import facts_of
 from archive.kernel.ids import OfficerId
 
@@ -47,7 +57,8 @@ def _take(
     tx: Session, pusher: Pusher, external_id: str, facts: OfficerFacts, wish: Wish, other: OfficerId | None
 ) -> tuple[Outcome, OfficerId]:
     if other is None:
-        return Outcome.CREATED, write_officer(tx, facts, by=pusher.by, at=pusher.at)
+        with still_free(CertificateTaken):
+            return Outcome.CREATED, write_officer(tx, facts, by=pusher.by, at=pusher.at)
     name = name_of(tx, pusher, _KIND, other, asking=external_id)
     if name or not wish.adopt:
         raise CertificateTaken(officer_id=other, **name, **({} if name else {"adopt": "adopt=true"}))

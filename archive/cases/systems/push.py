@@ -1,7 +1,8 @@
 """What every push has in common: who pushes, what came of it, and that two at once end as one after the other."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -96,6 +97,15 @@ def settled(pusher: Pusher, work: Callable[[Session], Pushed]) -> Pushed:
         except _Raced:
             continue
     raise Unavailable("Others push the same at the same time; try again")
+
+
+@contextmanager
+def still_free(cause: type[Conflict]) -> Iterator[None]:
+    """Read anew what is true where a number was free a moment ago and is taken now: maybe by this very push."""
+    try:
+        yield
+    except cause as exc:
+        raise _Raced from exc
 
 
 def referred(tx: Session, pusher: Pusher, kind: ExternalKind, external_id: str) -> UUID:

@@ -15,7 +15,17 @@ from archive.cases.subjects import (
     settle_subject,
     subject_with,
 )
-from archive.cases.systems.push import Outcome, Pushed, Pusher, Wish, bind, name_of, require_version, settled
+from archive.cases.systems.push import (
+    Outcome,
+    Pushed,
+    Pusher,
+    Wish,
+    bind,
+    name_of,
+    require_version,
+    settled,
+    still_free,
+)
 from archive.cases.systems.reading import facts_of
 from archive.cases.terms import SubjectKind
 from archive.kernel.errors import Conflict
@@ -70,7 +80,8 @@ def _take(tx: Session, pusher: Pusher, external_id: str, facts: SubjectFacts, wi
     if not owners:
         first = facts.identifiers[0] if facts.identifiers else None
         new = NewSubject(facts.name, facts.kind, first)
-        subject_id = settle_subject(tx, pusher.vault, new, by=pusher.by, at=pusher.at)
+        with still_free(IdentifierTaken):
+            subject_id = settle_subject(tx, pusher.vault, new, by=pusher.by, at=pusher.at)
         _add(tx, pusher, subject_id, facts.identifiers[1:])
         return Outcome.CREATED, subject_id
     (subject_id,) = owners

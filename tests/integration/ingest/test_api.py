@@ -354,7 +354,9 @@ def test_what_nobody_foresaw_is_a_problem_too_and_tells_nothing(
     path = f"{UPLOADS}/{home.begin(dock, DATA).id}"
 
     async def scene(door: Door) -> None:
-        (home.path / "log" / "checkpoint").unlink()
+        published = home.path / "log" / "checkpoint"
+        published.unlink()
+        published.mkdir()
         answer = await door.refused(500, "internal.error", "GET", "/log/checkpoint")
         assert str(home.path) not in answer.text
         home.execute("ALTER TABLE upload RENAME TO upload_away")
