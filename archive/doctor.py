@@ -8,6 +8,8 @@ from archive.cases.indexing import missing_count
 from archive.cases.rekeying import used_keys
 from archive.jobs.models import Job
 from archive.kernel.findings import Finding, Report, indeterminate, invalid, valid
+from archive.ledger.cosign_rounds import last_outcomes
+from archive.ledger.cosigning import standings
 from archive.ledger.models import LogPending
 from archive.ledger.proofs import head, pending_count
 from archive.ports.identifiers import IdentifierUnreadable
@@ -24,6 +26,7 @@ def examine(services: Services) -> Report:
         (
             _database(services),
             _log(services),
+            *_witnesses(services),
             _worm(services),
             *_media(services),
             _certificate(services),
@@ -65,6 +68,28 @@ def _log(services: Services) -> Finding:
             told = f"{waiting} entries wait for their checkpoint, the oldest for {waits_s:.0f} s"
             return indeterminate("doctor.log", f"{told}: is the sequencer running?")
     return valid("doctor.log", f"The log has {newest.size} entries under its newest checkpoint, {waiting} wait")
+
+
+def _witnesses(services: Services) -> list[Finding]:
+    code, policy = "doctor.witnesses", services.policy
+    if not policy.witnesses:
+        told = "No witness is configured: a log that shows different people different things is found only by comparing"
+        return [indeterminate(code, told)]
+    with services.database.read() as tx:
+        newest, found = head(tx), standings(tx, policy)
+    size, told_by = 0 if newest is None else newest.size, last_outcomes(services.run_folder / "witnesses.json")
+    findings = []
+    for standing in found:
+        name, seen = standing.witness.name, standing.size or 0
+        outcome = told_by.get(name, {}).get("outcome", "answers")
+        told = f"Witness {name} has cosigned {seen} of {size} entries"
+        if standing.witness.url is not None and outcome != "answers":
+            findings.append(indeterminate(code, f"{told}; it fails since {told_by[name]['since']}: {outcome}"))
+        elif seen < size:
+            findings.append(indeterminate(code, told))
+        else:
+            findings.append(valid(code, told))
+    return findings
 
 
 def _worm(services: Services) -> Finding:

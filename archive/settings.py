@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     tls: bool = Field(default=True, description="Serve HTTPS; may be off only when listening on localhost.")
     cn_profile: bool = Field(default=False, description="Compute SM3 beside SHA-256 and SHA-512.")
     max_upload_bytes: int = Field(default=1 << 40, gt=0, description="Largest file that is accepted, in bytes.")
+    axis_waiting_bytes: int = Field(
+        default=1 << 40, gt=0, description="Most that waits in the unfinished recordings of one Axis system, in bytes."
+    )
     upload_lifetime_h: int = Field(default=168, gt=0, description="Hours after which an unfinished upload expires.")
     reserve_bytes: int = Field(default=64 << 20, ge=0, description="Free space below which no upload starts, in bytes.")
     sequencing_interval_ms: int = Field(default=200, ge=20, le=1000, description="Pause between checkpoints, in ms.")
@@ -51,6 +54,22 @@ class Settings(BaseSettings):
     event_days: int = Field(default=90, ge=4, description="Days for which events can be read and sent again.")
     api_requests_per_minute: int = Field(
         default=3000, ge=10, description="Requests that one integration may make in a minute."
+    )
+    witness_policy: Path | None = Field(
+        default=None, description="C2SP policy file: witnesses, their addresses, and the quorum for receipts."
+    )
+    witness_networks: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="Private networks (CIDR) that witnesses may be in, also over plain http; others get https only.",
+    )
+    witness_ca: Path | None = Field(
+        default=None, description="Further certificate authorities that witnesses may have, as PEM."
+    )
+    witness_refresh_min: int = Field(
+        default=60, ge=1, description="Minutes after which the newest checkpoint is cosigned again without new entries."
+    )
+    witness_at_start: Literal["asked", "required"] = Field(
+        default="asked", description="Whether a witness that does not answer keeps the archive from starting."
     )
     sandbox: Literal["required", "preferred"] = Field(
         default="required", description="Whether media may be parsed without bubblewrap."

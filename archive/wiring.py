@@ -3,6 +3,7 @@
 `create_home` makes a new archive's folders and keys, once; `build_services` opens an existing one.
 """
 
+import contextlib
 import functools
 import os
 import secrets
@@ -18,21 +19,28 @@ from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.models import SubjectIdentifier
 from archive.db.database import Database
 from archive.db.migrate import migrate, require_current_schema
+from archive.documents.typesetting import Typesetter
 from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
+from archive.ledger.cosign_rounds import CosignRounds
+from archive.ledger.cosigner import WitnessClient
+from archive.ledger.keykinds import MLDSA44
 from archive.ledger.lock import SequencerLock
 from archive.ledger.note import RECEIPT, Signer, VerifierKey
+from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
 from archive.ledger.proofs import head
 from archive.ledger.publishing import Published
 from archive.ledger.sequencer import Sequencer
-from archive.ledger.trustfile import TrustFile, receipt_key_name
+from archive.ledger.trustfile import MalformedTrustFile, TrustFile, parse_policy, receipt_key_name
 from archive.notify.delivery import DeliveryJobs
 from archive.notify.webhooks import Webhooks
 from archive.ocfl.root import OcflRoot
+from archive.packages.building import Packager
+from archive.packages.listing import ListMaker
 from archive.ports.clock import Clock
-from archive.settings import Settings
+from archive.settings import Settings, SettingsInvalid
 from ingest.contents import ContentJobs
 from ingest.context import Intake
 from ingest.doors import DockKind, Doors, door_key
@@ -44,11 +52,13 @@ from ingest.recordings import RecordingJobs
 from ingest.renditions import PlayableJobs
 from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity
-from signing.authority import EmbeddedAuthority
+from signing.authority import EmbeddedAuthority, fingerprint
 from signing.cades import CadesSigner
 from signing.ed25519 import Ed25519KeyHandle
 from signing.identifier_vault import FileIdentifierVault
-from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
+from signing.keyfiles import PUBLIC, KeyExists, KeyMissing, fsync_directory, replace_durably
+from signing.mldsa import MlDsa44KeyHandle
+from signing.pades import PadesSigner
 from signing.secret_file import secret_from_file
 
 
@@ -80,6 +90,7 @@ class Services:
     signer: CadesSigner
     identifiers: FileIdentifierVault
     trust: TrustFile
+    policy: WitnessPolicy
     intake: Intake
     doors: Doors
     workshop: Workshop
@@ -88,8 +99,10 @@ class Services:
     handlers: Mapping[str, Handler]
     fixity: Fixity
     published: Published
+    packager: Packager
     sequencer: Sequencer
     sequencer_lock: SequencerLock
+    cosign_rounds: CosignRounds
 
     @property
     def run_folder(self) -> Path:
@@ -151,7 +164,8 @@ def create_home(settings: Settings) -> None:
     log_key = Ed25519KeyHandle.generate(fresh)
     is_there = receipt_path.exists()
     receipt_key = Ed25519KeyHandle.load(receipt_path) if is_there else Ed25519KeyHandle.generate(receipt_path)
-    replace_durably(home / "trust.txt", str(_trust(origin, log_key, receipt_key)).encode(), mode=PUBLIC)
+    trust = _trust(home, origin, log_key, receipt_key, _policy(settings))
+    replace_durably(home / "trust.txt", str(trust).encode(), mode=PUBLIC)
     fresh.rename(log_path)
     fsync_directory(log_path.parent)
     services = build_services(settings.model_copy(update={"origin": origin}))
@@ -196,6 +210,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     signer = CadesSigner(key=authority.manifest_key(), certificate=authority.manifest_certificate, clock=clock)
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
+    policy = _policy(settings)
     store = _store(home, "store")
     objects = OcflRoot(store)
     quarantine, renditions = _store(home, "quarantine"), _store(home, "renditions", is_recreatable=True)
@@ -218,6 +233,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     published = Published(database, public=home / "log", private=home / "log-entries")
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
+    trust = _trust(home, settings.origin, log_key, receipt_key, policy)
     return Services(
         settings=settings,
         database=database,
@@ -229,7 +245,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         authority=authority,
         signer=signer,
         identifiers=_identifiers(home, database),
-        trust=_trust(settings.origin, log_key, receipt_key),
+        trust=trust,
+        policy=policy,
         intake=Intake(
             database=database,
             clock=clock,
@@ -239,8 +256,10 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             signer=signer,
             receipt_key=receipt_key,
             origin=settings.origin,
+            policy=policy,
             algorithms=CN_PROFILE if settings.cn_profile else STANDARD,
             max_size_bytes=settings.max_upload_bytes,
+            axis_waiting_bytes=settings.axis_waiting_bytes,
             upload_lifetime=timedelta(hours=settings.upload_lifetime_h),
             reserve_bytes=settings.reserve_bytes,
         ),
@@ -251,15 +270,89 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         handlers=_handlers(workshop, settings, delivery),
         fixity=Fixity(database, objects, clock, authority.root_pem),
         published=published,
+        packager=Packager(
+            database=database,
+            clock=clock,
+            objects=objects,
+            renditions=renditions,
+            signer=signer,
+            chain_pem=authority.root_pem,
+            trust=str(trust),
+            origin=settings.origin,
+            organisation=settings.organisation,
+            set_list=ListMaker(
+                Typesetter("list"), PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock)
+            ),
+        ),
         sequencer=Sequencer(
             database,
             origin=settings.origin,
-            signers=[Signer(settings.origin, log_key)],
+            signers=[Signer(settings.origin, log_key), Signer(settings.origin, _second_log_key(home), MLDSA44)],
             published=published,
             clock=clock,
         ),
         sequencer_lock=SequencerLock(database, home / "run" / "sequencer.lock"),
+        cosign_rounds=_cosign_rounds(settings, database, policy, clock),
     )
+
+
+def _policy(settings: Settings) -> WitnessPolicy:
+    """Return the archive's own policy. Raises: SettingsInvalid, MalformedTrustFile."""
+    if settings.witness_policy is None:
+        return NO_WITNESSES
+    try:
+        return parse_policy(settings.witness_policy.read_bytes())
+    except OSError as exc:
+        raise SettingsInvalid("The file of the setting witness_policy cannot be read") from exc
+
+
+def _cosign_rounds(settings: Settings, database: Database, policy: WitnessPolicy, clock: Clock) -> CosignRounds:
+    """Return what asks the witnesses that have an address; without any, nothing calls out."""
+    outbound = HttpOutbound(
+        networks=settings.witness_networks, ca=settings.witness_ca, connect_timeout_s=3.0, timeout_s=10.0
+    )
+    return CosignRounds(
+        [WitnessClient(database, outbound, witness, clock) for witness in policy.witnesses if witness.url is not None],
+        clock,
+        report=settings.home / "run" / "witnesses.json",
+        refresh=timedelta(minutes=settings.witness_refresh_min),
+        is_required=settings.witness_at_start == "required",
+    )
+
+
+def _second_log_key(home: Path) -> MlDsa44KeyHandle:
+    """Return the log's ML-DSA-44 key; an archive from before there was one gets it now."""
+    path = home / "keys" / "log-mldsa.pem"
+    try:
+        return MlDsa44KeyHandle.load(path)
+    except KeyMissing:
+        with contextlib.suppress(KeyExists):  # another process was quicker
+            return MlDsa44KeyHandle.generate(path)
+    return MlDsa44KeyHandle.load(path)
+
+
+def renew_trust_file(services: Services) -> bool:
+    """Bring `trust.txt` up to keys and policy; keys that stand in it stay, so that old receipts verify on.
+
+    Returns whether it was changed. A file that cannot be read is left to `liuhen fsck`.
+    Raises: StorageFull.
+    """
+    path, now = services.settings.home / "trust.txt", services.trust
+    try:
+        before = path.read_bytes()
+        old = TrustFile.parse(before)
+    except (OSError, MalformedTrustFile):
+        return False
+    merged = TrustFile(
+        tuple(dict.fromkeys((*old.logs, *now.logs))),
+        tuple(dict.fromkeys((*old.receipts, *now.receipts))),
+        tuple(dict.fromkeys((*old.roots, *now.roots))),
+        now.policy,
+    )
+    if str(merged).encode() == before:
+        return False
+    replace_durably(path, str(merged).encode(), mode=PUBLIC)
+    return True
 
 
 def _webhooks(settings: Settings, database: Database) -> Webhooks:
@@ -297,10 +390,17 @@ def _store(home: Path, name: str, *, is_recreatable: bool = False) -> Filesystem
     return FilesystemStore(home / name, scratch=home / "scratch", is_recreatable=is_recreatable)
 
 
-def _trust(origin: str, log_key: Ed25519KeyHandle, receipt_key: Ed25519KeyHandle) -> TrustFile:
+def _trust(
+    home: Path, origin: str, log_key: Ed25519KeyHandle, receipt_key: Ed25519KeyHandle, policy: WitnessPolicy
+) -> TrustFile:
     return TrustFile(
-        logs=(VerifierKey(origin, log_key.public_bytes),),
+        logs=(
+            VerifierKey(origin, log_key.public_bytes),
+            VerifierKey(origin, _second_log_key(home).public_bytes, MLDSA44),
+        ),
         receipts=(VerifierKey(receipt_key_name(origin), receipt_key.public_bytes, RECEIPT),),
+        roots=(bytes.fromhex(fingerprint(EmbeddedAuthority.load(home / "ca").root)),),
+        policy=policy.without_urls,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from archive.db.database import Database
 from archive.kernel.digests import STANDARD
+from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
 from archive.ocfl.root import OcflRoot
 from archive.ports.blobs import BlobStore
 from archive.ports.clock import Clock
@@ -17,6 +18,7 @@ from archive.ports.keys import KeyHandle, ManifestSigner
 class Intake:
     """The parts of intake.
 
+    `policy` says which cosignatures a checkpoint needs before receipts lead to it.
     `staging` lies on the file system of the stores, so that a finished upload becomes an object without a copy.
     """
 
@@ -28,7 +30,9 @@ class Intake:
     signer: ManifestSigner
     receipt_key: KeyHandle
     origin: str
+    policy: WitnessPolicy = NO_WITNESSES
     algorithms: Sequence[str] = field(default=STANDARD)
     max_size_bytes: int = 1 << 40
+    axis_waiting_bytes: int = 1 << 40
     upload_lifetime: timedelta = timedelta(days=7)
     reserve_bytes: int = 64 * 1024 * 1024

@@ -5,8 +5,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from archive.kernel.ids import EntryId, UploadId
+from archive.ledger.cosigning import settled_inclusion
 from archive.ledger.models import LogEntry
-from archive.ledger.proofs import inclusion
 from archive.ledger.receipt import issue_receipt
 from ingest.accept import refusal_of
 from ingest.context import Intake
@@ -16,8 +16,9 @@ from ingest.uploads import own_upload
 
 
 def receipt(intake: Intake, upload_id: UploadId, *, dock_id: UUID, sender_id: UUID | None = None) -> bytes | None:
-    """Return the signed receipt of an accepted upload; None as long as no checkpoint covers it.
+    """Return the signed receipt of an accepted upload; None as long as no checkpoint that counts covers it.
 
+    A checkpoint counts when witnesses have cosigned it as the archive's policy asks.
     Raises: UploadNotFound, DigestMismatch, ManifestUntrusted.
     Source: INTEGRITY 1.10; docs/formats/receipt.md.
     """
@@ -30,7 +31,7 @@ def receipt(intake: Intake, upload_id: UploadId, *, dock_id: UUID, sender_id: UU
             raise refusal
         if upload.state != "accepted" or upload.entry_id is None:
             return None
-        proof = inclusion(tx, EntryId(upload.entry_id))
+        proof = settled_inclusion(tx, EntryId(upload.entry_id), policy=intake.policy)
         if proof is None:
             return None
         entry = tx.get_one(LogEntry, upload.entry_id)

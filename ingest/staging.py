@@ -22,12 +22,17 @@ def staged_path(staging: Path, upload_id: UploadId) -> Path:
 
 def create_staged(staging: Path, upload_id: UploadId, *, size_bytes: int, reserve_bytes: int) -> None:
     """Make the empty staged file durable, if there is room for the whole upload. Raises: StorageFull."""
-    room = os.statvfs(staging)
-    if room.f_bavail * room.f_frsize < size_bytes + reserve_bytes:
+    if free_bytes(staging) < size_bytes + reserve_bytes:
         raise StorageFull("There is not enough room for this file", needed_bytes=size_bytes)
     with full_disk_named():
         os.close(os.open(staged_path(staging, upload_id), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         _sync_directory(staging)
+
+
+def free_bytes(staging: Path) -> int:
+    """Return how much room the disk has."""
+    room = os.statvfs(staging)
+    return room.f_bavail * room.f_frsize
 
 
 def remove_staged(staging: Path, upload_id: UploadId) -> None:

@@ -89,8 +89,8 @@ class HttpOutbound:
                 connection.putheader(name, value)
             connection.endheaders(body)
             with connection.getresponse() as response:
-                response.read(_MOST_REPLY_BYTES)
-                return Reply(response.status, _seconds(response.getheader("retry-after")))
+                told = response.read(_MOST_REPLY_BYTES)
+                return Reply(response.status, _seconds(response.getheader("retry-after")), told)
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()

@@ -1,13 +1,31 @@
 """For auditors: checking without trusting. Imports little, so that `liuhen verify` starts at once."""
 
 import contextlib
+import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from archive.cli.reports import print_report, small_file
+from archive.cli.reports import exit_code, print_report, small_file
 from archive.kernel.digests import STANDARD, hash_stream
+from archive.kernel.errors import InvalidInput
+from archive.kernel.findings import Report
+
+
+class ReceiptMissing(InvalidInput):
+    """A recording is checked against its receipt: name it with --receipt."""
+
+    code = "verify.receipt_missing"
+    exit_code = 64
+
+
+class ReceiptOfFolder(InvalidInput):
+    """A receipt is for one recording; a folder is checked as a case package, without a receipt."""
+
+    code = "verify.receipt_of_folder"
+    exit_code = 64
 
 
 def register(app: typer.Typer) -> None:
@@ -18,17 +36,35 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The recording.")],
-    receipt: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The receipt that came for it.")],
+    path: Annotated[Path, typer.Argument(exists=True, help="The folder of a case package, or a recording.")],
+    receipt: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The receipt that came for a recording.")
+    ] = None,
     key: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Trust file with the pinned keys, from elsewhere.")
     ] = None,
+    log: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Copy of the log: shows that no entry is missing.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Remember digests here, so that a later run can go on.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
 ) -> None:
-    """Check a recording against its receipt, offline, without server and database.
+    """Check a case package, or a recording against its receipt: offline, without server and database.
 
     Exit code 0: valid. 1: invalid. 2: indeterminate, for example because no key from outside was given.
     """
+    if path.is_dir():
+        if receipt is not None:
+            raise ReceiptOfFolder
+        raise typer.Exit(_verify_package(path, key=key, log=log, state=state, as_json=as_json))
+    if receipt is None:
+        raise ReceiptMissing
+    raise typer.Exit(_verify_recording(path, receipt, key, as_json=as_json))
+
+
+def _verify_recording(file: Path, receipt: Path, key: Path | None, *, as_json: bool) -> int:
     from archive.ledger.receipt import verify_receipt
     from archive.ledger.trustfile import TrustFile
 
@@ -37,7 +73,32 @@ def verify(
     with file.open("rb", buffering=0) as source:
         digests = hash_stream(source, algorithms=STANDARD)
     report = verify_receipt(envelope, trust=trust, digests=digests, manifest=None)
-    raise typer.Exit(print_report(report, str(file), as_json=as_json))
+    return print_report(report, str(file), as_json=as_json)
+
+
+def _verify_package(place: Path, *, key: Path | None, log: Path | None, state: Path | None, as_json: bool) -> int:
+    from archive.kernel.clock import SystemClock
+    from archive.ledger.trustfile import TrustFile
+    from archive.packages.verification.check import Given, check_package
+
+    trust = None if key is None else TrustFile.parse(small_file(key))
+    progress = _show_progress if sys.stderr.isatty() and not as_json else None
+    given = Given(trust=trust, log=log, state=state)
+    report = check_package(place, given=given, now=SystemClock().now(), progress=progress)
+    if as_json:
+        print(json.dumps(report.as_json(), ensure_ascii=False))
+        return exit_code(report.outcome)
+    code = print_report(Report(report.findings), report.checked, as_json=False)
+    unaltered, complete = report.outcomes
+    print(f"unaltered: {unaltered.value}")
+    until = "" if report.size is None else f" up to entry {report.size}, {report.time}"
+    print(f"complete{until}: {complete.value}")
+    return code
+
+
+def _show_progress(done: int, total: int) -> None:
+    end = "\n" if done == total else ""
+    print(f"\r{done * 100 // max(total, 1):3} %", end=end, file=sys.stderr, flush=True)
 
 
 def fsck_(

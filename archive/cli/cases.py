@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     case.command("act")(act)
     case.command("file")(file)
     case.command("link")(link)
+    case.command("export")(export)
     app.add_typer(case, name="case")
     item = typer.Typer(help="Evidence items.", no_args_is_help=True)
     item.command("list")(list_items)
@@ -124,6 +125,29 @@ def link(
             by=OPERATOR,
             at=services.clock.now(),
         )
+
+
+def export(
+    number: str,
+    out: Annotated[Path, typer.Option(help="Folder to make; it must not be there yet.")],
+    purpose: Annotated[str, typer.Option(help="What the copy is for; it is written down.")],
+    renditions: Annotated[bool, typer.Option("--renditions", help="Take the playable copies along.")] = False,
+    home: Home = None,
+) -> None:
+    """Write the package of a case, which anyone can check offline; the export is written down first."""
+    from archive.packages.building import build_package
+
+    with opened(home) as services:
+        made = build_package(
+            services.packager,
+            _case(services, number),
+            out.absolute(),
+            with_renditions=renditions,
+            by=OPERATOR,
+            purpose=purpose,
+        )
+    told = f"{made.object_count} objects, {made.payload_bytes:,} bytes, log of {made.checkpoint_size} entries"
+    print(f"{made.folder}: {told}")
 
 
 def _subject(name: str | None, subject_id: str | None, kind: SubjectKind) -> KnownSubject | NewSubject:

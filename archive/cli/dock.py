@@ -97,9 +97,9 @@ def enrol(
     )
     print(f"This is now dock {identity.dock_id} of {identity.place}.")
     print(f"Its key and what it trusts are in {folder.path}. Pinned, to be compared with the archive's trust.txt:")
-    for word, keys in (("log", identity.trust.logs), ("receipt", identity.trust.receipts)):
-        for key in keys:
-            print(f"  {word} {key}")
+    for line in str(identity.trust).splitlines():
+        if not line.startswith("#"):
+            print(f"  {line}")
 
 
 def push(

@@ -7,21 +7,20 @@ from typing import Annotated, Final
 
 import typer
 
-from archive.cli.options import AsJson, Home, opened
+from archive.cli.options import AsJson, Home, opened, subcommands
 from archive.cli.reports import print_report, small_file
 from archive.kernel.findings import Outcome
-
-log = typer.Typer(help="The transparency log: follow it, prove an entry, copy it, check a copy.", no_args_is_help=True)
 
 _FOLLOW_S: Final = 1.0
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of the log."""
-    app.add_typer(log, name="log")
+    log = subcommands(app, "log", help_text="The transparency log.")
+    for command in (tail, prove, mirror, monitor):
+        log.command()(command)
 
 
-@log.command()
 def tail(
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=100_000, help="How many of the newest.")] = 20,
     home: Home = None,
@@ -47,7 +46,6 @@ def tail(
             after += len(shown)
 
 
-@log.command()
 def prove(
     which: Annotated[str, typer.Argument(help="Index of an entry, or its id.")],
     out: Annotated[Path | None, typer.Option(help="File to write; printed by default.")] = None,
@@ -67,7 +65,6 @@ def prove(
         out.write_text(str(proof), encoding="utf-8")
 
 
-@log.command()
 def mirror(
     folder: Annotated[Path, typer.Argument(file_okay=False, help="Where the copy goes.")], home: Home = None
 ) -> None:
@@ -79,7 +76,6 @@ def mirror(
     print(f"{folder}: {head.size} entries of {head.origin}")
 
 
-@log.command()
 def monitor(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A copy of the log.")],
     key: Annotated[

@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "integration": ("keys", "webhooks"),
     "renditions": ("renditions", "jobs"),
     "search": ("search",),
+    "witness": ("log",),
     "audit": ("verify", "fsck", "doctor"),
     "log": ("log",),
 }

@@ -17,6 +17,16 @@ Home = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")]
 
 
+def subcommands(app: typer.Typer, name: str, *, help_text: str) -> typer.Typer:
+    """Return the group of commands with this name, which is added if it is not there: several modules may fill one."""
+    for group in app.registered_groups:
+        if group.name == name and group.typer_instance is not None:
+            return group.typer_instance
+    made = typer.Typer(help=help_text, no_args_is_help=True)
+    app.add_typer(made, name=name)
+    return made
+
+
 @contextmanager
 def opened(home: Path | None) -> "Iterator[Services]":
     """Open the archive for one command."""

@@ -21,7 +21,7 @@ from archive.jobs.queue import DELIVERY, LONG, PROMPT, PROXY
 from archive.kernel.errors import Conflict, LiuhenError, Unavailable
 from archive.kernel.ids import ObjectId
 from archive.settings import Settings
-from archive.wiring import Services, build_services
+from archive.wiring import Services, build_services, renew_trust_file
 from ingest.uploads import sweep_staging
 
 WATCH_FD = "LIUHEN_WATCH_FD"
@@ -121,15 +121,23 @@ def run_sequencer(settings: Settings) -> None:
     on_stop(stopping.set)
     if services.sequencer_lock.wait(pause=lambda: not stopping.wait(_STANDBY_S)):
         services.sequencer.recover()
+        # Before anything new is signed: has a witness seen another log than this?
+        services.cosign_rounds.require_agreement()
+        renew_trust_file(services)
         _log.info("sequencing")
+        services.cosign_rounds.begin()
         while not stopping.wait(settings.sequencing_interval_ms / 1000):
             services.sequencer_lock.require_held()
+            services.cosign_rounds.require_no_disagreement()
             try:
-                services.sequencer.sequence()
+                if services.sequencer.sequence():
+                    services.cosign_rounds.ring()
+                services.sequencer.republish()
             except LiuhenError as error:
                 if not error.retryable or isinstance(error, Unavailable):
                     raise
                 _log.warning("sequencing_waits", code=error.code)  # the disk is full; nothing was changed
+        services.cosign_rounds.end()
     services.close()
 
 

@@ -25,6 +25,11 @@ def print_report(report: Report, what: str, *, as_json: bool, more: Mapping[str,
     return _EXIT[report.outcome]
 
 
+def exit_code(outcome: Outcome) -> int:
+    """Return 0 valid, 1 invalid, 2 indeterminate."""
+    return _EXIT[outcome]
+
+
 def small_file(path: Path) -> bytes:
     """Return the bytes of a file that is small if it is what it should be: at most 1 MiB of it."""
     with path.open("rb") as file:

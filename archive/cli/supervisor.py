@@ -47,13 +47,18 @@ class _Child:
 def supervise(settings: Settings) -> int:
     """Run the archive until SIGTERM or SIGINT; return the exit code.
 
-    Raises: InvalidInput for plain HTTP beyond localhost, AddressTaken, AlreadyRunning, HomeMissing, SchemaOutdated.
+    Raises: InvalidInput for plain HTTP beyond localhost, AddressTaken, AlreadyRunning, HomeMissing, SchemaOutdated;
+        WitnessDisagrees when this is an old copy or a fork.
     """
     from archive.wiring import build_services
 
     if not settings.tls and settings.host not in _LOCAL:
         raise InvalidInput("Plain HTTP is served on localhost only; leave TLS on for other addresses")
-    build_services(settings).close()
+    services = build_services(settings)
+    try:
+        services.cosign_rounds.require_agreement()
+    finally:
+        services.close()
     with alone(settings.home, "serve"):
         return _supervise(settings)
 

@@ -12,7 +12,7 @@ and what is changed behind it contradicts the log.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 KEYS: Final[Mapping[str, Sequence[Sequence[str]]]] = {
     "log_entry": (("id",),),
@@ -20,6 +20,7 @@ KEYS: Final[Mapping[str, Sequence[Sequence[str]]]] = {
     "log_leaf": (("leaf_index",), ("entry_id",)),
     "log_node": (("level", "position"),),
     "log_checkpoint": (("size",), ("previous_size",)),
+    "log_cosignature": (("size", "key", "time_s"),),
     "custody_event": (("entry_id",),),
 }
 """The tables, each with the keys that a row takes for good."""
@@ -36,9 +37,14 @@ END
 
 
 def protect(connection: Connection) -> None:
-    """Put every trigger in place, for a migration; those that are there are made anew."""
-    for statement in _statements(connection.dialect.name):
-        connection.exec_driver_sql(statement)
+    """Put every trigger in place, for a migration; those that are there are made anew.
+
+    Tables that a later migration makes are left to it.
+    """
+    there = set(inspect(connection).get_table_names())
+    for table, statement in _statements(connection.dialect.name):
+        if table is None or table in there:
+            connection.exec_driver_sql(statement)
 
 
 def missing(connection: Connection) -> Iterator[str]:
@@ -49,17 +55,18 @@ def missing(connection: Connection) -> Iterator[str]:
             yield name
 
 
-def _statements(dialect: str) -> Iterator[str]:
+def _statements(dialect: str) -> Iterator[tuple[str | None, str]]:
     if dialect == "sqlite":
         for name, statement in _sqlite_triggers().items():
-            yield f"DROP TRIGGER IF EXISTS {name}"
-            yield statement
+            table = name.partition("_no_")[0]
+            yield table, f"DROP TRIGGER IF EXISTS {name}"
+            yield table, statement
         return
-    yield f"CREATE OR REPLACE FUNCTION {_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $${_FUNCTION_BODY}$$"
+    yield None, f"CREATE OR REPLACE FUNCTION {_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $${_FUNCTION_BODY}$$"
     for table, name, form in _postgres_triggers():
-        yield f"DROP TRIGGER IF EXISTS {name} ON {table}"
-        yield f"CREATE TRIGGER {name} BEFORE {form} EXECUTE FUNCTION {_FUNCTION}()"
-        yield f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"
+        yield table, f"DROP TRIGGER IF EXISTS {name} ON {table}"
+        yield table, f"CREATE TRIGGER {name} BEFORE {form} EXECUTE FUNCTION {_FUNCTION}()"
+        yield table, f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"
 
 
 def _wanted(dialect: str) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from sqlalchemy import Connection
 
 from archive.db.append_only import missing
@@ -164,30 +165,51 @@ def _note_faults(note: str, size: int, root: bytes, keys: list[tuple[str, bytes]
     lines = body.split("\n")
     if lines[1:3] != [str(size), base64.b64encode(root).decode()]:
         yield invalid("fsck.checkpoint_note", "A checkpoint's note says something else than its row", str(size))
-    if keys and not any(_signed(body + "\n", signatures, name, key) for name, key in keys):
+    known = [_signed(body + "\n", signatures, name, key) for name, key in keys]
+    if keys and (True not in known or False in known):
         yield invalid("fsck.checkpoint_signature", "A checkpoint is not signed by the log's key", str(size))
 
 
-def _signed(text: str, signatures: str, name: str, key: bytes) -> bool:
-    identity = hashlib.sha256(name.encode() + b"\n\x01" + key).digest()[:4]
+def _signed(text: str, signatures: str, name: str, key: bytes) -> bool | None:
+    """Whether the key (its kind in front) has signed; None where no line claims it."""
+    identity = hashlib.sha256(name.encode() + b"\n" + key).digest()[:4]
+    outcome = None
     for line in signatures.splitlines():
         if line.startswith(f"— {name} "):
             try:
                 raw = base64.b64decode(line.rsplit(" ", 1)[1], validate=True)
-                Ed25519PublicKey.from_public_bytes(key).verify(raw[4:], text.encode())
+                if raw[:4] != identity:
+                    continue
+                _verify(text, name, key, raw[4:])
             except (InvalidSignature, ValueError):
-                continue
-            if raw[:4] == identity:
-                return True
-    return False
+                return False
+            outcome = True
+    return outcome
+
+
+def _verify(text: str, name: str, key: bytes, signature: bytes) -> None:
+    """Raise InvalidSignature or ValueError. Source: C2SP signed-note (0x01) and tlog-cosignature (0x06)."""
+    if key[:1] == b"\x01":
+        Ed25519PublicKey.from_public_bytes(key[1:]).verify(signature, text.encode())
+        return
+    origin, size, root = text.split("\n")[:3]
+    message = b"".join(
+        (
+            *(b"subtree/v1\n\0", bytes([len(name.encode())]), name.encode(), signature[:8]),
+            *(bytes([len(origin.encode())]), origin.encode(), bytes(8), int(size).to_bytes(8)),
+            base64.b64decode(root, validate=True),
+        )
+    )
+    MLDSA44PublicKey.from_public_bytes(key[1:]).verify(signature[8:], message)
 
 
 def _log_keys(trust: Path) -> list[tuple[str, bytes]]:
-    """Return names and keys of the trust file; none where it cannot be read, so that no signature counts as checked."""
+    """Return names and keys (kind in front) of the trust file; none where it cannot be read."""
     try:
         words = [line.split() for line in trust.read_text("utf-8").splitlines()]
         keys = [word[1].split("+", 2) for word in words if word[:1] == ["log"]]
-        return [(name, base64.b64decode(key, validate=True)[1:]) for name, _, key in keys]
+        found = [(name, base64.b64decode(key, validate=True)) for name, _, key in keys]
+        return [(name, key) for name, key in found if key[:1] in {b"\x01", b"\x06"}]
     except (OSError, ValueError, IndexError):
         return []
 
@@ -204,7 +226,13 @@ def _published(published: str | None, checkpoints: list[Any]) -> Iterator[Findin
     where = "log/checkpoint"
     if published is None:
         yield invalid("fsck.published", "No checkpoint is published", where)
-    elif published not in {row["note"] for row in checkpoints}:
+    elif not any(_is_note(published, row["note"]) for row in checkpoints):
         yield invalid("fsck.published", "The published checkpoint is not one of this log", where)
     else:
         yield valid("fsck.published", "The published checkpoint is one of this log", where)
+
+
+def _is_note(published: str, note: str) -> bool:
+    """Whether a note is what the log has signed, with nothing but further signature lines below it."""
+    lines = published.removeprefix(note).splitlines()
+    return published.startswith(note) and all(line.startswith("— ") for line in lines)

@@ -97,9 +97,10 @@ class OpenedCheckpoint:
     note: OpenedNote
 
 
-def sign_checkpoint(checkpoint: Checkpoint, *, signers: Sequence[Signer]) -> bytes:
+def sign_checkpoint(checkpoint: Checkpoint, *, signers: Sequence[Signer], time_s: int = 0) -> bytes:
     """Return the checkpoint as a signed note.
 
+    Units: POSIX seconds, signed by keys that sign a time; 0 states nothing.
     Raises: WrongOrigin when a key has another name than the log's origin; MalformedCheckpoint for extension lines,
         which we do not sign; SignerFault.
     """
@@ -107,7 +108,7 @@ def sign_checkpoint(checkpoint: Checkpoint, *, signers: Sequence[Signer]) -> byt
         raise MalformedCheckpoint("No extension lines are signed here")
     if any(signer.name != checkpoint.origin for signer in signers):
         raise WrongOrigin("A log signs with a key of its own name", origin=checkpoint.origin)
-    return sign_note(str(checkpoint), signers)
+    return sign_note(str(checkpoint), signers, time_s=time_s)
 
 
 def open_checkpoint(raw: bytes, *, keys: Iterable[VerifierKey], origin: str) -> OpenedCheckpoint:

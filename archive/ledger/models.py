@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, LargeBinary, Text
+from sqlalchemy import ForeignKey, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
@@ -65,3 +65,18 @@ class LogCheckpoint(Base):
     root: Mapped[bytes] = mapped_column(LargeBinary)
     note: Mapped[str] = mapped_column(Text)
     issued_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class LogCosignature(Base):
+    """A witness's signature line on one of our checkpoints, verified before it was stored.
+
+    `key` is the witness's key as `<name>+<key ID>`; `time_s` the POSIX time that the witness states.
+    """
+
+    __tablename__ = "log_cosignature"
+
+    size: Mapped[int] = mapped_column(ForeignKey("log_checkpoint.size"), primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(String(300), primary_key=True)
+    time_s: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    line: Mapped[str] = mapped_column(Text)
+    received_at: Mapped[datetime] = mapped_column(Moment)

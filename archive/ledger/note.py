@@ -1,6 +1,6 @@
 """Signed notes: text with signatures by named keys, and the text form of the keys that verify them.
 
-Pure. A kind of key is one row of `_KINDS`: timestamped cosignatures (0x04) and ML-DSA-44 (0x06) are further rows.
+Pure. What kinds of keys there are, and what they sign: `archive.ledger.keykinds`.
 
 Source: C2SP signed-note. Where it leaves a choice: a signature by a known key that does not verify makes the whole
 note invalid, base64 must be canonical, at most 100 signatures and 1 MiB are read.
@@ -9,23 +9,25 @@ note invalid, base64 must be canonical, at most 100 signatures and 1 MiB are rea
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from archive.kernel.errors import InvalidInput, LiuhenError
+from archive.ledger.keykinds import (
+    ED25519,
+    KINDS,
+    LOG_KINDS,
+    MAX_TIME,
+    RECEIPT,
+    WITNESS_KINDS,
+    join_time,
+    split_time,
+)
 from archive.ports.keys import KeyHandle
 
-ED25519: Final = b"\x01"
-"""Kind of key: Ed25519 over the text of a note. Source: C2SP signed-note, signature types."""
-RECEIPT: Final = b"\xffliuhen-receipt/v1"
-"""Kind of key: plain Ed25519 over a receipt (`archive.ledger.receipt`), never over a note.
+__all__ = ["ED25519", "RECEIPT", "SignedNote", "Signer", "VerifierKey", "open_note", "sign_note"]
 
-0xff is the byte that signed-note sets aside for kinds without a number; a longer name must follow it.
-"""
 MAX_SIGNATURES: Final = 100
 MAX_NOTE_BYTES: Final = 1024 * 1024
 KEY_ID_BYTES: Final = 4
@@ -92,29 +94,6 @@ def decode_base64(text: str) -> bytes:
 # --- keys -----------------------------------------------------------------------------------------------------
 
 
-def _verify_ed25519(public_bytes: bytes, message: bytes, signature: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(public_bytes).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What differs between kinds of keys."""
-
-    public_size_bytes: int
-    signs_notes: bool
-    verify: Callable[[bytes, bytes, bytes], bool]
-
-
-_KINDS: Final = {
-    ED25519: _Kind(32, signs_notes=True, verify=_verify_ed25519),
-    RECEIPT: _Kind(32, signs_notes=False, verify=_verify_ed25519),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
     """A public key under a name: what somebody pins.
@@ -133,7 +112,7 @@ class VerifierKey:
         """Refuse what cannot be a key."""
         if not is_key_name(self.name):
             raise MalformedKey("Not a key name", name=self.name[:64])
-        kind = _KINDS.get(self.kind)
+        kind = KINDS.get(self.kind)
         if kind is None or len(self.public_bytes) != kind.public_size_bytes:
             raise MalformedKey("Not a kind of key that is known here, or not of its length", name=self.name)
 
@@ -146,11 +125,37 @@ class VerifierKey:
     @property
     def signs_notes(self) -> bool:
         """Whether this kind of key may sign notes."""
-        return _KINDS[self.kind].signs_notes
+        return KINDS[self.kind].signs_notes
+
+    @property
+    def is_of_log(self) -> bool:
+        """Whether this kind of key may be that of a log."""
+        return self.kind in LOG_KINDS
+
+    @property
+    def is_of_witness(self) -> bool:
+        """Whether this kind of key may be that of a witness."""
+        return self.kind in WITNESS_KINDS
 
     def verifies(self, signature: bytes, *, message: bytes) -> bool:
-        """Return whether `signature` is this key's over `message`."""
-        return _KINDS[self.kind].verify(self.public_bytes, message, signature)
+        """Return whether the bare `signature` is this key's over `message`."""
+        return KINDS[self.kind].verify(self.public_bytes, message, signature)
+
+    def verifies_note(self, signature: bytes, *, text: str) -> bool:
+        """Return whether a signature, as it stands in a note after the key ID, is this key's over the note's text."""
+        message_of = KINDS[self.kind].timed
+        if message_of is None:
+            return self.verifies(signature, message=text.encode())
+        time_s, bare = split_time(signature)
+        message = message_of(self.name, text, time_s) if time_s <= MAX_TIME else None
+        return message is not None and self.verifies(bare, message=message)
+
+    def time_of(self, signature: bytes) -> int | None:
+        """Return the time that a signature in a note states, POSIX seconds; None for kinds without one.
+
+        Zero states nothing. Believe it only after the note was opened.
+        """
+        return None if KINDS[self.kind].timed is None else split_time(signature)[0]
 
     def __str__(self) -> str:
         """Render the text form."""
@@ -167,7 +172,7 @@ class VerifierKey:
             material = decode_base64(encoded)
         except InvalidInput as exc:
             raise MalformedKey("The key is not in canonical base64", name=name[:64]) from exc
-        kind = next((known for known in _KINDS if material.startswith(known)), b"")
+        kind = next((known for known in KINDS if material.startswith(known)), b"")
         key = cls(name, material.removeprefix(kind), kind)
         if key.key_id.hex() != key_id:
             raise MalformedKey("The key ID does not belong to the key", name=name)
@@ -199,11 +204,25 @@ class Signer:
         return VerifierKey(self.name, self.key.public_bytes, self.kind)
 
     def sign(self, message: bytes) -> bytes:
-        """Return the signature over `message`, verified before it leaves. Raises: SignerFault."""
+        """Return the bare signature over `message`, verified before it leaves. Raises: SignerFault."""
         signature = self.key.sign(message)
         if not self.verifier.verifies(signature, message=message):
             raise SignerFault(name=self.name)
         return signature
+
+    def sign_note(self, text: str, *, time_s: int) -> bytes:
+        """Return the signature over a note's text as it stands in the note after the key ID.
+
+        Units: POSIX seconds; of interest to kinds that sign a time only.
+        Raises: SignerFault; MalformedNote for a text that this kind of key does not sign.
+        """
+        message_of = KINDS[self.kind].timed
+        if message_of is None:
+            return self.sign(text.encode())
+        message = message_of(self.name, text, time_s)
+        if message is None or not 0 <= time_s <= MAX_TIME:
+            raise MalformedNote("This kind of key signs checkpoints only, with names of at most 255 bytes")
+        return join_time(time_s, self.sign(message))
 
 
 # --- notes ----------------------------------------------------------------------------------------------------
@@ -221,6 +240,10 @@ class NoteSignature:
         """Refuse what has no signature line. Raises: MalformedNote."""
         if not is_key_name(self.key_name) or len(self.key_id) != KEY_ID_BYTES or not self.signature:
             raise MalformedNote("Not a signature line", name=self.key_name[:64])
+
+    def is_of(self, key: VerifierKey) -> bool:
+        """Return whether the line claims to be by `key`."""
+        return (self.key_name, self.key_id) == (key.name, key.key_id)
 
     def __str__(self) -> str:
         """Render the line, without its newline."""
@@ -286,22 +309,29 @@ class OpenedNote:
 
     def is_signed_by(self, key: VerifierKey) -> bool:
         """Return whether `key` has signed."""
-        return any((line.key_name, line.key_id) == (key.name, key.key_id) for line in self.verified)
+        return any(line.is_of(key) for line in self.verified)
+
+    def time_by(self, key: VerifierKey) -> int | None:
+        """Return the latest time at which `key` has cosigned, POSIX seconds; None where it has not, or states none."""
+        times = [key.time_of(line.signature) for line in self.verified if line.is_of(key)]
+        return max((time_s for time_s in times if time_s), default=None)
 
 
-def sign_note(text: str, signers: Sequence[Signer]) -> bytes:
-    """Return the signed note.
+def sign_note(text: str, signers: Sequence[Signer], *, time_s: int = 0) -> bytes:
+    """Return the signed note. `time_s` is the POSIX time that cosignatures state; 0 states nothing.
 
     Raises: MalformedNote for a text that has no place in a note; MalformedKey for keys that do not sign notes;
         SignerFault.
     """
+    return SignedNote(text, tuple(signature_of(text, signer, time_s=time_s) for signer in signers)).to_bytes()
+
+
+def signature_of(text: str, signer: Signer, *, time_s: int) -> NoteSignature:
+    """Return one signature line over a text. Raises: as `sign_note`."""
     _refuse_other_texts(text)
-    signatures: list[NoteSignature] = []
-    for signer in signers:
-        verifier = signer.verifier
-        _refuse_other_uses(verifier)
-        signatures.append(NoteSignature(verifier.name, verifier.key_id, signer.sign(text.encode())))
-    return SignedNote(text, tuple(signatures)).to_bytes()
+    verifier = signer.verifier
+    _refuse_other_uses(verifier)
+    return NoteSignature(verifier.name, verifier.key_id, signer.sign_note(text, time_s=time_s))
 
 
 def open_note(raw: bytes, keys: Iterable[VerifierKey]) -> OpenedNote:
@@ -318,14 +348,13 @@ def open_note(raw: bytes, keys: Iterable[VerifierKey]) -> OpenedNote:
     """
     known = _by_name_and_id(keys)
     note = SignedNote.parse(raw)  # step 1
-    message = note.text.encode()
     verified: list[NoteSignature] = []
     unknown: list[NoteSignature] = []
     for line in note.signatures:
         key = known.get((line.key_name, line.key_id))  # step 2
         if key is None:
             unknown.append(line)
-        elif not key.verifies(line.signature, message=message):  # step 3
+        elif not key.verifies_note(line.signature, text=note.text):  # step 3
             raise NoteSignatureInvalid(key=f"{line.key_name}+{line.key_id.hex()}")
         else:
             verified.append(line)

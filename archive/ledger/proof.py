@@ -12,12 +12,9 @@ from archive.kernel.findings import Finding, Report, indeterminate, invalid, val
 from archive.ledger.checkpoint import Checkpoint, parse_decimal
 from archive.ledger.note import (
     MAX_NOTE_BYTES,
-    NoteSignatureInvalid,
-    NoteUnsigned,
     SignedNote,
     decode_base64,
     encode_base64,
-    open_note,
 )
 from archive.ledger.tree import (
     HASH_BYTES,
@@ -110,8 +107,9 @@ class TlogProof:
         1. The hash of the entry leads to the root of the checkpoint.
         2. The checkpoint is signed by a pinned key of the log that it names. Without pinned keys that is open: the
            report is indeterminate at best, for whoever made the proof could have made the checkpoint.
+        3. Where the pinned policy has a quorum, its witnesses have cosigned the checkpoint.
         """
-        return Report((self._inclusion(entry), self._signature(trust)))
+        return Report((self._inclusion(entry), *self._signatures(trust)))
 
     def _inclusion(self, entry: bytes) -> Finding:
         head = self.checkpoint
@@ -121,25 +119,16 @@ class TlogProof:
             return invalid(exc.code, f"The entry is not in the log at this place: {exc.message}.", "proof")
         return valid("proof.inclusion_valid", f"The entry is number {self.index} of {head.size} in the log.", "proof")
 
-    def _signature(self, trust: TrustFile | None) -> Finding:
-        where, origin = "checkpoint", self.checkpoint.origin
+    def _signatures(self, trust: TrustFile | None) -> tuple[Finding, ...]:
         if trust is None:
-            return indeterminate(
-                "checkpoint.signer_not_established",
-                "The checkpoint is well-formed; no key was given that could say who signed it.",
-                where,
+            return (
+                indeterminate(
+                    "checkpoint.signer_not_established",
+                    "The checkpoint is well-formed; no key was given that could say who signed it.",
+                    "checkpoint",
+                ),
             )
-        try:
-            open_note(self.note.to_bytes(), trust.log_keys(origin))
-        except NoteSignatureInvalid:
-            return invalid(
-                "checkpoint.signature_invalid",
-                "The signature of the pinned log key on the checkpoint does not verify.",
-                where,
-            )
-        except NoteUnsigned:
-            return invalid("checkpoint.signer_unknown", "No pinned log key has signed the checkpoint.", where)
-        return valid("checkpoint.signature_valid", f"The log {origin} has signed the checkpoint.", where)
+        return trust.check_checkpoint(self.note, origin=self.checkpoint.origin)
 
 
 def _parse_head(head: str) -> tuple[int, list[bytes], bytes | None]:

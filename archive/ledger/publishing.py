@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from archive.db.database import Database
 from archive.ledger.faults import SequencerFault
 from archive.ledger.models import LogEntry, LogLeaf
+from archive.ledger.note import SignedNote
 from archive.ledger.proofs import NodeTable
 from archive.ledger.tiles import Tile, edge_tiles, encode_bundle, tiles_between
 
@@ -45,6 +46,12 @@ class Published:
     def is_whole(self, size: int) -> bool:
         """Return whether the last tile of each level is there: since they are written in order, so are the others."""
         return all(self.path_of(tile).exists() for tile in edge_tiles(size))
+
+    def republish(self, note: bytes) -> None:
+        """Put a checkpoint with further signatures in the place of the same one. Raises: StorageFull."""
+        published = self.checkpoint()
+        if published is not None and published != note and _text(published) == _text(note):
+            self._replace_checkpoint(note)
 
     def publish(self, note: bytes, *, old_size: int, new_size: int) -> None:
         """Write what the log has at `new_size` beyond `old_size`, then the checkpoint `note`.
@@ -95,6 +102,10 @@ class Published:
         _write_durably(fresh, note, mode=0o644)
         fresh.replace(self.public / _CHECKPOINT)
         _sync_folder(self.public)
+
+
+def _text(note: bytes) -> str:
+    return SignedNote.parse(note).text
 
 
 def _write_durably(path: Path, content: bytes, *, mode: int) -> None:

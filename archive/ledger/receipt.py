@@ -230,7 +230,7 @@ def verify_receipt(
     3. Its log entry is canonical JSON, of something received, and states the size and digests of the file; where a
        manifest is given, its digest is the one in the receipt.
     4. The proof includes the entry in the tree of the checkpoint.
-    5. The checkpoint is signed by the pinned log key.
+    5. The checkpoint is signed by the pinned log key, and cosigned as the pinned witness policy asks.
 
     Without pinned keys 2 and 5 stay open and the report is indeterminate at best: consistent, signer not
     established. Without the digests of a file 3 stays open. A manifest that is not given is not asked about.
@@ -255,7 +255,7 @@ def verify_receipt(
 
 def _check_signature(signed: SignedReceipt, trust: TrustFile | None) -> Finding:
     where = "receipt"
-    if trust is None:
+    if trust is None or not trust.receipts:  # a plain policy file pins none
         return indeterminate(
             "receipt.signer_not_established",
             "Consistent, signer not established: no key was given that could say who signed the receipt.",

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import LiuhenError
 from archive.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from archive.ledger.cosigning import cosigned_head
 from archive.ledger.faults import SequencerFault
 from archive.ledger.models import LogCheckpoint, LogEntry, LogLeaf, LogNode, LogPending
 from archive.ledger.note import Signer
@@ -65,6 +66,7 @@ class Sequencer:
         is_whole = published is not None and self._published.is_whole(published.size)
         from_size = published.size if published is not None and is_whole else 0
         self._published.publish(last.note.encode(), old_size=from_size, new_size=last.size)
+        self.republish()
 
     def sequence(self) -> int:
         """Give every pending entry (at most 4,096) its index under a new checkpoint; return how many.
@@ -101,6 +103,13 @@ class Sequencer:
         self._published.publish(new.note.encode(), old_size=last.size, new_size=new.size)
         return len(rows)
 
+    def republish(self) -> None:
+        """Publish the newest checkpoint again, with the cosignatures that have come in. For the sequencer's thread."""
+        with self._database.read() as tx:
+            note = cosigned_head(tx)
+        if note is not None:
+            self._published.republish(note)
+
     def _compare_with_published(self, published: Checkpoint, last: LogCheckpoint) -> None:
         if published.size > last.size:
             raise SequencerFault(
@@ -114,13 +123,15 @@ class Sequencer:
             raise SequencerFault("The published checkpoint is not one of this log", published=published.size)
 
     def _store_head(self, tx: Session, tree: CompactRange, *, previous_size: int | None) -> LogCheckpoint:
-        note = sign_checkpoint(Checkpoint(self._origin, tree.size, tree.root), signers=self._signers)
+        at = self._clock.now()
+        checkpoint = Checkpoint(self._origin, tree.size, tree.root)
+        note = sign_checkpoint(checkpoint, signers=self._signers, time_s=int(at.timestamp()))
         row = LogCheckpoint(
             size=tree.size,
             previous_size=previous_size,
             root=tree.root,
             note=note.decode(),
-            issued_at=self._clock.now(),
+            issued_at=at,
         )
         tx.add(row)
         tx.flush()

@@ -4,15 +4,15 @@ from typing import Protocol
 
 
 class KeyHandle(Protocol):
-    """A raw Ed25519 key that can sign; the private part need not be in this process."""
+    """A raw Ed25519 or ML-DSA-44 key that can sign; the private part need not be in this process."""
 
     @property
     def public_bytes(self) -> bytes:
-        """The 32-byte public key. Source: RFC 8032 section 5.1.5."""
+        """The public key: 32 bytes (RFC 8032 section 5.1.5), or 1,312 bytes (FIPS 204)."""
         ...
 
     def sign(self, message: bytes) -> bytes:
-        """Return the 64-byte Ed25519 signature over `message`. Source: RFC 8032 section 5.1.6."""
+        """Return the signature over `message`: 64 bytes (RFC 8032 section 5.1.6), or 2,420 bytes (FIPS 204)."""
         ...
 
 

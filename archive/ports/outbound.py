@@ -47,10 +47,11 @@ class TooSlow(Undelivered):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the other side answered. Units: seconds. Its body is of no interest."""
+    """What the other side answered. Units: seconds. `body` is the beginning of it, at most 16 KiB."""
 
     status: int
     retry_after_s: int | None = None
+    body: bytes = b""
 
 
 class Outbound(Protocol):

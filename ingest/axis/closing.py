@@ -13,7 +13,7 @@ from archive.jobs.queue import LONG, renew_job
 from archive.kernel.digests import digest_of
 from archive.kernel.ids import EntryId, ObjectId, UploadId, new_uuid7
 from archive.kernel.instants import Instant
-from archive.ledger.proofs import inclusion
+from archive.ledger.cosigning import settled_inclusion
 from ingest.axis.errors import ContainerNotFound, ObjectQuarantined, RecordingClosing
 from ingest.axis.models import AxisContainer, AxisObject
 from ingest.axis.naming import ObjectKind, kind_of, spelled
@@ -49,6 +49,7 @@ def begin_closing(intake: Intake, doors: Doors, system: AxisSystem, name: str) -
     # Written before the transaction, since it cannot take a file back; without its row it is swept later.
     sheet = recording.sheet()
     sheet_id = None if sheet is None else _staged_sheet(intake, sheet)
+    sheet_sha256 = None if sheet is None else digest_of(sheet).sha256
     key, now = doors.key(DockKind.AXIS), intake.clock.now()
     with unique_or(RecordingClosing), intake.database.begin() as tx:
         found = _container(tx, system, name, is_locked=True)
@@ -58,7 +59,7 @@ def begin_closing(intake: Intake, doors: Doors, system: AxisSystem, name: str) -
         if recording.sheet() != sheet:
             raise RecordingClosing  # something came in between; the next request sees it
         for entry in recording.with_bytes:
-            signed = recording.sign(entry, key, at=now, sheet=sheet)
+            signed = recording.sign(entry, key, at=now, sheet=sheet_sha256)
             _open_upload(tx, intake, system, UploadId(entry.id), entry.size_bytes, signed, at=now)
         if sheet is not None and sheet_id is not None:
             _write_sheet(tx, found, sheet_id, sheet, at=now)
@@ -86,10 +87,15 @@ def closing_progress(intake: Intake, system: AxisSystem, name: str) -> Progress:
         # Clips last: what is looked at in them refers to the others.
         uploads = sorted(uploads, key=lambda upload: kind_of(parse_manifest(upload.manifest).name) is ObjectKind.CLIP)
         unfinished = [UploadId(upload.id) for upload in uploads if upload.state != "accepted"]
-        is_durable = not unfinished and all(
-            upload.entry_id is not None and inclusion(tx, EntryId(upload.entry_id)) is not None for upload in uploads
-        )
+        is_durable = not unfinished and all(_is_settled(tx, intake, upload) for upload in uploads)
     return Progress(unfinished, is_durable)
+
+
+def _is_settled(tx: Session, intake: Intake, upload: Upload) -> bool:
+    return (
+        upload.entry_id is not None
+        and settled_inclusion(tx, EntryId(upload.entry_id), policy=intake.policy) is not None
+    )
 
 
 def end_closing(intake: Intake, system: AxisSystem, name: str) -> None:

@@ -8,6 +8,7 @@ Where all that does not fit into a manifest, a sheet of the archive's own making
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Final
 
 from archive.kernel.canonical import canonical_json
@@ -32,7 +33,7 @@ class Signed:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recording:
     """A recording as it was transferred, with the users that the system has registered."""
 
@@ -53,15 +54,16 @@ class Recording:
         """The objects that become items."""
         return [found for found in self.objects if found.state != "kept"]
 
-    def sign(self, found: AxisObject, key: KeyHandle, *, at: Instant, sheet: bytes | None) -> Signed:
-        """Return the signed manifest of an object."""
-        told = self._everything(found)
-        if sheet is not None:
+    def sign(self, found: AxisObject, key: KeyHandle, *, at: Instant, sheet: Digest | None) -> Signed:
+        """Return the signed manifest of an object; `sheet` is the SHA-256 of the sheet that holds what was said."""
+        if sheet is None:
+            told = self._everything(found)
+        else:
             told = {
                 "axis": {
                     "container": self.container.name,
                     "object": spelled(found.meta),
-                    "sheet": {"name": SHEET_NAME, "sha256": digest_of(sheet).sha256.hex},
+                    "sheet": {"name": SHEET_NAME, "sha256": sheet.hex},
                 }
             }
         manifest = self._built(found, told, at=at)
@@ -81,7 +83,7 @@ class Recording:
         return Signed(manifest, sign_manifest(manifest, key))
 
     def _built(self, found: AxisObject, told: dict[str, Any], *, at: Instant | None = None) -> bytes:
-        key = key_of(found.name, [other.name for other in self.objects])
+        key = key_of(found.name, self._keys)
         tags = {"axis_recording": self.container.name, "axis_kind": kind_of(found.name).value}
         if key is not None:
             tags["encrypted_with"] = key[:_MOST_TAG]
@@ -95,6 +97,11 @@ class Recording:
             tags=tags,
             sender=self._sender(),
         )
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        """The key files, looked for once: every object of a recording asks, and there may be thousands."""
+        return [found.name for found in self.objects if kind_of(found.name) is ObjectKind.KEY]
 
     def _everything(self, found: AxisObject) -> dict[str, Any]:
         told = {**self._told(), "object": spelled(found.meta)}
@@ -153,7 +160,7 @@ class Recording:
     def _sender(self) -> dict[str, str]:
         user = self.container.meta.get("userid") or recording_parts(self.container.name)[0]
         sender = {"door": "axis", "system": self.system.name}
-        return {**sender, "user": str(user)} if user else sender
+        return {**sender, "user": str(user)[:_MOST_TEXT]} if user else sender
 
 
 def user_of(container: AxisContainer) -> str | None:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from archive.access.api_keys import KeyRefused, Scope, issue_key, key_holder, key_is_valid, revoke_keys
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DockId
+from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
 from ingest.axis.errors import AxisRefused, SystemNameTaken, SystemNotFound
@@ -88,14 +89,10 @@ def renew_system_key(doors: Doors, *, name: str, by: Actor) -> tuple[DockId, str
 def open_token(doors: Doors, *, user: str, key: str) -> AxisTicket:
     """Trade user name and key for a token. Raises: AxisRefused, without saying which part was wrong."""
     at, token = doors.clock.now(), "AUTH_tk" + secrets.token_urlsafe(32)
+    with doors.database.read() as tx:
+        _dock_with(tx, doors, user, key, at)  # who has no key is not let to the one place for writers of SQLite
     with doors.database.begin() as tx:
-        try:
-            holder = key_holder(tx, key, scope=Scope.AXIS, at=at)
-        except KeyRefused as exc:
-            raise AxisRefused from exc
-        dock = tx.get(Dock, holder.holder_id)
-        if dock is None or dock.name != user or not _is_open(doors, dock):
-            raise AxisRefused
+        dock = _dock_with(tx, doors, user, key, at)
         tx.execute(delete(AxisToken).where(AxisToken.expires_at <= at))
         tx.execute(
             insert(AxisToken).values(
@@ -120,6 +117,17 @@ def system_of(doors: Doors, token: str) -> AxisSystem:
         if row is None or not _is_open(doors, row.Dock) or not key_is_valid(tx, row.AxisToken.key_prefix, at=at):
             raise AxisRefused
         return AxisSystem(DockId(row.Dock.id), row.Dock.name, f"key:{row.AxisToken.key_prefix}")
+
+
+def _dock_with(tx: Session, doors: Doors, user: str, key: str, at: Instant) -> Dock:
+    try:
+        holder = key_holder(tx, key, scope=Scope.AXIS, at=at)
+    except KeyRefused as exc:
+        raise AxisRefused from exc
+    dock = tx.get(Dock, holder.holder_id)
+    if dock is None or dock.name != user or not _is_open(doors, dock):
+        raise AxisRefused
+    return dock
 
 
 def _system_named(tx: Session, name: str) -> Dock | None:

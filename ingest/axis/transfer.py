@@ -8,23 +8,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from archive.db.database import unique_or
 from archive.kernel.digests import DigestSet
-from archive.kernel.errors import InvalidInput
+from archive.kernel.errors import InvalidInput, StorageFull, Unavailable
 from archive.kernel.ids import UploadId, new_uuid7
 from ingest.axis.errors import ContainerNotFound, RecordingClosing, RecordingComplete, TransferNotFound, WriteOnly
 from ingest.axis.models import AxisContainer, AxisObject
 from ingest.axis.naming import REGISTERS, check_container, check_object, merged_meta
 from ingest.axis.systems import AxisSystem
 from ingest.context import Intake
-from ingest.staging import remove_staged
+from ingest.staging import remove_staged, staged_path
 
 COMPLETE: Final = "Complete"
 _STATUS: Final = "status"
 _MOST_OBJECTS: Final = 5000
+_MOST_REGISTERED: Final = 20_000
+_MOST_UNFINISHED: Final = 10_000
+_ROW_BYTES: Final = 8 * 1024
+"""What an object costs beside its bytes: its metadata lie in the database."""
+_BEYOND_SHARE: Final = "This system has more waiting in unfinished recordings than it may"
 _LAST_CHARACTER: Final = "\U0010ffff"
 PUBLISHED: Final = frozenset({"Capability.json", "Capabilities.json", "Categories.json"})
 """Objects of the container System that the archive publishes; nobody writes them."""
@@ -53,13 +58,15 @@ class Usage:
 def put_container(intake: Intake, system: AxisSystem, name: str, change: dict[str, str]) -> bool:
     """Make a container, or add to its metadata; return whether it is new.
 
-    Raises: InvalidInput; RecordingComplete or RecordingClosing where a recording that has ended would change.
+    Raises: InvalidInput; StorageFull beyond the system's share; RecordingComplete or RecordingClosing where a recording
+        that has ended would change.
     """
     name, now = check_container(name), intake.clock.now()
     with unique_or(RecordingClosing), intake.database.begin() as tx:
         found = _container(tx, system, name, is_locked=True)
         if found is None:
             meta = merged_meta({}, _without_end(change))
+            _require_few_unfinished(tx, system)
             tx.execute(
                 insert(AxisContainer).values(
                     id=new_uuid7(),
@@ -109,37 +116,68 @@ def require_writable(tx: Session, system: AxisSystem, container: str, name: str)
 def record_object(intake: Intake, system: AxisSystem, container: str, staged_id: UploadId, arrived: Arrived) -> None:
     """Write down an object whose bytes are durable in staging under `staged_id`, in place of an older one of its name.
 
-    The same bytes again change nothing but metadata. Raises: ContainerNotFound, RecordingComplete, RecordingClosing.
+    Staged bytes that no row counts on are removed, also where nothing is written down. The same bytes again change
+    nothing but metadata.
+    Raises: ContainerNotFound, RecordingComplete, RecordingClosing, StorageFull beyond the system's share.
     """
-    now = intake.clock.now()
-    gone: UploadId | None = staged_id  # what is not needed any more when all is written
-    with unique_or(RecordingClosing), intake.database.begin() as tx:
-        found = _container(tx, system, container, is_locked=True)
-        if found is None:
-            raise ContainerNotFound
-        before = _object(tx, found, arrived.name)
-        is_same = before is not None and (before.size_bytes, before.sha512) == (
-            arrived.digests.size_bytes,
-            arrived.digests.sha512.hex,
-        )
-        if found.state != "transferring" and not is_same:
-            raise RecordingComplete if found.state == "complete" else RecordingClosing
-        if is_same and before is not None and before.body == arrived.body:
-            if found.state == "transferring":
-                tx.execute(
-                    update(AxisObject)
-                    .where(AxisObject.id == before.id)
-                    .values(meta=arrived.meta, content_type=arrived.content_type, stored_at=now)
-                )
-        else:
-            gone = None if before is None else UploadId(before.id)
-            if before is not None:
-                tx.execute(delete(AxisObject).where(AxisObject.id == before.id))
-            _require_room(tx, found)
-            tx.execute(insert(AxisObject).values(**_row(found, staged_id, arrived), stored_at=now))
-        tx.execute(update(AxisContainer).where(AxisContainer.id == found.id).values(changed_at=now))
+    try:
+        with unique_or(RecordingClosing), intake.database.begin() as tx:
+            gone = _recorded(tx, intake, system, container, staged_id, arrived)
+    except Unavailable:
+        raise  # the commit may have come through; what no row counts on is swept at the next start
+    except BaseException:
+        remove_staged(intake.staging, staged_id)
+        raise
     if gone is not None:
         remove_staged(intake.staging, gone)
+
+
+def _recorded(
+    tx: Session, intake: Intake, system: AxisSystem, container: str, staged_id: UploadId, arrived: Arrived
+) -> UploadId | None:
+    """Write an object's row; return whose staged bytes nothing counts on any more."""
+    now = intake.clock.now()
+    found = _container(tx, system, container, is_locked=True)
+    if found is None:
+        raise ContainerNotFound
+    before = _object(tx, found, arrived.name)
+    is_same = before is not None and before.sha512 == arrived.digests.sha512.hex
+    if found.state != "transferring":
+        if is_same:
+            return staged_id
+        raise RecordingComplete if found.state == "complete" else RecordingClosing
+    tx.execute(update(AxisContainer).where(AxisContainer.id == found.id).values(changed_at=now))
+    if before is not None and is_same and before.body == arrived.body and _has_bytes(intake, before):
+        told = {"meta": arrived.meta, "content_type": arrived.content_type, "stored_at": now}
+        tx.execute(update(AxisObject).where(AxisObject.id == before.id).values(**told))
+        return staged_id
+    if before is not None:
+        tx.execute(delete(AxisObject).where(AxisObject.id == before.id))
+    _require_room(tx, found)
+    if room_bytes(tx, intake, system, container, arrived.name) < arrived.digests.size_bytes:
+        raise StorageFull(_BEYOND_SHARE, most_bytes=intake.axis_waiting_bytes)
+    tx.execute(insert(AxisObject).values(**_row(found, staged_id, arrived), stored_at=now))
+    return None if before is None else UploadId(before.id)
+
+
+def _has_bytes(intake: Intake, found: AxisObject) -> bool:
+    """Whether an object still has its bytes; staged ones that were lost are taken anew."""
+    return found.state != "staged" or staged_path(intake.staging, UploadId(found.id)).exists()
+
+
+def room_bytes(tx: Session, intake: Intake, system: AxisSystem, container: str, name: str) -> int:
+    """Return how much more may wait for this system, if the object of this name is replaced."""
+    query = (
+        select(func.count(AxisObject.id), func.coalesce(func.sum(AxisObject.size_bytes), 0))
+        .join(AxisContainer, AxisContainer.id == AxisObject.container_id)
+        .where(
+            AxisContainer.dock_id == system.dock_id,
+            AxisContainer.state == "transferring",
+            or_(AxisContainer.name != container, AxisObject.name != name),
+        )
+    )
+    count, size_bytes = tx.execute(query).one()
+    return intake.axis_waiting_bytes - int(size_bytes) - (int(count) + 1) * _ROW_BYTES
 
 
 def update_object(intake: Intake, system: AxisSystem, container: str, name: str, meta: dict[str, str]) -> None:
@@ -247,10 +285,22 @@ def _object(tx: Session, container: AxisContainer, name: str) -> AxisObject | No
 
 
 def _require_room(tx: Session, container: AxisContainer) -> None:
-    """Bound what one recording can hold. Raises: InvalidInput."""
+    """Bound what one container can hold. Raises: InvalidInput."""
+    most = _MOST_REGISTERED if container.name in REGISTERS else _MOST_OBJECTS
     count = tx.scalar(select(func.count(AxisObject.id)).where(AxisObject.container_id == container.id)) or 0
-    if count >= _MOST_OBJECTS and container.name not in REGISTERS:
-        raise InvalidInput("A recording has more objects than this archive takes", most=_MOST_OBJECTS)
+    if count >= most:
+        raise InvalidInput("A container has more objects than this archive takes", most=most)
+
+
+def _require_few_unfinished(tx: Session, system: AxisSystem) -> None:
+    """Bound how many recordings wait for their end. Raises: StorageFull."""
+    count = tx.scalar(
+        select(func.count(AxisContainer.id)).where(
+            AxisContainer.dock_id == system.dock_id, AxisContainer.state == "transferring"
+        )
+    )
+    if (count or 0) >= _MOST_UNFINISHED:
+        raise StorageFull(_BEYOND_SHARE, most=_MOST_UNFINISHED)
 
 
 def _row(container: AxisContainer, staged_id: UploadId, arrived: Arrived) -> dict[str, Any]:

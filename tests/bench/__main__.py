@@ -10,7 +10,7 @@ from tests.bench import facts
 from tests.bench.archive import STARTS
 from tests.bench.report import REPORT, keep, kept, render, rows_of, table
 
-NAMES = ("intake", "playable", "picture", "inspection", "verify", "log", "search")
+NAMES = ("intake", "playable", "picture", "inspection", "verify", "verify-package", "log", "search")
 
 
 def main(arguments: list[str]) -> int:
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     has_missed = False
     for name in given.names or NAMES:
         STARTS.count = STARTS.busy = 0
-        module = importlib.import_module(f"tests.bench.{name}")
+        module = importlib.import_module(f"tests.bench.{name.replace('-', '_')}")
         print(f"{name}: load {facts.load()}", flush=True)
         with tempfile.TemporaryDirectory(prefix="liuhen-bench-", dir=given.scratch) as place:
             section = module.measure(Path(place), **({} if given.runs is None else {"runs": given.runs}))

@@ -12,22 +12,24 @@ import asyncio
 import functools
 import hashlib
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from archive.kernel.digests import Hasher
-from archive.kernel.errors import InvalidInput, LiuhenError, StorageFull
-from archive.kernel.ids import UploadId, new_uuid7
+from archive.kernel.errors import InvalidInput, LiuhenError, StorageFull, Unavailable
+from archive.kernel.ids import DockId, UploadId, new_uuid7
 from archive.web.api import swift
 from archive.web.api.swift import Answer
 from archive.web.problems import problem_response, status_of
 from ingest.axis.closing import begin_closing, closing_progress, end_closing
 from ingest.axis.errors import AxisRefused, EtagMismatch, ObjectQuarantined, RecordingClosing, TooManyTransfers
-from ingest.axis.naming import REGISTERS, decoded_meta
+from ingest.axis.naming import REGISTERS, check_container, check_object, decoded_meta
 from ingest.axis.recording import is_bookmark
 from ingest.axis.systems import AxisSystem, open_token, system_of
 from ingest.axis.transfer import (
@@ -36,6 +38,7 @@ from ingest.axis.transfer import (
     put_container,
     record_object,
     require_writable,
+    room_bytes,
     update_container,
     update_object,
 )
@@ -44,15 +47,17 @@ from ingest.context import Intake
 from ingest.doors import Doors
 from ingest.errors import EmptyFile, Quarantined, TooLarge
 from ingest.receiving import Receiver
-from ingest.staging import create_staged, remove_staged, staged_path, sync
+from ingest.staging import create_staged, free_bytes, remove_staged, staged_path, sync
 
 _MOST_AT_ONCE: Final = 16
 _MOST_KEPT_BYTES: Final = 4 * 1024
 _CLOSING_WAIT_S: Final = 8.0
 _CLOSING_PAUSE_S: Final = 0.1
 _AGAIN_S: Final = 2
+_SILENCE_S: Final = 60.0
 _REFUSED_FOR_EVER: Final = frozenset({405, 409, 410, 413, 415, 422})
 """What the protocol has no word for, and what no repetition would change: 400 there."""
+_POINTERS: Final = frozenset({b"x-object-manifest", b"x-copy-from", b"x-symlink-target"})
 _log = structlog.get_logger("liuhen.axis")
 
 Result = TypeVar("Result")
@@ -76,9 +81,13 @@ class _Request:
         return method
 
     async def body(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes. Raises: Disconnected."""
+        """Yield the body as it comes. Raises: Disconnected; Unavailable when nothing comes any more."""
         while True:
-            message = await self.receive()
+            try:
+                async with asyncio.timeout(_SILENCE_S):
+                    message = await self.receive()
+            except TimeoutError as exc:
+                raise Unavailable("The transfer stood still; send it again", retry_after_s=_AGAIN_S) from exc
             if message["type"] == "http.disconnect":
                 raise Disconnected
             piece = message.get("body", b"")
@@ -116,7 +125,9 @@ class AxisApp:
         self._executor = executor
         self._receiver = receiver
         self._doors = doors
-        self._under_way = 0
+        # By system: one that is slow, or means harm, does not stand in the way of the others.
+        self._under_way: Counter[DockId] = Counter()
+        self._coming_bytes: Counter[DockId] = Counter()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request; every error becomes a problem with a status that the protocol knows."""
@@ -147,6 +158,10 @@ class AxisApp:
         if parts[2] != swift.account_of(system):
             raise AxisRefused
         container, name = (*parts[3:], "", "")[:2]
+        if container:
+            check_container(container)
+        if name:
+            check_object(name)
         request = _Request(scope, receive, headers, system, container, name)
         act = self._ACTS.get((request.method, 2 if name else 1 if container else 0))
         if act is not None:
@@ -183,40 +198,61 @@ class AxisApp:
         return Answer(202)
 
     async def _put_object(self, request: _Request) -> Answer:
-        if self._under_way >= _MOST_AT_ONCE:
+        dock_id = request.system.dock_id
+        if self._under_way[dock_id] >= _MOST_AT_ONCE:
             raise TooManyTransfers(retry_after_s=_AGAIN_S)
-        self._under_way += 1
+        self._under_way[dock_id] += 1
         try:
             return await self._stored(request)
         finally:
-            self._under_way -= 1
+            self._under_way[dock_id] -= 1
 
     async def _stored(self, request: _Request) -> Answer:
+        _require_plain(request)
         meta, declared = request.meta("object"), request.declared_bytes
-
-        def look() -> None:
-            with self._intake.database.read() as tx:
-                require_writable(tx, request.system, request.container, request.name)
-
-        await self._run(look)
+        room = await self._run(self._room, request)
         if declared is not None and declared > self._intake.max_size_bytes:
             raise TooLarge(most_bytes=self._intake.max_size_bytes)
         staged_id = UploadId(new_uuid7())
         is_small = declared is not None and declared <= _MOST_KEPT_BYTES
         is_kept = request.container in REGISTERS or (is_bookmark(request.name) and is_small)
-        taken = self._kept if is_kept else self._staged
+        taking = self._kept(request, meta) if is_kept else self._staged(request, staged_id, meta, room)
         try:
-            arrived = await taken(request, staged_id, meta)
+            arrived = await taking
             _require_etag(request.headers, arrived)
-            await self._run(record_object, self._intake, request.system, request.container, staged_id, arrived)
         except BaseException:
             await self._run(remove_staged, self._intake.staging, staged_id)
             raise
+        await self._run(record_object, self._intake, request.system, request.container, staged_id, arrived)
         return Answer(201, swift.stored(arrived.md5))
 
-    async def _kept(self, request: _Request, staged_id: UploadId, meta: dict[str, str]) -> Arrived:
+    def _room(self, request: _Request) -> int:
+        """Return up to how many bytes this system may have under way. Raises: as `require_writable`; StorageFull."""
+        intake, system = self._intake, request.system
+        with intake.database.read() as tx:
+            require_writable(tx, system, request.container, request.name)
+            share = room_bytes(tx, intake, system, request.container, request.name)
+        coming = self._coming_bytes[system.dock_id]
+        room = min(share, coming + free_bytes(intake.staging) - intake.reserve_bytes)
+        if coming + (request.declared_bytes or 0) > room:
+            raise StorageFull
+        return room
+
+    async def _bounded(self, request: _Request, room: int) -> AsyncIterator[bytes]:
+        """Yield the body while all that the system sends at once stays within its room. Raises: StorageFull."""
+        dock_id, count = request.system.dock_id, 0
+        try:
+            async for piece in request.body():
+                count += len(piece)
+                self._coming_bytes[dock_id] += len(piece)
+                if self._coming_bytes[dock_id] > room:
+                    raise StorageFull
+                yield piece
+        finally:
+            self._coming_bytes[dock_id] -= count
+
+    async def _kept(self, request: _Request, meta: dict[str, str]) -> Arrived:
         """Take what goes into the object's row."""
-        del staged_id
         body = bytearray()
         async for piece in request.body():
             body += piece
@@ -227,7 +263,7 @@ class AxisApp:
         md5 = hashlib.md5(body, usedforsecurity=False)
         return _arrived(request, meta, hasher, md5.hexdigest(), body=bytes(body))
 
-    async def _staged(self, request: _Request, staged_id: UploadId, meta: dict[str, str]) -> Arrived:
+    async def _staged(self, request: _Request, staged_id: UploadId, meta: dict[str, str], room: int) -> Arrived:
         """Take what becomes an item into staging; on return it is durable there."""
         declared, most_bytes = request.declared_bytes, self._intake.max_size_bytes
         if declared == 0:
@@ -246,7 +282,8 @@ class AxisApp:
         try:
             chunk = Chunk(self._executor, held, None, lambda _: sync(fd), also=(md5,))
             try:
-                await pour(most_bytes if declared is None else declared, request.body(), chunk)
+                async with aclosing(self._bounded(request, room)) as body:
+                    await pour(most_bytes if declared is None else declared, body, chunk)
             finally:
                 await chunk.close()
             if declared is not None and held.offset_bytes != declared:
@@ -269,8 +306,8 @@ class AxisApp:
         while not (progress := await self._run(closing_progress, self._intake, system, name)).is_durable:
             for upload_id in progress.unfinished:
                 await self._finish(upload_id)
-            if asyncio.get_running_loop().time() > ends:
-                raise RecordingClosing(retry_after_s=_AGAIN_S)
+                _require_time(ends)
+            _require_time(ends)
             await asyncio.sleep(_CLOSING_PAUSE_S)
         await self._run(end_closing, self._intake, system, name)
 
@@ -296,6 +333,11 @@ class AxisApp:
     }
 
 
+def _require_time(ends: float) -> None:
+    if asyncio.get_running_loop().time() > ends:
+        raise RecordingClosing(retry_after_s=_AGAIN_S)
+
+
 def _status(error: LiuhenError) -> int:
     status = status_of(error)
     return 400 if status in _REFUSED_FOR_EVER and not isinstance(error, EtagMismatch) else status
@@ -315,6 +357,12 @@ def _arrived(
 ) -> Arrived:
     content_type = request.headers.get(b"content-type", b"application/octet-stream").decode("latin-1")
     return Arrived(request.name, content_type[:200], meta, hasher.digests(), md5, body)
+
+
+def _require_plain(request: _Request) -> None:
+    """Refuse what only points at other objects: it would be taken for the bytes themselves. Raises: InvalidInput."""
+    if _POINTERS & request.headers.keys() or b"multipart-manifest" in request.scope["query_string"]:
+        raise InvalidInput("Objects in segments, copies and links are not taken; send the bytes")
 
 
 def _require_etag(headers: Mapping[bytes, bytes], arrived: Arrived) -> None:

@@ -30,6 +30,7 @@ from ingest.axis.transfer import (
 from ingest.context import Intake
 
 _MOST_LISTED: Final = 1000
+_MOST_DIGITS: Final = 9
 _JSON: Final = "application/json; charset=utf-8"
 _CAPABILITIES: Final = {
     "Store": {
@@ -106,6 +107,8 @@ def looked_up(intake: Intake, system: AxisSystem, container: str, name: str, sco
         raise InvalidInput("This address does not know the method", method=method[:16])
     is_head = method == "HEAD"
     query = {key: values[-1] for key, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+    if any("\0" in value for value in query.values()):
+        raise InvalidInput("No name holds NUL")  # nor does any text of PostgreSQL
     with intake.database.read() as tx:
         if not container:
             return _account(tx, system, query, is_head=is_head)
@@ -213,7 +216,7 @@ def _meta_headers(kind: str, meta: Mapping[str, Any]) -> dict[str, str]:
 
 def _limit(query: Mapping[str, str]) -> int:
     text = query.get("limit", str(_MOST_LISTED))
-    if not text.isascii() or not text.isdigit():
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
         raise InvalidInput("The limit is not a number")
     return min(int(text), _MOST_LISTED)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 
 from archive.custody.models import PreservedObject
@@ -33,13 +34,13 @@ Scene = Callable[["Door"], Coroutine[Any, Any, None]]
 class Door:
     """A system that talks to the application in this process."""
 
-    def __init__(self, home: ArchiveHome, http: httpx.AsyncClient) -> None:
-        self.home, self.http, self.film = home, http, Film()
-        self.dock_id, self.key = enrol_system(home.services.doors, name="bws", by=OPERATOR)
+    def __init__(self, home: ArchiveHome, http: httpx.AsyncClient, name: str = "bws") -> None:
+        self.home, self.http, self.film, self.name = home, http, Film(), name
+        self.dock_id, self.key = enrol_system(home.services.doors, name=name, by=OPERATOR)
         self.base = ""
 
     async def sign_in(self) -> None:
-        answer = await self.http.get("/axis/auth/v1.0", headers={"X-Auth-User": "bws", "X-Auth-Key": self.key})
+        answer = await self.http.get("/axis/auth/v1.0", headers={"X-Auth-User": self.name, "X-Auth-Key": self.key})
         assert answer.status_code == 200
         self.http.headers["X-Auth-Token"] = answer.headers["x-auth-token"]
         self.base = answer.headers["x-storage-url"]
@@ -257,6 +258,175 @@ def test_what_waits_for_its_end_is_not_swept_away_and_is_missed_when_it_is_gone(
         home.assert_sound()
         staged.unlink()
         assert [fault.code for fault in home.faults()] == ["fsck.staged_bytes_lost"]
+        assert (await door.ask("PUT", CLIP, content=b"clip")).status_code == 201
+        home.assert_sound()
+
+    play(scene)
+
+
+def test_a_request_that_is_cut_off_at_its_commit_takes_no_bytes_away(
+    home: ArchiveHome, play: Callable[[Scene], None]
+) -> None:
+    async def scene(door: Door) -> None:
+        await door.begin()
+        loop, cut_off = asyncio.get_running_loop(), threading.Event()
+
+        def cut() -> None:
+            asked.cancel()
+            cut_off.set()
+
+        def at_commit(_: object) -> None:
+            if loop_thread != threading.get_ident() and not cut_off.is_set() and list(home.intake.staging.iterdir()):
+                loop.call_soon_threadsafe(cut)
+                cut_off.wait(10)
+
+        loop_thread = threading.get_ident()
+        event.listen(home.database.engine, "commit", at_commit)
+        try:
+            asked = asyncio.create_task(door.ask("PUT", CLIP, content=b"clip"))
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+        finally:
+            event.remove(home.database.engine, "commit", at_commit)
+        assert cut_off.is_set()
+        assert home.count("axis_object") == 1
+        assert (await door.ask("PUT", CLIP, content=b"clip")).status_code == 201
+        assert (await door.ask("POST", headers=COMPLETE)).status_code == 204
+        home.assert_sound()
+
+    play(scene)
+
+
+def test_a_recording_that_has_ended_keeps_its_bytes_however_they_come_again(
+    home: ArchiveHome, play: Callable[[Scene], None]
+) -> None:
+    async def in_pieces() -> AsyncIterator[bytes]:
+        yield b"seen"
+
+    async def scene(door: Door) -> None:
+        await door.begin()
+        assert (await door.ask("PUT", "bookmark_1_1", content=in_pieces())).status_code == 201
+        begin_closing(home.intake, home.services.doors, door.system, door.film.name)
+        assert (await door.ask("PUT", "bookmark_1_1", content=b"seen")).status_code == 201
+        assert (await door.ask("POST", headers=headers("Container", Status="Complete"))).status_code == 204
+        assert home.count("evidence_item") == 1
+        home.assert_sound()
+
+    play(scene)
+
+
+def test_what_waits_for_one_system_is_bounded(home: ArchiveHome, play: Callable[[Scene], None]) -> None:
+    async def in_pieces() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 1000
+
+    async def scene(door: Door) -> None:
+        await door.begin()
+        with changed(home.intake, "axis_waiting_bytes", 60_000):
+            assert (await door.ask("PUT", CLIP, content=b"x" * 40_000)).status_code == 201
+            for content in (b"x" * 40_000, in_pieces()):
+                answer = await door.ask("PUT", "other.mp4", content=content)
+                assert (answer.status_code, code(answer)) == (507, "store.full")
+                assert len(list(home.intake.staging.iterdir())) == 1
+            assert (await door.ask("PUT", CLIP, content=b"y" * 40_000)).status_code == 201, "in place of itself"
+            assert (await door.ask("PUT", "bookmark_1_1", content=b"a")).status_code == 201
+            answer = await door.ask("PUT", "bookmark_1_2", content=b"")
+            assert (answer.status_code, code(answer)) == (507, "store.full"), "rows cost room too"
+            assert (await door.ask("POST", headers=COMPLETE)).status_code == 204
+            door.film = Film()
+            await door.begin()
+            assert (await door.ask("PUT", CLIP, content=b"z" * 40_000)).status_code == 201
+        home.assert_sound()
+
+    play(scene)
+
+
+def test_a_transfer_that_stands_still_is_ended(
+    home: ArchiveHome, play: Callable[[Scene], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archive.web.api.axis._SILENCE_S", 0.2)
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.Event().wait()
+
+    async def scene(door: Door) -> None:
+        await door.begin()
+        answer = await door.ask("PUT", CLIP, content=silent())
+        assert (answer.status_code, code(answer)) == (503, "service.unavailable")
+        assert list(home.intake.staging.iterdir()) == []
+
+    play(scene)
+
+
+def test_a_slow_system_leaves_room_for_another(home: ArchiveHome, play: Callable[[Scene], None]) -> None:
+    async def scene(door: Door) -> None:
+        await door.begin()
+        let_go, begun = asyncio.Event(), asyncio.Barrier(17)
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b"a"
+            await begun.wait()
+            await let_go.wait()
+
+        waiting = [asyncio.create_task(door.ask("PUT", f"a{n}.mp4", content=slow())) for n in range(16)]
+        await begun.wait()
+        async with httpx.AsyncClient(transport=door.http._transport, base_url="http://archive.example") as http:
+            other = Door(home, http, name="other")
+            await other.sign_in()
+            await other.begin()
+            assert (await other.ask("PUT", CLIP, content=b"not held up")).status_code == 201
+        let_go.set()
+        assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {201}
+
+    play(scene)
+
+
+def test_names_and_numbers_that_no_database_knows_are_refused(play: Callable[[Scene], None]) -> None:
+    async def scene(door: Door) -> None:
+        await door.begin()
+        for path in ("%00", f"{door.film.name}/a%00b", "?marker=%00", "?prefix=%00", "?limit=" + "9" * 5000):
+            for method in ("GET", "HEAD", "PUT", "POST"):
+                if path[0] == "?" and method != "GET":
+                    continue
+                answer = await door.http.request(method, f"{door.base}/{path}")
+                assert answer.status_code == 400, (method, path[:20], answer.status_code)
+
+    play(scene)
+
+
+def test_what_points_at_other_objects_is_not_taken_for_bytes(play: Callable[[Scene], None]) -> None:
+    async def scene(door: Door) -> None:
+        await door.begin()
+        pointing = [
+            await door.ask("PUT", CLIP, params={"multipart-manifest": "put"}, content=b'[{"path": "c/1"}]'),
+            await door.ask("PUT", CLIP, headers={"X-Object-Manifest": "c/1"}, content=b"x"),
+            await door.ask("PUT", CLIP, headers={"X-Copy-From": "/c/1"}, content=b"x"),
+        ]
+        assert {answer.status_code for answer in pointing} == {400}
+        assert door.home.count("axis_object") == 0
+
+    play(scene)
+
+
+def test_marks_of_any_bytes_and_names_as_long_as_can_be_do_not_hold_a_recording_up(
+    home: ArchiveHome, play: Callable[[Scene], None]
+) -> None:
+    """Whatever may be said fits into the manifests, where a quotation mark takes two bytes."""
+
+    async def scene(door: Door) -> None:
+        door.film.name = '"' * 256
+        said = headers("Container", UserID='"' * 3000)
+        assert (await door.ask("PUT", headers=said)).status_code == 201
+        said = headers("Object", StartTime="2026-03-02T01:31:13Z", Model='"' * 3000)
+        for ending in (".mp4", ".key"):
+            path = '"' * 1020 + ending
+            assert (await door.ask("PUT", path, content=ending.encode(), headers=said)).status_code == 201
+        for number, marked in enumerate((b"a\0b", b"\xff\xfe", "\u202e\u2028".encode(), b"=1+1")):
+            assert (await door.ask("PUT", f"bookmark_1_{number}", content=marked, headers=said)).status_code == 201
+        assert (await door.ask("POST", headers=headers("Container", Status="Complete"))).status_code == 204
+        assert home.count("evidence_item") == 3
+        home.assert_sound()
 
     play(scene)
 

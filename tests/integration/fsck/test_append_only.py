@@ -7,11 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError
 
 from archive.db.append_only import ADD_AND_TAKE, KEYS, missing
 from archive.kernel.findings import Outcome
+from archive.ledger.models import LogCosignature
 from tests.support.archive_home import ArchiveHome, EnrolledDock
 from tests.support.unguarded import lift
 
@@ -24,6 +25,12 @@ def logged(home: ArchiveHome, dock: EnrolledDock) -> ArchiveHome:
     home.deliver(dock, b"what was filmed")
     home.sequence()
     home.deliver(dock, b"what waits for its index", "b.mp4")
+    with home.database.begin() as tx:  # no witness is needed to try what is refused
+        tx.execute(
+            insert(LogCosignature).values(
+                size=0, key="w+00000000", time_s=1, line="— w AAAA", received_at=home.clock.now()
+            )
+        )
     return home
 
 

@@ -73,6 +73,8 @@ UNBOUND = {
     "webhook": {"secret_hash", "failures", "quiet_until", "last_delivered_at"},
     "retrieval_grant": {"expires_at"},
     "log_checkpoint": {"issued_at"},
+    # Others' signatures: whoever asks for a quorum verifies them, the archive too whenever it counts them.
+    "log_cosignature": None,
     "log_detail": {"entry_id"},  # one that leads to no entry is as good as erased
     # The index is built anew out of the rows.
     "search_document": None,

@@ -274,7 +274,7 @@ def test_verifying_with_what_is_no_receipt_or_no_key(
         assert told.code == 65
         assert len(told.err.splitlines()) == 1
     liuhen("verify", tmp_path / "none", "--receipt", receipt).failed(64, "cli.usage")
-    liuhen("verify", tmp_path, "--receipt", receipt).failed(64, "cli.usage")
+    liuhen("verify", tmp_path, "--receipt", receipt).failed(64, "verify.receipt_of_folder")
     Ed25519KeyHandle.generate(tmp_path / "private.pem")
     assert liuhen("verify", file, "--receipt", receipt, "--key", tmp_path / "private.pem").code == 65
 

@@ -37,12 +37,11 @@ def test_after_a_change_of_keys_both_stand() -> None:
     [
         "",
         LINES[:-1],
-        f"log {LOG}\n",
         f"receipt {RECEIVER}\n",
         LINES + "witness w1 x+00000000+AAAA\n",
         LINES + f"log {LOG}\n",
         LINES + f"LOG {LOG}\n",
-        LINES + "quorum none\n",
+        LINES + "quorum nobody\n",
         LINES + f"logs {Signer('b.example', MemoryKey(7)).verifier}\n",
         LINES + "log \n",
         LINES + "receipt\n",
@@ -50,7 +49,12 @@ def test_after_a_change_of_keys_both_stand() -> None:
         LINES + "# a\x0cb\n",
         f"log {RECEIVER}\nreceipt {LOG}\n",
         f"\ufeff{LINES}",
-        f"log {LOG} https://evidence.example.org/log\nreceipt {RECEIVER}\n",
+        f"log {LOG} https://evidence.example.org/log more\nreceipt {RECEIVER}\n",
+        f"log {LOG}\nreceipt {RECEIVER} https://evidence.example.org/\n",
+        LINES + "root sha256:" + "0" * 63 + "\n",
+        LINES + "root sha256:" + "A" * 64 + "\n",
+        LINES + "root sha1:" + "0" * 40 + "\n",
+        LINES + "root\n",
         LINES.replace("log ", "log x"),
         "# " + "a" * MAX_TRUST_BYTES + "\n" + LINES,
     ],
@@ -69,7 +73,7 @@ def test_keys_that_do_not_belong_together() -> None:
     stranger = VerifierKey("other.example/receipt", bytes(32), RECEIPT)
     same = VerifierKey(receipt_key_name(ORIGIN), LOG.public_bytes, RECEIPT)
     not_for_receipts = VerifierKey(receipt_key_name(ORIGIN), bytes(32), ED25519)
-    for receipts in ((), (stranger,), (same,), (not_for_receipts,), (RECEIVER, RECEIVER)):
+    for receipts in ((stranger,), (same,), (not_for_receipts,), (RECEIVER, RECEIVER)):
         with pytest.raises(MalformedTrustFile):
             TrustFile((LOG,), receipts)
     for logs in ((), (RECEIVER,), (LOG, LOG)):

@@ -12,6 +12,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from archive.kernel.errors import InvalidInput
 
 _MOST_TOLD: Final = 10
+_MOST_WHERE: Final = 2000
 
 
 class _Anything(Convertor[str]):
@@ -44,13 +45,15 @@ class ApiRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
-                return await original(request)
+                answer = await original(request)
             except RequestValidationError as exc:
                 raise refusal_of(exc.errors()) from exc
             except InvalidInput as exc:
                 if type(exc) is not InvalidInput:
                     raise
                 raise Unprocessable(exc.message, **exc.facts) from exc
+            answer.headers.setdefault("Cache-Control", "no-store")  # names of persons stand in it
+            return answer
 
         return handle
 
@@ -60,7 +63,7 @@ def refusal_of(errors: Any) -> InvalidInput:
     if any(error["type"] == "json_invalid" for error in errors):
         return InvalidInput("The body is not JSON")
     told = [f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in errors[:_MOST_TOLD]]
-    return Unprocessable(where="; ".join(told))
+    return Unprocessable(where="; ".join(told)[:_MOST_WHERE])  # a name that is not known may be very long
 
 
 class Problem(BaseModel):

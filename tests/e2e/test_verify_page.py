@@ -1,0 +1,156 @@
+"""verify.html from the disk, with the network off: on good, tampered and forged packages it says what `liuhen verify` says."""
+
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from archive.packages.verifier import verify_html
+from tests.e2e.browser import until
+from tests.support.package_faults import FAULTS, OPEN, VALID, Fault, by_liuhen, missing_from, outline
+from tests.support.packages import House
+
+pytestmark = pytest.mark.e2e
+_ENDED = "['done', 'failed'].includes(document.body.dataset.state)"
+
+
+@pytest.fixture(scope="module")
+def house() -> House:
+    return House.make(1)
+
+
+@pytest.fixture(scope="module")
+def whole(house: House, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return house.package(tmp_path_factory.mktemp("whole") / "package")
+
+
+@pytest.fixture
+def package(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "package"))
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """The page in an offline browser; whatever it asks for beyond itself, or complains of, fails the test that did it."""
+    place = tmp_path_factory.mktemp("page") / "verify.html"
+    place.write_bytes(verify_html())
+    context = chromium.new_context(offline=True, locale="en-GB")
+    opened = context.new_page()
+    wrong: list[str] = []
+    opened.on(
+        "request", lambda request: wrong.append(request.url) if not request.url.startswith(("file:", "blob:")) else None
+    )
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    opened.goto(place.as_uri())
+    yield opened
+    context.close()
+    assert wrong == []
+
+
+def _check(page: Page, folder: Path, trust: str) -> dict:
+    page.reload()
+    page.set_input_files("#folder", folder)
+    page.fill("#trust", trust)
+    page.click("#start")
+    until(page, _ENDED)
+    assert page.inner_text("#problem") == ""
+    return json.loads(str(page.text_content("#report")))
+
+
+def test_a_good_package(page: Page, house: House, package: Path) -> None:
+    report = _check(page, package, house.trust().decode())
+    assert outline(report) == outline(by_liuhen(package, house.trust()))
+    assert (report["unaltered"], report["complete"], report["outcome"]) == (VALID, OPEN, OPEN)
+    assert page.inner_text("#unaltered .verdict-is") == "Valid"
+    assert page.inner_text("#complete .verdict-is") == "Not checked"
+    page.click("#language")
+    assert page.inner_text("#unaltered .verdict-is") == "有效"
+    assert page.get_attribute("html", "lang") == "zh-Hans"
+
+
+def test_without_a_trust_file_nothing_is_valid(page: Page, package: Path) -> None:
+    report = _check(page, package, "")
+    assert outline(report) == outline(by_liuhen(package, None))
+    assert report["unaltered"] == OPEN
+    assert page.is_visible("#unsigned")
+
+
+def test_the_fingerprint_of_the_trust_file_is_enough(page: Page, house: House, package: Path) -> None:
+    digest = hashlib.sha256(house.trust()).hexdigest()
+    report = _check(page, package, f"SHA256: {digest[:32].upper()} {digest[32:]}")
+    assert report["unaltered"] == VALID
+
+
+@pytest.mark.parametrize(
+    ("trust", "told"), [("0" * 64, "another SHA-256"), ("log nobody", "neither a trust file nor its SHA-256 (line 1")]
+)
+def test_what_is_no_trust_file_is_refused(page: Page, package: Path, trust: str, told: str) -> None:
+    page.reload()
+    page.set_input_files("#folder", package)
+    page.fill("#trust", trust)
+    page.click("#start")
+    until(page, _ENDED)
+    assert told in page.inner_text("#problem")
+    assert not page.is_visible("#result")
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.in_browser], ids=lambda fault: fault.name)
+def test_each_fault_is_found(page: Page, house: House, package: Path, fault: Fault) -> None:
+    fault.make(package, house)
+    report = _check(page, package, house.trust().decode())
+    assert missing_from(report, fault) == []
+    assert report["unaltered"] == fault.outcome
+    assert outline(report) == outline(by_liuhen(package, house.trust()))
+
+
+def test_a_random_change_has_the_same_outcome(page: Page, house: House, package: Path) -> None:
+    chance = random.Random(4)
+    paths = sorted(path for path in package.rglob("*") if path.is_file())
+    for _ in range(20):
+        path = chance.choice(paths)
+        raw = path.read_bytes()
+        changed = bytearray(raw)
+        changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+        path.write_bytes(changed)
+        report = _check(page, package, house.trust().decode())
+        assert outline(report) == outline(by_liuhen(package, house.trust())), path
+        assert report["unaltered"] != VALID
+        path.write_bytes(raw)
+
+
+def test_ed25519_without_the_browser_is_the_same(page: Page, house: House, package: Path) -> None:
+    """A browser whose WebCrypto has no Ed25519 computes it by hand."""
+    page.reload()
+    vector = """async () => {
+        const hex = (text) => Uint8Array.from(text.match(/../g), (pair) => parseInt(pair, 16));
+        const key = hex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
+        const signature = hex("92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+            + "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00");
+        return [await ed25519ByHand(key, signature, hex("72")), await ed25519ByHand(key, signature, hex("73"))];
+    }"""
+    assert page.evaluate(vector) == [True, False]
+    page.evaluate("() => { ed25519Verifies = ed25519ByHand; }")
+    page.set_input_files("#folder", package)
+    page.fill("#trust", house.trust().decode())
+    page.click("#start")
+    until(page, _ENDED)
+    assert json.loads(str(page.text_content("#report")))["unaltered"] == VALID
+
+
+def test_the_page_works_by_keyboard(page: Page, house: House, package: Path) -> None:
+    page.reload()
+    page.set_input_files("#folder", package)
+    page.focus("#trust")
+    page.keyboard.insert_text(house.trust().decode())
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "start"
+    page.keyboard.press("Enter")
+    until(page, _ENDED)
+    assert page.evaluate("document.activeElement.id") == "result"
