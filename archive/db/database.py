@@ -6,17 +6,18 @@ elsewhere.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from archive.db.append_only import TAKEN
+from archive.db.shared_commits import WRITES, SharedCommits
 from archive.kernel.errors import LiuhenError, StorageFull, Unavailable
 
-_WRITES: Final = "liuhen_writes"
 _BUSY_TIMEOUT_MS: Final = 30_000
 _UNIQUE_VIOLATION: Final = "23505"
 _DISK_FULL: Final = "53100"
@@ -36,15 +37,17 @@ _HIDDEN: Final = True
 class Database:
     """One engine and its transactions.
 
-    Units: `pool_size` is the number of connections kept; threads beyond it wait.
+    Units: `pool_size` is the number of connections kept; threads beyond it wait. `wait_s` is how long a change waits
+    for other changes on SQLite.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+    def __init__(self, url: str, *, pool_size: int = 20, wait_s: float = 30.0) -> None:
         """Prepare the engine; nothing is connected yet."""
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(url, pool_size) if self.is_sqlite else _postgres_engine(url, pool_size)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._shared = SharedCommits(self.engine, _file_of(self.url), wait_s=wait_s) if self.is_sqlite else None
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -54,8 +57,11 @@ class Database:
         Raises: StorageFull when the database's disk is full, Unavailable when the database cannot be reached or stays
             locked; both may be tried again.
         """
+        if self._shared is not None:
+            with _translated(), self._shared.begin() as tx:
+                yield tx
+            return
         with self._sessions() as tx, _translated():
-            tx.connection(execution_options={_WRITES: True})
             yield tx
             tx.commit()
 
@@ -82,6 +88,8 @@ class Database:
 
     def close(self) -> None:
         """Give all connections back."""
+        if self._shared is not None:
+            self._shared.close()
         self.engine.dispose()
 
 
@@ -124,6 +132,10 @@ def _translated() -> Iterator[None]:
         raise
 
 
+def _file_of(url: URL) -> Path | None:
+    return None if url.database in {None, "", ":memory:"} else Path(str(url.database))
+
+
 def _sqlite_engine(url: str, pool_size: int) -> Engine:
     engine = create_engine(
         url,
@@ -155,7 +167,7 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A read that turns into a write cannot wait for the lock, so writers say so at once.
-        writes = connection.get_execution_options().get(_WRITES, False)
+        writes = connection.get_execution_options().get(WRITES, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

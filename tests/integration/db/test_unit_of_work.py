@@ -170,11 +170,9 @@ def test_a_writer_that_must_wait_too_long_may_try_again(database: Database) -> N
     thread.start()
     try:
         assert inside.wait(20)
-        impatient = Database(database.url.render_as_string(hide_password=False))
-        with impatient.engine.connect() as connection:
-            if database.is_sqlite:
-                connection.exec_driver_sql("PRAGMA busy_timeout = 50")
-            else:
+        impatient = Database(database.url.render_as_string(hide_password=False), wait_s=0.05)
+        if not database.is_sqlite:
+            with impatient.engine.connect() as connection:
                 connection.exec_driver_sql("SET lock_timeout = 50")
                 connection.commit()
         with pytest.raises(Unavailable) as late, impatient.begin() as tx:
