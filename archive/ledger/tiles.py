@@ -138,13 +138,12 @@ def encode_bundle(entries: Sequence[bytes]) -> bytes:
 
 def parse_bundle(raw: bytes, *, count: int) -> list[bytes]:
     """Parse a bundle of `count` entries. Raises: MalformedTile."""
-    entries, at = [], 0
-    while at < len(raw):
-        length = int.from_bytes(raw[at : at + _LENGTH_BYTES])
-        at += _LENGTH_BYTES
-        entries.append(raw[at : at + length])
-        at += length
-    if at != len(raw) or len(entries) != count:
+    entries, at, end = [], 0, len(raw)
+    while at + _LENGTH_BYTES <= end:  # the inner loop of whoever checks a whole log
+        after = at + _LENGTH_BYTES + (raw[at] << 8 | raw[at + 1])
+        entries.append(raw[at + _LENGTH_BYTES : after])
+        at = after
+    if at != end or len(entries) != count:
         raise MalformedTile("Not a bundle of so many entries", expected=count, found=len(entries))
     return entries
 

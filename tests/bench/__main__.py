@@ -10,7 +10,18 @@ from tests.bench import facts
 from tests.bench.archive import STARTS
 from tests.bench.report import REPORT, keep, kept, render, rows_of, table
 
-NAMES = ("intake", "playable", "picture", "inspection", "verify", "verify-package", "log", "search")
+NAMES = (
+    "intake",
+    "playable",
+    "picture",
+    "inspection",
+    "verify",
+    "verify-package",
+    "log",
+    "writers",
+    "million",
+    "search",
+)
 
 
 def main(arguments: list[str]) -> int:
