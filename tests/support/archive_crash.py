@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, configure_mappers
 import ingest.accept
 import signing.pyhanko_signer  # noqa: F401 - imported late by the signer; here once for all children
 from archive.adapters.filesystem_store import FilesystemStore
+from archive.db.shared_commits import SharedCommits
 from archive.jobs.queue import LONG, PROMPT
 from archive.ledger.publishing import Published
 from archive.settings import Settings
@@ -62,6 +63,7 @@ def _child(settings: Settings, work: Callable[..., None], arguments: tuple[Any, 
     for name in ("put_once", "adopt", "replace_if"):
         _around(FilesystemStore, name, step)
     _around(ingest.accept, "remove_staged", step)
+    _around(SharedCommits, "_end", step)  # where SQLite commits
     for name in ("_write", "_replace_checkpoint"):
         _around(Published, name, step)
     work(services, *arguments)

@@ -28,6 +28,7 @@ from tests.support import postgres
 _CATCH_S = 8.0
 _QUIET_S = 120.0
 _HOURS_S = 7200.0
+_MOST_MORE = 60
 _KINDS = (COPIED, COPIED, COPIED, ENCODED, SOUND, PHOTO, TEXT)
 
 
@@ -234,9 +235,12 @@ def run(
     database: str,
     chance: random.Random,
     load: Load = _FULL,
-    is_complete: bool = True,
+    least: int = LEAST_HITS,
 ) -> Result:
-    """Run rounds on one database in a folder that is deleted afterwards; `is_complete` adds rounds for rare phases."""
+    """Run rounds on one database in a folder that is deleted afterwards.
+
+    Rounds are added for phases that were hit less often than `least`; with 0 none are.
+    """
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="liuhen-kills-") as place, _database_url(database, Path(place)) as url:
         folder = Path(place)
@@ -246,7 +250,7 @@ def run(
         campaign = Campaign(service, folder=folder, database_url=url, chance=chance, load=load)
         result = Result(database, campaign.database_version, ledger=campaign.ledger, checked=campaign.checks.checked)
         try:
-            for plan in _and_more(rounds, result, chance=chance, is_complete=is_complete):
+            for plan in _and_more(rounds, result, chance=chance, least=least):
                 result.rounds.append(campaign.round(len(result.rounds) + 1, plan))
                 _tell(result.rounds[-1])
             result.final = campaign.finish()
@@ -260,10 +264,10 @@ def run(
     return result
 
 
-def _and_more(rounds: Sequence[Plan], result: Result, *, chance: random.Random, is_complete: bool) -> Iterator[Plan]:
+def _and_more(rounds: Sequence[Plan], result: Result, *, chance: random.Random, least: int) -> Iterator[Plan]:
     yield from rounds
-    for _ in range(20 if is_complete else 0):
-        missing = [phase for phase in PHASES if result.hits(phase) < LEAST_HITS]
+    for _ in range(_MOST_MORE if least else 0):
+        missing = [phase for phase in PHASES if result.hits(phase) < least]
         if not missing and sum(found.has_work for found in result.rounds) >= len(rounds):
             return
         yield deliberate((missing or PHASES)[0], chance=chance)
@@ -286,7 +290,8 @@ def _tell(found: Round) -> None:
 def main(arguments: list[str]) -> int:
     """Run the campaign, write its report, and return 0 only if everything held and every phase was hit."""
     parser = argparse.ArgumentParser(prog="./dev campaign kills", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=60, help="kills on the (first) database; 60 by default")
+    parser.add_argument("--rounds", type=int, default=60, help="kills on each database; 60 by default")
+    parser.add_argument("--least", type=int, default=LEAST_HITS, help="how often each phase has to be hit")
     parser.add_argument("--seed", type=int, default=None, help="what the random choices begin with")
     parser.add_argument("--database", choices=("sqlite", "postgres", "both"), default="sqlite")
     parser.add_argument("--report", type=Path, default=REPORT, help="where the report goes")
@@ -295,12 +300,12 @@ def main(arguments: list[str]) -> int:
     chance = random.Random(seed)
     databases = ("sqlite", "postgres") if given.database == "both" else (given.database,)
     results = []
-    for number, database in enumerate(databases):
-        rounds = given.rounds if number == 0 else max(len(PHASES) * 3, given.rounds // 3)
-        print(f"{rounds} rounds on {database}, seed {seed}", flush=True)
-        results.append(run(plans(rounds, chance=chance), database=database, chance=chance, is_complete=number == 0))
+    for database in databases:
+        print(f"{given.rounds} rounds on {database}, seed {seed}", flush=True)
+        made = plans(given.rounds, chance=chance)
+        results.append(run(made, database=database, chance=chance, least=given.least))
     command = " ".join(["./dev campaign kills", *arguments])
-    text, is_good = render(results, seed=seed, command=command)
+    text, is_good = render(results, seed=seed, command=command, least=given.least)
     given.report.parent.mkdir(parents=True, exist_ok=True)
     given.report.write_text(text, "utf-8")
     print(f"{'Everything held' if is_good else 'NOT everything held'}; the report is in {given.report}")

@@ -7,14 +7,26 @@ from typing import Final
 
 from tests.campaign.kills.service import ROLES, SUPERVISOR
 
-PHASES: Final = ("chunk", "finish", "commit", "sequencing", "job", "rendition")
-"""The phases of the issue. `transaction` and `essence` are recorded beside them."""
+PHASES: Final = (
+    "chunk",
+    "finish",
+    "commit",
+    "sequencing",
+    "journal",
+    "publication",
+    "anchoring",
+    "job",
+    "rendition",
+)
+"""The phases that have to be hit. `essence` is recorded beside them."""
 ROLE_OF: Final = {
     "chunk": "web",
     "finish": "web",
     "commit": "web",
-    "transaction": "sequencer",
     "sequencing": "sequencer",
+    "journal": "sequencer",
+    "publication": "sequencer",
+    "anchoring": "sequencer",
     "job": "worker",
     "rendition": "worker",
     "essence": "worker",
@@ -23,8 +35,10 @@ MEANING: Final = {
     "chunk": "a request's bytes are being received, written, made durable",
     "finish": "the last byte is durable, the OCFL object is being written, the transaction has not begun",
     "commit": "from the first row of the item to the end of its transaction and the removal of the staged name",
-    "transaction": "the sequencer's transaction, not committed yet",
-    "sequencing": "the sequencer has committed a checkpoint and not published it yet",
+    "sequencing": "the sequencer's transaction: entries have their places, the checkpoint is being signed",
+    "journal": "the round's segment of the journal is being made durable, its checkpoint is not committed yet",
+    "publication": "the sequencer has committed a checkpoint and not published it yet",
+    "anchoring": "a checkpoint is being stamped, and the stamp written and chained",
     "job": "a media job is claimed, its rendition not begun",
     "rendition": "ffmpeg runs, or its result is stored and written down",
     "essence": "the proof that rendition and original hold the same packets is being made",
@@ -64,12 +78,20 @@ STEPS: Final[dict[str, tuple[Step, ...]]] = {
         Step("commit.committed", 1),
         Step("commit.unlink", 1),
     ),
-    "sequencing": (
-        Step("sequencing.begun", 3),
-        Step("sequencing.begun", 3, 0.002),
-        Step("sequencing.fsync", 3),
-        Step("sequencing.replace", 2),
+    "sequencing": (Step("sequencing.begun", 2), Step("sequencing.begun", 2, 0.004)),
+    "journal": (
+        Step("journal.begun", 2),
+        Step("journal.fsync", 4),
+        Step("journal.committing", 2),
+        Step("journal.committing", 2, 0.003),
     ),
+    "publication": (
+        Step("publication.begun", 3),
+        Step("publication.begun", 3, 0.002),
+        Step("publication.fsync", 3),
+        Step("publication.replace", 2),
+    ),
+    "anchoring": (Step("anchoring.begun"), Step("anchoring.begun", 0, 0.004), Step("anchoring.fsync", 5)),
     "job": (
         Step("job.begun", 2),
         Step("job.begun", 2, 0.05),
@@ -84,7 +106,6 @@ STEPS: Final[dict[str, tuple[Step, ...]]] = {
         Step("rendition.committing", 1, 0.004),
         Step("rendition.committed", 1),
     ),
-    "transaction": (Step("transaction.begun", 2), Step("transaction.committing", 2, 0.003)),
     "essence": (Step("essence.program", 1, 0.05),),
 }
 
@@ -127,7 +148,6 @@ def deliberate(phase: str, *, chance: random.Random) -> Plan:
 def _others(chance: random.Random) -> Iterator[Plan]:
     while True:
         yield Plan(SUPERVISOR)
-        yield deliberate("transaction", chance=chance)
         yield from (Plan(role) for role in ROLES)
         yield deliberate("essence", chance=chance)
         yield Plan(WHOLE_SERVICE)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 REPORT: Final = Path(__file__).parents[3] / "docs" / "campaigns" / "kills.md"
 LEAST_HITS: Final = 5
+"""How often each phase has to be hit on each database, unless the command says more."""
 _MOST_TOLD: Final = 50
 _HOW: Final = (
     "While docks upload and media jobs run, one process of the real service (or the supervisor, or all of "
@@ -31,16 +32,16 @@ _TABLE: Final = (
 _COLUMNS: Final = (*ROLES, SUPERVISOR, "all")
 
 
-def render(results: Sequence["Result"], *, seed: int, command: str) -> tuple[str, bool]:
-    """Return the report, and whether everything held and each phase was hit often enough on the first database."""
-    hit = all(results[0].hits(phase) >= LEAST_HITS for phase in PHASES)
+def render(results: Sequence["Result"], *, seed: int, command: str, least: int = LEAST_HITS) -> tuple[str, bool]:
+    """Return the report, and whether everything held and each phase was hit often enough on each database."""
+    hit = all(result.hits(phase) >= least for result in results for phase in PHASES)
     is_good = hit and not any(result.wrong for result in results)
     kills = sum(1 for result in results for found in result.rounds if found.death is not None and found.has_work)
     parts = [
         "# Campaign: kills",
         "",
         f"**{'Everything held' if is_good else 'NOT everything held'}**: {kills} kills by SIGKILL with work in flight.",
-        f"{'Each phase was hit at least' if hit else 'Not every phase was hit'} {LEAST_HITS} times.",
+        f"{'Each phase was hit at least' if hit else 'Not every phase was hit'} {least} times on each database.",
         "",
         _HOW,
         "",

@@ -21,7 +21,18 @@ import time
 FOLDER = "CAMPAIGN_FOLDER"
 ARMED = "armed.json"
 HIT = "hit.json"
-PHASES = ("chunk", "finish", "commit", "transaction", "sequencing", "job", "rendition", "essence")
+PHASES = (
+    "chunk",
+    "finish",
+    "commit",
+    "sequencing",
+    "journal",
+    "publication",
+    "anchoring",
+    "job",
+    "rendition",
+    "essence",
+)
 BOARD = struct.Struct(f"<{len(PHASES)}i")
 
 _here = threading.local()
@@ -171,7 +182,26 @@ def _on_accept(module):
 
 def _on_sequencer(module):
     _within(module.Sequencer, "sequence", lambda *_: None)
-    _before(module.Sequencer, "_store_head", lambda *_: _move("transaction"))
+    _before(module, "leaf_hash", lambda *_: _move("sequencing"))
+
+
+def _on_journal(module):
+    _before(module.Journal, "write", lambda *_: _move("journal"))
+
+
+def _on_anchors(module):
+    _within(module.Anchors, "anchor", lambda *_: "anchoring")
+    made = module.Anchors.__init__
+
+    @functools.wraps(made)
+    def hurried(self, *args, **kwargs):
+        made(self, *args, **{**kwargs, "every": kwargs["every"] * 0})  # else there is one an hour
+
+    module.Anchors.__init__ = hurried
+
+
+def _on_anchor_rounds(module):
+    module._PAUSE_S = 0.2
 
 
 def _on_worker(module):
@@ -196,19 +226,44 @@ def _on_supervise(module):
     _before(module.Supervisor, "_read_to_end", lambda *_: _step("program"))
 
 
+def _committed():
+    if getattr(_here, "phase", None) in {"sequencing", "journal"}:
+        _move("publication")
+    else:
+        _step("committed")
+
+
 def _on_session(module):
     original = module.Session.commit
 
     @functools.wraps(original)
     def commit(self):
+        if self.join_transaction_mode == "create_savepoint":  # SQLite: that is not the commit yet
+            original(self)
+            return
         _step("committing")
         original(self)
-        if getattr(_here, "phase", None) == "transaction":
-            _move("sequencing")
-        else:
-            _step("committed")
+        _committed()
 
     module.Session.commit = commit
+
+
+def _on_shared_commits(module):
+    shared = module.SharedCommits
+    leave, wait = shared._leave, shared._await
+
+    @functools.wraps(leave)
+    def left(self, group, *, lost=None):
+        if lost is None:
+            _step("committing")
+        leave(self, group, lost=lost)
+
+    @functools.wraps(wait)
+    def waited(self, group):
+        wait(self, group)
+        _committed()
+
+    shared._leave, shared._await = left, waited
 
 
 _WRAPPED = {
@@ -222,6 +277,10 @@ _WRAPPED = {
     "ingest.workshop": _on_workshop,
     "ingest.media.supervise": _on_supervise,
     "sqlalchemy.orm.session": _on_session,
+    "archive.db.shared_commits": _on_shared_commits,
+    "archive.ledger.journal": _on_journal,
+    "archive.ledger.anchors": _on_anchors,
+    "archive.ledger.anchor_rounds": _on_anchor_rounds,
 }
 
 
