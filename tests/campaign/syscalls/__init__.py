@@ -1,0 +1,1 @@
+"""Campaign syscalls: one call to the kernel fails at a time."""
