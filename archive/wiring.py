@@ -60,6 +60,7 @@ from signing.keyfiles import PUBLIC, KeyExists, KeyMissing, fsync_directory, rep
 from signing.mldsa import MlDsa44KeyHandle
 from signing.pades import PadesSigner
 from signing.secret_file import secret_from_file
+from signing.tsa import EmbeddedTsa
 
 
 class HomeMissing(LiuhenError):
@@ -88,6 +89,7 @@ class Services:
     quarantine: FilesystemStore
     authority: EmbeddedAuthority
     signer: CadesSigner
+    tsa: EmbeddedTsa
     identifiers: FileIdentifierVault
     trust: TrustFile
     policy: WitnessPolicy
@@ -171,6 +173,7 @@ def create_home(settings: Settings) -> None:
     services = build_services(settings.model_copy(update={"origin": origin}))
     services.objects.prepare()
     services.sequencer.recover()
+    services.tsa.prepare()
     services.close()
 
 
@@ -208,6 +211,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     home = settings.home.absolute()
     authority = EmbeddedAuthority.load(home / "ca")
     signer = CadesSigner(key=authority.manifest_key(), certificate=authority.manifest_certificate, clock=clock)
+    tsa = EmbeddedTsa(authority, clock)
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
     policy = _policy(settings)
@@ -244,6 +248,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         quarantine=quarantine,
         authority=authority,
         signer=signer,
+        tsa=tsa,
         identifiers=_identifiers(home, database),
         trust=trust,
         policy=policy,
@@ -281,8 +286,10 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             origin=settings.origin,
             organisation=settings.organisation,
             set_list=ListMaker(
-                Typesetter("list"), PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock)
+                Typesetter("list"),
+                PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock, tsa.token),
             ),
+            timestamp=tsa.token,
         ),
         sequencer=Sequencer(
             database,

@@ -1,6 +1,6 @@
 """X.509 certificates as the embedded authority makes them: a profile is data, issuing is one function.
 
-Nothing here touches files. A further kind of certificate (timestamps, officers) is a further `Profile`.
+Nothing here touches files. A further kind of certificate (officers) is a further `Profile`.
 """
 
 import ipaddress
@@ -22,6 +22,7 @@ SELF_ISSUED: Final = "self-issued by Liuhen"
 ROOT_VALID: Final = timedelta(days=20 * 365 + 5)
 TLS_VALID: Final = timedelta(days=397)
 """Below the 398 days after which browsers refuse a server certificate, whoever issued it."""
+TIMESTAMPING_VALID: Final = timedelta(days=10 * 365)
 
 _MAX_NAME_BYTES: Final = 64
 """RFC 5280 appendix A.1 allows 64 characters; `cryptography` counts bytes of UTF-8 and warns whenever it reads more."""
@@ -79,6 +80,14 @@ TLS_SERVER: Final = Profile(
     valid=TLS_VALID,
     key_usage=_key_usage("digital_signature"),
     extended_key_usage=(ExtendedKeyUsageOID.SERVER_AUTH,),
+)
+TIMESTAMPING: Final = Profile(
+    role="timestamping",
+    valid=TIMESTAMPING_VALID,
+    key_usage=_key_usage("digital_signature"),
+    # The one purpose, and critical: RFC 3161 section 2.3.
+    extended_key_usage=(ExtendedKeyUsageOID.TIME_STAMPING,),
+    is_extended_usage_critical=True,
 )
 
 

@@ -124,6 +124,7 @@ def run_sequencer(settings: Settings) -> None:
         # Before anything new is signed: has a witness seen another log than this?
         services.cosign_rounds.require_agreement()
         renew_trust_file(services)
+        services.tsa.prepare()
         _log.info("sequencing")
         services.cosign_rounds.begin()
         while not stopping.wait(settings.sequencing_interval_ms / 1000):
