@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     witness_at_start: Literal["asked", "required"] = Field(
         default="asked", description="Whether a witness that does not answer keeps the archive from starting."
     )
+    anchor_minutes: int = Field(
+        default=60, ge=1, description="Minutes after which the newest checkpoint is timestamped, if it is a new one."
+    )
     sandbox: Literal["required", "preferred"] = Field(
         default="required", description="Whether media may be parsed without bubblewrap."
     )

@@ -24,6 +24,8 @@ from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
+from archive.ledger.anchor_rounds import AnchorRounds
+from archive.ledger.anchors import Anchors
 from archive.ledger.cosign_rounds import CosignRounds
 from archive.ledger.cosigner import WitnessClient
 from archive.ledger.keykinds import MLDSA44
@@ -59,6 +61,7 @@ from signing.identifier_vault import FileIdentifierVault
 from signing.keyfiles import PUBLIC, KeyExists, KeyMissing, fsync_directory, replace_durably
 from signing.mldsa import MlDsa44KeyHandle
 from signing.pades import PadesSigner
+from signing.revocation import crl
 from signing.secret_file import secret_from_file
 from signing.tsa import EmbeddedTsa
 
@@ -105,6 +108,8 @@ class Services:
     sequencer: Sequencer
     sequencer_lock: SequencerLock
     cosign_rounds: CosignRounds
+    anchors: Anchors
+    anchor_rounds: AnchorRounds
 
     @property
     def run_folder(self) -> Path:
@@ -235,6 +240,14 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         proxies={720: settings.proxy_720, 540: settings.proxy_540},
     )
     published = Published(database, public=home / "log", private=home / "log-entries")
+    anchors = Anchors(
+        database,
+        published,
+        tsa,
+        clock,
+        lock=home / "run" / "anchors.lock",
+        every=timedelta(minutes=settings.anchor_minutes),
+    )
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     trust = _trust(home, settings.origin, log_key, receipt_key, policy)
@@ -290,6 +303,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
                 PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock, tsa.token),
             ),
             timestamp=tsa.token,
+            anchors=anchors.chosen_for,
+            crls=lambda: {"root": crl(authority, clock)},
         ),
         sequencer=Sequencer(
             database,
@@ -300,6 +315,10 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         ),
         sequencer_lock=SequencerLock(database, home / "run" / "sequencer.lock"),
         cosign_rounds=_cosign_rounds(settings, database, policy, clock),
+        anchors=anchors,
+        anchor_rounds=AnchorRounds(
+            anchors, clock, report=home / "run" / "anchors.json", upkeep=[tsa.prepare, lambda: crl(authority, clock)]
+        ),
     )
 
 
