@@ -322,6 +322,21 @@ def read_anchor(folder: Path, size: int) -> Anchor:
     return Anchor(size, (folder / f"{size}.ckpt").read_bytes(), (folder / f"{size}.tsr").read_bytes())
 
 
+def read_issuers(folder: Path) -> bytes:
+    """Return the certificates of outside authorities (PEM); empty where there never was one."""
+    try:
+        return (folder / ISSUERS).read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def keep_issuers(folder: Path, pem: bytes) -> None:
+    """Publish these certificates of outside authorities. Raises: StorageFull."""
+    if read_issuers(folder) != pem:
+        folder.mkdir(exist_ok=True)
+        replace_durably(folder / ISSUERS, pem, mode=_CHAIN_MODE)
+
+
 def _not_renewed(links: Sequence[Link]) -> Sequence[Link]:
     """Return the lines from the last renewal on: its token is the one that vouches for those before it."""
     start = max((number for number, link in enumerate(links) if link.kind == RENEWAL), default=0)

@@ -265,10 +265,16 @@ def verifies(key: bytes, *, hash_name: str, signature: bytes, message: bytes) ->
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """The certificates at hand, and the SHA-256 digests of the roots that are pinned."""
+    """The certificates at hand, and the SHA-256 digests of the roots that are pinned: for all, and for times only."""
 
     pool: Sequence[Certificate] = ()
     pinned: frozenset[bytes] = field(default_factory=frozenset)
+    pinned_for_time: frozenset[bytes] = field(default_factory=frozenset)
+
+    @property
+    def for_time(self) -> Self:
+        """The same, where roots that are pinned for times count too."""
+        return type(self)(self.pool, self.pinned | self.pinned_for_time)
 
     def is_forged(self, certificate: Certificate) -> bool:
         """Return whether it names issuers that are at hand, none of which issued it. Raises: NotDer."""

@@ -40,7 +40,7 @@ def _judge(content: bytes, token: Token, chains: Chains) -> tuple[Verdict, Insta
         return _invalid("the certificate is not for timestamps")
     if not certificate.covers(at) or chains.is_forged(certificate):
         return _invalid("the certificate did not hold then")
-    if not chains.reach(certificate, at=at):
+    if not chains.for_time.reach(certificate, at=at):
         return Verdict("timestamp.untrusted", Outcome.INDETERMINATE), at
     return Verdict("timestamp.valid", Outcome.VALID, f"{at:%Y-%m-%dT%H:%M:%SZ}"), at
 
