@@ -71,6 +71,22 @@ class Settings(BaseSettings):
     witness_at_start: Literal["asked", "required"] = Field(
         default="asked", description="Whether a witness that does not answer keeps the archive from starting."
     )
+    anchor_minutes: int = Field(
+        default=60, ge=1, description="Minutes after which the newest checkpoint is timestamped, if it is a new one."
+    )
+    tsa_url: str | None = Field(
+        default=None, description="Address of an outside timestamp authority (RFC 3161) for the log's anchors."
+    )
+    tsa_ca: Path | None = Field(
+        default=None, description="Root and issuers of that authority's certificates, as PEM; needed with tsa_url."
+    )
+    tsa_policy: str | None = Field(
+        default=None, pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$", description="Policy (OID) that its tokens must be under."
+    )
+    tsa_networks: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="Networks (CIDR) that the authority may be in beside public ones, also over plain http.",
+    )
     sandbox: Literal["required", "preferred"] = Field(
         default="required", description="Whether media may be parsed without bubblewrap."
     )

@@ -24,6 +24,8 @@ from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
+from archive.ledger.anchor_rounds import AnchorRounds
+from archive.ledger.anchors import Anchors, keep_issuers, read_issuers
 from archive.ledger.cosign_rounds import CosignRounds
 from archive.ledger.cosigner import WitnessClient
 from archive.ledger.keykinds import MLDSA44
@@ -40,6 +42,7 @@ from archive.ocfl.root import OcflRoot
 from archive.packages.building import Packager
 from archive.packages.listing import ListMaker
 from archive.ports.clock import Clock
+from archive.ports.timestamps import TimestampAuthority
 from archive.settings import Settings, SettingsInvalid
 from ingest.contents import ContentJobs
 from ingest.context import Intake
@@ -59,7 +62,10 @@ from signing.identifier_vault import FileIdentifierVault
 from signing.keyfiles import PUBLIC, KeyExists, KeyMissing, fsync_directory, replace_durably
 from signing.mldsa import MlDsa44KeyHandle
 from signing.pades import PadesSigner
+from signing.revocation import crl
 from signing.secret_file import secret_from_file
+from signing.timestamps import OutsideTsa, merged_issuers, root_digests
+from signing.tsa import EmbeddedTsa
 
 
 class HomeMissing(LiuhenError):
@@ -88,6 +94,7 @@ class Services:
     quarantine: FilesystemStore
     authority: EmbeddedAuthority
     signer: CadesSigner
+    tsa: EmbeddedTsa
     identifiers: FileIdentifierVault
     trust: TrustFile
     policy: WitnessPolicy
@@ -103,6 +110,8 @@ class Services:
     sequencer: Sequencer
     sequencer_lock: SequencerLock
     cosign_rounds: CosignRounds
+    anchors: Anchors
+    anchor_rounds: AnchorRounds
 
     @property
     def run_folder(self) -> Path:
@@ -171,6 +180,7 @@ def create_home(settings: Settings) -> None:
     services = build_services(settings.model_copy(update={"origin": origin}))
     services.objects.prepare()
     services.sequencer.recover()
+    services.tsa.prepare()
     services.close()
 
 
@@ -208,6 +218,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     home = settings.home.absolute()
     authority = EmbeddedAuthority.load(home / "ca")
     signer = CadesSigner(key=authority.manifest_key(), certificate=authority.manifest_certificate, clock=clock)
+    tsa = EmbeddedTsa(authority, clock)
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
     policy = _policy(settings)
@@ -231,6 +242,14 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         proxies={720: settings.proxy_720, 540: settings.proxy_540},
     )
     published = Published(database, public=home / "log", private=home / "log-entries")
+    anchors = Anchors(
+        database,
+        published,
+        _authority_of_anchors(settings, tsa, clock),
+        clock,
+        lock=home / "run" / "anchors.lock",
+        every=timedelta(minutes=settings.anchor_minutes),
+    )
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     trust = _trust(home, settings.origin, log_key, receipt_key, policy)
@@ -244,6 +263,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         quarantine=quarantine,
         authority=authority,
         signer=signer,
+        tsa=tsa,
         identifiers=_identifiers(home, database),
         trust=trust,
         policy=policy,
@@ -276,13 +296,17 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             objects=objects,
             renditions=renditions,
             signer=signer,
-            chain_pem=authority.root_pem,
+            chain_pem=authority.root_pem + read_issuers(home / "log" / "anchors"),
             trust=str(trust),
             origin=settings.origin,
             organisation=settings.organisation,
             set_list=ListMaker(
-                Typesetter("list"), PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock)
+                Typesetter("list"),
+                PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock, tsa.token),
             ),
+            timestamp=tsa.token,
+            anchors=anchors.chosen_for,
+            crls=lambda: {"root": crl(authority, clock)},
         ),
         sequencer=Sequencer(
             database,
@@ -293,6 +317,10 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         ),
         sequencer_lock=SequencerLock(database, home / "run" / "sequencer.lock"),
         cosign_rounds=_cosign_rounds(settings, database, policy, clock),
+        anchors=anchors,
+        anchor_rounds=AnchorRounds(
+            anchors, clock, report=home / "run" / "anchors.json", upkeep=[tsa.prepare, lambda: crl(authority, clock)]
+        ),
     )
 
 
@@ -304,6 +332,25 @@ def _policy(settings: Settings) -> WitnessPolicy:
         return parse_policy(settings.witness_policy.read_bytes())
     except OSError as exc:
         raise SettingsInvalid("The file of the setting witness_policy cannot be read") from exc
+
+
+def _authority_of_anchors(settings: Settings, tsa: EmbeddedTsa, clock: Clock) -> TimestampAuthority:
+    """Return the outside authority where one is set; its certificates are kept with the anchors, for ever.
+
+    Raises: SettingsInvalid, BadTrustRoots.
+    """
+    if settings.tsa_url is None:
+        return tsa
+    try:
+        issuers = b"" if settings.tsa_ca is None else settings.tsa_ca.read_bytes()
+    except OSError as exc:
+        raise SettingsInvalid("The file of the setting tsa_ca cannot be read") from exc
+    if not root_digests(issuers):
+        raise SettingsInvalid("The setting tsa_url needs tsa_ca, with the root of that authority's certificates")
+    folder = settings.home / "log" / "anchors"
+    keep_issuers(folder, merged_issuers(read_issuers(folder), issuers))
+    outbound = HttpOutbound(networks=settings.tsa_networks, ca=settings.tsa_ca, connect_timeout_s=3.0, timeout_s=10.0)
+    return OutsideTsa(outbound, settings.tsa_url, clock, issuers_pem=issuers, policy=settings.tsa_policy)
 
 
 def _cosign_rounds(settings: Settings, database: Database, policy: WitnessPolicy, clock: Clock) -> CosignRounds:
@@ -348,6 +395,7 @@ def renew_trust_file(services: Services) -> bool:
         tuple(dict.fromkeys((*old.receipts, *now.receipts))),
         tuple(dict.fromkeys((*old.roots, *now.roots))),
         now.policy,
+        tuple(dict.fromkeys((*old.timestamp_roots, *now.timestamp_roots))),
     )
     if str(merged).encode() == before:
         return False
@@ -401,6 +449,7 @@ def _trust(
         receipts=(VerifierKey(receipt_key_name(origin), receipt_key.public_bytes, RECEIPT),),
         roots=(bytes.fromhex(fingerprint(EmbeddedAuthority.load(home / "ca").root)),),
         policy=policy.without_urls,
+        timestamp_roots=tuple(root_digests(read_issuers(home / "log" / "anchors"))),
     )
 
 

@@ -5,6 +5,7 @@ One directory holds it all:
     root.cert.pem  root.key.pem              the root; its key is read only while something is issued
     manifest.cert.pem  manifest.key.pem      the key that signs item manifests
     tls.pem                                  key and certificate of the web server; one file, so renewing is atomic
+    tsa.pem, root.crl                        see `signing.tsa`, `signing.revocation`
 """
 
 import errno
@@ -168,6 +169,16 @@ class EmbeddedAuthority:
             valid_from=valid_from,
             names=names,
         )
+
+    def issue_crl(
+        self, *, valid_from: Instant, valid: timedelta, before: x509.CertificateRevocationList | None
+    ) -> x509.CertificateRevocationList:
+        """Return a new revocation list that holds what the one before held.
+
+        Raises: AuthorityBroken, KeyMissing, KeyExposed, KeyUnreadable.
+        """
+        root_key = self._key_of("root.key.pem", self.root)
+        return certificates.make_crl(self.root, root_key, valid_from=valid_from, valid=valid, before=before)
 
     def renew_tls_if_due(self, now: Instant, *, host_names: Sequence[str] | None = None) -> bool:
         """Put a new TLS key and certificate in place when the old one ends within 30 days; return whether it did.

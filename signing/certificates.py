@@ -1,6 +1,6 @@
 """X.509 certificates as the embedded authority makes them: a profile is data, issuing is one function.
 
-Nothing here touches files. A further kind of certificate (timestamps, officers) is a further `Profile`.
+Nothing here touches files. A further kind of certificate (officers) is a further `Profile`.
 """
 
 import ipaddress
@@ -22,6 +22,7 @@ SELF_ISSUED: Final = "self-issued by Liuhen"
 ROOT_VALID: Final = timedelta(days=20 * 365 + 5)
 TLS_VALID: Final = timedelta(days=397)
 """Below the 398 days after which browsers refuse a server certificate, whoever issued it."""
+TIMESTAMPING_VALID: Final = timedelta(days=10 * 365)
 
 _MAX_NAME_BYTES: Final = 64
 """RFC 5280 appendix A.1 allows 64 characters; `cryptography` counts bytes of UTF-8 and warns whenever it reads more."""
@@ -79,6 +80,14 @@ TLS_SERVER: Final = Profile(
     valid=TLS_VALID,
     key_usage=_key_usage("digital_signature"),
     extended_key_usage=(ExtendedKeyUsageOID.SERVER_AUTH,),
+)
+TIMESTAMPING: Final = Profile(
+    role="timestamping",
+    valid=TIMESTAMPING_VALID,
+    key_usage=_key_usage("digital_signature"),
+    # The one purpose, and critical: RFC 3161 section 2.3.
+    extended_key_usage=(ExtendedKeyUsageOID.TIME_STAMPING,),
+    is_extended_usage_critical=True,
 )
 
 
@@ -173,6 +182,41 @@ def issue(
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(root_key, hashes.SHA256())
+
+
+def make_crl(
+    root: x509.Certificate,
+    root_key: ec.EllipticCurvePrivateKey,
+    *,
+    valid_from: Instant,
+    valid: timedelta,
+    before: x509.CertificateRevocationList | None,
+) -> x509.CertificateRevocationList:
+    """Make a revocation list with all that stood in the one before. Its number grows, whatever the clock does.
+
+    Source: RFC 5280 sections 5.1.2 and 5.2.3.
+    """
+    number = int(valid_from.timestamp())
+    if before is not None:
+        number = max(number, before.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number + 1)
+    identifier = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(root.subject)
+        .last_update(valid_from)
+        .next_update(valid_from + valid)
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+    )
+    for revoked in [] if before is None else before:
+        builder = builder.add_revoked_certificate(revoked)
+    return builder.sign(root_key, hashes.SHA256())
+
+
+def has_signed_crl(root: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
+    """Return whether the root's key has signed this revocation list."""
+    key = root.public_key()
+    return isinstance(key, ec.EllipticCurvePublicKey) and crl.is_signature_valid(key)
 
 
 def _builder(

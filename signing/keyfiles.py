@@ -5,6 +5,7 @@ Used by the Ed25519 keys and by the embedded authority. Keys that live in a toke
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -121,6 +122,21 @@ def fsync_directory(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Be the only holder of the lock file `path`, among all threads and processes, for the length of the block.
+
+    The kernel ends it with the process. Raises: StorageFull.
+    """
+    with full_disk_told(path):
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, PRIVATE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)
 

@@ -10,6 +10,7 @@ import typer
 from archive.cli.options import AsJson, Home, opened, subcommands
 from archive.cli.reports import print_report, small_file
 from archive.kernel.findings import Outcome
+from archive.kernel.instants import format_instant
 
 _FOLLOW_S: Final = 1.0
 
@@ -17,7 +18,7 @@ _FOLLOW_S: Final = 1.0
 def register(app: typer.Typer) -> None:
     """Add the commands of the log."""
     log = subcommands(app, "log", help_text="The transparency log.")
-    for command in (tail, prove, mirror, monitor):
+    for command in (tail, prove, anchor, mirror, monitor):
         log.command()(command)
 
 
@@ -63,6 +64,30 @@ def prove(
         print(proof, end="")
     else:
         out.write_text(str(proof), encoding="utf-8")
+
+
+def anchor(
+    home: Home = None,
+    *,
+    renew: Annotated[bool, typer.Option("--renew", help="Stamp all anchors anew with one token (RFC 4998).")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Timestamp the newest published checkpoint now (RFC 3161), without waiting for the next round."""
+    with opened(home) as services:
+        made = services.anchors.renew() if renew else services.anchors.anchor()
+        newest = made or next(iter(reversed(services.anchors.links())), None)
+    told = {
+        "made": made is not None,
+        "size": 0 if newest is None else newest.size,
+        "time": None if newest is None else format_instant(newest.at),
+        "file": None if newest is None else f"log/anchors/{newest.token_name}",
+    }
+    if as_json:
+        print(json.dumps(told))
+    elif newest is None:
+        print("The log has nothing that could be anchored yet.")
+    else:
+        print(f"{told['file']}: {newest.size} entries at {told['time']}{'' if made else ' (nothing new since)'}")
 
 
 def mirror(

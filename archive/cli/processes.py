@@ -124,11 +124,14 @@ def run_sequencer(settings: Settings) -> None:
         # Before anything new is signed: has a witness seen another log than this?
         services.cosign_rounds.require_agreement()
         renew_trust_file(services)
+        services.tsa.prepare()
         _log.info("sequencing")
         services.cosign_rounds.begin()
+        services.anchor_rounds.begin()
         while not stopping.wait(settings.sequencing_interval_ms / 1000):
             services.sequencer_lock.require_held()
             services.cosign_rounds.require_no_disagreement()
+            services.anchor_rounds.require_alive()
             try:
                 if services.sequencer.sequence():
                     services.cosign_rounds.ring()
@@ -138,6 +141,7 @@ def run_sequencer(settings: Settings) -> None:
                     raise
                 _log.warning("sequencing_waits", code=error.code)  # the disk is full; nothing was changed
         services.cosign_rounds.end()
+        services.anchor_rounds.end()
     services.close()
 
 

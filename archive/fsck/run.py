@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from archive.db.database import Database
+from archive.fsck.anchors import check_anchors, read_anchored
 from archive.fsck.catalogue import check_derived, check_jobs, check_objects, check_uploads
 from archive.fsck.changes import check_changes, check_custody
 from archive.fsck.log import check_log, read_published
@@ -39,6 +40,7 @@ def fsck(target: Target) -> Report:
     roots = target.trust_roots.read_bytes() if target.trust_roots.is_file() else None
     # Read before the snapshot: a live archive publishes only what is stored, so the snapshot must know it.
     published = read_published(target.home / "log" / "checkpoint")
+    anchored = read_anchored(target.home / "log" / "anchors")
     with target.database.snapshot() as tx:
         connection = tx.connection()
         next(iter(rows(connection, "SELECT count(*) FROM log_checkpoint")))  # the snapshot begins here
@@ -63,6 +65,7 @@ def fsck(target: Target) -> Report:
             "systems": check_systems(connection),
             "jobs": check_jobs(connection),
             "log": check_log(connection, published=published, trust=target.home / "trust.txt"),
+            "anchors": check_anchors(connection, anchored, trust_roots_pem=roots),
         }
         for name, found in checks.items():
             findings.extend(_to_the_end(name, found))

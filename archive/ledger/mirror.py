@@ -1,9 +1,10 @@
-"""A copy of the log in one folder: checkpoint, tiles and entries, as an auditor takes them away."""
+"""A copy of the log in one folder: checkpoint, tiles, entries and anchors, as an auditor takes them away."""
 
 import shutil
 from pathlib import Path
 
 from archive.kernel.errors import InvalidInput, NotFound
+from archive.ledger.anchors import CHAIN, ISSUERS, PUBLIC_NAME
 from archive.ledger.checkpoint import Checkpoint
 from archive.ledger.note import MAX_NOTE_BYTES, SignedNote
 from archive.ledger.publishing import Published
@@ -38,10 +39,26 @@ def mirror(published: Published, folder: Path) -> Checkpoint:
             fresh.replace(target)
         if tile.is_full:
             shutil.rmtree(folder / tile.folder, ignore_errors=True)
+    _copy_anchors(published.public / "anchors", folder / "anchors")
     fresh = folder / "checkpoint.new"
     fresh.write_bytes(note)
     fresh.replace(folder / "checkpoint")
     return head
+
+
+def _copy_anchors(source: Path, target: Path) -> None:
+    """Copy what is there of the anchors; the chain was read first, so that each file that it names is copied too."""
+    if not source.is_dir():
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    chain = (source / CHAIN).read_bytes() if (source / CHAIN).exists() else b""
+    names = [path.name for path in source.iterdir() if PUBLIC_NAME.fullmatch(path.name) and path.name != CHAIN]
+    for name, content in (*((name, None) for name in sorted(names)), (CHAIN, chain)):
+        if content is None and name != ISSUERS and (target / name).exists():
+            continue  # written once
+        fresh = target / f"{name}.new"
+        fresh.write_bytes((source / name).read_bytes() if content is None else content)
+        fresh.replace(target / name)
 
 
 def read_note(folder: Path) -> bytes:

@@ -50,6 +50,8 @@ def receipt_key_name(origin: str) -> str:
 class TrustFile:
     """What somebody has decided to trust. `roots` are the SHA-256 of certificates (DER) of authorities.
 
+    `timestamp_roots` are those of authorities that are believed about times, and about nothing else.
+
     Raises: MalformedTrustFile for keys that do not belong together.
     """
 
@@ -57,6 +59,7 @@ class TrustFile:
     receipts: tuple[VerifierKey, ...] = ()
     roots: tuple[bytes, ...] = ()
     policy: WitnessPolicy = NO_WITNESSES
+    timestamp_roots: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse keys of the wrong kind, without a log, or with two purposes."""
@@ -109,6 +112,7 @@ class TrustFile:
             *(f"log {key}" for key in self.logs),
             *(f"receipt {key}" for key in self.receipts),
             *(f"root sha256:{digest.hex()}" for digest in self.roots),
+            *(f"timestamp-root sha256:{digest.hex()}" for digest in self.timestamp_roots),
             *self.policy.lines(),
         )
         return "".join(f"{line}\n" for line in lines)
@@ -117,7 +121,13 @@ class TrustFile:
     def parse(cls, raw: bytes) -> Self:
         """Parse the file. Raises: MalformedTrustFile, with the number of the line."""
         read = _Lines(raw)
-        return cls(tuple(read.keys["log"]), tuple(read.keys["receipt"]), tuple(read.roots), read.policy())
+        return cls(
+            tuple(read.keys["log"]),
+            tuple(read.keys["receipt"]),
+            tuple(read.roots["root"]),
+            read.policy(),
+            tuple(read.roots["timestamp-root"]),
+        )
 
 
 def parse_policy(raw: bytes) -> WitnessPolicy:
@@ -145,7 +155,7 @@ class _Lines:
         if not text.endswith("\n"):
             raise MalformedTrustFile("The last line of a trust file ends in a newline too")
         self.keys: dict[str, list[VerifierKey]] = {"log": [], "receipt": []}
-        self.roots: list[bytes] = []
+        self.roots: dict[str, list[bytes]] = {"root": [], "timestamp-root": []}
         self._policy = PolicyReader()
         for number, (word, *rest) in _words(text[:-1].split("\n")):
             try:
@@ -161,14 +171,14 @@ class _Lines:
     def _take(self, word: str, rest: Sequence[str]) -> None:
         if self._policy.takes(word):
             self._policy.take(word, rest)
-        elif word == "root":
-            self.roots.append(_root(rest))
+        elif word in self.roots:
+            self.roots[word].append(_root(rest))
         elif word in self.keys:
             if len(rest) != 1 and not (len(rest) == 2 and word == "log"):
                 raise MalformedPolicy(f"A {word} line has one key")
             self.keys[word].append(VerifierKey.parse(rest[0]))
         else:
-            raise MalformedPolicy("A line starts with log, receipt, root, witness, group, quorum or #")
+            raise MalformedPolicy("A line starts with log, receipt, root, timestamp-root, witness, group, quorum or #")
 
 
 def _words(lines: Iterable[str]) -> Iterable[tuple[int, Sequence[str]]]:

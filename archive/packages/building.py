@@ -4,7 +4,7 @@ Nothing stands at the place of the package before all of it is durable.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -23,6 +23,7 @@ from archive.kernel.errors import LiuhenError, NotFound
 from archive.kernel.findings import Finding, invalid
 from archive.kernel.ids import CaseId, ObjectId, new_uuid7
 from archive.kernel.texts import clean_text
+from archive.ledger.anchors import Anchor
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
 from archive.ocfl.inventory import Inventory
@@ -65,7 +66,8 @@ class Packager:
     """What packages are made with, put together by wiring.
 
     `set_list` sets data/list.pdf from the bytes of data/case.json and signs it; `timestamp` returns an RFC 3161 token
-    over a SHA-256. Where one is None the package lacks what it would make.
+    over a SHA-256; `anchors` the anchors that matter to entries (by index) under a checkpoint of a size; `crls` the
+    revocation lists (DER) by name. Where one is None the package lacks what it would make.
     """
 
     database: Database
@@ -79,6 +81,8 @@ class Packager:
     organisation: str
     set_list: Callable[[bytes], bytes] | None = None
     timestamp: Callable[[bytes], bytes] | None = None
+    anchors: Callable[[Sequence[int], int], Sequence[Anchor]] | None = None
+    crls: Callable[[], Mapping[str, bytes]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +183,12 @@ def write_package(
         for found in gathered.objects:
             bag.add(f"data/metadata/{found.row.id}.xml", metadata_document(gathered, found, packager.organisation))
         _add_proofs(bag, gathered)
+        _add_anchors(packager, bag, gathered)
         bag.add("proofs/trust.txt", packager.trust.encode())
         bag.add("certs/chain.pem", packager.chain_pem)
+        if packager.crls is not None:
+            for name, revoked in packager.crls().items():
+                bag.add(f"crls/{name}.crl", revoked)
         bag.add("VERIFY.txt", VERIFY_TXT.encode())
         for name in _VERIFIER_FILES:
             if (_VERIFIERS / name).is_file():
@@ -257,6 +265,14 @@ def _add_proofs(bag: Bag, gathered: GatheredCase) -> None:
         if entry.detail is not None and entry.salt is not None:  # else it was erased
             opened = b'{"detail":' + entry.detail + b',"salt":' + canonical_json(entry.salt.hex()) + b"}"
             bag.add(f"proofs/details/{entry.index}.json", opened)
+
+
+def _add_anchors(packager: Packager, bag: Bag, gathered: GatheredCase) -> None:
+    if packager.anchors is None:
+        return
+    for anchor in packager.anchors([entry.index for entry in gathered.entries], gathered.checkpoint.size):
+        bag.add(f"proofs/anchors/{anchor.size}.ckpt", anchor.checkpoint)
+        bag.add(f"proofs/anchors/{anchor.size}.tsr", anchor.token)
 
 
 def _info(gathered: GatheredCase, issue: Issue) -> dict[str, str]:

@@ -29,14 +29,6 @@ _VERSION_3: Final = der.element(_EXPLICIT_0, der.integer(2))
 _MOST_ISSUERS: Final = 4
 _MOST_CERTIFICATES: Final = 32
 
-HASHES: Final = {
-    "sha256": der.oid("2.16.840.1.101.3.4.2.1"),
-    "sha384": der.oid("2.16.840.1.101.3.4.2.2"),
-    "sha512": der.oid("2.16.840.1.101.3.4.2.3"),
-}
-DIGEST_ALGORITHMS: Final = {
-    der.sequence(oid, *parameters): name for name, oid in HASHES.items() for parameters in ((), (der.NULL,))
-}
 _ECDSA: Final = {
     der.sequence(der.oid(f"1.2.840.10045.4.3.{arc}")): name
     for arc, name in ((2, "sha256"), (3, "sha384"), (4, "sha512"))
@@ -273,10 +265,16 @@ def verifies(key: bytes, *, hash_name: str, signature: bytes, message: bytes) ->
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """The certificates at hand, and the SHA-256 digests of the roots that are pinned."""
+    """The certificates at hand, and the SHA-256 digests of the roots that are pinned: for all, and for times only."""
 
     pool: Sequence[Certificate] = ()
     pinned: frozenset[bytes] = field(default_factory=frozenset)
+    pinned_for_time: frozenset[bytes] = field(default_factory=frozenset)
+
+    @property
+    def for_time(self) -> Self:
+        """The same, where roots that are pinned for times count too."""
+        return type(self)(self.pool, self.pinned | self.pinned_for_time)
 
     def is_forged(self, certificate: Certificate) -> bool:
         """Return whether it names issuers that are at hand, none of which issued it. Raises: NotDer."""

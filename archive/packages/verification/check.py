@@ -78,13 +78,14 @@ def check_package(place: Path, *, given: Given, now: Instant, progress: Progress
 
 def _read_chains(folder: Folder, trust: TrustFile | None, findings: Findings) -> Chains:
     pinned = frozenset(() if trust is None else trust.roots)
+    for_time = frozenset(() if trust is None else trust.timestamp_roots)
     if CHAIN not in folder:
-        return Chains((), pinned)
+        return Chains((), pinned, for_time)
     try:
-        return Chains(parse_pem(folder.read(CHAIN, MIB)), pinned)
+        return Chains(parse_pem(folder.read(CHAIN, MIB)), pinned, for_time)
     except InvalidInput as exc:
         findings.fails("package.malformed", CHAIN, exc.message)
-        return Chains((), pinned)
+        return Chains((), pinned, for_time)
 
 
 def _read_case(folder: Folder, findings: Findings) -> Case | None:

@@ -504,9 +504,15 @@ class OpenSsl:
 class Chains:
     """Who issued whom, up to the pinned roots."""
 
-    def __init__(self, pool: list[Certificate], pinned: set[bytes], openssl: OpenSsl) -> None:
-        """Hold the certificates at hand and the SHA-256 digests of the roots that are trusted."""
-        self.pool, self.pinned, self.openssl = pool, pinned, openssl
+    def __init__(
+        self, pool: list[Certificate], pinned: set[bytes], openssl: OpenSsl, for_time: Optional[set[bytes]] = None
+    ) -> None:
+        """Hold the certificates at hand and the SHA-256 digests of the roots that are trusted, and for times only."""
+        self.pool, self.pinned, self.openssl, self.for_time = pool, pinned, openssl, for_time or set()
+
+    def reaches_for_time(self, certificate: Certificate, at: datetime.datetime) -> bool:
+        """Return whether a chain leads to a root that is pinned, be it for times only."""
+        return Chains(self.pool, self.pinned | self.for_time, self.openssl).reaches(certificate, at)
 
     def is_issued_by(self, certificate: Certificate, issuer: Certificate) -> bool:
         """Return whether name and key of `issuer` stand behind `certificate`."""
@@ -720,7 +726,7 @@ class Judge:
                 return "timestamp.invalid", INVALID, "the certificate is not for timestamps", None
             if not certificate.covers(at) or self.chains.is_forged(certificate):
                 return "timestamp.invalid", INVALID, "the certificate did not hold then", None
-            if not self.chains.reaches(certificate, at):
+            if not self.chains.reaches_for_time(certificate, at):
                 return "timestamp.untrusted", INDETERMINATE, "", at
             return "timestamp.valid", VALID, f"{at:%Y-%m-%dT%H:%M:%SZ}", at
         except Malformed as exc:
@@ -1029,6 +1035,7 @@ class Trust:
         self.members: set[str] = set()
         self.quorum = ""
         self.roots: set[bytes] = set()
+        self.timestamp_roots: set[bytes] = set()
         try:
             text = raw.decode()
         except ValueError as exc:
@@ -1074,9 +1081,10 @@ class Trust:
         elif words[0] == "quorum" and len(words) == 2 and not self.quorum:
             demand(words[1] == "none" or self._is_known(words[1]), "an unknown quorum")
             self.quorum = words[1]
-        elif words[0] == "root" and len(words) == 2:
+        elif words[0] in ("root", "timestamp-root") and len(words) == 2:
             demand(re.fullmatch("sha256:[0-9a-f]{64}", words[1]) is not None, "not the SHA-256 of a certificate")
-            self.roots.add(bytes.fromhex(words[1][-64:]))
+            kept = self.roots if words[0] == "root" else self.timestamp_roots
+            kept.add(bytes.fromhex(words[1][-64:]))
         else:
             raise Malformed("not a line of a trust file")
 
@@ -1421,7 +1429,8 @@ class Check:
             pool = []
             if "certs/chain.pem" in self.folder.sizes:
                 self.add("package.malformed", INVALID, "certs/chain.pem", str(exc))
-        return Chains(pool, self.trust.roots if self.trust else set(), OpenSsl(self.folder.place))
+        pinned, for_time = (self.trust.roots, self.trust.timestamp_roots) if self.trust else (set(), set())
+        return Chains(pool, pinned, OpenSsl(self.folder.place), for_time)
 
     def _signatures(self, judge: Judge) -> None:
         signatures: list[tuple[str, str, str, str]] = []

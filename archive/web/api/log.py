@@ -1,6 +1,7 @@
 """The log as others read it: checkpoint and tiles as they lie on the disk, proofs made from the tree.
 
-Checkpoint, hash tiles and proofs tell nothing but hashes, and are for everybody. Entries take the right to the log.
+Checkpoint, hash tiles, anchors and proofs tell nothing but hashes, and are for everybody. Entries take the right to
+the log.
 
 Source: C2SP tlog-tiles, tlog-proof; RFC 6962 section 2.1.
 """
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from archive.kernel.errors import NotFound
+from archive.ledger.anchors import PUBLIC_NAME
 from archive.ledger.note import encode_base64
 from archive.ledger.proofs import LeafNotFound, checkpoint_of, consistency, inclusion_at
 from archive.ledger.tiles import MalformedTile, Tile
@@ -23,12 +25,23 @@ router = APIRouter(tags=["log"])
 
 _FOR_EVER: Final = "max-age=31536000, immutable"
 _TEXT: Final = "text/plain; charset=utf-8"
+_ANCHOR_TYPES: Final = {
+    "tsr": "application/timestamp-reply",
+    "jsonl": "application/jsonl",
+    "pem": "application/pem-certificate-chain",
+}
 
 
 class TileNotFound(NotFound):
     """The log has no such tile yet, or has it in a wider form."""
 
     code = "ledger.tile_not_found"
+
+
+class AnchorNotFound(NotFound):
+    """The log has no such anchor."""
+
+    code = "anchor.not_found"
 
 
 class ConsistencyRead(BaseModel):
@@ -61,6 +74,20 @@ def entries(number: str, caller: LogReader, services: ServicesDep) -> Response:
 def tile(level: Annotated[int, Path(ge=0, le=63)], number: str, services: ServicesDep) -> Response:
     """Return a tile of hashes."""
     return _file(services, f"tile/{level}/{number}", cache=f"public, {_FOR_EVER}")
+
+
+@router.get("/log/anchors/{name}", operation_id="read_anchor", response_class=Response)
+def anchor(name: str, services: ServicesDep) -> Response:
+    """Return a timestamped checkpoint, a token (RFC 3161), the chain of all tokens, or issuers of certificates."""
+    if PUBLIC_NAME.fullmatch(name) is None:
+        raise AnchorNotFound
+    try:
+        content = (services.anchors.folder / name).read_bytes()
+    except OSError as exc:
+        raise AnchorNotFound from exc
+    suffix = name.rpartition(".")[2]
+    kept = "no-cache" if suffix in {"jsonl", "pem"} else f"public, {_FOR_EVER}"
+    return Response(content, media_type=_ANCHOR_TYPES.get(suffix, _TEXT), headers={"Cache-Control": kept})
 
 
 @router.get("/api/v1/log/proof/{index}", operation_id="read_proof", response_class=Response)

@@ -51,6 +51,36 @@ def test_what_there_is_not(anybody: httpx.Client, auditor: httpx.Client, size: i
     assert anybody.get("/api/v1/log/proof/-1").status_code == 400
 
 
+def test_anchors_are_for_everybody_and_nothing_else_of_their_folder(
+    anybody: httpx.Client, bureau: Bureau, size: int
+) -> None:
+    anchors = bureau.services.anchors
+    assert anybody.get("/log/anchors/999.tsr").status_code == 404
+    anchors.anchor()
+    kept = f"{anchors.links()[-1].size}"
+    for name, cache in (
+        (f"{kept}.ckpt", "public, max-age=31536000, immutable"),
+        (f"{kept}.tsr", "public, max-age=31536000, immutable"),
+        ("chain.jsonl", "no-cache"),
+    ):
+        answer = anybody.get(f"/log/anchors/{name}")
+        assert answer.status_code == 200
+        assert answer.content == (anchors.folder / name).read_bytes()
+        assert answer.headers["cache-control"] == cache
+    (anchors.folder / ".9.tsr.tmp").write_bytes(b"half")
+    for name in (
+        ".9.tsr.tmp",
+        "..%2fcheckpoint",
+        "%2e%2e/checkpoint",
+        "issuers.pem",
+        "0.tsr",
+        "9.tsr.bak",
+        "9.TSR",
+        "09.tsr",
+    ):
+        assert anybody.get(f"/log/anchors/{name}", headers={"Accept": "application/json"}).status_code == 404, name
+
+
 def test_proofs_for_everybody(anybody: httpx.Client, bureau: Bureau, size: int) -> None:
     answer = anybody.get(f"/api/v1/log/proof/{size - 1}")
     proof = TlogProof.parse(answer.content)

@@ -35,6 +35,7 @@ _PUBLIC = {
     ("GET", "/api/v1/ca.pem"),
     ("GET", "/log/checkpoint"),
     ("GET", "/log/tile/{level}/{number:path}"),
+    ("GET", "/log/anchors/{name}"),
     ("GET", "/api/v1/log/proof/{index}"),
     ("GET", "/api/v1/log/consistency"),
 }

@@ -15,6 +15,13 @@ def test_it_reads_what_it_renders() -> None:
     assert str(TRUST).startswith("# ")
 
 
+def test_roots_for_times_are_apart_from_others() -> None:
+    text = LINES + f"timestamp-root sha256:{'1' * 64}\nroot sha256:{'2' * 64}\n"
+    trust = TrustFile.parse(text.encode())
+    assert (trust.roots, trust.timestamp_roots) == ((b"\x22" * 32,), (b"\x11" * 32,))
+    assert TrustFile.parse(str(trust).encode()) == trust
+
+
 def test_comments_blanks_and_order_do_not_count() -> None:
     text = f"\n# 局里的公钥\n\t receipt \t {RECEIVER}\t\n   # more\n\nlog\t{LOG}  \n"
     assert TrustFile.parse(text.encode()) == TRUST
@@ -55,6 +62,9 @@ def test_after_a_change_of_keys_both_stand() -> None:
         LINES + "root sha256:" + "A" * 64 + "\n",
         LINES + "root sha1:" + "0" * 40 + "\n",
         LINES + "root\n",
+        LINES + "timestamp-root sha256:" + "0" * 63 + "\n",
+        LINES + "timestamp-root\n",
+        LINES + "timestamproot sha256:" + "0" * 64 + "\n",
         LINES.replace("log ", "log x"),
         "# " + "a" * MAX_TRUST_BYTES + "\n" + LINES,
     ],

@@ -501,9 +501,14 @@ async function isIssuedBy(certificate, issuer) {
 }
 
 class Chains {
-  constructor(pool, pinned) {
+  constructor(pool, pinned, pinnedForTime = new Set()) {
     this.pool = pool;
     this.pinned = pinned;
+    this.pinnedForTime = pinnedForTime;
+  }
+
+  reachesForTime(certificate, at) {
+    return new Chains(this.pool, new Set([...this.pinned, ...this.pinnedForTime])).reaches(certificate, at);
   }
 
   async isForged(certificate) {
@@ -747,7 +752,7 @@ async function judgeTimestamp(content, raw, chains) {
     const isForTime = purposes !== null && purposes.length === 1 && purposes[0] === FOR_TIME;
     if (!isForTime || !certificate.extensions.get(EXTENDED).critical) return refuse("the certificate is not for timestamps");
     if (!certificate.covers(at) || (await chains.isForged(certificate))) return refuse("the certificate did not hold then");
-    if (!(await chains.reaches(certificate, at))) return { ...verdict("timestamp.untrusted", OPEN), at };
+    if (!(await chains.reachesForTime(certificate, at))) return { ...verdict("timestamp.untrusted", OPEN), at };
     return { ...verdict("timestamp.valid", VALID, toTime(at)), at };
   } catch (error) {
     if (error instanceof Malformed) return verdict("timestamp.malformed", INVALID, error.message);
@@ -870,6 +875,7 @@ class Trust {
     trust.members = new Set();
     trust.quorum = "";
     trust.roots = new Set();
+    trust.timestampRoots = new Set();
     const text = textOf(bytes);
     demand(bytes.length <= MOST.trust && text.endsWith("\n"), "too long, or the last line does not end");
     for (const [index, line] of text.split("\n").entries()) {
@@ -918,6 +924,8 @@ class Trust {
       this.quorum = first;
     } else if (word === "root" && words.length === 2 && /^sha256:[0-9a-f]{64}$/.test(first)) {
       this.roots.add(first.slice(-64));
+    } else if (word === "timestamp-root" && words.length === 2 && /^sha256:[0-9a-f]{64}$/.test(first)) {
+      this.timestampRoots.add(first.slice(-64));
     } else {
       throw new Malformed("not a line of a trust file");
     }
@@ -1186,14 +1194,14 @@ class Check {
   // 3 and 4: signatures and timestamps
 
   async chains() {
-    const pinned = this.trust === null ? new Set() : this.trust.roots;
-    if (!this.files.has("certs/chain.pem")) return new Chains([], pinned);
+    const { roots, timestampRoots } = this.trust ?? { roots: new Set(), timestampRoots: new Set() };
+    if (!this.files.has("certs/chain.pem")) return new Chains([], roots, timestampRoots);
     try {
-      return new Chains(parsePem(await this.read("certs/chain.pem", MIB)), pinned);
+      return new Chains(parsePem(await this.read("certs/chain.pem", MIB)), roots, timestampRoots);
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
       this.add("package.malformed", INVALID, "certs/chain.pem", error.message);
-      return new Chains([], pinned);
+      return new Chains([], roots, timestampRoots);
     }
   }
 
