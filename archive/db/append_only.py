@@ -43,7 +43,7 @@ _ERASABLE_BODY: Final = f"""
 DECLARE is_erased boolean;
 BEGIN
   IF TG_OP = 'DELETE' THEN
-    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I.log_erasure WHERE entry_id = $1)', TG_TABLE_SCHEMA)
+    EXECUTE 'SELECT EXISTS (SELECT 1 FROM ' || quote_ident(TG_TABLE_SCHEMA) || '.log_erasure WHERE entry_id = $1)'
       INTO is_erased USING OLD.entry_id;
     IF is_erased THEN
       RETURN OLD;
@@ -51,7 +51,7 @@ BEGIN
   END IF;
   RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = '{REFUSAL}: ' || TG_OP || ' of ' || TG_TABLE_NAME;
 END
-"""
+"""  # noqa: S608 - no value of anybody's is put in
 _UNLESS_ERASED: Final = " WHEN NOT EXISTS (SELECT 1 FROM log_erasure WHERE entry_id = OLD.entry_id)"
 _FUNCTIONS: Final = {_FUNCTION: _FUNCTION_BODY, _ERASABLE_FUNCTION: _ERASABLE_BODY}
 

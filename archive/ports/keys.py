@@ -1,4 +1,4 @@
-"""The ports to keys that may live anywhere, file, PKCS#11 token, remote service: those that sign and those that wrap."""
+"""The ports to keys that sign and keys that wrap, which may live anywhere: file, PKCS#11 token, remote service."""
 
 from collections.abc import Sequence
 from typing import Protocol

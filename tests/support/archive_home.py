@@ -25,9 +25,10 @@ from archive.db.database import Database
 from archive.fsck import Target, fsck
 from archive.kernel.digests import DigestSet, digest_of
 from archive.kernel.findings import Finding, Outcome, Report
-from archive.kernel.ids import CaseId, DockId, ObjectId, UploadId
+from archive.kernel.ids import CaseId, EntryId, DockId, ObjectId, UploadId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import OPERATOR
+from archive.ledger.erasure import erase_detail
 from archive.ledger.models import LogEntry, LogLeaf
 from archive.settings import Settings
 from archive.wiring import Services, build_services, create_home
@@ -238,6 +239,23 @@ class ArchiveHome:
         """Index and entry of everything that is sequenced."""
         with self.database.read() as tx:
             return [tuple(row) for row in tx.execute(select(LogLeaf.index, LogLeaf.entry_id).order_by(LogLeaf.index))]
+
+    def erase(self, is_meant: Callable[[dict[str, Any]], bool]) -> int:
+        """Erase the details of entries, as the operator does; return how many."""
+        self.sequence()
+        meant = [EntryId(UUID(entry["id"])) for entry in self.entries() if is_meant(entry)]
+        for entry_id in meant:
+            erase_detail(
+                self.database,
+                self.services.journal,
+                entry_id,
+                reason="asked for by the person",
+                authority="个人信息保护法第四十七条",
+                by=OPERATOR,
+                at=self.clock.now(),
+            )
+        self.sequence()
+        return len(meant)
 
     # --- looking behind the scenes ----------------------------------------------------------------------------
 
