@@ -23,9 +23,10 @@ from archive.cases.subjects import KnownSubject, NewSubject
 from archive.cases.terms import Category, SubjectKind
 from archive.db.database import Database
 from archive.fsck import Target, fsck
+from archive.fsck.journal import check_journal
 from archive.kernel.digests import DigestSet, digest_of
 from archive.kernel.findings import Finding, Outcome, Report
-from archive.kernel.ids import CaseId, EntryId, DockId, ObjectId, UploadId
+from archive.kernel.ids import CaseId, DockId, EntryId, ObjectId, UploadId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import OPERATOR
 from archive.ledger.erasure import erase_detail
@@ -289,6 +290,13 @@ class ArchiveHome:
 
     def assert_sound(self) -> None:
         assert [(fault.code, fault.message, fault.where) for fault in self.faults()] == []
+
+    def assert_journal_sound(self) -> None:
+        with self.database.snapshot() as tx:
+            faults = [
+                found for found in check_journal(tx.connection(), self.path) if found.outcome is not Outcome.VALID
+            ]
+        assert [(fault.code, fault.message, fault.where) for fault in faults] == []
 
 
 def new_settings(base: Path, database_url: str, **given: Any) -> Settings:

@@ -1,6 +1,5 @@
 """Subjects, numbers and merges against the log: what somebody with the database in hand might do to them."""
 
-import json
 from datetime import datetime
 
 import pytest
