@@ -100,7 +100,7 @@ def _erasures(connection: Connection) -> Iterator[Finding]:
     for row in rows(connection, "SELECT id, body FROM log_entry"):
         fields = read_object(bytes(row["body"])) or {}
         if fields.get("type") == "detail.erased":
-            told[as_uuid(row["id"])] = (fields.get("obj") or {}).get("id")
+            told[as_uuid(row["id"])] = (fields.get("obj") or {}).get("ver")
     for row in rows(connection, "SELECT entry_id, told_by FROM log_erasure"):
         where = as_uuid(row["entry_id"])
         if told.pop(as_uuid(row["told_by"]), None) != where:

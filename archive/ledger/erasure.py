@@ -25,7 +25,7 @@ from archive.ledger.segments import SegmentName
 from archive.ports.blobs import BlobMissing
 
 ENTRY_KIND: Final = "entry"
-"""The kind of what a `detail.erased` is about."""
+"""What a `detail.erased` is about where the erased entry was about nothing; `ver` names that entry always."""
 _MOST_TEXT: Final = 2000
 
 
@@ -118,16 +118,17 @@ def _erase_row(tx: Session, entry_id: EntryId, *, reason: str, authority: str, b
     fields = parse_canonical(entry.body)
     if fields["type"] == EntryType.DETAIL_ERASED:
         raise NotErasable(entry=entry_id)
-    detail = {"type": fields["type"], "reason": reason, "authority": authority}
+    # About what the erased entry is about, so that whoever must be told of that is told of this.
+    about = fields.get("obj") or {"kind": ENTRY_KIND, "id": str(entry_id)}
     case = fields.get("case")
     told_by = append_entry(
         tx,
         NewEntry(
             EntryType.DETAIL_ERASED,
             by,
-            target=Target(ENTRY_KIND, entry_id),
+            target=Target(about["kind"], parse_uuid(about["id"]), str(entry_id)),
             case=None if case is None else CaseId(parse_uuid(case)),
-            detail=detail if fields.get("obj") is None else {**detail, "obj": fields["obj"]},
+            detail={"type": fields["type"], "reason": reason, "authority": authority},
         ),
         at=at,
     )

@@ -108,14 +108,11 @@ def _entries_about(tx: Session, case_id: UUID, object_ids: set[UUID], size: int)
     """Return the indices of the entries below `size` by the id that they are about."""
     found: dict[UUID, set[int]] = {case_id: set()}
     wanted = {str(known).encode(): known for known in (case_id, *object_ids)}
-    log = select(LogLeaf.index, LogLeaf.entry_id, LogEntry.body).join(LogEntry, LogEntry.id == LogLeaf.entry_id)
-    log = log.where(LogLeaf.index < size).order_by(LogLeaf.index)
-    for index, entry_id, body in tx.execute(log.execution_options(yield_per=1000)):
+    log = select(LogLeaf.index, LogEntry.body).join(LogEntry, LogEntry.id == LogLeaf.entry_id)
+    for index, body in tx.execute(log.where(LogLeaf.index < size).execution_options(yield_per=1000)):
         for told in _ABOUT.findall(body):
             if told in wanted:
                 found.setdefault(wanted[told], set()).add(index)
-                # A later entry may be about this one: it tells that the detail was erased.
-                wanted[str(entry_id).encode()] = wanted[told]
     # An entry about a rendition names the original only in its detail; the custody event knows.
     events = (
         select(CustodyEvent.object_id, LogLeaf.index)

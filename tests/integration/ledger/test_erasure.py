@@ -82,7 +82,7 @@ def test_the_detail_goes_and_the_entry_with_its_proof_stays(home: ArchiveHome, s
         assert proof is not None
         assert proof.verify(tx.get_one(LogEntry, secret).body, trust=home.services.trust).outcome == "valid"
     told = next(entry for entry in home.entries() if entry["id"] == str(told_by))
-    assert (told["type"], told["obj"]) == ("detail.erased", {"kind": "entry", "id": str(secret)})
+    assert (told["type"], told["obj"]) == ("detail.erased", {"kind": "entry", "id": str(secret), "ver": str(secret)})
     assert "wrong person" not in json.dumps(told)
     (detail,) = home.rows("SELECT detail FROM log_detail WHERE entry_id = :id", id=home.id_value(told_by))
     assert json.loads(bytes(detail[0])) == {
@@ -111,7 +111,7 @@ def test_the_entry_of_a_case_is_told_with_its_case(home: ArchiveHome) -> None:
     case_id = home.case()
     assert home.erase(lambda entry: entry["type"] == "case.opened") == 1
     told = [entry for entry in home.entries() if entry["type"] == "detail.erased"]
-    assert [entry["case"] for entry in told] == [str(case_id)]
+    assert [(entry["case"], entry["obj"]["id"]) for entry in told] == [(str(case_id), str(case_id))]
 
 
 @pytest.mark.parametrize("given", [{"reason": " "}, {"authority": ""}, {"reason": "x" * 2001}])
@@ -151,8 +151,8 @@ def test_the_database_lets_a_detail_go_only_with_an_erasure(home: ArchiveHome, s
 
 def test_restoring_never_brings_it_back(home: ArchiveHome, secret: EntryId) -> None:
     erase(home.services, secret)
-    home.execute("DELETE FROM log_detail")
     home.sequence()
+    home.execute("DELETE FROM log_detail")
     found = restore_details(home.database, home.services.journal)
     assert (found.erased, found.lost) == (1, 0)
     assert home.count("log_detail", "entry_id = :id", id=home.id_value(secret)) == 0

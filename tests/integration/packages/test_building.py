@@ -274,5 +274,5 @@ def test_a_detail_that_was_erased_is_left_out(home: ArchiveHome, case_id: CaseId
     assert not (out / f"proofs/details/{first.index}.json").exists()
     assert (out / f"proofs/entries/{first.index}.json").exists()
     told = [json.loads(path.read_bytes()) for path in (out / "proofs/entries").iterdir()]
-    assert [entry["obj"]["id"] for entry in told if entry["type"] == "detail.erased"] == [str(first.entry_id)]
+    assert [entry["obj"]["ver"] for entry in told if entry["type"] == "detail.erased"] == [str(first.entry_id)]
     bagit.Bag(str(out)).validate()
