@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.models import SubjectIdentifier
@@ -28,8 +29,10 @@ from archive.ledger.anchor_rounds import AnchorRounds
 from archive.ledger.anchors import Anchors, keep_issuers, read_issuers
 from archive.ledger.cosign_rounds import CosignRounds
 from archive.ledger.cosigner import WitnessClient
+from archive.ledger.journal import Journal
 from archive.ledger.keykinds import MLDSA44
 from archive.ledger.lock import SequencerLock
+from archive.ledger.models import LogSegment
 from archive.ledger.note import RECEIPT, Signer, VerifierKey
 from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
 from archive.ledger.proofs import head
@@ -59,6 +62,7 @@ from signing.authority import EmbeddedAuthority, fingerprint
 from signing.cades import CadesSigner
 from signing.ed25519 import Ed25519KeyHandle
 from signing.identifier_vault import FileIdentifierVault
+from signing.key_wrap import FileKeyWrapper
 from signing.keyfiles import PUBLIC, KeyExists, KeyMissing, fsync_directory, replace_durably
 from signing.mldsa import MlDsa44KeyHandle
 from signing.pades import PadesSigner
@@ -106,6 +110,7 @@ class Services:
     handlers: Mapping[str, Handler]
     fixity: Fixity
     published: Published
+    journal: Journal
     packager: Packager
     sequencer: Sequencer
     sequencer_lock: SequencerLock
@@ -145,6 +150,8 @@ def create_home(settings: Settings) -> None:
         "quarantine",
         "log",
         "log-entries",
+        "journal",
+        "journal-keys",
     ):
         (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     (home / "log").chmod(0o755)
@@ -166,6 +173,7 @@ def create_home(settings: Settings) -> None:
         told += f"origin = {_quoted(origin)}\norganisation = {_quoted(settings.organisation)}\n"
         replace_durably(configuration, told.encode(), mode=PUBLIC)
     FileIdentifierVault.create(home / "keys" / "subjects.key")
+    secret_from_file(home / "keys" / "journal.key")
     for kind in (DockKind.BROWSER, DockKind.AXIS):
         door_key(home / "keys", kind)
     fresh = log_path.with_suffix(".new")
@@ -250,6 +258,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         lock=home / "run" / "anchors.lock",
         every=timedelta(minutes=settings.anchor_minutes),
     )
+    journal = _journal(home, database)
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     trust = _trust(home, settings.origin, log_key, receipt_key, policy)
@@ -290,6 +299,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         handlers=_handlers(workshop, settings, delivery),
         fixity=Fixity(database, objects, clock, authority.root_pem),
         published=published,
+        journal=journal,
         packager=Packager(
             database=database,
             clock=clock,
@@ -313,6 +323,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             origin=settings.origin,
             signers=[Signer(settings.origin, log_key), Signer(settings.origin, _second_log_key(home), MLDSA44)],
             published=published,
+            journal=journal,
             clock=clock,
         ),
         sequencer_lock=SequencerLock(database, home / "run" / "sequencer.lock"),
@@ -432,6 +443,18 @@ def _identifiers(home: Path, database: Database) -> FileIdentifierVault:
         if is_unused:
             return FileIdentifierVault.create(path)
     return FileIdentifierVault(path)
+
+
+def _journal(home: Path, database: Database) -> Journal:
+    """Return the journal; an archive from before there was one gets its key now, one that has lost its key does not."""
+    path = home / "keys" / "journal.key"
+    if not path.exists():
+        with database.read() as tx:
+            is_unused = tx.scalar(select(LogSegment.size).limit(1)) is None
+        if is_unused:
+            secret_from_file(path)
+    keys = ErasableFilesystemStore(home / "journal-keys", scratch=home / "scratch")
+    return Journal(_store(home, "journal"), keys, FileKeyWrapper(path))
 
 
 def _store(home: Path, name: str, *, is_recreatable: bool = False) -> FilesystemStore:

@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "witness": ("log",),
     "audit": ("verify", "fsck", "doctor"),
     "log": ("log",),
+    "journal": ("log",),
 }
 
 

@@ -21,9 +21,13 @@ KEYS: Final[Mapping[str, Sequence[Sequence[str]]]] = {
     "log_node": (("level", "position"),),
     "log_checkpoint": (("size",), ("previous_size",)),
     "log_cosignature": (("size", "key", "time_s"),),
+    "log_segment": (("size",), ("previous_size",)),
+    "log_erasure": (("entry_id",), ("told_by",)),
     "custody_event": (("entry_id",),),
 }
 """The tables, each with the keys that a row takes for good."""
+ERASABLE: Final = "log_detail"
+"""The table whose rows may go, each once `log_erasure` names it beside the entry that tells of it."""
 ADD_AND_TAKE: Final = ("log_pending",)
 """Tables whose rows come and go, and never change."""
 REFUSAL: Final = "append-only"
@@ -34,6 +38,22 @@ BEGIN
   RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = '{REFUSAL}: ' || TG_OP || ' of ' || TG_TABLE_NAME;
 END
 """
+_ERASABLE_FUNCTION: Final = "liuhen_erasable"
+_ERASABLE_BODY: Final = f"""
+DECLARE is_erased boolean;
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    EXECUTE 'SELECT EXISTS (SELECT 1 FROM ' || quote_ident(TG_TABLE_SCHEMA) || '.log_erasure WHERE entry_id = $1)'
+      INTO is_erased USING OLD.entry_id;
+    IF is_erased THEN
+      RETURN OLD;
+    END IF;
+  END IF;
+  RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = '{REFUSAL}: ' || TG_OP || ' of ' || TG_TABLE_NAME;
+END
+"""  # noqa: S608 - no value of anybody's is put in
+_UNLESS_ERASED: Final = " WHEN NOT EXISTS (SELECT 1 FROM log_erasure WHERE entry_id = OLD.entry_id)"
+_FUNCTIONS: Final = {_FUNCTION: _FUNCTION_BODY, _ERASABLE_FUNCTION: _ERASABLE_BODY}
 
 
 def protect(connection: Connection) -> None:
@@ -62,17 +82,18 @@ def _statements(dialect: str) -> Iterator[tuple[str | None, str]]:
             yield table, f"DROP TRIGGER IF EXISTS {name}"
             yield table, statement
         return
-    yield None, f"CREATE OR REPLACE FUNCTION {_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $${_FUNCTION_BODY}$$"
-    for table, name, form in _postgres_triggers():
+    for function, body in _FUNCTIONS.items():
+        yield None, f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $${body}$$"
+    for table, name, form, function in _postgres_triggers():
         yield table, f"DROP TRIGGER IF EXISTS {name} ON {table}"
-        yield table, f"CREATE TRIGGER {name} BEFORE {form} EXECUTE FUNCTION {_FUNCTION}()"
+        yield table, f"CREATE TRIGGER {name} BEFORE {form} EXECUTE FUNCTION {function}()"
         yield table, f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}"
 
 
 def _wanted(dialect: str) -> Mapping[str, str]:
     if dialect == "sqlite":
         return _sqlite_triggers()
-    return {name: f"{table} A {_FUNCTION_BODY}" for table, name, _ in _postgres_triggers()}
+    return {name: f"{table} A {_FUNCTIONS[function]}" for table, name, _, function in _postgres_triggers()}
 
 
 def _sqlite_triggers() -> Mapping[str, str]:
@@ -80,7 +101,8 @@ def _sqlite_triggers() -> Mapping[str, str]:
     for table in (*KEYS, *ADD_AND_TAKE):
         for act in ("UPDATE", *(["DELETE"] if table in KEYS else [])):
             name = f"{table}_no_{act.lower()}"
-            found[name] = f"CREATE TRIGGER {name} BEFORE {act} ON {table} BEGIN {_raise(f'{act} of {table}')} END"
+            when = _UNLESS_ERASED if (table, act) == (ERASABLE, "DELETE") else ""
+            found[name] = f"CREATE TRIGGER {name} BEFORE {act} ON {table}{when} BEGIN {_raise(f'{act} of {table}')} END"
     for table, keys in KEYS.items():
         is_taken = " OR ".join(
             f"EXISTS (SELECT 1 FROM {table} WHERE {' AND '.join(f'{column} = NEW.{column}' for column in key)})"  # noqa: S608
@@ -96,11 +118,13 @@ def _raise(what: str) -> str:
     return f"SELECT RAISE(ABORT, '{REFUSAL}: {what}');"
 
 
-def _postgres_triggers() -> Iterator[tuple[str, str, str]]:
+def _postgres_triggers() -> Iterator[tuple[str, str, str, str]]:
     for table in (*KEYS, *ADD_AND_TAKE):
-        acts = "UPDATE OR DELETE" if table in KEYS else "UPDATE"
-        yield table, f"{table}_append_only", f"{acts} ON {table} FOR EACH ROW"
-        yield table, f"{table}_no_truncate", f"TRUNCATE ON {table} FOR EACH STATEMENT"
+        acts, function = "UPDATE OR DELETE" if table in KEYS else "UPDATE", _FUNCTION
+        if table == ERASABLE:
+            function = _ERASABLE_FUNCTION
+        yield table, f"{table}_append_only", f"{acts} ON {table} FOR EACH ROW", function
+        yield table, f"{table}_no_truncate", f"TRUNCATE ON {table} FOR EACH STATEMENT", _FUNCTION
 
 
 def _sqlite_there(connection: Connection) -> Mapping[str, str]:

@@ -19,6 +19,7 @@ from archive.db.shared_commits import WRITES, SharedCommits
 from archive.kernel.errors import LiuhenError, StorageFull, Unavailable
 
 _BUSY_TIMEOUT_MS: Final = 30_000
+_SHORT_TIMEOUT_MS: Final = 1_000
 _UNIQUE_VIOLATION: Final = "23505"
 _DISK_FULL: Final = "53100"
 _POSTGRES: Final = {
@@ -86,11 +87,35 @@ class Database:
         with _translated(), self.engine.connect() as connection:
             yield connection
 
+    def forget_deleted(self) -> bool:
+        """Take what was deleted out of SQLite's write-ahead log; return whether no reader was in the way.
+
+        Goes with `overwrite_deleted`. On PostgreSQL nothing is done: its own vacuum and log archive decide.
+        """
+        if not self.is_sqlite:
+            return False
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={_SHORT_TIMEOUT_MS}")
+            is_busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        finally:
+            connection.close()
+        return not is_busy
+
     def close(self) -> None:
         """Give all connections back."""
         if self._shared is not None:
             self._shared.close()
         self.engine.dispose()
+
+
+def overwrite_deleted(tx: Session) -> None:
+    """Have SQLite put zeros over what this transaction deletes, in the file as it is after the commit."""
+    connection = tx.connection()
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
 
 
 @contextmanager

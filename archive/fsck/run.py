@@ -10,6 +10,7 @@ from archive.db.database import Database
 from archive.fsck.anchors import check_anchors, read_anchored
 from archive.fsck.catalogue import check_derived, check_jobs, check_objects, check_uploads
 from archive.fsck.changes import check_changes, check_custody
+from archive.fsck.journal import check_journal
 from archive.fsck.log import check_log, read_published
 from archive.fsck.looks import check_looks
 from archive.fsck.raw import as_uuid, rows
@@ -64,6 +65,9 @@ def fsck(target: Target) -> Report:
             "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
             "systems": check_systems(connection),
             "jobs": check_jobs(connection),
+            "journal": check_journal(
+                connection, target.home, is_erased=lambda found: _is_erased(target.database, found)
+            ),
             "log": check_log(connection, published=published, trust=target.home / "trust.txt"),
             "anchors": check_anchors(connection, anchored, trust_roots_pem=roots),
         }
@@ -108,3 +112,10 @@ def _is_open(database: Database, upload_id: str) -> bool:
     with database.read() as tx:
         open_ones = rows(tx.connection(), "SELECT id FROM upload WHERE state IN ('receiving', 'complete')")
         return any(as_uuid(row["id"]) == upload_id for row in open_ones)
+
+
+def _is_erased(database: Database, entry_id: str) -> bool:
+    """Whether the detail of an entry is erased now, and not only in the snapshot."""
+    with database.read() as tx:
+        erased = rows(tx.connection(), "SELECT entry_id FROM log_erasure")
+        return any(as_uuid(row["entry_id"]) == entry_id for row in erased)

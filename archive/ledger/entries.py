@@ -49,6 +49,7 @@ class EntryType(StrEnum):
     ACCESS_EXPORT = "access.export"
     ACCESS_IDENTIFIER = "access.identifier"
     ACCESS_LIST_EXPORTED = "access.list_exported"
+    DETAIL_ERASED = "detail.erased"
     FIXITY_OK = "fixity.ok"
     FIXITY_FAIL = "fixity.fail"
     ADMIN_INIT = "admin.init"

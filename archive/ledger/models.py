@@ -1,4 +1,4 @@
-"""Tables of the log. All but `log_pending` are only ever inserted into."""
+"""Tables of the log. All but `log_pending` are only ever inserted into; `log_detail` loses what was erased."""
 
 import uuid
 from datetime import datetime
@@ -19,13 +19,22 @@ class LogEntry(Base):
 
 
 class LogDetail(Base):
-    """What an entry commits to with `detail_c`. May be erased; the leaf stays valid."""
+    """What an entry commits to with `detail_c`. May be erased (`LogErasure`); the leaf stays valid."""
 
     __tablename__ = "log_detail"
 
     entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), primary_key=True)
     salt: Mapped[bytes] = mapped_column(LargeBinary)
     detail: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class LogErasure(Base):
+    """A detail that was erased, and the entry that tells of it. The row is what lets the detail's row go."""
+
+    __tablename__ = "log_erasure"
+
+    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), primary_key=True)
+    told_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), unique=True)
 
 
 class LogPending(Base):
@@ -65,6 +74,16 @@ class LogCheckpoint(Base):
     root: Mapped[bytes] = mapped_column(LargeBinary)
     note: Mapped[str] = mapped_column(Text)
     issued_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class LogSegment(Base):
+    """A segment of the encrypted journal, durable before this row: the details of the entries up to `size`."""
+
+    __tablename__ = "log_segment"
+
+    size: Mapped[int] = mapped_column(ForeignKey("log_checkpoint.size"), primary_key=True, autoincrement=False)
+    previous_size: Mapped[int] = mapped_column(BigInt, unique=True)
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class LogCosignature(Base):

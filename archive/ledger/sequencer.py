@@ -1,9 +1,9 @@
 """The one writer of the log: gives pending entries their index and signs a checkpoint over them.
 
 Order that survives a crash: (1) in one transaction read the head, take pending entries, store leaves and nodes,
-sign, and insert the checkpoint; its unique previous size is the compare-and-swap, its commit the commit point; (2)
-publish tiles, then the checkpoint file. On any doubt: SequencerFault, the process ends, and `recover` decides from what
-is stored.
+sign, and insert the checkpoint; its unique previous size is the compare-and-swap; then make the round's segment of the
+journal durable; the commit is the commit point; (2) publish tiles, then the checkpoint file. On any doubt:
+SequencerFault, the process ends, and `recover` decides from what is stored.
 
 Source: INTEGRITY 1.2; C2SP tlog-tiles and tlog-checkpoint.
 """
@@ -17,13 +17,18 @@ from sqlalchemy.orm import Session
 
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import LiuhenError
+from archive.kernel.ids import EntryId
 from archive.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from archive.ledger.cosigning import cosigned_head
+from archive.ledger.erasure import finish_erasures
 from archive.ledger.faults import SequencerFault
-from archive.ledger.models import LogCheckpoint, LogEntry, LogLeaf, LogNode, LogPending
+from archive.ledger.journal import Detail, Journal
+from archive.ledger.models import LogCheckpoint, LogDetail, LogEntry, LogLeaf, LogNode, LogPending, LogSegment
 from archive.ledger.note import Signer
 from archive.ledger.proofs import NodeTable, head
 from archive.ledger.publishing import Published
+from archive.ledger.restoring import fill_journal, segment_row
+from archive.ledger.segments import SegmentName
 from archive.ledger.tree import CompactRange, TreeDamaged, leaf_hash
 from archive.ports.clock import Clock
 
@@ -35,20 +40,32 @@ class Sequencer:
     """Sequences one log. The caller holds the sequencer's lock (`archive.ledger.lock`)."""
 
     def __init__(
-        self, database: Database, *, origin: str, signers: Sequence[Signer], published: Published, clock: Clock
+        self,
+        database: Database,
+        *,
+        origin: str,
+        signers: Sequence[Signer],
+        published: Published,
+        journal: Journal,
+        clock: Clock,
     ) -> None:
-        """Take the log's keys and the place that it is published at."""
+        """Take the log's keys, the place that it is published at, and the journal of its details."""
         self._database = database
         self._origin = origin
         self._signers = signers
         self._published = published
+        self._journal = journal
         self._clock = clock
+        self._is_settled = False
+        """Whether the journal is known to hold nothing beyond the head. False after anything that broke off."""
 
     def recover(self) -> None:
         """Check the stored head against its nodes, its signature and what was published; start a log that is new.
 
+        The journal gets the segments that it lacks, and what was to be erased in it is.
+
         Raises: SequencerFault when they contradict each other, when a later checkpoint was published than is stored, or
-            one that this log never had.
+            one that this log never had, or when the journal goes on after the database.
         """
         with self._database.begin() as tx:
             last = head(tx)
@@ -65,7 +82,11 @@ class Sequencer:
             self._compare_with_published(published, last)
         is_whole = published is not None and self._published.is_whole(published.size)
         from_size = published.size if published is not None and is_whole else 0
+        self._is_settled = False
+        self._journal.require_not_beyond(last.size)
+        fill_journal(self._database, self._journal)
         self._published.publish(last.note.encode(), old_size=from_size, new_size=last.size)
+        finish_erasures(self._database, self._journal)
         self.republish()
 
     def sequence(self) -> int:
@@ -79,8 +100,9 @@ class Sequencer:
                 return 0
         with unique_or(SequencerFault), self._database.begin() as tx:
             rows = tx.execute(
-                select(LogEntry.id, LogEntry.body)
+                select(LogEntry.id, LogEntry.body, LogDetail.salt, LogDetail.detail)
                 .join(LogPending, LogPending.entry_id == LogEntry.id)
+                .outerjoin(LogDetail, LogDetail.entry_id == LogEntry.id)
                 .order_by(LogEntry.id)
                 .limit(ROUND_ENTRIES)
             ).all()
@@ -92,15 +114,19 @@ class Sequencer:
                 if last.issued_at - self._clock.now() > _CLOCK_TOLERANCE:
                     raise SequencerFault("The clock went back behind the last checkpoint", last=last.issued_at)
                 return 0
-            growth = tree.append(leaf_hash(body) for _, body in rows)
+            growth = tree.append(leaf_hash(row.body) for row in rows)
             tx.execute(
                 insert(LogLeaf),
-                [{"index": last.size + step, "entry_id": entry_id} for step, (entry_id, _) in enumerate(rows)],
+                [{"index": last.size + step, "entry_id": row.id} for step, row in enumerate(rows)],
             )
             tx.execute(insert(LogNode), [node._asdict() for node in growth.nodes])
-            tx.execute(delete(LogPending).where(LogPending.entry_id.in_([entry_id for entry_id, _ in rows])))
+            tx.execute(delete(LogPending).where(LogPending.entry_id.in_([row.id for row in rows])))
             new = self._store_head(tx, growth.range, previous_size=last.size)
+            details = [Detail(EntryId(row.id), row.salt, row.detail) for row in rows]
+            self._store_segment(tx, SegmentName(last.size, new.size, new.root), details)
+        self._is_settled = True
         self._published.publish(new.note.encode(), old_size=last.size, new_size=new.size)
+        finish_erasures(self._database, self._journal, from_index=last.size)
         return len(rows)
 
     def republish(self) -> None:
@@ -136,6 +162,13 @@ class Sequencer:
         tx.add(row)
         tx.flush()
         return row
+
+    def _store_segment(self, tx: Session, name: SegmentName, details: Sequence[Detail]) -> None:
+        """Make the segment durable; the transaction, which holds the checkpoint's place, ends with its commit."""
+        if not self._is_settled:
+            self._journal.discard_from(name.old_size)
+        self._is_settled = False
+        tx.execute(insert(LogSegment).values(segment_row(name, self._journal.write(name, details))))
 
     def _opened(self, note: bytes) -> Checkpoint:
         try:

@@ -1,6 +1,9 @@
-"""The port to a signing key that may live anywhere: file, PKCS#11 token, remote service."""
+"""The ports to keys that sign and keys that wrap, which may live anywhere: file, PKCS#11 token, remote service."""
 
+from collections.abc import Sequence
 from typing import Protocol
+
+from archive.kernel.errors import LiuhenError
 
 
 class KeyHandle(Protocol):
@@ -21,4 +24,28 @@ class ManifestSigner(Protocol):
 
     def sign_detached(self, content: bytes) -> bytes:
         """Return a detached CAdES signature (strict DER `.p7s`) over `content`. Source: ETSI EN 319 122-1."""
+        ...
+
+
+class WrappedKeyUnreadable(LiuhenError):
+    """A wrapped key cannot be opened: it was erased or changed, or was wrapped under another key."""
+
+    code = "key.wrapped_unreadable"
+    exit_code = 78
+
+
+class KeyWrapper(Protocol):
+    """Encrypts random keys under a key-encryption key, with AES-KW (RFC 3394): 32 bytes become 40."""
+
+    @property
+    def id(self) -> bytes:
+        """The first 8 bytes of SHA-256 over `liuhen journal key` and the key-encryption key."""
+        ...
+
+    def wrap(self, keys: Sequence[bytes]) -> Sequence[bytes]:
+        """Return each 32-byte key in its wrapped form."""
+        ...
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Return the key. Raises: WrappedKeyUnreadable."""
         ...

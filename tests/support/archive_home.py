@@ -23,11 +23,13 @@ from archive.cases.subjects import KnownSubject, NewSubject
 from archive.cases.terms import Category, SubjectKind
 from archive.db.database import Database
 from archive.fsck import Target, fsck
+from archive.fsck.journal import check_journal
 from archive.kernel.digests import DigestSet, digest_of
 from archive.kernel.findings import Finding, Outcome, Report
-from archive.kernel.ids import CaseId, DockId, ObjectId, UploadId
+from archive.kernel.ids import CaseId, DockId, EntryId, ObjectId, UploadId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import OPERATOR
+from archive.ledger.erasure import erase_detail
 from archive.ledger.models import LogEntry, LogLeaf
 from archive.settings import Settings
 from archive.wiring import Services, build_services, create_home
@@ -239,6 +241,23 @@ class ArchiveHome:
         with self.database.read() as tx:
             return [tuple(row) for row in tx.execute(select(LogLeaf.index, LogLeaf.entry_id).order_by(LogLeaf.index))]
 
+    def erase(self, is_meant: Callable[[dict[str, Any]], bool]) -> int:
+        """Erase the details of entries, as the operator does; return how many."""
+        self.sequence()
+        meant = [EntryId(UUID(entry["id"])) for entry in self.entries() if is_meant(entry)]
+        for entry_id in meant:
+            erase_detail(
+                self.database,
+                self.services.journal,
+                entry_id,
+                reason="asked for by the person",
+                authority="个人信息保护法第四十七条",
+                by=OPERATOR,
+                at=self.clock.now(),
+            )
+        self.sequence()
+        return len(meant)
+
     # --- looking behind the scenes ----------------------------------------------------------------------------
 
     def execute(self, sql: str, **values: Any) -> int:
@@ -271,6 +290,13 @@ class ArchiveHome:
 
     def assert_sound(self) -> None:
         assert [(fault.code, fault.message, fault.where) for fault in self.faults()] == []
+
+    def assert_journal_sound(self) -> None:
+        with self.database.snapshot() as tx:
+            faults = [
+                found for found in check_journal(tx.connection(), self.path) if found.outcome is not Outcome.VALID
+            ]
+        assert [(fault.code, fault.message, fault.where) for fault in faults] == []
 
 
 def new_settings(base: Path, database_url: str, **given: Any) -> Settings:

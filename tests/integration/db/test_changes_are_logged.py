@@ -71,7 +71,7 @@ from tests.support.archive_home import PASSWORD, PDF, ArchiveHome, EnrolledDock
 # Leases, offsets, what is announced and not done yet, and the log itself.
 TECHNICAL = {
     "job", "upload", "intake_claim", "preservation_intent", "log_entry", "log_detail", "log_pending", "log_leaf",
-    "log_node", "log_checkpoint",
+    "log_node", "log_checkpoint", "log_segment",
 }  # fmt: skip
 
 Dump = Mapping[str, list[str]]

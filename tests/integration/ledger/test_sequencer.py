@@ -17,7 +17,7 @@ from archive.ledger.append import append_entry
 from archive.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from archive.ledger.faults import SequencerFault
-from archive.ledger.models import LogCheckpoint, LogDetail, LogEntry, LogLeaf, LogNode, LogPending
+from archive.ledger.models import LogCheckpoint, LogDetail, LogEntry, LogLeaf, LogNode, LogPending, LogSegment
 from archive.ledger.note import Signer
 from archive.ledger.proofs import consistency, find_index, head, inclusion, pending_count
 from archive.ledger.publishing import Published
@@ -66,6 +66,7 @@ def another_sequencer(home: ArchiveHome) -> Iterator[Sequencer]:
         origin=origin,
         signers=[Signer(origin, key)],
         published=Published(database, public=home.path / "log", private=home.path / "log-entries"),
+        journal=home.services.journal,
         clock=home.clock,
     )
     database.close()
@@ -75,6 +76,7 @@ def roll_back(home: ArchiveHome, size: int) -> None:
     """Make the database what it was when the log had `size` entries: an old copy of it was put back."""
     with unguarded(home.database) as tx:
         gone = tx.scalars(select(LogLeaf.entry_id).where(LogLeaf.index >= size)).all()
+        tx.execute(delete(LogSegment).where(LogSegment.size > size))
         tx.execute(delete(LogCheckpoint).where(LogCheckpoint.size > size))
         tx.execute(delete(LogLeaf).where(LogLeaf.index >= size))
         for node in tx.execute(select(LogNode.level, LogNode.position)).all():
@@ -382,6 +384,7 @@ def test_a_system_whose_clock_stands_still_waits(home: ArchiveHome) -> None:
         origin=origin,
         signers=[Signer(origin, key)],
         published=Published(home.database, public=home.path / "log", private=home.path / "log-entries"),
+        journal=home.services.journal,
         clock=Still(),
     )
     write(home)
