@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from archive.db.append_only import missing
 from archive.fsck.held import Held, check_held
 from archive.fsck.keys import Pinned
-from archive.fsck.notes import read_head, signed, signed_times
+from archive.fsck.notes import read_head, signed, stated_times
 from archive.fsck.raw import as_instant, as_uuid, read_object, rows
 from archive.fsck.standing import Standing, time_of
 from archive.kernel.findings import Finding, indeterminate, invalid, valid
@@ -178,7 +178,7 @@ def _note_faults(row: Mapping[str, Any], pinned: Pinned) -> Iterator[Finding]:
     if pinned.logs and (True not in known or False in known):
         yield invalid("fsck.checkpoint_signature", "A checkpoint is not signed by the log's key", where)
     issued_s = int(as_instant(row["issued_at"]).timestamp())
-    if any(time_s != issued_s for time_s in signed_times(head, keys)):
+    if any(time_s != issued_s for time_s in stated_times(head, keys)):
         yield invalid("fsck.checkpoint_time", "A checkpoint was not issued when its signature says", where)
 
 

@@ -132,6 +132,14 @@ def signed_times(head: Head, keys: Iterable[Key]) -> Iterator[int]:
             yield from _times(head, key)
 
 
+def stated_times(head: Head, keys: Iterable[Key]) -> Iterator[int]:
+    """Yield the times, POSIX seconds, in lines that claim to be by these keys; whether they verify is open."""
+    timed = [key for key in keys if key.is_timed]
+    for line in filter(None, map(read_line, head.lines)):
+        if any(line.is_of(key) for key in timed):
+            yield line.stated_s
+
+
 def cosigners(head: Head, witnesses: Mapping[str, Key]) -> dict[str, int]:
     """Return the witnesses whose lines verify, each with the latest time that it states, POSIX seconds."""
     found = {name: max(_times(head, key), default=0) for name, key in witnesses.items()}

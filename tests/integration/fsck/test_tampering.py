@@ -100,15 +100,11 @@ def raw(home: ArchiveHome) -> Iterator[Any]:
 
 
 @pytest.fixture
-def witnessed(database_url: str, tmp_path: Path, clock: SteppedClock) -> CosignedHome:
+def witnessed(database_url: str, tmp_path: Path, clock: SteppedClock) -> Iterator[CosignedHome]:
     """A new archive with a witness."""
-    return cosigned_home(tmp_path, database_url, clock, count=1)
-
-
-@pytest.fixture
-def home(witnessed: CosignedHome) -> Iterator[ArchiveHome]:
-    yield witnessed.home
-    witnessed.home.services.close()
+    made = cosigned_home(tmp_path, database_url, clock, count=1)
+    yield made
+    made.home.services.close()
 
 
 @pytest.fixture
