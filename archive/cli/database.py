@@ -54,10 +54,13 @@ def roles(
     from archive.db.database import Database
     from archive.db.roles import connected_role, statements
     from archive.settings import load_settings
+    from archive.wiring import HomeMissing
 
     if apply and as_url is None:
         raise RoleMissing
     settings = load_settings(home=home)
+    if not (settings.home / "keys").is_dir():
+        raise HomeMissing(home=str(settings.home))
     with contextlib.closing(Database(settings.effective_database_url)) as database:
         with database.connect() as connection:
             service = "" if database.is_sqlite else connected_role(connection)

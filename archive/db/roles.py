@@ -36,6 +36,13 @@ class NoRoles(InvalidInput):
     exit_code = 64
 
 
+class TablesMissing(LiuhenError):
+    """The database has no tables yet; make the archive with `liuhen init` first."""
+
+    code = "db.tables_missing"
+    exit_code = 78
+
+
 class RoleUnfit(LiuhenError):
     """A role cannot be what it is meant to be here."""
 
@@ -77,13 +84,16 @@ def is_member(connection: Connection, role: str) -> bool:
 def statements(connection: Connection, *, service: str, owner: str = OWNER) -> Iterator[str]:
     """Yield the SQL that parts the roles: for a superuser, in one transaction; a second time it changes nothing.
 
-    The connection only looks. Raises: NoRoles; RoleUnfit where the service signs in as a superuser or as the owner, or
-        somebody can sign in as the owner.
+    The connection only looks.
+    Raises: NoRoles, TablesMissing; RoleUnfit where the service signs in as a superuser or as the owner, or somebody can
+        sign in as the owner.
     """
     if connection.dialect.name == "sqlite":
         raise NoRoles
     if service == owner:
         raise RoleUnfit("The service must not sign in as the owner of the tables", role=service)
+    if owner_of_tables(connection) is None:
+        raise TablesMissing
     yield from _roles(connection, service=service, owner=owner)
     yield from _places(connection, service=service, owner=owner)
     yield from _ownership(connection, owner=owner)

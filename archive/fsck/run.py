@@ -10,6 +10,7 @@ from archive.db.database import Database
 from archive.fsck.catalogue import check_derived, check_jobs, check_objects, check_uploads
 from archive.fsck.changes import check_changes, check_custody
 from archive.fsck.cosignatures import check_cosignatures
+from archive.fsck.dock_keys import check_dock_keys
 from archive.fsck.held import Held
 from archive.fsck.keys import Outside, Pinned, pinned_certificates, read_pinned
 from archive.fsck.log import check_log, read_published
@@ -79,6 +80,7 @@ def fsck(target: Target) -> ArchiveReport:
             "subjects": check_subjects(connection),
             "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
             "systems": check_systems(connection),
+            "dock keys": check_dock_keys(connection),
             "jobs": check_jobs(connection),
             "log": check_log(connection, published=published, pinned=pinned, held=held, standing=standing),
             "cosignatures": check_cosignatures(connection, published=published, pinned=pinned, standing=standing),

@@ -37,7 +37,12 @@ class Standing:
     witnessed: Witnessed | None = None
 
     def count(self, size: int, by: Mapping[str, int], *, pinned: Pinned) -> None:
-        """Add cosignatures that verify on the checkpoint of this size; sizes below one that is enough are let go."""
+        """Add cosignatures that verify on the checkpoint of this size, where a quorum is asked for.
+
+        Sizes below one at which it is met are let go.
+        """
+        if not pinned.asks:
+            return
         there = self.cosigned.setdefault(size, {})
         for name, time_s in by.items():
             there[name] = max(time_s, there.get(name, 0))

@@ -19,7 +19,7 @@ from archive.cli.main import run
 from archive.db.append_only import ADD_AND_TAKE, KEYS
 from archive.db.database import Database
 from archive.db.migrate import NotTheOwner, migrate
-from archive.db.roles import role_standing
+from archive.db.roles import TablesMissing, role_standing, statements
 from archive.doctor import examine
 from archive.kernel.findings import Outcome
 from tests.support.archive_home import ArchiveHome, SteppedClock, make_home
@@ -294,6 +294,13 @@ def test_what_the_command_refuses(
     assert "superuser" in capsys.readouterr().err
 
 
+def test_a_database_without_tables(roles: Roles) -> None:
+    database = Database(roles.service_url)
+    with pytest.raises(TablesMissing), database.connect() as connection:
+        list(statements(connection, service=roles.service, owner=roles.owner))
+    database.close()
+
+
 def test_sqlite_has_no_roles(tmp_path: Path, clock: SteppedClock, capsys: pytest.CaptureFixture[str]) -> None:
     home = make_home(tmp_path, f"sqlite+pysqlite:///{tmp_path / 'home' / 'liuhen.sqlite3'}", clock)
     found = log_tables(home)
@@ -332,7 +339,8 @@ def test_a_superuser_migrates_a_database_of_one_role_as_that_role(
 ) -> None:
     back_to_0011(roles)
     monkeypatch.setenv("LIUHEN_DATABASE_URL", roles.service_url)
-    assert run(["migrate", "--home", str(one_role.path), "--as", roles.admin_url]) == 0
+    monkeypatch.setenv("LIUHEN_DB_AS", roles.admin_url)  # where `ps` does not show it
+    assert run(["migrate", "--home", str(one_role.path)]) == 0
     with administrator(roles.admin_url) as connection:
         owners = connection.execute("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'").fetchall()
     assert owners == [(roles.service,)]

@@ -56,7 +56,8 @@ CLIP = b"not much of a recording" * 100
 UNBOUND = {
     # Secrets and their technical state: no entry can hold them.
     "account": {"password_hash", "disabled_at", "failed_sign_ins", "refuse_until"},
-    "api_key": None, "session": None, "enrolment_code": None,
+    "api_key": {"prefix", "secret_hash", "created_at", "expires_at", "last_used_at"},
+    "session": None, "enrolment_code": None,
     # Work, not history.
     "job": None, "intake_claim": None, "preservation_intent": None, "axis_container": None, "axis_object": None,
     "axis_token": None, "event_outbox": None, "event_count": None, "webhook_delivery": None,
@@ -457,6 +458,21 @@ ROWS: dict[str, Callable[[ArchiveHome], tuple[str, dict[str, Any]]]] = {
             "FROM retrieval_grant"
         ),
         {"id": home.id_value(uuid4())},
+    ),
+    "a key of a dock that nobody gave": lambda home: (
+        (
+            "INSERT INTO api_key SELECT 'x', secret_hash, scope, holder_id, created_at, expires_at, revoked_at, last_used_at "
+            "FROM api_key WHERE scope = 'upload' LIMIT 1"
+        ),
+        {},
+    ),
+    "a key of a dock that opens other doors": lambda home: (
+        "UPDATE api_key SET scope = 'cases.write' WHERE scope = 'upload'",
+        {},
+    ),
+    "a key of a dock that was revoked unseen": lambda home: (
+        "UPDATE api_key SET revoked_at = created_at WHERE scope = 'upload'",
+        {},
     ),
     "a dock that is no longer revoked": lambda home: (
         "UPDATE dock SET revoked_at = NULL WHERE revoked_at IS NOT NULL",
