@@ -6,6 +6,7 @@ from sqlalchemy import select, text
 
 from archive.cases.indexing import missing_count
 from archive.cases.rekeying import used_keys
+from archive.db.roles import role_standing
 from archive.jobs.models import Job
 from archive.kernel.findings import Finding, Report, indeterminate, invalid, valid
 from archive.ledger.cosign_rounds import last_outcomes
@@ -25,6 +26,7 @@ def examine(services: Services) -> Report:
     return Report(
         (
             _database(services),
+            _log_tables(services),
             _log(services),
             *_witnesses(services),
             _worm(services),
@@ -54,6 +56,23 @@ def _database(services: Services) -> Finding:
     if (journal, synchronous) == ("wal", 2):
         return valid("doctor.database", told)
     return invalid("doctor.database", f"{told}: acknowledged entries can be lost")
+
+
+def _log_tables(services: Services) -> Finding:
+    code, database = "doctor.log_tables", services.database
+    if database.is_sqlite:
+        told = "whoever can write the database file can change it, and triggers are a seat belt only"
+        return indeterminate(code, f"Log tables: {told}; what shows a change is the log, by checkpoints kept elsewhere")
+    with database.read() as tx:
+        found = role_standing(tx.connection())
+    if found.is_own:
+        told = "this role owns them: triggers are a seat belt only; see `liuhen db roles`"
+        return indeterminate(code, f"Log tables: {told}")
+    if found.beyond:
+        may = ", ".join(found.beyond)
+        return indeterminate(code, f"Log tables: owned by {found.owner}; this role still has: {may}")
+    told = "this role cannot update, delete, truncate, or disable triggers"
+    return valid(code, f"Log tables: owned by another role ({found.owner}); {told}")
 
 
 def _log(services: Services) -> Finding:

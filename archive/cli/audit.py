@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,6 +14,11 @@ from archive.cli.reports import exit_code, print_report, small_file
 from archive.kernel.digests import STANDARD, hash_stream
 from archive.kernel.errors import InvalidInput
 from archive.kernel.findings import Report
+
+if TYPE_CHECKING:
+    from archive.fsck import Outside
+
+_DIGEST: Final = re.compile("sha256:([0-9a-f]{64})")
 
 
 class ReceiptMissing(InvalidInput):
@@ -26,6 +33,13 @@ class ReceiptOfFolder(InvalidInput):
 
     code = "verify.receipt_of_folder"
     exit_code = 64
+
+
+class RootUnreadable(InvalidInput):
+    """A root is given as sha256: with 64 hexadecimal digits, or as a file with certificates in PEM."""
+
+    code = "verify.root_unreadable"
+    exit_code = 65
 
 
 def register(app: typer.Typer) -> None:
@@ -103,20 +117,86 @@ def _show_progress(done: int, total: int) -> None:
 
 def fsck_(
     home: Annotated[Path | None, typer.Option("--home", help="Folder of the archive (or LIUHEN_HOME).")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Trust file with the pinned keys, from elsewhere; or one key of the log as text.")
+    ] = None,
+    root: Annotated[
+        list[str] | None, typer.Option(help="Root certificate from elsewhere: PEM file or sha256:…; repeatable.")
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Checkpoint held from earlier or elsewhere, a witness's too; repeatable."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
 ) -> None:
-    """Check stores, log and catalogue raw and against each other. Exit codes as of `verify`."""
+    """Check stores, log and catalogue raw and against each other. Exit codes as of `verify`.
+
+    Without --key the home's own keys are used: the archive then agrees with itself, and who signed is not established.
+    """
     from archive.db.database import Database
     from archive.fsck import Target, fsck
     from archive.settings import load_settings
     from archive.wiring import HomeMissing
 
+    outside = None if key is None and not root else _outside(key, root or [])
+    held = [(str(path), _checkpoint(path)) for path in checkpoint or []]
     settings = load_settings(home=home)
     if not (settings.home / "keys").is_dir():
         raise HomeMissing(home=str(settings.home))
     with contextlib.closing(Database(settings.effective_database_url)) as database:
-        report = fsck(Target(settings.home, database, settings.home / "ca" / "root.cert.pem"))
-    raise typer.Exit(print_report(report, str(settings.home), as_json=as_json))
+        report = fsck(Target(settings.home, database, settings.home / "ca" / "root.cert.pem", outside, held))
+    code = print_report(report, str(settings.home), as_json=as_json)
+    if not as_json:
+        print("\n".join(report.summary()))
+    raise typer.Exit(code)
+
+
+def _outside(key: str | None, roots: Sequence[str]) -> "Outside":
+    """Return what was brought along. Raises: MalformedTrustFile, MalformedKey, RootUnreadable; OSError."""
+    from archive.fsck import Outside
+    from archive.ledger.note import VerifierKey
+    from archive.ledger.trustfile import TrustFile
+
+    raw = b""
+    if key is not None:
+        raw = small_file(Path(key)) if Path(key).is_file() else str(TrustFile((VerifierKey.parse(key),))).encode()
+        TrustFile.parse(raw)
+    digests, certificates = set(), []
+    for each in roots:
+        if (found := _DIGEST.fullmatch(each)) is not None:
+            digests.add(bytes.fromhex(found[1]))
+        elif each.startswith("sha256:"):
+            raise RootUnreadable(given=each)
+        else:
+            pem = small_file(Path(each)).decode("ascii", "replace")
+            blocks = _certificate_digests(pem)
+            if not blocks:
+                raise RootUnreadable(given=each)
+            digests |= blocks
+            certificates.append(pem)
+    return Outside(raw, frozenset(digests), "\n".join(certificates))
+
+
+def _certificate_digests(pem: str) -> set[bytes]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    try:
+        return {each.fingerprint(SHA256()) for each in x509.load_pem_x509_certificates(pem.encode())}
+    except ValueError:
+        return set()
+
+
+def _checkpoint(path: Path) -> str:
+    """Return a checkpoint in its one form. Raises: MalformedNote, MalformedCheckpoint, OSError."""
+    from archive.ledger.checkpoint import Checkpoint
+    from archive.ledger.note import SignedNote
+
+    note = SignedNote.parse(small_file(path))
+    Checkpoint.parse(note.text)
+    return note.to_bytes().decode()
 
 
 def doctor_(

@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "renditions": ("renditions", "jobs"),
     "search": ("search",),
     "witness": ("log",),
+    "database": ("db",),
     "audit": ("verify", "fsck", "doctor"),
     "log": ("log",),
     "journal": ("log",),

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from archive.access.accounts import create_account
 from archive.access.policy import Role
+from archive.cli.database import AsUrl, same_database
 from archive.cli.options import AsJson, Home, opened
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
@@ -84,15 +85,22 @@ def init(
     )
 
 
-def migrate_home(home: Home = None) -> None:
+def migrate_home(home: Home = None, as_url: AsUrl = None) -> None:
     """Bring the database of an archive to the schema of this program."""
     from archive.cases.indexing import missing_count, rebuild_index
     from archive.db.database import Database
     from archive.db.migrate import migrate
+    from archive.db.roles import connected_role
 
     settings = load_settings(home=home)
     with contextlib.closing(Database(settings.effective_database_url)) as database:
-        migrate(database)
+        if as_url is None:
+            migrate(database)
+        else:
+            with database.connect() as connection:
+                service = None if database.is_sqlite else connected_role(connection)
+            with contextlib.closing(same_database(database, as_url)) as owner:
+                migrate(owner, service=service)
         with database.read() as tx:
             is_behind = missing_count(tx) > 0
         if is_behind:

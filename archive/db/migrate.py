@@ -7,8 +7,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
 
 from archive.db.database import Database
+from archive.db.roles import connected_role, is_member, owner_of_tables, rights
 from archive.kernel.errors import LiuhenError
 
 
@@ -19,21 +21,49 @@ class SchemaOutdated(LiuhenError):
     exit_code = 78
 
 
-def migrate(database: Database) -> None:
+class NotTheOwner(LiuhenError):
+    """The tables belong to another role: `liuhen migrate --as URL`, with a role that may act as their owner."""
+
+    code = "db.not_owner"
+    exit_code = 77
+
+
+def migrate(database: Database, *, service: str | None = None) -> None:
     """Bring the database to the newest schema, in one transaction. Idempotent.
 
-    Raises: Unavailable, StorageFull; nothing was changed then.
+    Runs as the role that owns the tables where the connected one may act as it; new tables are that role's, and
+    `service` is given its rights in them.
+    Raises: NotTheOwner, Unavailable, StorageFull; nothing was changed then.
     """
     config = _config()
     with database.connect() as connection:
+        owner = None if database.is_sqlite else _act_as_owner(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if owner is not None and service is not None and service != owner:
+            for statement in rights(connection, service=service):
+                connection.exec_driver_sql(statement)
         connection.commit()
+
+
+def _act_as_owner(connection: Connection) -> str | None:
+    """Become the owner of the tables for this transaction, and return who that is; None where there are none yet.
+
+    Raises: NotTheOwner, unless there is nothing to do.
+    """
+    owner = owner_of_tables(connection)
+    if owner is None or owner == connected_role(connection):
+        return owner
+    if is_member(connection, owner):
+        connection.execute(text("SELECT set_config('role', :owner, true)"), {"owner": owner})
+    elif MigrationContext.configure(connection).get_current_revision() != _head():
+        raise NotTheOwner(owner=owner)
+    return owner
 
 
 def require_current_schema(database: Database) -> None:
     """Refuse to go on with a database of another schema. Raises: SchemaOutdated, Unavailable."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = _head()
     with database.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     if found != head:
@@ -57,6 +87,10 @@ def comparison(dialect: str) -> dict[str, Any]:
 def is_virtual(table: str | None) -> bool:
     """Return whether a table is one of FTS5's own."""
     return table is not None and table.startswith("search_index")
+
+
+def _head() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
 def _config() -> Config:

@@ -4,6 +4,8 @@ Shares no code with what it checks but the kernel and the verification of signat
 tables are read anew here, so that one bug cannot hide behind itself.
 """
 
+from archive.fsck.keys import Outside
 from archive.fsck.run import Target, fsck
+from archive.fsck.verdicts import ArchiveReport
 
-__all__ = ["Target", "fsck"]
+__all__ = ["ArchiveReport", "Outside", "Target", "fsck"]

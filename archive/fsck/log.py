@@ -6,30 +6,36 @@ Source: RFC 6962 section 2.1; C2SP tlog-checkpoint and signed-note.
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from sqlalchemy import Connection
 
 from archive.db.append_only import missing
-from archive.fsck.raw import as_uuid, read_object, rows
+from archive.fsck.held import Held, check_held
+from archive.fsck.keys import Pinned
+from archive.fsck.notes import read_head, signed, stated_times
+from archive.fsck.raw import as_instant, as_uuid, read_object, rows
+from archive.fsck.standing import Standing, time_of
 from archive.kernel.findings import Finding, indeterminate, invalid, valid
 
 _MOST_TOLD: Final = 20
 
 
-def check_log(connection: Connection, *, published: str | None, trust: Path) -> Iterator[Finding]:
-    """Yield findings on entries, tree, checkpoints and the published checkpoint."""
+def check_log(
+    connection: Connection, *, published: str | None, pinned: Pinned, held: Sequence[Held] = (), standing: Standing
+) -> Iterator[Finding]:
+    """Yield findings on entries, tree, checkpoints, the published checkpoint and those that others hold.
+
+    What the log holds up to is put into `standing`.
+    """
     yield from _triggers(connection)
     yield from _entries(connection)
     roots, size = {}, 0
     faults: list[Finding] = []
     checkpoints = list(rows(connection, "SELECT * FROM log_checkpoint ORDER BY size"))
-    wanted = {int(row["size"]) for row in checkpoints}
+    wanted = {int(row["size"]) for row in checkpoints} | {each.head.size for each in held}
     stored = _nodes(connection)
     edge: list[tuple[int, bytes]] = []
     if 0 in wanted:
@@ -50,8 +56,14 @@ def check_log(connection: Connection, *, published: str | None, trust: Path) -> 
     yield from faults[:_MOST_TOLD]
     if not faults:
         yield valid("fsck.log_tree", f"{size} entries hash to the stored tree")
-    yield from _checkpoints(checkpoints, roots, size, _log_keys(trust))
+    yield from _checkpoints(checkpoints, roots, size, pinned)
     yield from _published(published, checkpoints)
+    if checkpoints:
+        newest = read_head(checkpoints[-1]["note"])
+        standing.size = int(checkpoints[-1]["size"])
+        standing.time = time_of(connection, newest, standing.size, pinned)
+        standing.origin = newest.origin
+    yield from check_held(held, roots, pinned=pinned, standing=standing)
 
 
 def _triggers(connection: Connection) -> Iterator[Finding]:
@@ -131,9 +143,7 @@ def _root(edge: list[tuple[int, bytes]]) -> bytes:
     return value
 
 
-def _checkpoints(
-    checkpoints: list[Any], roots: dict[int, bytes], size: int, keys: list[tuple[str, bytes]]
-) -> Iterator[Finding]:
+def _checkpoints(checkpoints: list[Any], roots: Mapping[int, bytes], size: int, pinned: Pinned) -> Iterator[Finding]:
     if not checkpoints:
         yield invalid("fsck.checkpoint", "The log has no checkpoint")
         return
@@ -146,72 +156,30 @@ def _checkpoints(
         before = row["size"]
         if roots.get(int(row["size"])) != bytes(row["root"]):
             faults.append(invalid("fsck.checkpoint_root", "A checkpoint's root is not that of the entries", where))
-        faults.extend(_note_faults(row["note"], int(row["size"]), bytes(row["root"]), keys))
+        faults.extend(_note_faults(row, pinned))
     if int(checkpoints[-1]["size"]) != size:
         faults.append(invalid("fsck.checkpoint", "The newest checkpoint does not cover every indexed entry", str(size)))
     yield from faults[:_MOST_TOLD]
-    if not keys:
-        yield indeterminate(
-            "fsck.checkpoint_signature", "There is no trust file that can be read, so no signature was checked"
-        )
+    if not pinned.logs:
+        told = "No key from outside is one of a log" if pinned.is_from_outside else "There is no trust file to be read"
+        yield indeterminate("fsck.checkpoint_signature", f"{told}, so no checkpoint's signature was checked")
     elif not faults:
         yield valid(
             "fsck.checkpoints", f"{len(checkpoints)} checkpoints follow each other, are signed and fit the entries"
         )
 
 
-def _note_faults(note: str, size: int, root: bytes, keys: list[tuple[str, bytes]]) -> Iterator[Finding]:
-    body, _, signatures = note.rpartition("\n\n")
-    lines = body.split("\n")
-    if lines[1:3] != [str(size), base64.b64encode(root).decode()]:
-        yield invalid("fsck.checkpoint_note", "A checkpoint's note says something else than its row", str(size))
-    known = [_signed(body + "\n", signatures, name, key) for name, key in keys]
-    if keys and (True not in known or False in known):
-        yield invalid("fsck.checkpoint_signature", "A checkpoint is not signed by the log's key", str(size))
-
-
-def _signed(text: str, signatures: str, name: str, key: bytes) -> bool | None:
-    """Whether the key (its kind in front) has signed; None where no line claims it."""
-    identity = hashlib.sha256(name.encode() + b"\n" + key).digest()[:4]
-    outcome = None
-    for line in signatures.splitlines():
-        if line.startswith(f"— {name} "):
-            try:
-                raw = base64.b64decode(line.rsplit(" ", 1)[1], validate=True)
-                if raw[:4] != identity:
-                    continue
-                _verify(text, name, key, raw[4:])
-            except (InvalidSignature, ValueError):
-                return False
-            outcome = True
-    return outcome
-
-
-def _verify(text: str, name: str, key: bytes, signature: bytes) -> None:
-    """Raise InvalidSignature or ValueError. Source: C2SP signed-note (0x01) and tlog-cosignature (0x06)."""
-    if key[:1] == b"\x01":
-        Ed25519PublicKey.from_public_bytes(key[1:]).verify(signature, text.encode())
-        return
-    origin, size, root = text.split("\n")[:3]
-    message = b"".join(
-        (
-            *(b"subtree/v1\n\0", bytes([len(name.encode())]), name.encode(), signature[:8]),
-            *(bytes([len(origin.encode())]), origin.encode(), bytes(8), int(size).to_bytes(8)),
-            base64.b64decode(root, validate=True),
-        )
-    )
-    MLDSA44PublicKey.from_public_bytes(key[1:]).verify(signature[8:], message)
-
-
-def _log_keys(trust: Path) -> list[tuple[str, bytes]]:
-    """Return names and keys (kind in front) of the trust file; none where it cannot be read."""
-    try:
-        words = [line.split() for line in trust.read_text("utf-8").splitlines()]
-        keys = [word[1].split("+", 2) for word in words if word[:1] == ["log"]]
-        found = [(name, base64.b64decode(key, validate=True)) for name, _, key in keys]
-        return [(name, key) for name, key in found if key[:1] in {b"\x01", b"\x06"}]
-    except (OSError, ValueError, IndexError):
-        return []
+def _note_faults(row: Mapping[str, Any], pinned: Pinned) -> Iterator[Finding]:
+    head, where = read_head(row["note"]), str(row["size"])
+    if head.stated != [where, base64.b64encode(bytes(row["root"])).decode()]:
+        yield invalid("fsck.checkpoint_note", "A checkpoint's note says something else than its row", where)
+    keys = pinned.keys_of(head.origin)
+    known = [signed(head, key) for key in keys]
+    if pinned.logs and (True not in known or False in known):
+        yield invalid("fsck.checkpoint_signature", "A checkpoint is not signed by the log's key", where)
+    issued_s = int(as_instant(row["issued_at"]).timestamp())
+    if any(time_s != issued_s for time_s in stated_times(head, keys)):
+        yield invalid("fsck.checkpoint_time", "A checkpoint was not issued when its signature says", where)
 
 
 def read_published(path: Path) -> str | None:

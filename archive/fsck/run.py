@@ -1,6 +1,6 @@
 """Running every check over one archive."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,35 +10,54 @@ from archive.db.database import Database
 from archive.fsck.anchors import check_anchors, read_anchored
 from archive.fsck.catalogue import check_derived, check_jobs, check_objects, check_uploads
 from archive.fsck.changes import check_changes, check_custody
+from archive.fsck.cosignatures import check_cosignatures
+from archive.fsck.dock_keys import check_dock_keys
+from archive.fsck.held import Held
 from archive.fsck.journal import check_journal
+from archive.fsck.keys import Outside, Pinned, pinned_certificates, read_pinned
 from archive.fsck.log import check_log, read_published
 from archive.fsck.looks import check_looks
+from archive.fsck.notes import read_head
 from archive.fsck.raw import as_uuid, rows
 from archive.fsck.recordings import check_recordings
+from archive.fsck.standing import Standing
 from archive.fsck.stores import stored_objects
 from archive.fsck.subjects import check_subjects
 from archive.fsck.systems import check_systems
 from archive.fsck.texts import check_texts
-from archive.kernel.findings import Finding, Report, indeterminate
+from archive.fsck.verdicts import ArchiveReport
+from archive.kernel.findings import Finding, indeterminate, invalid
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the archive lies. `trust_roots` is the root certificate, absent where signatures cannot be checked."""
+    """Where the archive lies. `trust_roots` is the root certificate, absent where signatures cannot be checked.
+
+    `outside` is what an auditor judges by instead of the home's own trust file; `held` are checkpoints that somebody
+    holds, each with its name.
+    """
 
     home: Path
     database: Database
     trust_roots: Path
+    outside: Outside | None = None
+    held: Sequence[tuple[str, str]] = ()
 
 
-def fsck(target: Target) -> Report:
+def fsck(target: Target) -> ArchiveReport:
     """Check stores, log and catalogue, each against itself and against the others; change nothing.
+
+    Without keys from outside the home's own are used: they show that the archive agrees with itself, and never who has
+    signed; the report says so.
 
     May run beside a live archive: the catalogue is one snapshot, taken before the stores are walked, so what comes in
     meanwhile can only be more than the snapshot knows, and is then looked up anew.
     """
     findings: list[Finding] = []
-    roots = target.trust_roots.read_bytes() if target.trust_roots.is_file() else None
+    pinned = read_pinned(_read(target.home / "trust.txt"), target.outside)
+    standing = Standing()
+    roots = _roots(target, pinned, findings)
+    held = [Held(name, read_head(note)) for name, note in target.held]
     # Read before the snapshot: a live archive publishes only what is stored, so the snapshot must know it.
     published = read_published(target.home / "log" / "checkpoint")
     anchored = read_anchored(target.home / "log" / "anchors")
@@ -64,16 +83,38 @@ def fsck(target: Target) -> Report:
             "subjects": check_subjects(connection),
             "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
             "systems": check_systems(connection),
+            "dock keys": check_dock_keys(connection),
             "jobs": check_jobs(connection),
             "journal": check_journal(
                 connection, target.home, is_erased=lambda found: _is_erased(target.database, found)
             ),
-            "log": check_log(connection, published=published, trust=target.home / "trust.txt"),
             "anchors": check_anchors(connection, anchored, trust_roots_pem=roots),
+            "log": check_log(connection, published=published, pinned=pinned, held=held, standing=standing),
+            "cosignatures": check_cosignatures(connection, published=published, pinned=pinned, standing=standing),
         }
         for name, found in checks.items():
             findings.extend(_to_the_end(name, found))
-    return Report(tuple(findings))
+    return ArchiveReport(tuple(findings), pinned, standing)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _roots(target: Target, pinned: Pinned, findings: list[Finding]) -> bytes | None:
+    """Return the certificates to judge signatures by; None where there are none."""
+    found = _read(target.trust_roots)
+    if target.outside is None:
+        return found
+    every = ("" if found is None else found.decode("ascii", "replace")) + target.outside.certificates
+    wanted = pinned_certificates(every, pinned.roots)
+    if pinned.roots and not wanted:
+        told = "No certificate of this home is one of the roots that are pinned"
+        findings.append(invalid("fsck.root_unpinned", told, str(target.trust_roots)))
+    return wanted.encode() or None
 
 
 def _to_the_end(name: str, check: Iterator[Finding]) -> Iterator[Finding]:

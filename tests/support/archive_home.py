@@ -4,7 +4,7 @@ Fixtures are imported where they are wanted: `from tests.support.archive_home im
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,10 +22,10 @@ from archive.cases.filing import open_case
 from archive.cases.subjects import KnownSubject, NewSubject
 from archive.cases.terms import Category, SubjectKind
 from archive.db.database import Database
-from archive.fsck import Target, fsck
+from archive.fsck import ArchiveReport, Outside, Target, fsck
 from archive.fsck.journal import check_journal
 from archive.kernel.digests import DigestSet, digest_of
-from archive.kernel.findings import Finding, Outcome, Report
+from archive.kernel.findings import Finding, Outcome
 from archive.kernel.ids import CaseId, DockId, EntryId, ObjectId, UploadId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import OPERATOR
@@ -282,8 +282,8 @@ class ArchiveHome:
         assert path is not None
         return path
 
-    def fsck(self) -> Report:
-        return fsck(Target(self.path, self.database, self.path / "ca" / "root.cert.pem"))
+    def fsck(self, outside: Outside | None = None, held: Sequence[tuple[str, str]] = ()) -> ArchiveReport:
+        return fsck(Target(self.path, self.database, self.path / "ca" / "root.cert.pem", outside, held))
 
     def faults(self) -> list[Finding]:
         return [finding for finding in self.fsck().findings if finding.outcome is not Outcome.VALID]

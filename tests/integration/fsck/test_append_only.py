@@ -1,5 +1,6 @@
 """The attack list on what was logged: each way is refused, or found by fsck. docs/threat-model.md says which."""
 
+import base64
 import re
 import sqlite3
 from collections.abc import Callable
@@ -25,10 +26,11 @@ def logged(home: ArchiveHome, dock: EnrolledDock) -> ArchiveHome:
     home.deliver(dock, b"what was filmed")
     assert home.erase(lambda entry: entry["type"] == "admin.dock_enrolled") == 1
     home.deliver(dock, b"what waits for its index", "b.mp4")
-    with home.database.begin() as tx:  # no witness is needed to try what is refused
+    line = base64.b64encode(bytes(4) + (1).to_bytes(8) + bytes(64)).decode()
+    with home.database.begin() as tx:  # of a witness that nobody has pinned, which counts for nothing
         tx.execute(
             insert(LogCosignature).values(
-                size=0, key="w+00000000", time_s=1, line="— w AAAA", received_at=home.clock.now()
+                size=0, key="w+00000000", time_s=1, line=f"— w {line}", received_at=home.clock.now()
             )
         )
     return home

@@ -76,7 +76,7 @@ def test_a_folder_that_is_no_archive(liuhen: type_liuhen, tmp_path: Path) -> Non
     for command in (
         ["fsck"], ["doctor"], ["serve"], ["worker"], ["sequencer"], ["item", "list"], ["dock", "list"],
         ["dock", "invite", "--name", "x"], ["case", "open", "1", "--title", "x", "--subject", "x"],
-        ["account", "add", "x", "--role", "auditor"],
+        ["account", "add", "x", "--role", "auditor"], ["db", "roles"],
     ):  # fmt: skip
         liuhen(*command, "--home", tmp_path / "none").failed(66, "home.missing")
     assert not (tmp_path / "none").exists()
