@@ -48,9 +48,19 @@ def read_anchored(folder: Path) -> Anchored:
     return Anchored(folder, chain, names)
 
 
-def check_anchors(connection: Connection, anchored: Anchored, *, trust_roots_pem: bytes | None) -> Iterator[Finding]:
-    """Yield findings on every anchor, in the order of the chain, and on files that belong to none."""
-    chains, faults = _chains(anchored.folder, trust_roots_pem)
+def check_anchors(
+    connection: Connection,
+    anchored: Anchored,
+    *,
+    trust_roots_pem: bytes | None,
+    timestamp_roots: frozenset[bytes] | None = None,
+) -> Iterator[Finding]:
+    """Yield findings on every anchor, in the order of the chain, and on files that belong to none.
+
+    `timestamp_roots` are the SHA-256 of roots that are believed about times; without it those that lie beside the
+    anchors are.
+    """
+    chains, faults = _chains(anchored.folder, trust_roots_pem, timestamp_roots)
     links, more = _links(anchored.chain)
     faults.extend(more)
     for number, link in enumerate(links):
@@ -62,7 +72,9 @@ def check_anchors(connection: Connection, anchored: Anchored, *, trust_roots_pem
         yield valid("fsck.anchors", f"{len(links)} timestamps are over checkpoints of this log and follow each other")
 
 
-def _chains(folder: Path, trust_roots_pem: bytes | None) -> tuple[Chains, list[Finding]]:
+def _chains(
+    folder: Path, trust_roots_pem: bytes | None, timestamp_roots: frozenset[bytes] | None
+) -> tuple[Chains, list[Finding]]:
     roots, issuers = _certificates(trust_roots_pem), _certificates(_bytes_of(folder / "issuers.pem"))
     faults = []
     if issuers is None:
@@ -70,6 +82,8 @@ def _chains(folder: Path, trust_roots_pem: bytes | None) -> tuple[Chains, list[F
     # Roots that cannot be read are told of where signatures are checked; here they leave the timestamps open.
     own = frozenset(each.digest for each in roots or ())
     outside = frozenset(each.digest for each in issuers or () if is_issued_by(each, each))
+    if timestamp_roots is not None:
+        outside &= timestamp_roots
     return Chains((*(roots or ()), *(issuers or ())), own, outside), faults
 
 

@@ -33,7 +33,7 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """The keys to judge by. `witnesses` is by the policy's names; `roots` are SHA-256 of certificates (DER)."""
+    """The keys to judge by. `witnesses` is by the policy's names; roots are SHA-256 of certificates (DER)."""
 
     is_from_outside: bool = False
     logs: tuple[Key, ...] = ()
@@ -41,6 +41,7 @@ class Pinned:
     groups: tuple[tuple[str, int, tuple[str, ...]], ...] = ()
     quorum: str | None = None
     roots: frozenset[bytes] = frozenset()
+    timestamp_roots: frozenset[bytes] = frozenset()
 
     @property
     def asks(self) -> bool:
@@ -93,10 +94,16 @@ def _read(trust: bytes, *, is_from_outside: bool, more: frozenset[bytes]) -> Pin
             witnesses={name: _keys([word[2]], _WITNESS_KINDS)[0] for name, word in named.items()},
             groups=tuple((word[1], int(word[2]), tuple(word[3:])) for word in words if word[:1] == ["group"]),
             quorum=next((word[1] for word in words if word[:1] == ["quorum"]), None),
-            roots=more | {bytes.fromhex(word[1].removeprefix("sha256:")) for word in words if word[:1] == ["root"]},
+            roots=more | _roots(words, "root"),
+            timestamp_roots=_roots(words, "timestamp-root"),
         )
     except (ValueError, IndexError):
         return Pinned(is_from_outside, roots=more)
+
+
+def _roots(words: Iterable[Sequence[str]], kind: str) -> frozenset[bytes]:
+    """Raises: ValueError, IndexError."""
+    return frozenset(bytes.fromhex(word[1].removeprefix("sha256:")) for word in words if word[:1] == [kind])
 
 
 def _keys(texts: Iterable[str], kinds: AbstractSet[int]) -> tuple[Key, ...]:

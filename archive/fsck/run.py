@@ -88,7 +88,12 @@ def fsck(target: Target) -> ArchiveReport:
             "journal": check_journal(
                 connection, target.home, is_erased=lambda found: _is_erased(target.database, found)
             ),
-            "anchors": check_anchors(connection, anchored, trust_roots_pem=roots),
+            "anchors": check_anchors(
+                connection,
+                anchored,
+                trust_roots_pem=roots,
+                timestamp_roots=pinned.timestamp_roots if pinned.is_from_outside else None,
+            ),
             "log": check_log(connection, published=published, pinned=pinned, held=held, standing=standing),
             "cosignatures": check_cosignatures(connection, published=published, pinned=pinned, standing=standing),
         }
