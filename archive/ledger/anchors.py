@@ -12,6 +12,7 @@ Files are written once, durably, in that order; what a crash leaves is finished 
 Source: INTEGRITY 1.5; docs/formats/timestamps.md.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -84,7 +85,6 @@ class Anchors:
         self._clock = clock
         self._lock = lock
         self._every = every
-        self._read: tuple[tuple[int, int] | None, Sequence[Link]] = (None, ())
 
     @property
     def folder(self) -> Path:
@@ -93,14 +93,7 @@ class Anchors:
 
     def links(self) -> Sequence[Link]:
         """Return the chain as it is. Raises: MalformedChain."""
-        try:
-            told = (self.folder / CHAIN).stat()
-            seen = (told.st_mtime_ns, told.st_size)
-            if self._read[0] != seen:
-                self._read = (seen, parse_chain((self.folder / CHAIN).read_bytes()))
-        except FileNotFoundError:
-            self._read = (None, ())
-        return self._read[1]
+        return read_chain(self.folder)
 
     def is_due(self) -> bool:
         """Return whether the newest published checkpoint is not anchored and the last anchor is old enough.
@@ -272,9 +265,7 @@ def standing(folder: Path, *, log_size: int, report: Path) -> AnchorStanding:
     told = last_attempt(report)
     fault, since = (None, None) if told is None or told.fault is None else (told.fault, told.since)
     try:
-        links = parse_chain((folder / CHAIN).read_bytes())
-    except FileNotFoundError:
-        links = ()
+        links = read_chain(folder)
     except (OSError, LiuhenError) as exc:
         return AnchorStanding(0, 0, None, None, log_size, None, getattr(exc, "code", "anchor.unreadable"), since)
     newest = next((link for link in reversed(links) if link.kind == ANCHOR), None)
@@ -320,6 +311,26 @@ def write_attempt(report: Path, attempt: Attempt) -> None:
 def read_anchor(folder: Path, size: int) -> Anchor:
     """Return the anchor of one size. Raises: OSError."""
     return Anchor(size, (folder / f"{size}.ckpt").read_bytes(), (folder / f"{size}.tsr").read_bytes())
+
+
+def read_chain(folder: Path) -> Sequence[Link]:
+    """Return the chain in a folder, read again when it has changed; empty before the first anchor.
+
+    Raises: MalformedChain, OSError.
+    """
+    path = folder / CHAIN
+    try:
+        told = path.stat()
+    except FileNotFoundError:
+        return ()
+    return _parsed(path, told.st_mtime_ns, told.st_size)
+
+
+@functools.lru_cache(maxsize=2)
+def _parsed(path: Path, changed_ns: int, size_bytes: int) -> Sequence[Link]:
+    """Parse the chain: a year of hours takes a tenth of a second, too much for each look."""
+    del changed_ns, size_bytes
+    return tuple(parse_chain(path.read_bytes()))
 
 
 def read_issuers(folder: Path) -> bytes:

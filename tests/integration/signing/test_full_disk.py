@@ -11,7 +11,9 @@ import pytest
 from archive.kernel.errors import StorageFull
 from signing.authority import EmbeddedAuthority
 from signing.ed25519 import Ed25519KeyHandle
-from tests.unit.signing.pki import START
+from signing.revocation import crl
+from signing.tsa import EmbeddedTsa
+from tests.unit.signing.pki import START, StandingClock
 
 
 @pytest.fixture
@@ -67,3 +69,30 @@ def test_a_mount_point_cannot_become_the_directory(small_disk: Path) -> None:
         EmbeddedAuthority.create(small_disk, organisation="Bureau", valid_from=START)
     assert list(small_disk.iterdir()) == []
     assert [entry.name for entry in small_disk.parent.iterdir()] == ["disk"]
+
+
+def test_a_token_that_cannot_be_noted_down(small_disk: Path) -> None:
+    authority = EmbeddedAuthority.create(small_disk / "ca", organisation="Bureau", valid_from=START)
+    tsa = EmbeddedTsa(authority, StandingClock())
+    tsa.token(bytes(32))
+    state = (authority.directory / "tsa.state").read_bytes()
+    fill(small_disk)
+    with pytest.raises(StorageFull):
+        tsa.token(bytes(32))
+    assert (authority.directory / "tsa.state").read_bytes() == state
+    (small_disk / "filler").unlink()
+    tsa.token(bytes(32))
+    assert (authority.directory / "tsa.state").read_bytes() != state
+
+
+def test_a_revocation_list_that_does_not_fit(small_disk: Path) -> None:
+    clock = StandingClock()
+    authority = EmbeddedAuthority.create(small_disk / "ca", organisation="Bureau", valid_from=START)
+    before = crl(authority, clock)
+    clock.at += timedelta(days=25)
+    fill(small_disk)
+    with pytest.raises(StorageFull):
+        crl(authority, clock)
+    assert (authority.directory / "root.crl").read_bytes() == before
+    (small_disk / "filler").unlink()
+    assert crl(authority, clock) != before

@@ -19,6 +19,7 @@ from archive.kernel.clock import SystemClock
 from signing.authority import EmbeddedAuthority
 from signing.cades import SignerNotValid
 from signing.pades import DocumentUnreadable, PadesSigner
+from signing.tsa import EmbeddedTsa
 
 AT = datetime(2026, 3, 2, 8, 0, 0, tzinfo=UTC)
 _TSA = """\
@@ -127,13 +128,22 @@ def test_a_signature_with_timestamp_is_valid_to_others(authority: EmbeddedAuthor
     told = subprocess.run(["pdfsig", tmp_path / "list.pdf"], capture_output=True, text=True, check=False).stdout
     assert "Signature is Valid" in told
     assert "ETSI.CAdES.detached" in told
-    status = asyncio.run(_judged(pdf, authority, tsa))
+    status = asyncio.run(_judged(pdf, authority, (tsa / "tsa.pem").read_bytes()))
     assert status.intact
     assert status.valid
     assert status.trusted
     assert status.bottom_line
     assert status.timestamp_validity.valid
     assert status.timestamp_validity.intact
+
+
+def test_a_timestamp_of_the_embedded_authority_is_valid_to_others(authority: EmbeddedAuthority) -> None:
+    token = EmbeddedTsa(authority, SystemClock()).token
+    pdf = signed(authority, Typesetter("list").set_pdf(case_data(), at=AT), token=token)
+    status = asyncio.run(_judged(pdf, authority, authority.root_pem))
+    assert status.bottom_line
+    assert status.timestamp_validity.valid
+    assert status.timestamp_validity.trusted
 
 
 def test_a_changed_byte_is_found(authority: EmbeddedAuthority, tmp_path: Path) -> None:
@@ -156,13 +166,10 @@ def test_what_is_no_pdf_and_a_certificate_that_has_ended_are_refused(authority: 
         PadesSigner(authority.manifest_key(), authority.manifest_certificate, Later()).sign_pdf(b"%PDF-", reason="x")
 
 
-async def _judged(pdf: bytes, authority: EmbeddedAuthority, tsa: Path) -> Any:
+async def _judged(pdf: bytes, authority: EmbeddedAuthority, root_of_times: bytes) -> Any:
     from asn1crypto import pem, x509
 
-    ders = [
-        pem.unarmor(raw)[2]
-        for raw in (authority.root_pem[authority.root_pem.index(b"-----BEGIN") :], (tsa / "tsa.pem").read_bytes())
-    ]
+    ders = [pem.unarmor(raw[raw.index(b"-----BEGIN") :])[2] for raw in (authority.root_pem, root_of_times)]
     context, times = (ValidationContext(trust_roots=[x509.Certificate.load(der)]) for der in ders)
     signature = PdfFileReader(BytesIO(pdf)).embedded_signatures[0]
     return await async_validate_pdf_signature(signature, context, times)
