@@ -94,14 +94,16 @@ def erase_detail(
     return told_by
 
 
-def finish_erasures(database: Database, journal: Journal, *, from_index: int = 0) -> int:
-    """Erase the key of every detail whose erasure is told by an entry from this index on; return how many.
+def finish_erasures(database: Database, journal: Journal, *, from_index: int | None = None) -> int:
+    """Erase the key of every detail that was to be erased, or whose erasure is told from an index on; return how many.
 
     Raises: StoreUnavailable.
     """
-    told_by = select(LogErasure.entry_id).join(LogLeaf, LogLeaf.entry_id == LogErasure.told_by)
+    told = select(LogErasure.entry_id)
+    if from_index is not None:
+        told = told.join(LogLeaf, LogLeaf.entry_id == LogErasure.told_by).where(LogLeaf.index >= from_index)
     with database.read() as tx:
-        erased = tx.scalars(told_by.where(LogLeaf.index >= from_index)).all()
+        erased = tx.scalars(told).all()
     for entry_id in erased:
         _erase_key(database, journal, EntryId(entry_id))
     return len(erased)
