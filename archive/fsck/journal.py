@@ -120,6 +120,10 @@ def _erasures(connection: Connection) -> Iterator[Finding]:
 
 
 def _gaps(segments: Sequence[_Segment], size: int) -> Iterator[Finding]:
+    if size and not segments:
+        told = "There is no journal of this log yet: the sequencer's next start writes it"
+        yield indeterminate("fsck.journal_gap", told)
+        return
     at = 0
     for segment in segments:
         if segment.old_size != at:

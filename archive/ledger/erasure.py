@@ -7,6 +7,7 @@ Source: docs/adr/0014; docs/formats/journal.md.
 """
 
 import contextlib
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import delete, insert, select
@@ -87,24 +88,38 @@ def erase_detail(
         with unique_or(ErasedBefore), database.begin() as tx:
             told_by = _erase_row(tx, entry_id, reason=reason, authority=authority, by=by, at=at)
     except ErasedBefore:
-        _erase_key(database, journal, entry_id)
+        _finish(database, journal, entry_id)
         raise
-    _erase_key(database, journal, entry_id)
+    _finish(database, journal, entry_id)
     database.forget_deleted()
     return told_by
 
 
-def finish_erasures(database: Database, journal: Journal, *, from_index: int = 0) -> int:
-    """Erase the key of every detail whose erasure is told by an entry from this index on; return how many.
+def finish_erasures(database: Database, journal: Journal, *, from_index: int | None = None) -> int:
+    """Finish every erasure that was committed, or those that the log tells of from an index on; return how many.
 
     Raises: StoreUnavailable.
     """
-    told_by = select(LogErasure.entry_id).join(LogLeaf, LogLeaf.entry_id == LogErasure.told_by)
+    told = select(LogErasure.entry_id)
+    if from_index is not None:
+        told = told.join(LogLeaf, LogLeaf.entry_id == LogErasure.told_by).where(LogLeaf.index >= from_index)
     with database.read() as tx:
-        erased = tx.scalars(told_by.where(LogLeaf.index >= from_index)).all()
+        erased = tx.scalars(told).all()
     for entry_id in erased:
-        _erase_key(database, journal, EntryId(entry_id))
+        _finish(database, journal, EntryId(entry_id))
     return len(erased)
+
+
+def forget_rows(tx: Session, entry_ids: Sequence[EntryId]) -> None:
+    """Delete the rows of those of the details that were erased, if there are any.
+
+    Whoever has erased or restored one calls it after the commit: of two that do so at the same time on PostgreSQL,
+    neither sees the other before.
+    """
+    erased = select(LogErasure.entry_id).where(LogErasure.entry_id.in_(entry_ids))
+    if tx.scalar(select(LogDetail.entry_id).where(LogDetail.entry_id.in_(erased)).limit(1)) is not None:
+        overwrite_deleted(tx)
+        tx.execute(delete(LogDetail).where(LogDetail.entry_id.in_(erased)))
 
 
 def _erase_row(tx: Session, entry_id: EntryId, *, reason: str, authority: str, by: Actor, at: Instant) -> EntryId:
@@ -138,8 +153,9 @@ def _erase_row(tx: Session, entry_id: EntryId, *, reason: str, authority: str, b
     return told_by
 
 
-def _erase_key(database: Database, journal: Journal, entry_id: EntryId) -> None:
-    with database.read() as tx:
+def _finish(database: Database, journal: Journal, entry_id: EntryId) -> None:
+    with database.begin() as tx:
+        forget_rows(tx, [entry_id])
         place = _place(tx, entry_id)
     if place is not None:
         # A key that is not there opens nothing; that its file is not as it should be is told by fsck.

@@ -5,7 +5,7 @@ For the sequencer's start (`fill_journal`) and for the operator (`restore_detail
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session, aliased
@@ -15,13 +15,14 @@ from archive.kernel.canonical import parse_canonical
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import EntryId
 from archive.ledger.entries import commitment
+from archive.ledger.erasure import forget_rows
 from archive.ledger.faults import SequencerFault
 from archive.ledger.journal import Detail, Journal, KeptDetail, State
 from archive.ledger.models import LogCheckpoint, LogDetail, LogEntry, LogErasure, LogLeaf, LogSegment
 from archive.ledger.segments import SegmentMalformed, SegmentName
 from archive.ports.blobs import BlobMissing
 
-SEGMENT_ENTRIES = 4096
+SEGMENT_ENTRIES: Final = 4096
 """How many entries a segment that is written afterwards holds at most, where the log's checkpoints allow it."""
 
 
@@ -82,7 +83,7 @@ def restore_details(database: Database, journal: Journal) -> Restored:
     No entry is written: a row comes back with the very bytes that its entry commits to, or not at all.
     Raises: StorageFull, StoreUnavailable, and what a missing key-encryption key raises.
     """
-    there = written = erased = lost = 0
+    there = written = erased = 0
     unreadable = []
     for name in _names(database):
         with database.begin() as tx:
@@ -98,7 +99,6 @@ def restore_details(database: Database, journal: Journal) -> Restored:
                 kept = [found for found in _committed(journal, name, bodies) if found.entry_id in missing]
             except (BlobMissing, SegmentMalformed):
                 unreadable.append(name.key)
-                lost += len(missing)
                 continue
             rows = [
                 {"entry_id": found.entry_id, "salt": found.salt, "detail": found.detail}
@@ -107,8 +107,23 @@ def restore_details(database: Database, journal: Journal) -> Restored:
             ]
             if rows:
                 tx.execute(insert(LogDetail), rows)
-            written, lost = written + len(rows), lost + len(missing) - len(rows)
+            written += len(rows)
+        if rows:
+            with database.begin() as tx:
+                forget_rows(tx, ids)
+    with database.read() as tx:
+        lost = tx.scalar(_LOST) or 0
     return Restored(there, written, erased, lost, tuple(unreadable))
+
+
+_LOST: Final = (
+    select(func.count())
+    .select_from(LogEntry)
+    .outerjoin(LogDetail, LogDetail.entry_id == LogEntry.id)
+    .outerjoin(LogErasure, LogErasure.entry_id == LogEntry.id)
+    .where(LogDetail.entry_id.is_(None), LogErasure.entry_id.is_(None))
+)
+"""Details that are missing and were not erased, also those of entries that wait for their index."""
 
 
 def _names(database: Database) -> Sequence[SegmentName]:

@@ -296,7 +296,8 @@ class ArchiveHome:
             faults = [
                 found for found in check_journal(tx.connection(), self.path) if found.outcome is not Outcome.VALID
             ]
-        assert [(fault.code, fault.message, fault.where) for fault in faults] == []
+        told = [(fault.code, fault.message, fault.where) for fault in faults]
+        assert told == [], told
 
 
 def new_settings(base: Path, database_url: str, **given: Any) -> Settings:

@@ -23,7 +23,8 @@ def test_every_entry_type_is_in_the_format() -> None:
     told = (DOCS / "formats" / "log-entry.md").read_text()
     named = set(
         re.findall(
-            r"`((?:ingest|object|item|recording|derivative|case|record|subject|access|fixity|admin)\.[a-z_]+)`", told
+            r"`((?:ingest|object|item|recording|derivative|case|record|subject|access|detail|fixity|admin)\.[a-z_]+)`",
+            told,
         )
     )
     assert named == {entry.value for entry in EntryType}

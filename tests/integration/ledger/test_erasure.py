@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from archive.cli.main import run
 from archive.kernel.ids import EntryId
@@ -30,7 +31,7 @@ from archive.ledger.restoring import read_details, restore_details
 from archive.ports.blobs import StoreUnavailable
 from archive.wiring import Services
 from tests.support.archive_crash import run_killed
-from tests.support.archive_home import ArchiveHome
+from tests.support.archive_home import ArchiveHome, make_home
 
 SECRET = "李四 13800000000"
 
@@ -156,6 +157,26 @@ def test_restoring_never_brings_it_back(home: ArchiveHome, secret: EntryId) -> N
     found = restore_details(home.database, home.services.journal)
     assert (found.erased, found.lost) == (1, 0)
     assert home.count("log_detail", "entry_id = :id", id=home.id_value(secret)) == 0
+
+
+@pytest.mark.service
+def test_erasing_and_restoring_at_once_ends_with_it_gone(postgres_url: str, tmp_path: Path) -> None:
+    """On PostgreSQL neither sees the other before both are committed."""
+    home = make_home(tmp_path, postgres_url)
+    entry_id = write(home, SECRET)
+    home.sequence()
+    home.execute("DELETE FROM log_detail")
+
+    def erase_meanwhile(_: Session) -> None:
+        event.remove(Session, "before_commit", erase_meanwhile)
+        erase(home.services, entry_id)
+
+    event.listen(Session, "before_commit", erase_meanwhile)
+    assert restore_details(home.database, home.services.journal).written == 1
+    assert home.count("log_detail", "entry_id = :id", id=entry_id) == 0
+    assert states(home) == [State.ERASED]
+    home.assert_sound()
+    home.services.close()
 
 
 def test_a_kill_at_any_step_ends_with_the_key_gone(home: ArchiveHome) -> None:

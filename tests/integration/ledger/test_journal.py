@@ -103,6 +103,13 @@ def test_a_table_that_was_lost_is_restored(rounds: ArchiveHome) -> None:
     assert (again.there, again.written, again.erased, again.lost) == (6, 0, 1, 0)
 
 
+def test_what_waits_for_its_index_is_not_in_the_journal_and_is_told_as_lost(rounds: ArchiveHome) -> None:
+    write(rounds)
+    rounds.execute("DELETE FROM log_detail")
+    found = restore_details(rounds.database, rounds.services.journal)
+    assert (found.written, found.lost) == (6, 1)
+
+
 def test_what_the_journal_does_not_hold_as_committed_is_not_restored(rounds: ArchiveHome) -> None:
     first, second, _ = keys(rounds)
     flip(first, at=24)  # the first slot
@@ -214,6 +221,7 @@ def make_old(home: ArchiveHome) -> None:
 
 def test_an_archive_from_before_gets_its_journal_at_the_start(rounds: ArchiveHome) -> None:
     make_old(rounds)
+    assert [(fault.code, fault.outcome) for fault in rounds.faults()] == [("fsck.journal_gap", Outcome.INDETERMINATE)]
     rounds.services.sequencer.recover()
     assert len(segments(rounds)) == 1, "one segment for many small rounds"
     rounds.assert_sound()

@@ -134,7 +134,7 @@ def test_the_journal_always_holds_what_it_should(database_url: str, tmp_path: Pa
         pass
 
     OfThisHome.home, OfThisHome.written, OfThisHome.erased = home, [], set()
-    run_state_machine_as_test(OfThisHome, settings=settings(max_examples=8, stateful_step_count=15))
+    run_state_machine_as_test(OfThisHome, settings=settings(max_examples=5, stateful_step_count=12))
     home.sequence()
     home.assert_sound()
     files = [path for path in (home.path / "journal").rglob("*") if path.is_file()]
