@@ -32,6 +32,9 @@ _GROUND: Final = {
 """What the statement that anything is complete rests on."""
 _SIGNERS: Final = {"fsck.check_broken", "fsck.checkpoint_signature", "fsck.root_unpinned", "fsck.signature"}
 
+CODES: Final = frozenset(_LACKING | _BOTH | _GROUND | _SIGNERS)
+"""Every code that is named here."""
+
 
 @dataclass(frozen=True, slots=True)
 class ArchiveReport(Report):

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from archive.cli.main import run
-from archive.fsck import ArchiveReport, Outside
+from archive.fsck import ArchiveReport, Outside, verdicts
 from archive.kernel.findings import Outcome
 from archive.ledger.trustfile import TrustFile
 from tests.support.archive_home import ArchiveHome, EnrolledDock, SteppedClock, make_home
@@ -152,6 +152,13 @@ def test_what_speaks_against_which(kept: ArchiveHome, statement: str, unaltered:
     with unguarded(kept.database) as tx:
         assert tx.execute(text(statement)).rowcount
     assert kept.fsck().outcomes == (unaltered, complete)
+
+
+def test_verdicts_name_findings_that_there_are() -> None:
+    folder = Path(verdicts.__file__).parent
+    sources = "".join(path.read_text("utf-8") for path in folder.glob("*.py") if path.name != "verdicts.py")
+    known = set(re.findall(r"[\"'](fsck\.[a-z_]+)[\"']", sources))
+    assert known >= verdicts.CODES
 
 
 def test_a_file_that_is_gone_speaks_against_both(kept: ArchiveHome) -> None:
