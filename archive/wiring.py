@@ -8,7 +8,7 @@ import functools
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from archive.notify.delivery import DeliveryJobs
 from archive.notify.webhooks import Webhooks
 from archive.ocfl.root import OcflRoot
 from archive.packages.building import Packager
+from archive.packages.jobs import Packages
 from archive.packages.listing import ListMaker
 from archive.ports.clock import Clock
 from archive.settings import Settings, SettingsInvalid
@@ -108,6 +109,12 @@ class Services:
     def run_folder(self) -> Path:
         """Where running processes leave addresses and locks."""
         return self.settings.home / "run"
+
+    @property
+    def packages(self) -> Packages:
+        """What builds and keeps the packages that people ask for."""
+        keep, folder = timedelta(days=self.settings.package_keep_days), self.settings.home.absolute() / "packages"
+        return Packages(self.packager, folder, keep, self.settings.reserve_bytes)
 
     def close(self) -> None:
         """Give back what is held."""
@@ -234,7 +241,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     trust = _trust(home, settings.origin, log_key, receipt_key, policy)
-    return Services(
+    services = Services(
         settings=settings,
         database=database,
         clock=clock,
@@ -294,6 +301,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         sequencer_lock=SequencerLock(database, home / "run" / "sequencer.lock"),
         cosign_rounds=_cosign_rounds(settings, database, policy, clock),
     )
+    return replace(services, handlers={**services.handlers, **services.packages.handlers})
 
 
 def _policy(settings: Settings) -> WitnessPolicy:

@@ -152,6 +152,15 @@ _TABLE = [
     Row(_GET, "/log", 403, 403, 200, 403),
     Row(_GET, "/log/tile/entries/{number:path}", 403, 403, 404, 403),
     Row(_GET, "/objects/{object_id}/proofs", 200, 200, 200, 404),
+    Row(_GET, "/cases/{case_id}/packages", 200, 200, 200, 404),
+    Row(_POST, "/cases/{case_id}/packages", 403, 422, 403, 403),
+    Row(_POST, "/packages/{package_id}/downloads", 403, 404, 403, 403),
+    Row(_GET, "/packages/{package_id}/downloads/{download_id}", 403, 404, 403, 403),
+    Row(_HEAD, "/packages/{package_id}/downloads/{download_id}", 403, 404, 403, 403),
+    Row(_POST, "/api/v1/cases/{number:path}/packages", 403, 422, 403, 403),
+    Row(_GET, "/api/v1/packages/{package_id}", 403, 404, 403, 403),
+    Row(_POST, "/api/v1/packages/{package_id}/downloads", 403, 404, 403, 403),
+    Row(_GET, "/api/v1/packages/{package_id}/downloads/{download_id}", 403, 404, 403, 403),
 ]
 # Signing out has no row: it would end the session that the other rows use. test_sign_in tries it.
 # The door for browsers takes JSON and answers machines: tests/integration/ingest/test_browser_door.py.
