@@ -24,8 +24,9 @@ from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
-from archive.ledger.cosign_rounds import CosignRounds
+from archive.ledger.cosign_rounds import CosignRounds, last_outcomes
 from archive.ledger.cosigner import WitnessClient
+from archive.ledger.health import LogFacts, LogHealth, log_health
 from archive.ledger.keykinds import MLDSA44
 from archive.ledger.lock import SequencerLock
 from archive.ledger.note import RECEIPT, Signer, VerifierKey
@@ -115,6 +116,19 @@ class Services:
         """What builds and keeps the packages that people ask for."""
         keep, folder = timedelta(days=self.settings.package_keep_days), self.settings.home.absolute() / "packages"
         return Packages(self.packager, folder, keep, self.settings.reserve_bytes)
+
+    def log_health(self) -> LogHealth:
+        """Look at the log as it stands."""
+        facts = LogFacts(
+            origin=self.settings.origin,
+            keys=self.trust.logs,
+            policy=self.policy,
+            published=self.published.checkpoint(),
+            answers=last_outcomes(self.run_folder / "witnesses.json"),
+            refresh=timedelta(minutes=self.settings.witness_refresh_min),
+        )
+        with self.database.read() as tx:
+            return log_health(tx, facts, at=self.clock.now())
 
     def close(self) -> None:
         """Give back what is held."""

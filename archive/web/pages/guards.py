@@ -55,6 +55,7 @@ Filer = Annotated[Caller, Depends(needs(Capability.FILE_CASES))]
 IdentifierReader = Annotated[Caller, Depends(needs(Capability.SHOW_IDENTIFIERS))]
 Uploader = Annotated[Caller, Depends(needs(Capability.UPLOAD))]
 LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
+LogHealthReader = Annotated[Caller, Depends(needs(Capability.READ_LOG_HEALTH))]
 Administrator = Annotated[Caller, Depends(needs(Capability.ADMINISTER))]
 
 
