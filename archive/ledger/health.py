@@ -192,7 +192,7 @@ def _signatures(
     try:
         note = SignedNote.parse(newest.note.encode())
     except LiuhenError:
-        return [], [invalid("log.signature_invalid", "The newest checkpoint cannot be read.", str(newest.size))]
+        return [], [invalid("log.signature_invalid", "The newest checkpoint cannot be read.")]
     is_stored = note.text == str(Checkpoint(note.text.split("\n")[0], newest.size, newest.root))
     found, findings = [], []
     for key in keys:
@@ -217,9 +217,9 @@ def _edge(tx: Session, newest: LogCheckpoint | None) -> Iterator[Finding]:
     except LiuhenError:
         root = b""
     if root == newest.root:
-        yield valid("log.root_valid", "The tree's right edge has the root that was signed.", str(newest.size))
+        yield valid("log.root_valid", "The tree's right edge has the root that was signed.")
     else:
-        yield invalid("log.root_differs", "The stored tree does not have the root that was signed.", str(newest.size))
+        yield invalid("log.root_differs", "The stored tree does not have the root that was signed.")
 
 
 def _oldest_pending(tx: Session, at: Instant) -> timedelta | None:
@@ -233,8 +233,8 @@ def _oldest_pending(tx: Session, at: Instant) -> timedelta | None:
 def _sequencing(pending: int, waits: timedelta | None) -> Finding:
     if waits is not None and waits > _LATE:
         told = "Entries wait for their index too long: is the sequencer running?"
-        return indeterminate("log.sequencing_late", told, str(pending))
-    return valid("log.sequencing", "Entries get their index in time.", str(pending))
+        return indeterminate("log.sequencing_late", told)
+    return valid("log.sequencing", "Entries get their index in time.")
 
 
 def _published(facts: LogFacts) -> Checkpoint | None:
@@ -256,10 +256,10 @@ def _publishing(
     if published is None or same is None or (same.root, facts.origin) != (published.root, published.origin):
         yield invalid("log.published_differs", "The published checkpoint is not one of this log.")
     elif same.size == newest.size or not _is_late(tx, same.size, at):
-        yield valid("log.published", "The published checkpoint is the one that is stored.", str(published.size))
+        yield valid("log.published", "The published checkpoint is the one that is stored.")
     else:
         told = "The published checkpoint is older than the one that is stored."
-        yield indeterminate("log.published_behind", told, str(published.size))
+        yield indeterminate("log.published_behind", told)
 
 
 def _is_late(tx: Session, size: int, at: Instant) -> bool:
@@ -315,7 +315,7 @@ def _quorum(
     elif counted is None:
         yield indeterminate("log.quorum_missing", "No checkpoint has the cosignatures of the quorum.")
     elif counted == newest.size or not _is_late(tx, counted, at):
-        yield valid("log.quorum", "The log counts: its quorum has cosigned.", str(counted))
+        yield valid("log.quorum", "The log counts: its quorum has cosigned.")
     else:
         told = "The log counts up to an earlier checkpoint only: receipts wait for the quorum."
-        yield indeterminate("log.quorum_behind", told, str(counted))
+        yield indeterminate("log.quorum_behind", told)
