@@ -161,7 +161,7 @@ def log_health(tx: Session, facts: LogFacts, *, at: Instant) -> LogHealth:
     findings = (
         *signed,
         *_edge(tx, newest),
-        _sequencing(pending, waits),
+        _sequencing(waits),
         *_publishing(tx, newest, facts, published, at),
         *(finding for _, finding in witnesses),
         *_quorum(tx, newest, facts.policy, counted, at),
@@ -230,7 +230,7 @@ def _oldest_pending(tx: Session, at: Instant) -> timedelta | None:
     return max(at - made, timedelta(0))
 
 
-def _sequencing(pending: int, waits: timedelta | None) -> Finding:
+def _sequencing(waits: timedelta | None) -> Finding:
     if waits is not None and waits > _LATE:
         told = "Entries wait for their index too long: is the sequencer running?"
         return indeterminate("log.sequencing_late", told)
