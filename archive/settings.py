@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     proxy_540: Literal["always", "on_demand", "never"] = Field(
         default="never", description="When versions of 540 lines for very slow links are made."
     )
+    package_keep_days: int = Field(
+        default=7, ge=1, description="Days after which a package that was built for download is removed."
+    )
     ffmpeg: Path | None = Field(default=None, description="Folder of ffmpeg and ffprobe; empty means search.")
 
     @property

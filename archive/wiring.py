@@ -8,7 +8,7 @@ import functools
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,8 +27,9 @@ from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
 from archive.ledger.anchor_rounds import AnchorRounds
 from archive.ledger.anchors import Anchors, keep_issuers, read_issuers
-from archive.ledger.cosign_rounds import CosignRounds
+from archive.ledger.cosign_rounds import CosignRounds, last_outcomes
 from archive.ledger.cosigner import WitnessClient
+from archive.ledger.health import LogFacts, LogHealth, log_health
 from archive.ledger.journal import Journal
 from archive.ledger.keykinds import MLDSA44
 from archive.ledger.lock import SequencerLock
@@ -43,6 +44,7 @@ from archive.notify.delivery import DeliveryJobs
 from archive.notify.webhooks import Webhooks
 from archive.ocfl.root import OcflRoot
 from archive.packages.building import Packager
+from archive.packages.jobs import Packages
 from archive.packages.listing import ListMaker
 from archive.ports.clock import Clock
 from archive.ports.timestamps import TimestampAuthority
@@ -122,6 +124,25 @@ class Services:
     def run_folder(self) -> Path:
         """Where running processes leave addresses and locks."""
         return self.settings.home / "run"
+
+    @property
+    def packages(self) -> Packages:
+        """What builds and keeps the packages that people ask for."""
+        keep, folder = timedelta(days=self.settings.package_keep_days), self.settings.home.absolute() / "packages"
+        return Packages(self.packager, folder, keep, self.settings.reserve_bytes)
+
+    def log_health(self) -> LogHealth:
+        """Look at the log as it stands."""
+        facts = LogFacts(
+            origin=self.settings.origin,
+            keys=self.trust.logs,
+            policy=self.policy,
+            published=self.published.checkpoint(),
+            answers=last_outcomes(self.run_folder / "witnesses.json"),
+            refresh=timedelta(minutes=self.settings.witness_refresh_min),
+        )
+        with self.database.read() as tx:
+            return log_health(tx, facts, at=self.clock.now())
 
     def close(self) -> None:
         """Give back what is held."""
@@ -262,7 +283,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     trust = _trust(home, settings.origin, log_key, receipt_key, policy)
-    return Services(
+    services = Services(
         settings=settings,
         database=database,
         clock=clock,
@@ -333,6 +354,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             anchors, clock, report=home / "run" / "anchors.json", upkeep=[tsa.prepare, lambda: crl(authority, clock)]
         ),
     )
+    return replace(services, handlers={**services.handlers, **services.packages.handlers})
 
 
 def _policy(settings: Settings) -> WitnessPolicy:

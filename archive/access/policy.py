@@ -26,12 +26,13 @@ class Capability(StrEnum):
     SHOW_IDENTIFIERS = "show_identifiers"
     UPLOAD = "upload"
     READ_LOG = "read_log"
+    READ_LOG_HEALTH = "read_log_health"
     ADMINISTER = "administer"
 
 
 _ALLOWED: Final[dict[Role, frozenset[Capability]]] = {
     # The administrator runs the house and sees no footage.
-    Role.ADMINISTRATOR: frozenset({Capability.ADMINISTER}),
+    Role.ADMINISTRATOR: frozenset({Capability.ADMINISTER, Capability.READ_LOG_HEALTH}),
     Role.CASE_HANDLER: frozenset(
         {
             Capability.READ_CATALOGUE,
@@ -47,6 +48,7 @@ _ALLOWED: Final[dict[Role, frozenset[Capability]]] = {
             Capability.READ_CATALOGUE,
             Capability.VIEW_CONTENT,
             Capability.EXPORT_CONTENT,
+            Capability.READ_LOG_HEALTH,
             Capability.FILE_CASES,
             Capability.SHOW_IDENTIFIERS,
             Capability.UPLOAD,
@@ -54,7 +56,9 @@ _ALLOWED: Final[dict[Role, frozenset[Capability]]] = {
         }
     ),
     # The auditor reads metadata and proofs, never content.
-    Role.AUDITOR: frozenset({Capability.READ_CATALOGUE, Capability.VERIFY, Capability.READ_LOG}),
+    Role.AUDITOR: frozenset(
+        {Capability.READ_CATALOGUE, Capability.VERIFY, Capability.READ_LOG, Capability.READ_LOG_HEALTH}
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from archive.cli.options import AsJson, Home, opened, subcommands
-from archive.cli.reports import print_report, small_file
+from archive.cli.reports import exit_code, print_report, small_file
 from archive.kernel.findings import Outcome
 from archive.kernel.instants import format_instant
 
@@ -18,7 +18,7 @@ _FOLLOW_S: Final = 1.0
 def register(app: typer.Typer) -> None:
     """Add the commands of the log."""
     log = subcommands(app, "log", help_text="The transparency log.")
-    for command in (tail, prove, anchor, mirror, monitor):
+    for command in (tail, prove, anchor, mirror, monitor, health):
         log.command()(command)
 
 
@@ -131,6 +131,26 @@ def monitor(
         fresh.write_text(json.dumps(Seen.of(found.head).as_json()), encoding="utf-8")
         fresh.replace(state)
     raise typer.Exit(code)
+
+
+def health(home: Home = None, *, as_json: AsJson = False) -> None:
+    """Tell how the log stands: signed, whole at its edge, published, witnessed, counting.
+
+    Exit code 0: valid. 1: invalid. 2: indeterminate, for example because no witness is asked for.
+    """
+    with opened(home) as services:
+        found = services.log_health()
+    if as_json:
+        print(json.dumps(found.as_json(), ensure_ascii=False))
+    else:
+        for finding in found.report.findings:
+            print(f"{finding.outcome.value:14}{finding.message}  {finding.where}  [{finding.code}]")
+        counts = "no quorum is asked for" if found.quorum is None else f"counts up to {found.counted_size or 0}"
+        print(
+            f"{found.report.outcome.value}: {found.origin}, {found.size} entries, {found.pending} wait, "
+            f"published {found.published_size or 0}, {counts}"
+        )
+    raise typer.Exit(exit_code(found.report.outcome))
 
 
 def _is_index(text: str) -> bool:

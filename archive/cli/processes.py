@@ -17,7 +17,7 @@ from sqlalchemy import select
 from structlog.tracebacks import ExceptionDictTransformer
 
 from archive.custody.models import PreservationIntent
-from archive.jobs.queue import DELIVERY, LONG, PROMPT, PROXY
+from archive.jobs.queue import DELIVERY, LONG, PACKAGE, PROMPT, PROXY
 from archive.kernel.errors import Conflict, LiuhenError, Unavailable
 from archive.kernel.ids import ObjectId
 from archive.settings import Settings
@@ -108,7 +108,7 @@ def run_worker(settings: Settings) -> None:
     worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=settings.lease_s)
     on_stop(worker.stop)
     services.delivery.begin()
-    queues = {PROMPT: settings.prompt_workers, LONG: settings.long_workers, PROXY: 1}
+    queues = {PROMPT: settings.prompt_workers, LONG: settings.long_workers, PROXY: 1, PACKAGE: 1}
     worker.run({**queues, DELIVERY: settings.webhook_workers})
     services.close()
 

@@ -28,6 +28,8 @@ IDLE: Final = "idle"
 """Queue of long work that nobody waits for: whoever works on `LONG` takes it when nothing else is due."""
 PROXY: Final = "proxy"
 """Queue of encodes that take hours and that nobody waits for: one worker of its own, whose programs yield to others."""
+PACKAGE: Final = "package"
+"""Queue of packages to build, which may be as large as a disk: one worker of its own, so that no encode waits."""
 DELIVERY: Final = "delivery"
 """Queue of requests to other systems, which may be slow: nothing else waits behind them."""
 DEFAULT_ATTEMPTS: Final = 5

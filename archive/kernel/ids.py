@@ -28,6 +28,8 @@ RecordingId = NewType("RecordingId", uuid.UUID)
 OfficerId = NewType("OfficerId", uuid.UUID)
 IntegrationId = NewType("IntegrationId", uuid.UUID)
 """Another system that talks to the archive over the API."""
+PackageId = NewType("PackageId", uuid.UUID)
+DownloadId = NewType("DownloadId", uuid.UUID)
 WebhookId = NewType("WebhookId", uuid.UUID)
 EventId = NewType("EventId", uuid.UUID)
 """An event that other systems are told of."""

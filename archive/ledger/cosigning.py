@@ -78,6 +78,14 @@ def settled_inclusion(tx: Session, entry_id: EntryId, *, policy: WitnessPolicy =
     return None
 
 
+def counted_size(tx: Session, policy: WitnessPolicy) -> int | None:
+    """Return the size of the newest checkpoint whose cosignatures, verified now, meet the quorum; None without one."""
+    for size, note in _cosigned_after(tx, -1):
+        if policy.is_met_by(_cosigners(note, policy)):
+            return size
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class WitnessStanding:
     """How far a witness has cosigned our log; `size` is None where it never has. Units: POSIX seconds."""

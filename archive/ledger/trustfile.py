@@ -130,6 +130,14 @@ class TrustFile:
         )
 
 
+def policy_text(trust: TrustFile) -> str:
+    """Render the log's keys, witnesses and quorum as a policy file. Source: C2SP tlog-policy."""
+    lines = [*(f"log {key}" for key in trust.logs), *trust.policy.lines()]
+    if trust.policy.quorum is None:
+        lines.append("quorum none")
+    return "".join(f"{line}\n" for line in lines)
+
+
 def parse_policy(raw: bytes) -> WitnessPolicy:
     """Return the witnesses and the quorum of a policy file; lines about logs are read and set aside.
 

@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import unicodedata
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class PackageBusy(Conflict):
     """Another process builds a package at this place."""
 
     code = "package.busy"
+    retryable = True
 
 
 class BadPackagePath(InvalidInput):
@@ -45,10 +47,14 @@ class BadPackagePath(InvalidInput):
 
 @dataclass
 class Bag:
-    """A bag that is being written. Paths are relative, with `/`; each is written once."""
+    """A bag that is being written. Paths are relative, with `/`; each is written once.
+
+    `crc32` of each file is for those who hand the bag on as a ZIP; it vouches for nothing.
+    """
 
     folder: Path
     written: dict[str, DigestSet] = field(default_factory=dict)
+    crc32: dict[str, int] = field(default_factory=dict)
     _folded: set[str] = field(default_factory=set)
 
     def add(self, path: str, data: bytes) -> DigestSet:
@@ -61,16 +67,17 @@ class Bag:
         """Write all of `source` durably, block by block; return its digests. Raises: BadPackagePath."""
         target = self._place(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        hasher = Hasher(algorithms)
+        hasher, crc32 = Hasher(algorithms), 0
         with target.open("xb") as out:
             while block := source.read(_BLOCK_BYTES):
                 hasher.update(block)
+                crc32 = zlib.crc32(block, crc32)
                 out.write(block)
                 if on_bytes is not None:
                     on_bytes(len(block))
             out.flush()
             os.fsync(out.fileno())
-        self.written[path] = hasher.digests()
+        self.written[path], self.crc32[path] = hasher.digests(), crc32
         return self.written[path]
 
     def finish(self, info: Mapping[str, str]) -> Mapping[str, bytes]:

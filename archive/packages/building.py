@@ -5,12 +5,14 @@ Nothing stands at the place of the package before all of it is durable.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from archive.access.accounts import Caller
 from archive.access.policy import Capability, require
@@ -19,9 +21,10 @@ from archive.custody.events import record_event
 from archive.custody.models import PreservedObject
 from archive.db.database import Database
 from archive.kernel.canonical import canonical_json
-from archive.kernel.errors import LiuhenError, NotFound
+from archive.kernel.errors import Conflict, LiuhenError, NotFound
 from archive.kernel.findings import Finding, invalid
-from archive.kernel.ids import CaseId, ObjectId, new_uuid7
+from archive.kernel.ids import CaseId, EntryId, ObjectId, new_uuid7
+from archive.kernel.instants import Instant
 from archive.kernel.texts import clean_text
 from archive.ledger.anchors import Anchor
 from archive.ledger.append import append_entry
@@ -32,6 +35,7 @@ from archive.packages.bag import Bag, OnBytes, ReportProgress, new_bag, package_
 from archive.packages.describing import Issue, Placed, case_document, metadata_document, premis_document
 from archive.packages.gathering import GatheredCase, GatheredObject, gather_case
 from archive.packages.guide import VERIFY_TXT
+from archive.packages.zipping import Member
 from archive.ports.blobs import BlobStore
 from archive.ports.clock import Clock
 from archive.ports.keys import ManifestSigner
@@ -40,7 +44,7 @@ _FOLDERS: Final = {"item": "data/evidence", "record": "data/records"}
 _VERIFIERS: Final = Path(__file__).parent / "verifier"
 _VERIFIER_FILES: Final = ("verify.py", "verify.html")
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
-_PURPOSE_CHARACTERS: Final = 500
+MAX_PURPOSE_CHARACTERS: Final = 500
 
 
 class BytesDiffer(LiuhenError):
@@ -53,6 +57,12 @@ class BytesDiffer(LiuhenError):
         """Keep what was found."""
         self.finding = finding
         super().__init__(*([] if finding is None else [finding.message]), where=finding.where if finding else "")
+
+
+class CaseGrew(Conflict):
+    """Something was filed under the case after the export was granted; ask for the package again."""
+
+    code = "package.case_grew"
 
 
 class CaseMissing(NotFound):
@@ -87,13 +97,15 @@ class Packager:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package that was made. Units: bytes of everything under data/."""
+    """A package that was made. Units: bytes of everything under data/. `files` are all files, for a ZIP."""
 
     id: UUID
     folder: Path
     object_count: int
     payload_bytes: int
     checkpoint_size: int
+    tag_manifest_sha256: str
+    files: Sequence[Member]
 
 
 def grant_package(packager: Packager, case_id: CaseId, *, by: Actor, purpose: str, with_renditions: bool) -> UUID:
@@ -103,26 +115,41 @@ def grant_package(packager: Packager, case_id: CaseId, *, by: Actor, purpose: st
     is asked by the entry point: `grant_package_to`.
     Raises: InvalidInput without a purpose, CaseMissing.
     """
-    purpose = clean_text(purpose, "purpose", _PURPOSE_CHARACTERS)
-    package_id, at = new_uuid7(), packager.clock.now()
-    detail = {"purpose": purpose, "package": str(package_id), "renditions": with_renditions}
+    granted = NewPackage(new_uuid7(), case_id, by, purpose, with_renditions)
     with packager.database.begin() as tx:
-        if tx.get(Case, case_id) is None:
-            raise CaseMissing
-        rows = tx.scalars(
-            select(PreservedObject)
-            .join(CaseLink, CaseLink.object_id == PreservedObject.id)
-            .where(CaseLink.case_id == case_id)
-            .order_by(PreservedObject.id)
-        ).all()
-        told = {**detail, "objects": len(rows)}
-        append_entry(
-            tx, NewEntry(EntryType.ACCESS_EXPORT, by, Target("case", case_id), case=case_id, detail=told), at=at
-        )
-        for row in rows:
-            entry = NewEntry(EntryType.ACCESS_EXPORT, by, Target(row.kind, row.id), case=case_id, detail=detail)
-            record_event(tx, ObjectId(row.id), entry, at=at)
-    return package_id
+        write_grant(tx, granted, at=packager.clock.now())
+    return granted.id
+
+
+@dataclass(frozen=True, slots=True)
+class NewPackage:
+    """What is asked for."""
+
+    id: UUID
+    case_id: CaseId
+    by: Actor
+    purpose: str
+    with_renditions: bool
+
+
+def write_grant(tx: Session, new: NewPackage, *, at: Instant) -> EntryId:
+    """Write the entries of a grant in the caller's transaction; return the id of the case's. As `grant_package`."""
+    purpose = clean_text(new.purpose, "purpose", MAX_PURPOSE_CHARACTERS)
+    detail = {"purpose": purpose, "package": str(new.id), "renditions": new.with_renditions}
+    if tx.get(Case, new.case_id) is None:
+        raise CaseMissing
+    rows = tx.scalars(
+        select(PreservedObject)
+        .join(CaseLink, CaseLink.object_id == PreservedObject.id)
+        .where(CaseLink.case_id == new.case_id)
+        .order_by(PreservedObject.id)
+    ).all()
+    entry = NewEntry(EntryType.ACCESS_EXPORT, new.by, Target("case", new.case_id), case=new.case_id)
+    entry_id = append_entry(tx, replace(entry, detail={**detail, "objects": len(rows)}), at=at)
+    for row in rows:
+        about = replace(entry, target=Target(row.kind, row.id), detail=detail)
+        record_event(tx, ObjectId(row.id), about, at=at)
+    return entry_id
 
 
 def grant_package_to(packager: Packager, case_id: CaseId, *, by: Caller, purpose: str, with_renditions: bool) -> UUID:
@@ -162,16 +189,22 @@ def write_package(
     package_id: UUID,
     by: Actor,
     with_renditions: bool,
+    granted: AbstractSet[UUID] | None = None,
     report: ReportProgress = lambda _: None,
 ) -> Package:
     """Write the package of a case whose export was granted; `out` appears whole and durable, or not at all.
 
+    `granted` are the objects whose export was granted, None where that is all that the case holds.
+
     Units: memory does not grow with the size of files; the descriptions of all objects and entries are held.
-    Raises: BytesDiffer when the store's bytes are not those preserved; NotCoveredYet; PackageExists, PackageBusy.
+    Raises: BytesDiffer when the store's bytes are not those preserved; NotCoveredYet; CaseGrew; PackageExists,
+    PackageBusy.
     """
     with packager.database.snapshot() as tx:
         gathered = gather_case(tx, case_id)
         tx.expunge_all()
+    if granted is not None and not {found.row.id for found in gathered.objects} <= granted:
+        raise CaseGrew
     issue = Issue(package_id, packager.clock.now(), by.id, packager.origin, packager.organisation)
     with new_bag(out) as bag:
         paths, renditions = _copy_content(packager, bag, gathered, report, with_renditions=with_renditions)
@@ -193,9 +226,18 @@ def write_package(
         for name in _VERIFIER_FILES:
             if (_VERIFIERS / name).is_file():
                 bag.add(name, (_VERIFIERS / name).read_bytes())
-        _sign(packager, bag, bag.finish(_info(gathered, issue)))
+        manifests = bag.finish(_info(gathered, issue))
+        _sign(packager, bag, manifests)
         payload = sum(digests.size_bytes for path, digests in bag.written.items() if path.startswith("data/"))
-    return Package(package_id, out, len(gathered.objects), payload, gathered.checkpoint.size)
+    return Package(
+        package_id,
+        out,
+        len(gathered.objects),
+        payload,
+        gathered.checkpoint.size,
+        bag.written["tagmanifest-sha256.txt"].sha256.hex,
+        [Member(path, digests.size_bytes, bag.crc32[path]) for path, digests in bag.written.items()],
+    )
 
 
 def _copy_content(

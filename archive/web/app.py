@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import UploadId
 from archive.web import STATIC
-from archive.web.api import docks, door, log
+from archive.web.api import docks, door, log, packages
 from archive.web.api.axis import AxisApp
 from archive.web.api.uploads import UploadsApp
 from archive.web.api.v1 import install_api
@@ -65,6 +65,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(Surroundings)
     app.include_router(docks.router)
     app.include_router(log.router)
+    app.include_router(packages.router)
     app.include_router(door.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     install_pages(app)
@@ -104,6 +105,7 @@ async def _sweep(services: Services, uploads: UploadsApp) -> None:
                 await _finish(uploads.receiver, upload_id)
             for upload_id in await uploads.receiver.run(expire_uploads, services.intake):
                 await uploads.receiver.abandon(upload_id, lambda: None)  # its open file would keep the disk's space
+            await asyncio.to_thread(services.packages.sweep)
         except Exception:  # noqa: BLE001 - the sweep must outlive whatever one round met
             _log.exception("sweep_failed")
         await asyncio.sleep(_SWEEP_EVERY_S)

@@ -90,7 +90,9 @@ def problem_response(error: LiuhenError, *, request_id: str | None, status: int 
     """
     status = status or status_of(error)
     hidden = status == 500
-    headers = {"Retry-After": str(error.facts.get("retry_after_s", 5))} if status in {429, 503, 507} else {}
+    headers = {"Cache-Control": "no-store"}
+    if status in {429, 503, 507}:
+        headers["Retry-After"] = str(error.facts.get("retry_after_s", 5))
     if error.code == "access.key_refused":
         headers["WWW-Authenticate"] = "Bearer"
     return Response(

@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import json
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,9 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from archive.access.policy import Role
 from archive.evidence.recordings import recording_of
+from archive.ledger.cosigning import cosigned, import_cosigned, request_for
+from archive.ledger.policy import Group, Witness, WitnessPolicy
+from archive.ledger.witness import create_witness, open_witness
 from archive.web.app import create_app
 from tests.e2e.browser import open_browser, sign_in, until
 from tests.support import seed
@@ -206,6 +211,58 @@ def _new_key(page: Page, bureau: Bureau) -> None:
     page.wait_for_selector("#shown-secret")
 
 
+def _package(page: Page, bureau: Bureau) -> None:
+    """Have the package of a case built, then open the form for another."""
+    is_chinese = page.locator("html").get_attribute("lang") == "zh-Hans"
+    page.click("#package > summary")
+    page.fill("#package-purpose", "移送检察机关审查" if is_chinese else "For the prosecutor")
+    page.click("#package button.primary")
+    page.wait_for_selector("#packages .chip-busy")
+    seed.work(bureau)
+    until(page, "!document.querySelector('#packages .chip-busy')")
+    page.click("#package > summary")
+    page.evaluate("document.getElementById('packages').scrollIntoView(); document.activeElement.blur()")
+    page.wait_for_timeout(300)
+
+
+def _list_proofs(page: Page, bureau: Bureau) -> None:
+    del bureau
+    page.click("#proofs-list a >> nth=0")
+    page.wait_for_selector(".list-proofs")
+    page.evaluate("document.getElementById('proofs').scrollIntoView()")
+
+
+def _object_proofs(bureau: Bureau) -> str:
+    return f"/objects/{bureau.items['video']}/entries"
+
+
+def _watched_log(bureau: Bureau) -> str:
+    """Have the log cosigned by one witness of two, of which the quorum asks for one."""
+    services = bureau.services
+    if not services.policy.witnesses:
+        folder = services.settings.home / "witnesses"
+        made = {
+            name: create_witness(folder / name, name=f"{name}.example", clock=services.clock) for name in _WITNESSES
+        }
+        named = [Witness(name, each.keys[0], f"https://{name}.example/liuhen") for name, each in made.items()]
+        policy = WitnessPolicy(tuple(named), (Group("any-one", 1, tuple(made)),), "any-one")
+        object.__setattr__(services, "policy", policy)
+        told = {"procuratorate": {"outcome": "ledger.witness_unreachable", "since": "2026-03-02T09:31:12Z"}}
+        (services.run_folder / "witnesses.json").write_text(json.dumps(told))
+    time.sleep(1.5)  # until what signing in has logged has its place
+    witness = open_witness(services.settings.home / "witnesses" / _WITNESSES[0], clock=services.clock)
+    for key in services.trust.logs:
+        with contextlib.suppress(Exception):
+            witness.store.add_log(key)
+    with services.database.begin() as tx:
+        request = request_for(tx, services.policy, name=_WITNESSES[0])
+        signed = cosigned(request.note.to_bytes(), witness.cosign(request))
+        import_cosigned(tx, signed, logs=services.trust.logs, policy=services.policy, at=services.clock.now())
+    return "/log/health"
+
+
+_WITNESSES = ("court-archive", "procuratorate")
+
 SHOTS = [
     Shot("sign-in", None, lambda _: "/sign-in"),
     Shot("sign-in-refused", None, lambda _: "/sign-in", _wrong_password),
@@ -256,6 +313,16 @@ SHOTS = [
     Shot("search-390", Role.SUPERVISOR, lambda _: "/search?q=检查", width=390, languages=("zh",)),
     Shot("search-dark", Role.SUPERVISOR, lambda _: "/search?q=烧烤", dark=True, languages=("zh",)),
     Shot("log", Role.AUDITOR, lambda _: "/log", is_whole=False),
+    Shot("log-health-alone", Role.ADMINISTRATOR, lambda _: "/log/health"),
+    Shot("log-health", Role.AUDITOR, _watched_log),
+    Shot("log-health-390", Role.SUPERVISOR, _watched_log, width=390, languages=("zh",)),
+    Shot("log-health-dark", Role.AUDITOR, _watched_log, dark=True, languages=("en",)),
+    Shot("case-package", Role.SUPERVISOR, _case, _package, is_whole=False),
+    Shot("case-package-390", Role.SUPERVISOR, _case, _package, width=390, languages=("zh",), is_whole=False),
+    Shot("case-proofs", Role.AUDITOR, _case, _list_proofs, is_whole=False),
+    Shot("proofs", Role.AUDITOR, _object_proofs),
+    Shot("proofs-390", Role.AUDITOR, _object_proofs, width=390, languages=("en",)),
+    Shot("proofs-dark", Role.AUDITOR, _object_proofs, dark=True, languages=("zh",)),
     Shot("admin", Role.ADMINISTRATOR, lambda _: "/admin"),
     Shot("admin-invited", Role.ADMINISTRATOR, lambda _: "/admin", _invite),
     Shot("admin-systems", Role.ADMINISTRATOR, _systems),

@@ -37,7 +37,7 @@ from archive.cases.subjects import KnownSubject, NewSubject, record_subject
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
 from archive.evidence.models import EvidenceItem
 from archive.jobs.models import Job
-from archive.jobs.queue import LONG, PROMPT, claim_job, fail_job
+from archive.jobs.queue import LONG, PACKAGE, PROMPT, claim_job, fail_job
 from archive.kernel.digests import digest_of
 from archive.kernel.ids import ActId, CaseId, DockId, IntegrationId, ObjectId, SubjectId
 from archive.kernel.instants import Instant, format_instant
@@ -170,7 +170,7 @@ def work(bureau: Bureau) -> None:
     """Do every job that waits."""
     services = bureau.services
     worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=60)
-    while worker.run_once([PROMPT, LONG]):
+    while worker.run_once([PROMPT, LONG, PACKAGE]):
         pass
 
 

@@ -12,13 +12,14 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from archive.kernel.errors import NotFound
+from archive.kernel.findings import Outcome
 from archive.ledger.anchors import PUBLIC_NAME
 from archive.ledger.note import encode_base64
 from archive.ledger.proofs import LeafNotFound, checkpoint_of, consistency, inclusion_at
 from archive.ledger.tiles import MalformedTile, Tile
 from archive.ledger.tree import MAX_SIZE
 from archive.web.dependencies import ServicesDep
-from archive.web.pages.guards import LogReader
+from archive.web.pages.guards import LogHealthReader, LogReader
 from archive.wiring import Services
 
 router = APIRouter(tags=["log"])
@@ -119,6 +120,71 @@ def consistency_between(
         new_root=encode_base64(after.root),
         hashes=[encode_base64(value) for value in hashes],
     )
+
+
+class SignatureRead(BaseModel):
+    """A signature that the newest checkpoint should carry."""
+
+    key: str
+    algorithm: str
+    outcome: Outcome
+
+
+class WitnessRead(BaseModel):
+    """How far a witness has cosigned."""
+
+    name: str
+    size: Annotated[int | None, Field(description="Entries of the largest checkpoint that it has cosigned.")]
+    cosigned_at: str | None
+    behind: Annotated[int, Field(description="Entries after that.")]
+    outcome: Outcome
+    fault: Annotated[str | None, Field(description="The code of its last answer where that was no cosignature.")]
+    fault_since: str | None
+
+
+class AnchorRead(BaseModel):
+    """How far timestamps anchor the log."""
+
+    size: int | None
+    at: str | None
+    behind: int
+    fault: str | None
+
+
+class FindingRead(BaseModel):
+    """One thing that a check established."""
+
+    code: str
+    outcome: Outcome
+    message: str
+    where: str
+
+
+class HealthRead(BaseModel):
+    """How the log stands: figures, and what was checked. What was not checked is never `valid`."""
+
+    outcome: Outcome
+    origin: str
+    size: int
+    root: Annotated[str, Field(description="Base64.")]
+    issued_at: str | None
+    pending: Annotated[int, Field(description="Entries that have no index yet.")]
+    oldest_pending_s: int | None
+    published_size: int | None
+    counted_size: Annotated[int | None, Field(description="Entries under the largest checkpoint with a quorum.")]
+    quorum: str | None
+    signatures: list[SignatureRead]
+    witnesses: list[WitnessRead]
+    anchors: AnchorRead | None
+    findings: list[FindingRead]
+
+
+@router.get("/api/v1/log/health", operation_id="read_log_health")
+def health(caller: LogHealthReader, services: ServicesDep, answer: Response) -> HealthRead:
+    """Return how the log stands; a program that watches it decides by `outcome`."""
+    del caller
+    answer.headers["Cache-Control"] = "no-store"
+    return HealthRead.model_validate(services.log_health().as_json())
 
 
 def _file(services: Services, path: str, *, cache: str) -> Response:

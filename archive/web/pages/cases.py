@@ -20,6 +20,8 @@ from archive.kernel.ids import CaseId, ObjectId, parse_uuid
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep, FormTooLarge, declared_bytes
 from archive.web.pages.guards import CaseIdPath, Filer, Reader, chosen_act
+from archive.web.pages.items import PURPOSES
+from archive.web.pages.package_lines import package_lines
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparations
 from archive.web.pages.rendering import go_to, reader_texts, render
@@ -197,12 +199,14 @@ def show_case(
     status: int = 200,
 ) -> Response:
     """Return the page of a case."""
+    texts = reader_texts(request)
     with services.database.read() as tx:
         view = listings.case_view(tx, case_id)
-        names = actor_names(tx, [view.case.opened_by], texts=reader_texts(request))
+        names = actor_names(tx, [view.case.opened_by], texts=texts)
         progress = preparations(tx, view.items)
         offered = listings.unlinked_items(tx, limit=_MOST_OFFERED) if may(caller.role, Capability.FILE_CASES) else None
         choices = offered_subjects(tx, services, form)
+        packages = package_lines(tx, case_id, keep=services.packages.keep, texts=texts)
     context: dict[str, Any] = {
         "view": view,
         "lanes": timeline(view),
@@ -215,6 +219,8 @@ def show_case(
         "subject_kinds": list(SubjectKind),
         "identifier_kinds": list(IdentifierKind),
         "choices": choices,
+        "packages": packages,
+        "purposes": [texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
         "here": f"/cases/{case_id}",
     }
     return render(request, "case.html", caller=caller, status=status, form=form, **context)

@@ -14,11 +14,13 @@ from archive.kernel.ids import (
     ActId,
     CaseId,
     DockId,
+    DownloadId,
     EntryId,
     GrantId,
     IdentifierId,
     JobId,
     ObjectId,
+    PackageId,
     RecordingId,
     SubjectId,
     UploadId,
@@ -53,6 +55,7 @@ Filer = Annotated[Caller, Depends(needs(Capability.FILE_CASES))]
 IdentifierReader = Annotated[Caller, Depends(needs(Capability.SHOW_IDENTIFIERS))]
 Uploader = Annotated[Caller, Depends(needs(Capability.UPLOAD))]
 LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
+LogHealthReader = Annotated[Caller, Depends(needs(Capability.READ_LOG_HEALTH))]
 Administrator = Annotated[Caller, Depends(needs(Capability.ADMINISTER))]
 
 
@@ -123,6 +126,16 @@ def webhook_id_in_path(webhook_id: str) -> WebhookId:
     return WebhookId(_id_of(webhook_id))
 
 
+def package_id_in_path(package_id: str) -> PackageId:
+    """Return the package id of the address. Raises: NotFound for what is no id."""
+    return PackageId(_id_of(package_id))
+
+
+def download_id_in_path(download_id: str) -> DownloadId:
+    """Return the id of a package's download of the address. Raises: NotFound for what is no id."""
+    return DownloadId(_id_of(download_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 GrantIdPath = Annotated[GrantId, Depends(grant_id_in_path)]
@@ -135,6 +148,8 @@ SubjectIdPath = Annotated[SubjectId, Depends(subject_id_in_path)]
 IdentifierIdPath = Annotated[IdentifierId, Depends(identifier_id_in_path)]
 RecordingIdPath = Annotated[RecordingId, Depends(recording_id_in_path)]
 ActIdPath = Annotated[ActId, Depends(act_id_in_path)]
+PackageIdPath = Annotated[PackageId, Depends(package_id_in_path)]
+DownloadIdPath = Annotated[DownloadId, Depends(download_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:

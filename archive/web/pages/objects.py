@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import anyio
 from anyio import to_thread
@@ -11,13 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.access.accounts import Caller
-from archive.custody.events import ObjectNotFound, TrailRow, custody_trail, preserved_object
+from archive.cases.proofs import entries_of_object, proofs_of
+from archive.custody.events import ObjectNotFound, preserved_object
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.kernel.findings import Outcome, Report
 from archive.kernel.ids import EntryId, ObjectId
 from archive.kernel.instants import Instant
 from archive.ledger.models import LogEntry
-from archive.ledger.proofs import inclusion, inclusion_at
+from archive.ledger.proofs import inclusion
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.content import disposition
 from archive.web.pages.guards import EntryIdPath, ObjectIdPath, Reader, Verifier
@@ -76,17 +77,8 @@ def proofs_file(object_id: ObjectIdPath, caller: Reader, services: ServicesDep) 
     del caller
     with services.database.read() as tx:
         preserved_object(tx, object_id)
-        leaves = [_leaf(tx, row) for row in custody_trail(tx, object_id)]
+        leaves = list(proofs_of(tx, entries_of_object(tx, object_id)))
     return _file(json.dumps(leaves).encode(), f"liuhen-{object_id}.proofs.json", "application/json")
-
-
-def _leaf(tx: Session, row: TrailRow) -> dict[str, Any]:
-    proof = None if row.log_index is None else inclusion_at(tx, row.log_index)
-    return {
-        "entry": tx.get_one(LogEntry, row.entry_id).body.decode(),
-        "index": row.log_index,
-        "proof": None if proof is None else str(proof),
-    }
 
 
 @router.post("/verification")

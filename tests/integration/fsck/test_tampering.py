@@ -60,7 +60,7 @@ UNBOUND = {
     "session": None, "enrolment_code": None,
     # Work, not history.
     "job": None, "intake_claim": None, "preservation_intent": None, "axis_container": None, "axis_object": None,
-    "axis_token": None, "event_outbox": None, "event_count": None, "webhook_delivery": None,
+    "axis_token": None, "package": None, "package_download": None, "event_outbox": None, "event_count": None, "webhook_delivery": None,
     "upload": {"offset_bytes", "metadata_header", "manifest", "manifest_signature", "created_at", "expires_at",
                "finished_at", "refusal"},
     # Found out from the bytes; can be found out again.

@@ -18,6 +18,7 @@ from archive.kernel.findings import Outcome
 from archive.ledger.entries import EntryType
 from archive.notify.delivery import FORGET_EVENTS
 from archive.notify.events import DELIVER_EVENT, EventType
+from archive.packages.requests import BUILD_PACKAGE
 from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
 from archive.web.pages.items import PURPOSES
 from ingest import follow_ups
@@ -149,7 +150,9 @@ _LISTS: dict[str, Iterable[str]] = {
         READ_RECORD,
         DELIVER_EVENT,
         FORGET_EVENTS,
+        BUILD_PACKAGE,
     ),
+    "package_state": ("waiting", "building", "retrying", "failed", "ready", "removed"),
 }
 
 
