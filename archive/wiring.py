@@ -280,6 +280,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             trust=str(trust),
             origin=settings.origin,
             organisation=settings.organisation,
+            policy=policy,
             set_list=ListMaker(
                 Typesetter("list"), PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock)
             ),

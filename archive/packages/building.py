@@ -25,19 +25,19 @@ from archive.kernel.ids import CaseId, ObjectId, new_uuid7
 from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
 from archive.ocfl.inventory import Inventory
 from archive.ocfl.root import OcflRoot
 from archive.packages.bag import Bag, OnBytes, ReportProgress, new_bag, package_paths
 from archive.packages.describing import Issue, Placed, case_document, metadata_document, premis_document
 from archive.packages.gathering import GatheredCase, GatheredObject, gather_case
 from archive.packages.guide import VERIFY_TXT
+from archive.packages.verifier import verify_html, verify_py
 from archive.ports.blobs import BlobStore
 from archive.ports.clock import Clock
 from archive.ports.keys import ManifestSigner
 
 _FOLDERS: Final = {"item": "data/evidence", "record": "data/records"}
-_VERIFIERS: Final = Path(__file__).parent / "verifier"
-_VERIFIER_FILES: Final = ("verify.py", "verify.html")
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 _PURPOSE_CHARACTERS: Final = 500
 
@@ -65,7 +65,7 @@ class Packager:
     """What packages are made with, put together by wiring.
 
     `set_list` sets data/list.pdf from the bytes of data/case.json and signs it; `timestamp` returns an RFC 3161 token
-    over a SHA-256. Where one is None the package lacks what it would make.
+    over a SHA-256. Where one is None the package lacks what it would make. `policy` says which checkpoints count.
     """
 
     database: Database
@@ -79,6 +79,7 @@ class Packager:
     organisation: str
     set_list: Callable[[bytes], bytes] | None = None
     timestamp: Callable[[bytes], bytes] | None = None
+    policy: WitnessPolicy = NO_WITNESSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def write_package(
     Raises: BytesDiffer when the store's bytes are not those preserved; NotCoveredYet; PackageExists, PackageBusy.
     """
     with packager.database.snapshot() as tx:
-        gathered = gather_case(tx, case_id)
+        gathered = gather_case(tx, case_id, policy=packager.policy)
         tx.expunge_all()
     issue = Issue(package_id, packager.clock.now(), by.id, packager.origin, packager.organisation)
     with new_bag(out) as bag:
@@ -182,9 +183,8 @@ def write_package(
         bag.add("proofs/trust.txt", packager.trust.encode())
         bag.add("certs/chain.pem", packager.chain_pem)
         bag.add("VERIFY.txt", VERIFY_TXT.encode())
-        for name in _VERIFIER_FILES:
-            if (_VERIFIERS / name).is_file():
-                bag.add(name, (_VERIFIERS / name).read_bytes())
+        bag.add("verify.py", verify_py())
+        bag.add("verify.html", verify_html())
         _sign(packager, bag, bag.finish(_info(gathered, issue)))
         payload = sum(digests.size_bytes for path, digests in bag.written.items() if path.startswith("data/"))
     return Package(package_id, out, len(gathered.objects), payload, gathered.checkpoint.size)
@@ -250,7 +250,7 @@ def _differs(where: str) -> BytesDiffer:
 
 
 def _add_proofs(bag: Bag, gathered: GatheredCase) -> None:
-    bag.add("proofs/checkpoint", gathered.checkpoint.note.encode())
+    bag.add("proofs/checkpoint", gathered.note)
     for entry in gathered.entries:
         bag.add(f"proofs/entries/{entry.index}.json", entry.body)
         bag.add(f"proofs/{entry.index}.tlog-proof", str(entry.proof).encode())
