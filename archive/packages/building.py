@@ -31,7 +31,7 @@ from archive.ocfl.root import OcflRoot
 from archive.packages.bag import Bag, OnBytes, ReportProgress, new_bag, package_paths
 from archive.packages.describing import Issue, Placed, case_document, metadata_document, premis_document
 from archive.packages.gathering import GatheredCase, GatheredObject, gather_case
-from archive.packages.guide import VERIFY_TXT
+from archive.packages.guide import verify_txt
 from archive.packages.verifier import verify_html, verify_py
 from archive.ports.blobs import BlobStore
 from archive.ports.clock import Clock
@@ -182,7 +182,7 @@ def write_package(
         _add_proofs(bag, gathered)
         bag.add("proofs/trust.txt", packager.trust.encode())
         bag.add("certs/chain.pem", packager.chain_pem)
-        bag.add("VERIFY.txt", VERIFY_TXT.encode())
+        bag.add("VERIFY.txt", verify_txt(bag.written, is_timestamped=packager.timestamp is not None))
         bag.add("verify.py", verify_py())
         bag.add("verify.html", verify_html())
         _sign(packager, bag, bag.finish(_info(gathered, issue)))
