@@ -17,6 +17,7 @@ from tests.e2e.browser import until
 from tests.support.package_faults import FAULTS, INVALID, OPEN, VALID, Fault, by_liuhen, missing_from, outline
 from tests.support.packages import House
 from tests.support.real_packages import real_archive
+from tests.unit.ledger.parts import golden
 
 pytestmark = pytest.mark.e2e
 _ENDED = "['done', 'failed'].includes(document.body.dataset.state)"
@@ -194,6 +195,49 @@ def test_a_real_package_that_was_forged_whole_is_not_valid(chromium: Browser, co
         assert (report["unaltered"], page.inner_text("#unaltered .verdict-is")) == (INVALID, "Invalid")
         assert "checkpoint.signer_unknown" in page.inner_text("#attention")
         assert _check(page, copied.forged, "")["unaltered"] == OPEN
+
+
+def test_vectors_that_others_published(page: Page) -> None:
+    """Sources: tests/golden/ledger/SOURCE.md. Every inclusion holds, and none with the next index or a hash less."""
+    vectors = {
+        name: golden(f"{name}.json")
+        for name in ("rfc6962_tree", "argon2020", "tesseract_entry", "notes", "tlog_proofs")
+    }
+    judge = """async ({ rfc6962_tree: tree, argon2020, tesseract_entry: tessera, notes, tlog_proofs: proofs }) => {
+        const hex = (text) => Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+        const small = tree.inclusion.map(({ leaf_counted_from_one: at, size, proof }) =>
+            [hex(tree.leaves[at - 1]), at - 1, size, proof.map(hex), hex(tree.roots[size - 1])]);
+        const large = [[argon2020, unbase64(argon2020.entry)], [tessera, bytesOf(tessera.entry)]].map(([one, entry]) =>
+            [entry, one.index, one.size, one.inclusion.map(unbase64), unbase64(one.root)]);
+        const told = { held: 0, refused: 0, keys: 0, notes: 0, badKeys: 0, badProofs: 0 };
+        for (const [entry, index, size, hashes, root] of [...small, ...large]) {
+            told.held += await isIncluded(entry, index, size, hashes, root);
+            told.refused += !(await isIncluded(entry, index + 1, size, hashes, root));
+            told.refused += !(await isIncluded(entry, index, size, [...hashes, root], root));
+        }
+        const { go, foo, sumdb, cosigned } = notes;
+        const several = sumdb.checkpoints[0].note + cosigned.lines.join("");
+        const signed = [
+            [go.peter, `${go.text}\n${go.peter_line}`], [go.enoch, `${go.text}\n${go.enoch_line}`], [foo.key, foo.note],
+            ...sumdb.checkpoints.map(({ note }) => [sumdb.key, note]), ...cosigned.keys.map((key) => [key, several]),
+        ];
+        for (const [text, raw] of signed) {
+            const key = await parseKey(text);
+            told.keys += 1;
+            const note = parseNote(bytesOf(raw));
+            const { signature } = note.signatures.find(({ name, id }) => name === key.name && id === key.id);
+            for (const verifies of [ed25519Verifies, ed25519ByHand]) {
+                told.notes += await verifies(key.bytes, signature, bytesOf(note.text));
+                told.notes += !(await verifies(key.bytes, signature, bytesOf(`${note.text}x`)));
+            }
+        }
+        for (const bad of go.bad_keys) await parseKey(bad).catch(() => (told.badKeys += 1));
+        for (const bad of Object.values(proofs.refused)) await parseProof(bytesOf(bad)).catch(() => (told.badProofs += 1));
+        return told;
+    }"""
+    assert page.evaluate(judge, vectors) == {
+        "held": 7, "refused": 14, "keys": 9, "notes": 36, "badKeys": 2, "badProofs": 7,
+    }  # fmt: skip
 
 
 def test_ed25519_without_the_browser_is_the_same(page: Page, house: House, package: Path) -> None:
