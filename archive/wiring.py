@@ -26,7 +26,7 @@ from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
 from archive.ledger.anchor_rounds import AnchorRounds
-from archive.ledger.anchors import Anchors, keep_issuers, read_issuers
+from archive.ledger.anchors import Anchors, keep_issuers, read_issuers, standing
 from archive.ledger.cosign_rounds import CosignRounds, last_outcomes
 from archive.ledger.cosigner import WitnessClient
 from archive.ledger.health import LogFacts, LogHealth, log_health
@@ -140,6 +140,8 @@ class Services:
             published=self.published.checkpoint(),
             answers=last_outcomes(self.run_folder / "witnesses.json"),
             refresh=timedelta(minutes=self.settings.witness_refresh_min),
+            anchoring=timedelta(minutes=self.settings.anchor_minutes),
+            anchors=lambda size: standing(self.anchors.folder, log_size=size, report=self.run_folder / "anchors.json"),
         )
         with self.database.read() as tx:
             return log_health(tx, facts, at=self.clock.now())
@@ -331,6 +333,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             trust=str(trust),
             origin=settings.origin,
             organisation=settings.organisation,
+            policy=policy,
             set_list=ListMaker(
                 Typesetter("list"),
                 PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock, tsa.token),

@@ -61,6 +61,20 @@ def add_cosignatures(tx: Session, note: OpenedNote, *, size: int, policy: Witnes
     return added
 
 
+def settled_head(tx: Session, *, policy: WitnessPolicy = NO_WITNESSES) -> tuple[LogCheckpoint, bytes] | None:
+    """Return the newest checkpoint that the policy lets count, and its note with the cosignatures that there are.
+
+    None as long as there is none.
+    """
+    if not policy.asks:
+        newest = head(tx)
+        return None if newest is None else (newest, cosigned(newest.note.encode(), cosignatures_on(tx, newest.size)))
+    for size, note in _cosigned_after(tx, -1):
+        if policy.is_met_by(_cosigners(note, policy)):
+            return tx.get_one(LogCheckpoint, size), note
+    return None
+
+
 def settled_inclusion(tx: Session, entry_id: EntryId, *, policy: WitnessPolicy = NO_WITNESSES) -> TlogProof | None:
     """Return the proof that an entry is in the log, under the newest checkpoint that the policy lets count.
 

@@ -3,7 +3,7 @@
 Quick, so that it can be looked at all the time: the log as a whole is read by `liuhen log monitor` and `liuhen fsck`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import Finding, Outcome, Report, indeterminate, invalid, valid
 from archive.kernel.instants import Instant, format_instant
+from archive.ledger.anchors import AnchorStanding
 from archive.ledger.checkpoint import Checkpoint
 from archive.ledger.cosigner import WitnessDisagrees
 from archive.ledger.cosigning import WitnessStanding, counted_size, standings
@@ -56,16 +57,6 @@ class WitnessHealth:
 
 
 @dataclass(frozen=True, slots=True)
-class AnchorHealth:
-    """How far timestamps anchor the log: entries covered, when, how many are not covered yet, the last fault's code."""
-
-    size: int | None
-    at: Instant | None
-    behind: int
-    fault: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class LogHealth:
     """What was looked at. `counted_size` is the largest checkpoint that the policy lets count, None without one.
 
@@ -84,7 +75,7 @@ class LogHealth:
     witnesses: Sequence[WitnessHealth]
     quorum: str | None
     counted_size: int | None
-    anchors: AnchorHealth | None
+    anchors: AnchorStanding | None
     report: Report
 
     def as_json(self) -> dict[str, Any]:
@@ -132,7 +123,8 @@ def _text(at: Instant | None) -> str | None:
 class LogFacts:
     """What outside of the database tells of the log: the pinned keys, the policy, what is published, last answers.
 
-    Units: `refresh` is after how long a cosignature is renewed without new entries.
+    Units: `refresh` is after how long a cosignature is renewed without new entries, `anchoring` after how long a new
+    checkpoint is anchored. `anchors` returns how far a log of this size is anchored.
     """
 
     origin: str
@@ -141,7 +133,8 @@ class LogFacts:
     published: bytes | None
     answers: Mapping[str, Mapping[str, Any]]
     refresh: timedelta
-    anchors: AnchorHealth | None = None
+    anchoring: timedelta = timedelta(hours=1)
+    anchors: Callable[[int], AnchorStanding] | None = None
 
 
 def log_health(tx: Session, facts: LogFacts, *, at: Instant) -> LogHealth:
@@ -149,7 +142,7 @@ def log_health(tx: Session, facts: LogFacts, *, at: Instant) -> LogHealth:
 
     1. The newest checkpoint carries a valid signature of each of the log's keys.   2. The tree's right edge has the
     root that was signed.   3. Entries get their index in time.   4. What is published is what is stored.   5. Each
-    witness of the policy is close behind.   6. The quorum lets the newest checkpoint count.
+    witness of the policy is close behind.   6. The quorum lets the newest checkpoint count.   7. Anchors are made in time.
     """
     newest = head(tx)
     signatures, signed = _signatures(newest, facts.keys)
@@ -158,6 +151,7 @@ def log_health(tx: Session, facts: LogFacts, *, at: Instant) -> LogHealth:
     published = None if facts.published is None else _published(facts)
     witnesses = [_witness(tx, standing, facts, newest, at) for standing in standings(tx, facts.policy)]
     counted = None if newest is None or not facts.policy.asks else counted_size(tx, facts.policy)
+    anchors = None if facts.anchors is None or newest is None else facts.anchors(newest.size)
     findings = (
         *signed,
         *_edge(tx, newest),
@@ -165,6 +159,7 @@ def log_health(tx: Session, facts: LogFacts, *, at: Instant) -> LogHealth:
         *_publishing(tx, newest, facts, published, at),
         *(finding for _, finding in witnesses),
         *_quorum(tx, newest, facts.policy, counted, at),
+        *_anchoring(tx, anchors, facts.anchoring, at),
     )
     return LogHealth(
         origin=facts.origin,
@@ -179,7 +174,7 @@ def log_health(tx: Session, facts: LogFacts, *, at: Instant) -> LogHealth:
         witnesses=[witness for witness, _ in witnesses],
         quorum=facts.policy.quorum if facts.policy.asks else None,
         counted_size=counted,
-        anchors=facts.anchors,
+        anchors=anchors,
         report=Report(findings),
     )
 
@@ -262,10 +257,20 @@ def _publishing(
         yield indeterminate("log.published_behind", told)
 
 
-def _is_late(tx: Session, size: int, at: Instant) -> bool:
+def _is_late(tx: Session, size: int, at: Instant, within: timedelta = _LATE) -> bool:
     """Whether a checkpoint after this size is old enough for a step to have reached it."""
     following = tx.scalar(select(func.min(LogCheckpoint.issued_at)).where(LogCheckpoint.size > size))
-    return following is not None and at - following > _LATE
+    return following is not None and at - following > within
+
+
+def _anchoring(tx: Session, anchors: AnchorStanding | None, every: timedelta, at: Instant) -> Iterator[Finding]:
+    """Tell only of what is amiss: whether the timestamps hold is for `liuhen fsck` to say."""
+    if anchors is None:
+        return
+    if anchors.fault is not None:
+        yield indeterminate("log.anchoring_fails", "The newest checkpoints cannot be timestamped.")
+    elif _is_late(tx, anchors.size or 0, at, every + _LATE):
+        yield indeterminate("log.anchors_behind", "The newest timestamp is older than it should be.")
 
 
 def _witness(

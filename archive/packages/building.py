@@ -29,20 +29,20 @@ from archive.kernel.texts import clean_text
 from archive.ledger.anchors import Anchor
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
 from archive.ocfl.inventory import Inventory
 from archive.ocfl.root import OcflRoot
 from archive.packages.bag import Bag, OnBytes, ReportProgress, new_bag, package_paths
 from archive.packages.describing import Issue, Placed, case_document, metadata_document, premis_document
 from archive.packages.gathering import GatheredCase, GatheredObject, gather_case
-from archive.packages.guide import VERIFY_TXT
+from archive.packages.guide import verify_txt
+from archive.packages.verifier import verify_html, verify_py
 from archive.packages.zipping import Member
 from archive.ports.blobs import BlobStore
 from archive.ports.clock import Clock
 from archive.ports.keys import ManifestSigner
 
 _FOLDERS: Final = {"item": "data/evidence", "record": "data/records"}
-_VERIFIERS: Final = Path(__file__).parent / "verifier"
-_VERIFIER_FILES: Final = ("verify.py", "verify.html")
 _EXTENSION: Final = re.compile(r"\.[A-Za-z0-9]{1,8}\Z")
 MAX_PURPOSE_CHARACTERS: Final = 500
 
@@ -78,6 +78,7 @@ class Packager:
     `set_list` sets data/list.pdf from the bytes of data/case.json and signs it; `timestamp` returns an RFC 3161 token
     over a SHA-256; `anchors` the anchors that matter to entries (by index) under a checkpoint of a size; `crls` the
     revocation lists (DER) by name. Where one is None the package lacks what it would make.
+    `policy` says which checkpoints count.
     """
 
     database: Database
@@ -93,6 +94,7 @@ class Packager:
     timestamp: Callable[[bytes], bytes] | None = None
     anchors: Callable[[Sequence[int], int], Sequence[Anchor]] | None = None
     crls: Callable[[], Mapping[str, bytes]] | None = None
+    policy: WitnessPolicy = NO_WITNESSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ def write_package(
     PackageBusy.
     """
     with packager.database.snapshot() as tx:
-        gathered = gather_case(tx, case_id)
+        gathered = gather_case(tx, case_id, policy=packager.policy)
         tx.expunge_all()
     if granted is not None and not {found.row.id for found in gathered.objects} <= granted:
         raise CaseGrew
@@ -222,10 +224,9 @@ def write_package(
         if packager.crls is not None:
             for name, revoked in packager.crls().items():
                 bag.add(f"crls/{name}.crl", revoked)
-        bag.add("VERIFY.txt", VERIFY_TXT.encode())
-        for name in _VERIFIER_FILES:
-            if (_VERIFIERS / name).is_file():
-                bag.add(name, (_VERIFIERS / name).read_bytes())
+        bag.add("VERIFY.txt", verify_txt(bag.written, is_timestamped=packager.timestamp is not None))
+        bag.add("verify.py", verify_py())
+        bag.add("verify.html", verify_html())
         manifests = bag.finish(_info(gathered, issue))
         _sign(packager, bag, manifests)
         payload = sum(digests.size_bytes for path, digests in bag.written.items() if path.startswith("data/"))
@@ -300,7 +301,7 @@ def _differs(where: str) -> BytesDiffer:
 
 
 def _add_proofs(bag: Bag, gathered: GatheredCase) -> None:
-    bag.add("proofs/checkpoint", gathered.checkpoint.note.encode())
+    bag.add("proofs/checkpoint", gathered.note)
     for entry in gathered.entries:
         bag.add(f"proofs/entries/{entry.index}.json", entry.body)
         bag.add(f"proofs/{entry.index}.tlog-proof", str(entry.proof).encode())

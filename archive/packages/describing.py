@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, register_namespac
 from archive.kernel.canonical import canonical_json
 from archive.kernel.instants import Instant, format_instant
 from archive.ledger.entries import ARCHIVE
-from archive.packages.gathering import GatheredCase, GatheredObject
+from archive.packages.gathering import GatheredCase, GatheredEntry, GatheredObject
 
 _NOT_XML: Final = re.compile("[^\t\n\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 PREMIS: Final = "http://www.loc.gov/premis/v3"
@@ -118,14 +118,19 @@ def _object(found: GatheredObject, path: str) -> dict[str, Any]:
 
 
 def premis_document(gathered: GatheredCase, paths: Mapping[UUID, str]) -> bytes:
-    """Return `data/events/premis.xml`: a file object for each original, an event for each entry, the agents by id.
+    """Return `data/events/premis.xml`: the case, a file for each original, an event for each entry, the agents by id.
 
     Source: PREMIS Data Dictionary 3.0, premis-v3-0.xsd.
     """
     register_namespace("", PREMIS)
     register_namespace("xsi", _XSI)
     root = Element(_p("premis"), {"version": "3.0"})
-    objects_of: dict[int, list[UUID]] = {}
+    case = SubElement(root, _p("object"), {f"{{{_XSI}}}type": "intellectualEntity"})
+    _pair(case, "objectIdentifier", "UUID", str(gathered.case.id))
+    SubElement(case, _p("originalName")).text = _xml_text(gathered.case.number)
+    objects_of: dict[int, list[UUID]] = {
+        entry.index: [gathered.case.id] for entry in gathered.entries if _is_about_case(entry, gathered)
+    }
     for found in gathered.objects:
         _premis_object(root, found, paths[found.row.id])
         for index in found.entries:
@@ -149,6 +154,11 @@ def premis_document(gathered: GatheredCase, paths: Mapping[UUID, str]) -> bytes:
             SubElement(agent, _p("agentName")).text = "Liuhen"
             SubElement(agent, _p("agentType")).text = "software"
     return _rendered(root)
+
+
+def _is_about_case(entry: GatheredEntry, gathered: GatheredCase) -> bool:
+    about = entry.fields.get("obj")
+    return str(gathered.case.id) in {entry.fields.get("case"), about["id"] if about else None}
 
 
 def _premis_object(root: Element, found: GatheredObject, path: str) -> None:

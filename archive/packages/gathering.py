@@ -16,9 +16,11 @@ from archive.evidence.models import EvidenceItem, Rendition
 from archive.kernel.canonical import parse_canonical
 from archive.kernel.errors import Unavailable
 from archive.kernel.ids import CaseId
+from archive.ledger.cosigning import settled_head
 from archive.ledger.models import LogCheckpoint, LogDetail, LogEntry, LogLeaf
+from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
 from archive.ledger.proof import TlogProof
-from archive.ledger.proofs import NodeTable, head
+from archive.ledger.proofs import NodeTable
 from archive.ledger.tree import inclusion_proof
 
 _ABOUT: Final = re.compile(rb'"(?:case|obj)":(?:\{"id":)?"([0-9a-f-]{36})"')
@@ -60,7 +62,7 @@ class GatheredObject:
 
 @dataclass(frozen=True, slots=True)
 class GatheredCase:
-    """Everything that is known of a case, as of one checkpoint."""
+    """Everything that is known of a case, as of one checkpoint; `note` is that, signed and cosigned."""
 
     case: Case
     subject: Subject
@@ -68,6 +70,7 @@ class GatheredCase:
     objects: Sequence[GatheredObject]
     entries: Sequence[GatheredEntry]
     checkpoint: LogCheckpoint
+    note: bytes
 
     def entries_of(self, gathered: GatheredObject) -> Sequence[GatheredEntry]:
         """Return the entries about one object, in the order of the log."""
@@ -75,14 +78,15 @@ class GatheredCase:
         return [entry for entry in self.entries if entry.index in wanted]
 
 
-def gather_case(tx: Session, case_id: CaseId) -> GatheredCase:
-    """Read a case as of the newest checkpoint; reads the whole log once, in bounded memory.
+def gather_case(tx: Session, case_id: CaseId, *, policy: WitnessPolicy = NO_WITNESSES) -> GatheredCase:
+    """Read a case as of the newest checkpoint that the policy lets count; reads the whole log once, in bounded memory.
 
-    Raises: NotCoveredYet when the log does not cover the intake of one of its objects.
+    Raises: NotCoveredYet when there is none, or it does not cover the intake of one of the case's objects.
     """
-    checkpoint = head(tx)
-    if checkpoint is None:
+    settled = settled_head(tx, policy=policy)
+    if settled is None:
         raise NotCoveredYet
+    checkpoint, note = settled
     case = tx.get_one(Case, case_id)
     links = dict(tx.execute(select(CaseLink.object_id, CaseLink.act_id).where(CaseLink.case_id == case_id)).all())
     by_id = _entries_about(tx, case_id, set(links), checkpoint.size)
@@ -95,13 +99,13 @@ def gather_case(tx: Session, case_id: CaseId) -> GatheredCase:
             .order_by(PreservedObject.preserved_at, PreservedObject.id)
         )
     ]
-    entries = [_entry(tx, index, checkpoint) for index in sorted(set().union(*by_id.values()))]
+    entries = [_entry(tx, index, checkpoint.size, note) for index in sorted(set().union(*by_id.values()))]
     types = {entry.index: entry.fields["type"] for entry in entries}
     for found in objects:
         if _SIZED_BY[found.row.kind] not in {types[index] for index in found.entries}:
             raise NotCoveredYet(object_id=str(found.row.id))
     acts = tx.scalars(select(Act).where(Act.case_id == case_id).order_by(Act.started_at, Act.id)).all()
-    return GatheredCase(case, tx.get_one(Subject, case.subject_id), acts, objects, entries, checkpoint)
+    return GatheredCase(case, tx.get_one(Subject, case.subject_id), acts, objects, entries, checkpoint, note)
 
 
 def _entries_about(tx: Session, case_id: UUID, object_ids: set[UUID], size: int) -> dict[UUID, set[int]]:
@@ -125,20 +129,20 @@ def _entries_about(tx: Session, case_id: UUID, object_ids: set[UUID], size: int)
     return found
 
 
-def _entry(tx: Session, index: int, checkpoint: LogCheckpoint) -> GatheredEntry:
+def _entry(tx: Session, index: int, size: int, note: bytes) -> GatheredEntry:
     row = tx.execute(
         select(LogLeaf.entry_id, LogEntry.body, LogDetail.detail, LogDetail.salt)
         .join(LogEntry, LogEntry.id == LogLeaf.entry_id)
         .outerjoin(LogDetail, LogDetail.entry_id == LogLeaf.entry_id)
         .where(LogLeaf.index == index)
     ).one()
-    hashes = inclusion_proof(index, checkpoint.size, reader=NodeTable(tx))
+    hashes = inclusion_proof(index, size, reader=NodeTable(tx))
     return GatheredEntry(
         index=index,
         entry_id=row.entry_id,
         body=row.body,
         fields=parse_canonical(row.body),
-        proof=TlogProof.of(index=index, hashes=hashes, note=checkpoint.note.encode()),
+        proof=TlogProof.of(index=index, hashes=hashes, note=note),
         detail=row.detail,
         salt=row.salt,
     )

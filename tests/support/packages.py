@@ -12,6 +12,7 @@ import random
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +30,7 @@ from signing.cades import CadesSigner
 
 ORIGIN = "evidence.example.org/log/2026"
 NOW = datetime.now(UTC).replace(microsecond=0)
-_TSA = certificates.Profile(
+TSA = certificates.Profile(
     role="timestamping",
     valid=timedelta(days=3650),
     key_usage=certificates._key_usage("digital_signature"),
@@ -143,16 +144,12 @@ class House:
         self.root = certificates.make_root(self.root_key, organisation="某局", valid_from=began)
         issue = functools.partial(certificates.issue, root=self.root, root_key=self.root_key, valid_from=began)
         self.certificate = issue(certificates.MANIFEST_SIGNING, public_key=self.sign_key.public_key())
-        tsa = issue(_TSA, public_key=self.tsa_key.public_key())
+        tsa = issue(TSA, public_key=self.tsa_key.public_key())
         self.log = NoteKey(ORIGIN, self._ed25519())
         self.receipt = NoteKey(f"{ORIGIN}/receipt", self._ed25519(), b"\xffliuhen-receipt/v1")
         self.witnesses = [NoteKey(f"witness{n}.example", self._ed25519(), b"\4") for n in (1, 2)]
         self.signer = CadesSigner(key=self.sign_key, certificate=self.certificate, clock=self)
-        (self.folder / "tsa.pem").write_bytes(tsa.public_bytes(Encoding.PEM))
-        key = self.tsa_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (self.folder / "tsa.key").write_bytes(key)
-        (self.folder / "serial").write_text("01\n")
-        (self.folder / "tsa.cnf").write_text(_TSA_CONFIG.format(folder=self.folder))
+        self.tsa = OpenSslTsa(self.folder, tsa, self.tsa_key)
         self._live()
 
     def now(self) -> datetime:
@@ -196,7 +193,7 @@ class House:
             obj = {"kind": kind, "id": made["id"]}
             for what, more in (
                 ("ingest.received", {"dig": dig, "size": size}),
-                ("object.preserved", {"dig": dig, "size": size}),
+                ("record.filed" if kind == "record" else "object.preserved", {"dig": dig, "size": size}),
                 ("case.link", {"case": self.case_id}),
                 ("access.view", {}),
             ):
@@ -251,14 +248,7 @@ class House:
 
     def stamp(self, content: bytes) -> bytes:
         """Return an RFC 3161 response over `content`, made by `openssl ts`."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            data, query, reply = (Path(scratch) / name for name in ("data", "query", "reply"))
-            data.write_bytes(content)
-            ask = ["openssl", "ts", "-query", "-data", data, "-sha256", "-cert", "-no_nonce", "-out", query]
-            answer = ["openssl", "ts", "-reply", "-config", self.folder / "tsa.cnf", "-section", "one"]
-            for command in (ask, [*answer, "-queryfile", query, "-out", reply]):
-                subprocess.run(command, check=True, capture_output=True)
-            return reply.read_bytes()
+        return self.tsa.answer(hashlib.sha256(content).digest())
 
     # -- a package --
 
@@ -327,28 +317,58 @@ class House:
         return builder.sign(self.root_key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def seal(self, to: Path, *, sign: bool = True) -> None:
-        """Write what makes a bag of the files in `to`: manifests, tag manifests and, if wanted, signatures and tokens.
+        """Make a bag of the files in `to`; see `seal`."""
+        seal(to, sign=self.sign if sign else None, stamp=self.stamp)
 
-        Tests call it again after a change, with `sign` to make a package that only the content can give away.
-        """
-        shutil.rmtree(to / "sig", ignore_errors=True)
+
+class OpenSslTsa:
+    """A timestamp authority that is nothing but the program openssl."""
+
+    def __init__(self, folder: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+        self.folder = folder
+        (folder / "tsa.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+        (folder / "tsa.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        (folder / "serial").write_text("01\n")
+        (folder / "tsa.cnf").write_text(_TSA_CONFIG.format(folder=folder))
+
+    def answer(self, imprint: bytes, *more: str) -> bytes:
+        """Return the RFC 3161 response over a SHA-256."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            query, reply = (Path(scratch) / name for name in ("query", "reply"))
+            ask = ["openssl", "ts", "-query", "-digest", imprint.hex(), "-sha256", "-cert", "-no_nonce", "-out", query]
+            answer = ["openssl", "ts", "-reply", "-config", self.folder / "tsa.cnf", "-section", "one", *more]
+            for command in (ask, [*answer, "-queryfile", query, "-out", reply]):
+                subprocess.run(command, check=True, capture_output=True)
+            return reply.read_bytes()
+
+    def token(self, imprint: bytes) -> bytes:
+        """Return the bare token over a SHA-256."""
+        return self.answer(imprint, "-token_out")
+
+
+def seal(to: Path, *, sign: Callable[[bytes], bytes] | None, stamp: Callable[[bytes], bytes]) -> None:
+    """Write what makes a bag of the files in `to`: manifests, tag manifests and, if wanted, signatures and tokens.
+
+    Tests call it again after a change, with `sign` to make a package that only the content can give away.
+    """
+    shutil.rmtree(to / "sig", ignore_errors=True)
+    for name in ("sha256", "sha512"):
+        (to / f"manifest-{name}.txt").unlink(missing_ok=True)
+        (to / f"tagmanifest-{name}.txt").unlink(missing_ok=True)
+    _write(to / "bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
+    if not (to / "bag-info.txt").exists():
+        _write(to / "bag-info.txt", b"Bagging-Date: 2026-11-29\n")
+    payload = sorted(_files(to / "data", to))
+    for name in ("sha256", "sha512"):
+        _write(to / f"manifest-{name}.txt", _manifest(to, payload, name))
+    tags = sorted(set(_files(to, to)) - set(payload) - {"tagmanifest-sha256.txt", "tagmanifest-sha512.txt"})
+    for name in ("sha256", "sha512"):
+        _write(to / f"tagmanifest-{name}.txt", _manifest(to, tags, name))
+    if sign is not None:
         for name in ("sha256", "sha512"):
-            (to / f"manifest-{name}.txt").unlink(missing_ok=True)
-            (to / f"tagmanifest-{name}.txt").unlink(missing_ok=True)
-        _write(to / "bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n")
-        if not (to / "bag-info.txt").exists():
-            _write(to / "bag-info.txt", b"Bagging-Date: 2026-11-29\n")
-        payload = sorted(_files(to / "data", to))
-        for name in ("sha256", "sha512"):
-            _write(to / f"manifest-{name}.txt", _manifest(to, payload, name))
-        tags = sorted(set(_files(to, to)) - set(payload) - {"tagmanifest-sha256.txt", "tagmanifest-sha512.txt"})
-        for name in ("sha256", "sha512"):
-            _write(to / f"tagmanifest-{name}.txt", _manifest(to, tags, name))
-        if sign:
-            for name in ("sha256", "sha512"):
-                signature = self.sign((to / f"tagmanifest-{name}.txt").read_bytes())
-                _write(to / "sig" / f"tagmanifest-{name}.txt.p7s", signature)
-                _write(to / "sig" / f"tagmanifest-{name}.txt.p7s.tsr", self.stamp(signature))
+            signature = sign((to / f"tagmanifest-{name}.txt").read_bytes())
+            _write(to / "sig" / f"tagmanifest-{name}.txt.p7s", signature)
+            _write(to / "sig" / f"tagmanifest-{name}.txt.p7s.tsr", stamp(signature))
 
 
 @functools.lru_cache(maxsize=4)

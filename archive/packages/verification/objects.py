@@ -1,6 +1,7 @@
 """Check 5: of every object, the list of the case, the manifests, the log and the file say the same."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from archive.kernel.digests import DigestSet
 from archive.ledger.note import encode_base64
@@ -11,7 +12,8 @@ from archive.packages.verification.layout import CASE, is_bad_path
 from archive.packages.verification.manifests import Listed
 from archive.packages.verification.proofs import Entries, is_about
 
-_FOLDERS = {"item": "evidence", "record": "records"}
+_FOLDERS: Final = {"item": "evidence", "record": "records"}
+_PRESERVED_BY: Final = {"item": "object.preserved", "record": "record.filed"}
 
 
 def judge_objects(
@@ -71,7 +73,8 @@ def _file_differs(line: FileLine, listed: Listed, found: DigestSet | None) -> st
 
 def _entry_differs(line: FileLine, entries: Entries) -> str:
     known = (entries.get(index, {}) for index in line.entries)
-    about = [each for each in known if each.get("type") == "object.preserved" and is_about(each, line.object_id)]
+    wanted = _PRESERVED_BY[line.kind]
+    about = [each for each in known if each.get("type") == wanted and is_about(each, line.object_id)]
     if len(about) != 1:
         return f"{len(about)} entries say that it was preserved"
     stated, size = about[0].get("dig"), about[0].get("size")

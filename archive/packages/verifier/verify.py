@@ -1521,11 +1521,12 @@ class Check:
         return ""
 
     def _entry_differs(self, one: dict[str, Any]) -> str:
+        wanted = "object.preserved" if one["kind"] == "item" else "record.filed"
         about = [
             entry
             for index in one["entries"]
             for entry in [self.entries.get(index, {})]
-            if entry.get("type") == "object.preserved" and is_about(entry, one["id"])
+            if entry.get("type") == wanted and is_about(entry, one["id"])
         ]
         if len(about) != 1:
             return f"{len(about)} entries say that it was preserved"

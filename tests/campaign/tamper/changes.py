@@ -3,11 +3,12 @@
 import random
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from tests.support.packages import House
+from tests.support.packages import NoteKey
 
 # Kind by path; the first that fits.
 _KINDS = (
@@ -36,8 +37,10 @@ _KINDS = (
     ("revocation list", r"crls/.*"),
     ("instructions", r"VERIFY\.txt"),
     ("verifier", r"verify\.(py|html)"),
+    ("anything else", r".*"),
 )
-KINDS = tuple(kind for kind, _ in _KINDS)
+KINDS = tuple(kind for kind, _ in _KINDS[:-1])
+"""All kinds that a campaign has to try; there should be nothing else."""
 CONTAINERS = ("signature", "timestamp of a signature", "timestamp of an anchor")
 OPERATIONS = ("flip", "delete", "rename", "swap", "append", "cut", "reorder", "replay", "drop")
 MEANING = {
@@ -53,6 +56,15 @@ MEANING = {
 }
 
 
+class Maker(Protocol):
+    """Whoever makes packages: tests.support.packages.House, tests.support.real_packages.RealArchive."""
+
+    @property
+    def log(self) -> NoteKey: ...
+    def package(self, to: Path) -> Path: ...
+    def seal(self, to: Path) -> None: ...
+
+
 @dataclass(frozen=True)
 class Change:
     """One change. `path` is the file that has to be named, `byte` the place of a flip."""
@@ -64,25 +76,36 @@ class Change:
     bit: int = 0
 
 
+def is_in_mldsa(change: Change, original: bytes) -> bool:
+    """Return whether a flip is in the value of an ML-DSA-44 signature (3,232 characters and more) under a note."""
+    if change.operation != "flip":
+        return False
+    line = original[original.rfind(b"\n", 0, change.byte) + 1 :].partition(b"\n")[0]
+    return line.startswith("\N{EM DASH} ".encode()) and len(line) > 3_232
+
+
 def kind_of(path: str) -> str:
     """Return the kind of a file."""
     return next(kind for kind, form in _KINDS if re.fullmatch(form, path))
 
 
 def files_by_kind(package: Path) -> dict[str, list[str]]:
-    """Return the files of a package by kind; fails where a kind has none, for then it would not be tried."""
-    found: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    """Return the files of a package by kind, in the order of the kinds; what it has no file of is left out."""
+    found: dict[str, list[str]] = {kind: [] for kind, _ in _KINDS}
     for path in sorted(package.rglob("*")):
         if path.is_file():
             relative = path.relative_to(package).as_posix()
             found[kind_of(relative)].append(relative)
-    assert all(found.values()), [kind for kind, paths in found.items() if not paths]
-    return found
+    return {kind: paths for kind, paths in found.items() if paths}
 
 
-def changes(package: Path, *, flips: int, is_exhaustive: bool, chance: random.Random) -> Iterator[Change]:
-    """Return every operation on every kind, `flips` random flips of each, and each byte of one container of each kind."""
+def changes(
+    package: Path, *, kinds: Collection[str], flips: int, is_exhaustive: bool, chance: random.Random
+) -> Iterator[Change]:
+    """Return every operation on each of the kinds, `flips` random flips, and each byte of one container of each kind."""
     for kind, paths in files_by_kind(package).items():
+        if kind not in kinds:
+            continue
         for operation in OPERATIONS[1:]:
             yield Change(kind, operation, chance.choice(paths))
         for _ in range(flips):
@@ -144,7 +167,7 @@ class Undo:
     def _older(self, change: Change) -> bytes:
         """Return the file of the older package: the same one, else one of its kind, that is not the same."""
         now = (self.package / change.path).read_bytes()
-        there = [change.path, *files_by_kind(self.older)[change.kind]]
+        there = [change.path, *files_by_kind(self.older).get(change.kind, [])]
         olds = ((self.older / path).read_bytes() for path in there if (self.older / path).is_file())
         # What never changes cannot be replayed; its older self is an empty file then.
         return next((old for old in olds if old != now), b"")
@@ -168,9 +191,8 @@ def _reordered(raw: bytes) -> bytes:
     return raw[half:] + raw[:half]
 
 
-def forgeries(package: Path, house: House, scratch: Path) -> Iterator[tuple[str, Path]]:
+def forgeries(package: Path, stranger: Maker, scratch: Path) -> Iterator[tuple[str, Path]]:
     """Return packages that somebody else made whole, with other keys: all of it, and with single true parts kept."""
-    stranger = House.make(house.seed + 5000)
     yield "everything", stranger.package(scratch / "everything")
     for name, keep in (
         ("everything but the certificates", ("certs/chain.pem",)),

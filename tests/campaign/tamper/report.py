@@ -16,7 +16,7 @@ _HOW: Final = (
     "from the disk, network off), and put back. All have the true trust file, the first two a copy of the log, so that "
     "the untouched package is valid. A change counts as found when the verdict *unaltered* is not valid and a finding "
     "names the file (a tag manifest is named by its signature). Every change but a flip is also judged by the commands "
-    "themselves, which must not end with 0; and all three have to say the same: verdict, codes, files. "
+    "themselves, which must end with 1 or 2; and all three have to say the same: verdict, codes, files. "
     "Of the flips, among them one in every byte of one container of each kind, the browser judges the first few."
 )
 
@@ -45,6 +45,7 @@ def render(result: "Result", *, command: str) -> str:
             "",
             *(f"- **{name}**: {meaning}." for name, meaning in MEANING.items()),
             "",
+            *_grounds(result),
             *_table(result),
             *_commands(result),
             *_survivors(result),
@@ -52,6 +53,13 @@ def render(result: "Result", *, command: str) -> str:
             *_wrong(result),
         ]
     )
+
+
+def _grounds(result: "Result") -> list[str]:
+    lines = [
+        f"- The package {name}: {len(kinds)} kinds of file ({', '.join(kinds)})." for name, kinds in result.grounds
+    ]
+    return ["## To what", "", *lines, ""]
 
 
 def _verdict(result: "Result") -> str:
@@ -76,6 +84,12 @@ def _table(result: "Result") -> list[str]:
             keys = [(kind, operation, name) for name in _VERIFIERS]
             cells.append(" ".join(f"{result.found[key]}/{result.tried[key]}" for key in keys))
         lines.append(f"| {kind} | {' | '.join(cells)} |")
+    if result.unlike:
+        told = ", ".join(f"`{name}` {count}" for name, count in sorted(result.unlike.items()))
+        lines += [
+            "",
+            f"Flips in ML-DSA-44 signatures, which only `liuhen verify` checks, were told by the manifests alone: {told}.",
+        ]
     if result.unchanged:
         lines += ["", f"{result.unchanged} changes left the file as it was and do not count."]
     return [*lines, ""]

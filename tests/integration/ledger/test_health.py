@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from archive.cli.main import run
+from archive.ledger.anchors import Attempt, write_attempt
 from archive.ledger.cosigner import WitnessDisagrees, WitnessUnreachable
-from archive.ledger.health import AnchorHealth, LogFacts, LogHealth, log_health
+from archive.ledger.health import LogHealth
 from archive.ledger.trustfile import parse_policy, policy_text
 from tests.support.archive_home import ArchiveHome, SteppedClock, make_home
 from tests.support.witness import WitnessProcess, witnessing
@@ -194,16 +195,28 @@ def test_entries_that_wait(home: ArchiveHome) -> None:
     assert health.oldest_pending_s >= 61
 
 
-def test_anchors_have_their_place(home: ArchiveHome) -> None:
+def test_anchors_are_told_and_missed(home: ArchiveHome) -> None:
     grow(home)
-    services, at = home.services, home.clock.now()
-    facts = LogFacts(
-        services.settings.origin, services.trust.logs, services.policy, services.published.checkpoint(), {},
-        timedelta(hours=1), AnchorHealth(1, at, 2, None),
-    )  # fmt: skip
-    with home.database.read() as tx:
-        health = log_health(tx, facts, at=at)
-    assert health.as_json()["anchors"]["behind"] == 2
+    first = home.services.log_health().as_json()["anchors"]
+    assert (first["size"], first["behind"] > 0) == (None, True)
+    made = home.services.anchors.anchor()
+    assert made is not None
+    grow(home)
+    health = home.services.log_health()
+    told = health.as_json()["anchors"]
+    assert (told["size"], told["behind"]) == (made.size, health.size - made.size)
+    assert "log.anchors_behind" not in found(health)
+    home.clock.step(timedelta(hours=2))
+    assert found(home.services.log_health())["log.anchors_behind"] == "indeterminate"
+
+
+def test_what_keeps_anchors_from_being_made_is_told(home: ArchiveHome) -> None:
+    grow(home)
+    report = home.services.run_folder / "anchors.json"
+    write_attempt(report, Attempt("service.unavailable", home.clock.now()))
+    health = home.services.log_health()
+    assert found(health)["log.anchoring_fails"] == "indeterminate"
+    assert health.as_json()["anchors"]["fault"] == "service.unavailable"
 
 
 def test_the_policy_file_of_a_log_without_witnesses(home: ArchiveHome) -> None:

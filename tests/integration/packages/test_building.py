@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 
 import bagit
 import pytest
+from lxml import etree
 from sqlalchemy import select
 
 from archive.access.policy import Role
@@ -31,6 +32,7 @@ from ingest.workshop import Made
 from tests.support.archive_home import PDF, ArchiveHome, flip
 
 Deliver = Callable[..., ObjectId]
+PREMIS_SCHEMA = etree.XMLSchema(file=Path(__file__).parents[2] / "golden" / "premis" / "premis-v3-0-part.xsd")
 NUMBER = "昆市监罚〔2026〕1号"
 NAMES = ["a.mp4", "\u202egpj.证据\u202c😀.mp4", "长" * 1000 + ".mp4", "100% sure.mp4"]
 
@@ -109,9 +111,28 @@ def test_the_descriptions_are_well_formed(home: ArchiveHome, case_id: CaseId, tm
     assert linked
     assert {each.text for each in linked} <= objects
     assert {each.text for each in actors} == agents
-    order = [each.tag.rpartition("}")[2] for each in premis]
-    assert order == sorted(order, key=["object", "event", "agent"].index)
+    assert PREMIS_SCHEMA.validate(etree.parse(out / "data/events/premis.xml")), PREMIS_SCHEMA.error_log
     assert len(list((out / "data/metadata").iterdir())) == len(NAMES) + 1
+
+
+def test_the_events_of_a_case_without_objects_are_described_too(home: ArchiveHome, tmp_path: Path) -> None:
+    case_id = home.case()
+    home.sequence()
+    premis = etree.parse(build(home, case_id, tmp_path / "p").folder / "data/events/premis.xml")
+    assert PREMIS_SCHEMA.validate(premis), PREMIS_SCHEMA.error_log
+    linked = premis.findtext(".//{*}linkingObjectIdentifierValue")
+    assert linked == premis.findtext(".//{*}objectIdentifierValue") == str(case_id)
+
+
+def test_the_schema_of_premis_refuses_what_is_wrong(home: ArchiveHome, case_id: CaseId, tmp_path: Path) -> None:
+    raw = (build(home, case_id, tmp_path / "p").folder / "data/events/premis.xml").read_bytes()
+    for old, new in (
+        (b"<eventType>", b"<eventKind>"), (b' version="3.0"', b' version="2.0"'), (b'"file"', b'"folder"'),
+        (b"<size>", b"<size>x"), (b"<messageDigest>", b"<messageDigest/><messageDigest>"),
+    ):  # fmt: skip
+        spoiled = raw.replace(old, new).replace(b"</eventType>", b"</eventKind>" if b"Kind" in new else b"</eventType>")
+        assert spoiled != raw
+        assert not PREMIS_SCHEMA.validate(etree.fromstring(spoiled))
 
 
 def test_what_the_store_does_not_hold_whole_is_not_exported(

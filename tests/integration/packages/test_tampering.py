@@ -17,9 +17,9 @@ def test_every_change_to_every_kind_of_file_is_found_by_all_three() -> None:
         if os.environ.get("CI") == "true":
             pytest.fail("chromium is not installed")
         pytest.skip("chromium is not installed")
-    result = run(seed=5, flips=2, page_flips=0, is_exhaustive=False, every=9)
+    result = run(seed=5, flips=2, page_flips=0, is_exhaustive=False, every=12)
     assert result.wrong == []
     assert not result.survivors
-    assert {(kind, operation) for kind, operation, _ in result.tried} == {(k, o) for k in KINDS for o in OPERATIONS}
-    assert len(result.forged) == 6
+    assert {(kind, operation) for kind, operation, _ in result.tried} >= {(k, o) for k in KINDS for o in OPERATIONS}
+    assert len(result.forged) == 6 * len(result.grounds)
     assert "**Everything held**" in render(result, command="test")

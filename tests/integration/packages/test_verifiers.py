@@ -1,5 +1,6 @@
 """`liuhen verify` and `verify.py` on good packages and on everything that may be wrong with one: both say the same."""
 
+import functools
 import json
 import os
 import random
@@ -31,16 +32,14 @@ from tests.support.package_faults import (
 from tests.support.packages import House, b64
 
 
-def _oldest() -> str:
+@functools.cache
+def oldest_python() -> str:
     """Return the oldest Python from 3.9 on that runs here, at worst this one."""
     kept = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.9.*/bin/python3.9"))
     for place in (*map(str, kept), shutil.which("python3.9"), shutil.which("python3.10")):
         if place and subprocess.run([place, "-c", ""], capture_output=True, check=False).returncode == 0:
             return place
     return sys.executable
-
-
-_OLDEST = _oldest()
 
 
 def _liuhen(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -51,7 +50,7 @@ def _liuhen(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def _alone(folder: Path, arguments: Sequence[str | Path], **environment: str) -> subprocess.CompletedProcess[str]:
     """Run verify.py as it travels: from a package, in another Python, with nothing of ours on its path."""
     (folder / "verify.py").write_bytes(verify_py())
-    command = [_OLDEST, folder / "verify.py", *arguments]
+    command = [oldest_python(), folder / "verify.py", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
 
 

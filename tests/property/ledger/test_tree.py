@@ -1,11 +1,10 @@
-"""The tree for any entries and sizes, against its definition and against pymerkle."""
+"""The tree for any entries and sizes, against its definition; beside other people's: test_against_pymerkle.py."""
 
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from pymerkle import ConsistencyProof, InclusionProof, InmemoryTree
 
 from archive.ledger.tree import (
     CompactRange,
@@ -113,31 +112,3 @@ def test_plans_for_any_size_cover_the_tree_without_overlap(size: int, data: st.D
     assert sum(1 << node.level for node in inclusion.nodes) == size - 1
     assert len(set(consistency.nodes)) == len(consistency.nodes)
     assert all((node.position + 1) << node.level <= size for node in (*inclusion.nodes, *consistency.nodes))
-
-
-@settings(max_examples=120)
-@given(st.lists(st.binary(max_size=6), min_size=1, max_size=70), st.data())
-def test_pymerkle_makes_the_same_tree_and_the_same_proofs(entries: list[bytes], data: st.DataObject) -> None:
-    judge = InmemoryTree(algorithm="sha256")
-    judge.append_entries(entries)
-    leaves = [leaf_hash(entry) for entry in entries]
-    table = _grown(leaves)
-    new = data.draw(st.integers(1, len(leaves)))
-    old, index = data.draw(st.integers(1, new)), data.draw(st.integers(0, new - 1))
-    old_root, new_root = judge.get_root(old), judge.get_root(new)
-    assert (root_of(leaves[:old]), root_of(leaves[:new])) == (old_root, new_root)
-
-    judged = judge.prove_inclusion(index + 1, new)
-    ours = inclusion_proof(index, new, reader=table)
-    assert ours == judged.path[1:]  # theirs starts with the leaf itself
-    verify_inclusion(leaves[index], index=index, size=new, proof=judged.path[1:], root=new_root)
-    InclusionProof("sha256", True, new, index + 1, judged.rule, [leaves[index], *ours]).verify(leaves[index], new_root)
-
-    judged = judge.prove_consistency(old, new)
-    ours = consistency_proof(old, new, reader=table)
-    judged.verify(root_of(leaves[:old]), root_of(leaves[:new]))
-    verify_consistency(old_size=old, old_root=old_root, new_size=new, new_root=new_root, proof=ours)
-    if old != new and judged.subset[0]:
-        # Elsewhere theirs goes down to a single leaf right of the old edge, which RFC 6962 does not.
-        assert ours == judged.path
-        ConsistencyProof("sha256", True, new, old, judged.rule, judged.subset, ours).verify(old_root, new_root)

@@ -1294,9 +1294,10 @@ class Check {
   }
 
   entryDiffers(one) {
+    const wanted = one.kind === "item" ? "object.preserved" : "record.filed";
     const about = one.entries
       .map((index) => this.entries.get(String(index)))
-      .filter((entry) => entry && entry.type === "object.preserved" && isAbout(entry, one.id));
+      .filter((entry) => entry && entry.type === wanted && isAbout(entry, one.id));
     if (about.length !== 1) return `${about.length} entries say that it was preserved`;
     const stated = own(about[0], "dig");
     if (!isObject(stated) || own(about[0], "size") !== one.size) return "the log entry";

@@ -9,7 +9,10 @@ const TEXTS = {
     trust: "Whom to trust",
     trustHelp: "The archive's trust file, or the SHA-256 of its trust file, from the agency's public page or another source than this package. Without it nobody knows who signed.",
     trustChoose: "Choose trust file", start: "Verify", chosen: "{name}: {count} files, {size}",
-    unaltered: "Unaltered", complete: "Complete", upTo: "Up to entry {size} of the log, {time}",
+    unaltered: "Unaltered", complete: "Complete", upTo: "Among the first {size} entries of the log, {time}. ",
+    isUnaltered: "All {count} listed files are as the archive with the log {origin} signed them, {time}.",
+    isAltered: "Checks that do not hold: {count}, listed below.",
+    isOpen: "Nothing contradicts. Checks that were left open: {count}, listed below.",
     completeHow: "Entries that were kept back show only against a copy of the log: liuhen verify PACKAGE --log FOLDER",
     valid: "Valid", invalid: "Invalid", indeterminate: "Not established", missing: "Not checked",
     unsigned: "Consistent at most: everything in a package can be forged together, and no trust file from outside was given.",
@@ -27,7 +30,10 @@ const TEXTS = {
     trust: "信任谁",
     trustHelp: "档案系统的信任文件，或信任文件的 SHA-256，须取自机关公开网页等案件包以外的来源。没有它，就无法知道是谁签的名。",
     trustChoose: "选择信任文件", start: "开始验证", chosen: "{name}：{count} 个文件，{size}",
-    unaltered: "未被改动", complete: "完整", upTo: "截至日志第 {size} 条，{time}",
+    unaltered: "未被改动", complete: "完整", upTo: "范围：日志前 {size} 条，{time}。",
+    isUnaltered: "清单所列 {count} 个文件均与日志 {origin} 所属档案系统签名时一致，签名时间 {time}。",
+    isAltered: "有 {count} 项检查不成立，见下。",
+    isOpen: "没有发现矛盾，但有 {count} 项检查未能完成，见下。",
     completeHow: "是否有条目被隐去，只有对照日志副本才能查明：liuhen verify 案件包 --log 文件夹",
     valid: "有效", invalid: "无效", indeterminate: "未能确认", missing: "未检查",
     unsigned: "最多只能说内容一致：包内的一切都可以一并伪造，而这里没有给出包外的信任文件。",
@@ -54,6 +60,9 @@ function size(bytes) {
   const step = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
   return `${(bytes / 1000 ** step).toLocaleString(language, { maximumFractionDigits: step ? 1 : 0 })} ${units[step]}`;
 }
+
+// What is not a time in its one form is shown as it is.
+const moment = (time) => time.replace(/^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:[.]\d+)?Z$/, "$1 $2 UTC");
 
 // ---- the files --------------------------------------------------------------------------------------------------------
 
@@ -221,16 +230,22 @@ byId("language").addEventListener("click", () => {
   show();
 });
 
+const wordFor = (code, outcome) => text(outcome === OPEN && code.endsWith("not_checked") ? "missing" : outcome);
+
 function row({ code, outcome, message, where }) {
   const line = document.createElement("li");
   const word = document.createElement("span");
   word.className = `word ${outcome}`;
-  word.textContent = text(outcome);
+  word.textContent = wordFor(code, outcome);
   const told = document.createElement("span");
   told.textContent = `${message} `;
   const place = document.createElement("span");
   place.className = "where";
-  place.textContent = where ? `${where}  ${code}` : code;
+  place.textContent = where;
+  const name = document.createElement("span");
+  if (where) name.className = "code";
+  name.textContent = code;
+  place.append(name);
   told.append(place);
   line.append(word, told);
   return line;
@@ -241,6 +256,15 @@ function showVerdict(id, outcome, word, more) {
   card.className = `verdict ${outcome}`;
   card.querySelector(".verdict-is").textContent = word;
   card.querySelector(".small").textContent = more;
+}
+
+function whatIsUnaltered(outcome) {
+  const count = check.findings.filter((each) => each.outcome === outcome).length;
+  if (outcome === INVALID) return text("isAltered", { count });
+  if (outcome === OPEN) return text("isOpen", { count });
+  const { detail } = check.findings.find((each) => each.code === "signature.valid");
+  const files = check.findings.filter((each) => each.code === "package.file_valid").length;
+  return text("isUnaltered", { count: files, origin: check.head.origin, time: moment(detail) });
 }
 
 function show() {
@@ -256,10 +280,10 @@ function show() {
   const report = check.report(chosen.name, say);
   const { up_to: upTo } = report;
   const isKnown = upTo.size !== null && upTo.time !== null;
-  showVerdict("unaltered", report.unaltered, text(report.unaltered), "");
-  const notLooked = report.complete === OPEN ? "missing" : report.complete;
-  const until = isKnown ? `${text("upTo", upTo)}. ` : "";
-  showVerdict("complete", report.complete, text(notLooked), until + text("completeHow"));
+  showVerdict("unaltered", report.unaltered, text(report.unaltered), whatIsUnaltered(report.unaltered));
+  const until = isKnown ? text("upTo", { size: upTo.size, time: moment(upTo.time) }) : "";
+  const { code } = check.complete[0];
+  showVerdict("complete", report.complete, wordFor(code, report.complete), until + text("completeHow"));
   byId("unsigned").hidden = check.trust !== null;
   const held = report.findings.filter((each) => each.outcome === VALID);
   const order = [INVALID, OPEN];
