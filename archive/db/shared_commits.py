@@ -141,10 +141,11 @@ class SharedCommits:
                     shared.connection.rollback()
             else:
                 transaction.commit()
-        except BaseException as exc:
+        except SQLAlchemyError as exc:
             shared.fault = exc
-            if not isinstance(exc, Exception):
-                raise
+        except BaseException:
+            shared.fault = Unavailable("The transaction was broken off")
+            raise
         finally:
             with suppress(SQLAlchemyError):
                 shared.connection.close()

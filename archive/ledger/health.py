@@ -142,7 +142,8 @@ def log_health(tx: Session, facts: LogFacts, *, at: Instant) -> LogHealth:
 
     1. The newest checkpoint carries a valid signature of each of the log's keys.   2. The tree's right edge has the
     root that was signed.   3. Entries get their index in time.   4. What is published is what is stored.   5. Each
-    witness of the policy is close behind.   6. The quorum lets the newest checkpoint count.   7. Anchors are made in time.
+    witness of the policy is close behind.   6. The quorum lets the newest checkpoint count.   7. Anchors are made in
+    time.
     """
     newest = head(tx)
     signatures, signed = _signatures(newest, facts.keys)

@@ -3,7 +3,6 @@
 `create_home` makes a new archive's folders and keys, once; `build_services` opens an existing one.
 """
 
-import contextlib
 import functools
 import os
 import secrets
@@ -14,7 +13,6 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.models import SubjectIdentifier
@@ -26,20 +24,18 @@ from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
 from archive.ledger.anchor_rounds import AnchorRounds
-from archive.ledger.anchors import Anchors, keep_issuers, read_issuers, standing
+from archive.ledger.anchors import Anchors, read_issuers, standing
 from archive.ledger.cosign_rounds import CosignRounds, last_outcomes
-from archive.ledger.cosigner import WitnessClient
 from archive.ledger.health import LogFacts, LogHealth, log_health
 from archive.ledger.journal import Journal
 from archive.ledger.keykinds import MLDSA44
 from archive.ledger.lock import SequencerLock
-from archive.ledger.models import LogSegment
-from archive.ledger.note import RECEIPT, Signer, VerifierKey
-from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
+from archive.ledger.note import Signer
+from archive.ledger.policy import WitnessPolicy
 from archive.ledger.proofs import head
 from archive.ledger.publishing import Published
 from archive.ledger.sequencer import Sequencer
-from archive.ledger.trustfile import MalformedTrustFile, TrustFile, parse_policy, receipt_key_name
+from archive.ledger.trustfile import MalformedTrustFile, TrustFile
 from archive.notify.delivery import DeliveryJobs
 from archive.notify.webhooks import Webhooks
 from archive.ocfl.root import OcflRoot
@@ -47,8 +43,9 @@ from archive.packages.building import Packager
 from archive.packages.jobs import Packages
 from archive.packages.listing import ListMaker
 from archive.ports.clock import Clock
-from archive.ports.timestamps import TimestampAuthority
-from archive.settings import Settings, SettingsInvalid
+from archive.settings import Settings
+from archive.wiring import log_parts
+from archive.wiring.stores import open_store
 from ingest.contents import ContentJobs
 from ingest.context import Intake
 from ingest.doors import DockKind, Doors, door_key
@@ -60,17 +57,14 @@ from ingest.recordings import RecordingJobs
 from ingest.renditions import PlayableJobs
 from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity
-from signing.authority import EmbeddedAuthority, fingerprint
+from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner
 from signing.ed25519 import Ed25519KeyHandle
 from signing.identifier_vault import FileIdentifierVault
-from signing.key_wrap import FileKeyWrapper
-from signing.keyfiles import PUBLIC, KeyExists, KeyMissing, fsync_directory, replace_durably
-from signing.mldsa import MlDsa44KeyHandle
+from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
 from signing.pades import PadesSigner
 from signing.revocation import crl
 from signing.secret_file import secret_from_file
-from signing.timestamps import OutsideTsa, merged_issuers, root_digests
 from signing.tsa import EmbeddedTsa
 
 
@@ -204,7 +198,7 @@ def create_home(settings: Settings) -> None:
     log_key = Ed25519KeyHandle.generate(fresh)
     is_there = receipt_path.exists()
     receipt_key = Ed25519KeyHandle.load(receipt_path) if is_there else Ed25519KeyHandle.generate(receipt_path)
-    trust = _trust(home, origin, log_key, receipt_key, _policy(settings))
+    trust = log_parts.trust_file(home, origin, log_key, receipt_key, log_parts.witness_policy(settings))
     replace_durably(home / "trust.txt", str(trust).encode(), mode=PUBLIC)
     fresh.rename(log_path)
     fsync_directory(log_path.parent)
@@ -252,10 +246,10 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     tsa = EmbeddedTsa(authority, clock)
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
-    policy = _policy(settings)
-    store = _store(home, "store")
+    policy = log_parts.witness_policy(settings)
+    store = open_store(home, "store")
     objects = OcflRoot(store)
-    quarantine, renditions = _store(home, "quarantine"), _store(home, "renditions", is_recreatable=True)
+    quarantine, renditions = open_store(home, "quarantine"), open_store(home, "renditions", is_recreatable=True)
     folder = settings.ffmpeg
     toolbox = functools.partial(
         open_toolbox,
@@ -276,15 +270,15 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     anchors = Anchors(
         database,
         published,
-        _authority_of_anchors(settings, tsa, clock),
+        log_parts.authority_of_anchors(settings, tsa, clock),
         clock,
         lock=home / "run" / "anchors.lock",
         every=timedelta(minutes=settings.anchor_minutes),
     )
-    journal = _journal(home, database)
+    journal = log_parts.journal(home, database)
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
-    trust = _trust(home, settings.origin, log_key, receipt_key, policy)
+    trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy)
     services = Services(
         settings=settings,
         database=database,
@@ -345,73 +339,22 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         sequencer=Sequencer(
             database,
             origin=settings.origin,
-            signers=[Signer(settings.origin, log_key), Signer(settings.origin, _second_log_key(home), MLDSA44)],
+            signers=[
+                Signer(settings.origin, log_key),
+                Signer(settings.origin, log_parts.second_log_key(home), MLDSA44),
+            ],
             published=published,
             journal=journal,
             clock=clock,
         ),
         sequencer_lock=SequencerLock(database, home / "run" / "sequencer.lock"),
-        cosign_rounds=_cosign_rounds(settings, database, policy, clock),
+        cosign_rounds=log_parts.cosign_rounds(settings, database, policy, clock),
         anchors=anchors,
         anchor_rounds=AnchorRounds(
             anchors, clock, report=home / "run" / "anchors.json", upkeep=[tsa.prepare, lambda: crl(authority, clock)]
         ),
     )
     return replace(services, handlers={**services.handlers, **services.packages.handlers})
-
-
-def _policy(settings: Settings) -> WitnessPolicy:
-    """Return the archive's own policy. Raises: SettingsInvalid, MalformedTrustFile."""
-    if settings.witness_policy is None:
-        return NO_WITNESSES
-    try:
-        return parse_policy(settings.witness_policy.read_bytes())
-    except OSError as exc:
-        raise SettingsInvalid("The file of the setting witness_policy cannot be read") from exc
-
-
-def _authority_of_anchors(settings: Settings, tsa: EmbeddedTsa, clock: Clock) -> TimestampAuthority:
-    """Return the outside authority where one is set; its certificates are kept with the anchors, for ever.
-
-    Raises: SettingsInvalid, BadTrustRoots.
-    """
-    if settings.tsa_url is None:
-        return tsa
-    try:
-        issuers = b"" if settings.tsa_ca is None else settings.tsa_ca.read_bytes()
-    except OSError as exc:
-        raise SettingsInvalid("The file of the setting tsa_ca cannot be read") from exc
-    if not root_digests(issuers):
-        raise SettingsInvalid("The setting tsa_url needs tsa_ca, with the root of that authority's certificates")
-    folder = settings.home / "log" / "anchors"
-    keep_issuers(folder, merged_issuers(read_issuers(folder), issuers))
-    outbound = HttpOutbound(networks=settings.tsa_networks, ca=settings.tsa_ca, connect_timeout_s=3.0, timeout_s=10.0)
-    return OutsideTsa(outbound, settings.tsa_url, clock, issuers_pem=issuers, policy=settings.tsa_policy)
-
-
-def _cosign_rounds(settings: Settings, database: Database, policy: WitnessPolicy, clock: Clock) -> CosignRounds:
-    """Return what asks the witnesses that have an address; without any, nothing calls out."""
-    outbound = HttpOutbound(
-        networks=settings.witness_networks, ca=settings.witness_ca, connect_timeout_s=3.0, timeout_s=10.0
-    )
-    return CosignRounds(
-        [WitnessClient(database, outbound, witness, clock) for witness in policy.witnesses if witness.url is not None],
-        clock,
-        report=settings.home / "run" / "witnesses.json",
-        refresh=timedelta(minutes=settings.witness_refresh_min),
-        is_required=settings.witness_at_start == "required",
-    )
-
-
-def _second_log_key(home: Path) -> MlDsa44KeyHandle:
-    """Return the log's ML-DSA-44 key; an archive from before there was one gets it now."""
-    path = home / "keys" / "log-mldsa.pem"
-    try:
-        return MlDsa44KeyHandle.load(path)
-    except KeyMissing:
-        with contextlib.suppress(KeyExists):  # another process was quicker
-            return MlDsa44KeyHandle.generate(path)
-    return MlDsa44KeyHandle.load(path)
 
 
 def renew_trust_file(services: Services) -> bool:
@@ -468,37 +411,6 @@ def _identifiers(home: Path, database: Database) -> FileIdentifierVault:
         if is_unused:
             return FileIdentifierVault.create(path)
     return FileIdentifierVault(path)
-
-
-def _journal(home: Path, database: Database) -> Journal:
-    """Return the journal; an archive from before there was one gets its key now, one that has lost its key does not."""
-    path = home / "keys" / "journal.key"
-    if not path.exists():
-        with database.read() as tx:
-            is_unused = tx.scalar(select(LogSegment.size).limit(1)) is None
-        if is_unused:
-            secret_from_file(path)
-    keys = ErasableFilesystemStore(home / "journal-keys", scratch=home / "scratch")
-    return Journal(_store(home, "journal"), keys, FileKeyWrapper(path))
-
-
-def _store(home: Path, name: str, *, is_recreatable: bool = False) -> FilesystemStore:
-    return FilesystemStore(home / name, scratch=home / "scratch", is_recreatable=is_recreatable)
-
-
-def _trust(
-    home: Path, origin: str, log_key: Ed25519KeyHandle, receipt_key: Ed25519KeyHandle, policy: WitnessPolicy
-) -> TrustFile:
-    return TrustFile(
-        logs=(
-            VerifierKey(origin, log_key.public_bytes),
-            VerifierKey(origin, _second_log_key(home).public_bytes, MLDSA44),
-        ),
-        receipts=(VerifierKey(receipt_key_name(origin), receipt_key.public_bytes, RECEIPT),),
-        roots=(bytes.fromhex(fingerprint(EmbeddedAuthority.load(home / "ca").root)),),
-        policy=policy.without_urls,
-        timestamp_roots=tuple(root_digests(read_issuers(home / "log" / "anchors"))),
-    )
 
 
 def _host_names(settings: Settings) -> Sequence[str]:

@@ -6,8 +6,8 @@ There is no way back: a downgrade would drop evidence. Restore a backup instead.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

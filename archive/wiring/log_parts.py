@@ -1,0 +1,113 @@
+"""Putting the log together: its keys, witnesses, anchors, journal, and the trust file that tells of them."""
+
+import contextlib
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import select
+
+from archive.adapters.erasable_store import ErasableFilesystemStore
+from archive.adapters.http_outbound import HttpOutbound
+from archive.db.database import Database
+from archive.ledger.anchors import keep_issuers, read_issuers
+from archive.ledger.cosign_rounds import CosignRounds
+from archive.ledger.cosigner import WitnessClient
+from archive.ledger.journal import Journal
+from archive.ledger.keykinds import MLDSA44
+from archive.ledger.models import LogSegment
+from archive.ledger.note import RECEIPT, VerifierKey
+from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
+from archive.ledger.trustfile import TrustFile, parse_policy, receipt_key_name
+from archive.ports.clock import Clock
+from archive.ports.timestamps import TimestampAuthority
+from archive.settings import Settings, SettingsInvalid
+from archive.wiring.stores import open_store
+from signing.authority import EmbeddedAuthority, fingerprint
+from signing.ed25519 import Ed25519KeyHandle
+from signing.key_wrap import FileKeyWrapper
+from signing.keyfiles import KeyExists, KeyMissing
+from signing.mldsa import MlDsa44KeyHandle
+from signing.secret_file import secret_from_file
+from signing.timestamps import OutsideTsa, merged_issuers, root_digests
+from signing.tsa import EmbeddedTsa
+
+
+def witness_policy(settings: Settings) -> WitnessPolicy:
+    """Return the archive's own policy. Raises: SettingsInvalid, MalformedTrustFile."""
+    if settings.witness_policy is None:
+        return NO_WITNESSES
+    try:
+        return parse_policy(settings.witness_policy.read_bytes())
+    except OSError as exc:
+        raise SettingsInvalid("The file of the setting witness_policy cannot be read") from exc
+
+
+def authority_of_anchors(settings: Settings, tsa: EmbeddedTsa, clock: Clock) -> TimestampAuthority:
+    """Return the outside authority where one is set; its certificates are kept with the anchors, for ever.
+
+    Raises: SettingsInvalid, BadTrustRoots.
+    """
+    if settings.tsa_url is None:
+        return tsa
+    try:
+        issuers = b"" if settings.tsa_ca is None else settings.tsa_ca.read_bytes()
+    except OSError as exc:
+        raise SettingsInvalid("The file of the setting tsa_ca cannot be read") from exc
+    if not root_digests(issuers):
+        raise SettingsInvalid("The setting tsa_url needs tsa_ca, with the root of that authority's certificates")
+    folder = settings.home / "log" / "anchors"
+    keep_issuers(folder, merged_issuers(read_issuers(folder), issuers))
+    outbound = HttpOutbound(networks=settings.tsa_networks, ca=settings.tsa_ca, connect_timeout_s=3.0, timeout_s=10.0)
+    return OutsideTsa(outbound, settings.tsa_url, clock, issuers_pem=issuers, policy=settings.tsa_policy)
+
+
+def cosign_rounds(settings: Settings, database: Database, policy: WitnessPolicy, clock: Clock) -> CosignRounds:
+    """Return what asks the witnesses that have an address; without any, nothing calls out."""
+    outbound = HttpOutbound(
+        networks=settings.witness_networks, ca=settings.witness_ca, connect_timeout_s=3.0, timeout_s=10.0
+    )
+    return CosignRounds(
+        [WitnessClient(database, outbound, witness, clock) for witness in policy.witnesses if witness.url is not None],
+        clock,
+        report=settings.home / "run" / "witnesses.json",
+        refresh=timedelta(minutes=settings.witness_refresh_min),
+        is_required=settings.witness_at_start == "required",
+    )
+
+
+def second_log_key(home: Path) -> MlDsa44KeyHandle:
+    """Return the log's ML-DSA-44 key; an archive from before there was one gets it now."""
+    path = home / "keys" / "log-mldsa.pem"
+    try:
+        return MlDsa44KeyHandle.load(path)
+    except KeyMissing:
+        with contextlib.suppress(KeyExists):  # another process was quicker
+            return MlDsa44KeyHandle.generate(path)
+    return MlDsa44KeyHandle.load(path)
+
+
+def journal(home: Path, database: Database) -> Journal:
+    """Return the journal; an archive from before there was one gets its key now, one that has lost its key does not."""
+    path = home / "keys" / "journal.key"
+    if not path.exists():
+        with database.read() as tx:
+            is_unused = tx.scalar(select(LogSegment.size).limit(1)) is None
+        if is_unused:
+            secret_from_file(path)
+    keys = ErasableFilesystemStore(home / "journal-keys", scratch=home / "scratch")
+    return Journal(open_store(home, "journal"), keys, FileKeyWrapper(path))
+
+
+def trust_file(
+    home: Path, origin: str, log_key: Ed25519KeyHandle, receipt_key: Ed25519KeyHandle, policy: WitnessPolicy
+) -> TrustFile:
+    return TrustFile(
+        logs=(
+            VerifierKey(origin, log_key.public_bytes),
+            VerifierKey(origin, second_log_key(home).public_bytes, MLDSA44),
+        ),
+        receipts=(VerifierKey(receipt_key_name(origin), receipt_key.public_bytes, RECEIPT),),
+        roots=(bytes.fromhex(fingerprint(EmbeddedAuthority.load(home / "ca").root)),),
+        policy=policy.without_urls,
+        timestamp_roots=tuple(root_digests(read_issuers(home / "log" / "anchors"))),
+    )
