@@ -76,9 +76,7 @@ def check_anchored(
             faults = True
             yield finding
     if not faults:
-        told = (
-            f"{size} timestamps hold; {links[-1].size} entries were there at the latest at {links[-1].at.isoformat()}"
-        )
+        told = f"{len(links)} timestamps hold; the log had {links[-1].size} entries by {format_instant(links[-1].at)}"
         yield valid("anchor.valid", told, _WHERE)
 
 
