@@ -9,7 +9,7 @@ import typer
 
 from archive.cli.options import AsJson, Home, opened, subcommands
 from archive.cli.reports import print_report, small_file
-from archive.kernel.findings import Outcome, Report
+from archive.kernel.findings import Outcome
 from archive.kernel.instants import format_instant
 
 _FOLLOW_S: Final = 1.0
@@ -114,6 +114,7 @@ def monitor(
 
     Exit code 0: valid. 1: invalid. 2: indeterminate, for example because no key from outside was given.
     """
+    from archive.kernel.findings import Report
     from archive.ledger.mirror import read_note, read_tile
     from archive.ledger.monitor import Seen
     from archive.ledger.monitor import monitor as checked

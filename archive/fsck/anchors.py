@@ -69,7 +69,7 @@ def _chains(folder: Path, trust_roots_pem: bytes | None) -> tuple[Chains, list[F
         faults.append(invalid("fsck.anchor_file", "The certificates cannot be read", _at("issuers.pem")))
     # Roots that cannot be read are told of where signatures are checked; here they leave the timestamps open.
     own = frozenset(each.digest for each in roots or ())
-    outside = frozenset(each.digest for each in issuers or () if own and is_issued_by(each, each))
+    outside = frozenset(each.digest for each in issuers or () if is_issued_by(each, each))
     return Chains((*(roots or ()), *(issuers or ())), own, outside), faults
 
 
