@@ -126,13 +126,11 @@ class OutsideTsa:
         return token
 
 
-def merged_issuers(kept: bytes, given: bytes) -> bytes:
-    """Return the certificates of both, each once, in PEM: what older tokens came from stays at hand.
-
-    Raises: BadTrustRoots.
-    """
-    found = (*_certificates(kept), *_certificates(given))
-    return b"".join(each.public_bytes(Encoding.PEM) for each in dict.fromkeys(found))
+def merged_issuers(root_pem: bytes, *others: bytes) -> bytes:
+    """Return one root as it is given, then all other certificates, each once, in PEM. Raises: BadTrustRoots."""
+    first = set(_certificates(root_pem))
+    found = dict.fromkeys(each for pem in others for each in _certificates(pem) if each not in first)
+    return root_pem + b"".join(each.public_bytes(Encoding.PEM) for each in found)
 
 
 def root_digests(issuers_pem: bytes) -> Sequence[bytes]:

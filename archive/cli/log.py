@@ -110,25 +110,42 @@ def monitor(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Check a copy of the log whole, offline, against pinned keys and the head that was seen before.
+    """Check a copy of the log whole, offline, with its anchors, against pinned keys and what was seen before.
 
     Exit code 0: valid. 1: invalid. 2: indeterminate, for example because no key from outside was given.
     """
+    from archive.kernel.findings import Report
     from archive.ledger.mirror import read_note, read_tile
     from archive.ledger.monitor import Seen
     from archive.ledger.monitor import monitor as checked
     from archive.ledger.trustfile import TrustFile
+    from archive.packages.anchored_copy import SeenAnchors, check_anchored
 
     trust = None if key is None else TrustFile.parse(small_file(key))
-    seen = None if state is None or not state.exists() else Seen.from_json(json.loads(small_file(state)))
-    found = checked(read_note(folder), lambda tile: read_tile(folder, tile), trust=trust, seen=seen)
+    kept = None if state is None or not state.exists() else json.loads(small_file(state))
+    found = checked(
+        read_note(folder),
+        lambda tile: read_tile(folder, tile),
+        trust=trust,
+        seen=None if kept is None else Seen.from_json(kept),
+    )
+    anchors = check_anchored(
+        folder / "anchors",
+        found.head,
+        lambda tile: read_tile(folder, tile),
+        trust=trust,
+        seen=SeenAnchors.from_json(kept["anchors"]) if isinstance(kept, dict) and "anchors" in kept else None,
+    )
+    report = Report((*found.report.findings, *anchors))
     told = {"up_to": {"size": found.head.size, "time": found.time}, "origin": found.head.origin}
-    code = print_report(found.report, str(folder), as_json=as_json, more=told)
+    code = print_report(report, str(folder), as_json=as_json, more=told)
     if not as_json:
         print(f"complete up to entry {found.head.size}, {found.time or 'without a time'}")
-    if state is not None and found.report.outcome is not Outcome.INVALID:
+    if state is not None and report.outcome is not Outcome.INVALID:
+        last = SeenAnchors.of(folder / "anchors")
+        keeping = {**Seen.of(found.head).as_json(), **({} if last is None else {"anchors": last.as_json()})}
         fresh = state.with_name(f"{state.name}.new")
-        fresh.write_text(json.dumps(Seen.of(found.head).as_json()), encoding="utf-8")
+        fresh.write_text(json.dumps(keeping), encoding="utf-8")
         fresh.replace(state)
     raise typer.Exit(code)
 

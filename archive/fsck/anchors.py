@@ -31,7 +31,7 @@ _WHERE: Final = "log/anchors"
 
 @dataclass(frozen=True, slots=True)
 class Anchored:
-    """What lay in the folder of the anchors: the chain, read first, and the names of all files."""
+    """What lay in the folder of the anchors: the names of all files, listed first, and the chain."""
 
     folder: Path
     chain: bytes
@@ -39,12 +39,12 @@ class Anchored:
 
 
 def read_anchored(folder: Path) -> Anchored:
-    """Read the chain and list the files; nothing is there before the first anchor."""
+    """List the files, then read the chain, so that a live archive has named each of them but an unfinished one."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     try:
         chain = (folder / "chain.jsonl").read_bytes()
     except OSError:
         chain = b""
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     return Anchored(folder, chain, names)
 
 
@@ -164,15 +164,16 @@ def _checkpoint_faults(connection: Connection, link: Mapping[str, Any], note: by
 def _extra(names: Sequence[str], links: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     known = _OTHERS | {_token_name(link) for link in links} | {f"{link['size']}.ckpt" for link in links}
     last = links[-1]["size"] if links else 0
+    unfinished = set()
     for name in names:
         if name in known or name.startswith("."):
             continue
         match = _NAME.fullmatch(name)
-        is_unfinished = match is not None and (
-            int(match["size"]) > last if match["size"] else int(match["n"]) == len(links) + 1
-        )
-        if not is_unfinished:
-            yield invalid("fsck.anchor_extra", "A file lies among the anchors that the chain does not know", _at(name))
+        if match is not None and (int(match["size"]) > last if match["size"] else int(match["n"]) == len(links) + 1):
+            unfinished.add(name.partition(".")[0])
+            if len(unfinished) == 1:
+                continue  # a crash leaves one: whoever comes next finishes it before anything else
+        yield invalid("fsck.anchor_extra", "A file lies among the anchors that the chain does not know", _at(name))
 
 
 def _token_name(link: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ In the folder `anchors` beside the published checkpoint, for everybody:
     <size>.tsr        the token over the SHA-256 of that file
     renewal-<n>.tsr   a later token over everything before, once certificates come to their end
     chain.jsonl       one line for each token (`archive.ledger.anchor_chain`)
-    issuers.pem       certificates of outside authorities
+    issuers.pem       roots and issuers of the authorities
 
 Files are written once, durably, in that order; what a crash leaves is finished by the next who writes.
 Source: INTEGRITY 1.5; docs/formats/timestamps.md.
@@ -77,14 +77,19 @@ class Anchors:
         *,
         lock: Path,
         every: timedelta,
+        issuers_pem: bytes,
     ) -> None:
-        """Anchor what is published with tokens of this authority, at most once in `every`; `lock` is a file."""
+        """Anchor what is published with tokens of this authority, at most once in `every`; `lock` is a file.
+
+        `issuers_pem` are roots and issuers of all authorities that ever were; they are published with the anchors.
+        """
         self._database = database
         self._published = published
         self._authority = authority
         self._clock = clock
         self._lock = lock
         self._every = every
+        self._issuers_pem = issuers_pem
 
     @property
     def folder(self) -> Path:
@@ -162,6 +167,8 @@ class Anchors:
         self.folder.mkdir(exist_ok=True)
         for left in self.folder.glob(".*.tmp"):
             left.unlink(missing_ok=True)
+        if read_issuers(self.folder) != self._issuers_pem:
+            replace_durably(self.folder / ISSUERS, self._issuers_pem, mode=_CHAIN_MODE)
         raw = (self.folder / CHAIN).read_bytes() if (self.folder / CHAIN).exists() else b""
         if not raw.endswith(b"\n") and raw:
             replace_durably(self.folder / CHAIN, raw[: raw.rfind(b"\n") + 1], mode=_CHAIN_MODE)
@@ -334,18 +341,11 @@ def _parsed(path: Path, changed_ns: int, size_bytes: int) -> Sequence[Link]:
 
 
 def read_issuers(folder: Path) -> bytes:
-    """Return the certificates of outside authorities (PEM); empty where there never was one."""
+    """Return roots and issuers of the authorities (PEM); empty before the first anchor."""
     try:
         return (folder / ISSUERS).read_bytes()
     except FileNotFoundError:
         return b""
-
-
-def keep_issuers(folder: Path, pem: bytes) -> None:
-    """Publish these certificates of outside authorities. Raises: StorageFull."""
-    if read_issuers(folder) != pem:
-        folder.mkdir(exist_ok=True)
-        replace_durably(folder / ISSUERS, pem, mode=_CHAIN_MODE)
 
 
 def _not_renewed(links: Sequence[Link]) -> Sequence[Link]:

@@ -24,7 +24,7 @@ from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
 from archive.ledger.anchor_rounds import AnchorRounds
-from archive.ledger.anchors import Anchors, read_issuers, standing
+from archive.ledger.anchors import Anchors, standing
 from archive.ledger.cosign_rounds import CosignRounds, last_outcomes
 from archive.ledger.health import LogFacts, LogHealth, log_health
 from archive.ledger.journal import Journal
@@ -267,6 +267,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         proxies={720: settings.proxy_720, 540: settings.proxy_540},
     )
     published = Published(database, public=home / "log", private=home / "log-entries")
+    issuers = log_parts.issuers_of_all(settings, authority)
     anchors = Anchors(
         database,
         published,
@@ -274,11 +275,12 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         clock,
         lock=home / "run" / "anchors.lock",
         every=timedelta(minutes=settings.anchor_minutes),
+        issuers_pem=issuers,
     )
     journal = log_parts.journal(home, database)
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
-    trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy)
+    trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     services = Services(
         settings=settings,
         database=database,
@@ -323,7 +325,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             objects=objects,
             renditions=renditions,
             signer=signer,
-            chain_pem=authority.root_pem + read_issuers(home / "log" / "anchors"),
+            chain_pem=issuers,
             trust=str(trust),
             origin=settings.origin,
             organisation=settings.organisation,

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.http_outbound import HttpOutbound
 from archive.db.database import Database
-from archive.ledger.anchors import keep_issuers, read_issuers
+from archive.ledger.anchors import read_issuers
 from archive.ledger.cosign_rounds import CosignRounds
 from archive.ledger.cosigner import WitnessClient
 from archive.ledger.journal import Journal
@@ -43,22 +43,30 @@ def witness_policy(settings: Settings) -> WitnessPolicy:
 
 
 def authority_of_anchors(settings: Settings, tsa: EmbeddedTsa, clock: Clock) -> TimestampAuthority:
-    """Return the outside authority where one is set; its certificates are kept with the anchors, for ever.
+    """Return the outside authority where one is set. Raises: SettingsInvalid, BadTrustRoots."""
+    if settings.tsa_url is None:
+        return tsa
+    issuers = _outside_issuers(settings)
+    if not root_digests(issuers):
+        raise SettingsInvalid("The setting tsa_url needs tsa_ca, with the root of that authority's certificates")
+    outbound = HttpOutbound(networks=settings.tsa_networks, ca=settings.tsa_ca, connect_timeout_s=3.0, timeout_s=10.0)
+    return OutsideTsa(outbound, settings.tsa_url, clock, issuers_pem=issuers, policy=settings.tsa_policy)
+
+
+def _outside_issuers(settings: Settings) -> bytes:
+    try:
+        return b"" if settings.tsa_url is None or settings.tsa_ca is None else settings.tsa_ca.read_bytes()
+    except OSError as exc:
+        raise SettingsInvalid("The file of the setting tsa_ca cannot be read") from exc
+
+
+def issuers_of_all(settings: Settings, authority: EmbeddedAuthority) -> bytes:
+    """Return roots and issuers of all that has signed or stamped here (PEM), our own root first. Nobody's is left out.
 
     Raises: SettingsInvalid, BadTrustRoots.
     """
-    if settings.tsa_url is None:
-        return tsa
-    try:
-        issuers = b"" if settings.tsa_ca is None else settings.tsa_ca.read_bytes()
-    except OSError as exc:
-        raise SettingsInvalid("The file of the setting tsa_ca cannot be read") from exc
-    if not root_digests(issuers):
-        raise SettingsInvalid("The setting tsa_url needs tsa_ca, with the root of that authority's certificates")
-    folder = settings.home / "log" / "anchors"
-    keep_issuers(folder, merged_issuers(read_issuers(folder), issuers))
-    outbound = HttpOutbound(networks=settings.tsa_networks, ca=settings.tsa_ca, connect_timeout_s=3.0, timeout_s=10.0)
-    return OutsideTsa(outbound, settings.tsa_url, clock, issuers_pem=issuers, policy=settings.tsa_policy)
+    kept = read_issuers(settings.home.absolute() / "log" / "anchors")
+    return merged_issuers(authority.root_pem, kept, _outside_issuers(settings))
 
 
 def cosign_rounds(settings: Settings, database: Database, policy: WitnessPolicy, clock: Clock) -> CosignRounds:
@@ -99,15 +107,21 @@ def journal(home: Path, database: Database) -> Journal:
 
 
 def trust_file(
-    home: Path, origin: str, log_key: Ed25519KeyHandle, receipt_key: Ed25519KeyHandle, policy: WitnessPolicy
+    home: Path,
+    origin: str,
+    log_key: Ed25519KeyHandle,
+    receipt_key: Ed25519KeyHandle,
+    policy: WitnessPolicy,
+    issuers: bytes = b"",
 ) -> TrustFile:
+    own = bytes.fromhex(fingerprint(EmbeddedAuthority.load(home / "ca").root))
     return TrustFile(
         logs=(
             VerifierKey(origin, log_key.public_bytes),
             VerifierKey(origin, second_log_key(home).public_bytes, MLDSA44),
         ),
         receipts=(VerifierKey(receipt_key_name(origin), receipt_key.public_bytes, RECEIPT),),
-        roots=(bytes.fromhex(fingerprint(EmbeddedAuthority.load(home / "ca").root)),),
+        roots=(own,),
         policy=policy.without_urls,
-        timestamp_roots=tuple(root_digests(read_issuers(home / "log" / "anchors"))),
+        timestamp_roots=tuple(digest for digest in root_digests(issuers) if digest != own),
     )

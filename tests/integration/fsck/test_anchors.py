@@ -35,6 +35,11 @@ def folder_of(home: ArchiveHome) -> Path:
     return home.path / "log" / "anchors"
 
 
+def written(home: ArchiveHome) -> list[Path]:
+    """Return the files whose bytes are bound; text around the certificates of issuers is not."""
+    return [path for path in sorted(folder_of(home).iterdir()) if path.name != "issuers.pem"]
+
+
 def found(home: ArchiveHome) -> dict[str, set[str]]:
     """Return what is not valid: places by code."""
     told: dict[str, set[str]] = {}
@@ -66,7 +71,7 @@ def test_a_sound_archive_is_sound(anchored: ArchiveHome) -> None:
 
 
 def test_a_flipped_bit_in_any_file_is_found(anchored: ArchiveHome) -> None:
-    for path in sorted(folder_of(anchored).iterdir()):
+    for path in written(anchored):
         before = path.read_bytes()
         for at in (0, len(before) // 3, len(before) - 2):
             flip(path, at=at)
@@ -76,23 +81,28 @@ def test_a_flipped_bit_in_any_file_is_found(anchored: ArchiveHome) -> None:
 
 
 def test_a_missing_file_is_found(anchored: ArchiveHome) -> None:
-    for path in sorted(folder_of(anchored).iterdir()):
+    for path in written(anchored):
         if path.name != "chain.jsonl":
             before = path.read_bytes()
             path.unlink()
             assert f"log/anchors/{path.name}" in found(anchored)["fsck.anchor_file"]
             path.write_bytes(before)
     (folder_of(anchored) / "chain.jsonl").unlink()
-    assert all(each.outcome is not Outcome.INVALID for each in anchored.faults()), "as if none was finished yet"
+    assert found(anchored).keys() == {"fsck.anchor_extra"}
 
 
 def test_what_a_crash_leaves_is_no_fault_and_what_nobody_left_is_one(anchored: ArchiveHome) -> None:
     folder, last = folder_of(anchored), chain(anchored)[-1]
-    for name in (f"{last.size + 1}.ckpt", f"{last.size + 1}.tsr", f"renewal-{last.n + 1}.tsr", ".9.ckpt.ab.tmp"):
-        (folder / name).write_bytes(b"half")
+    left = [f"{last.size + 1}.ckpt", f"{last.size + 1}.tsr"], [f"renewal-{last.n + 1}.tsr"]
     with (folder / "chain.jsonl").open("ab") as file:
         file.write(b'{"ckpt"')
-    anchored.assert_sound()
+    (folder / ".9.ckpt.ab.tmp").write_bytes(b"half")
+    for names in left:
+        for name in names:
+            (folder / name).write_bytes(b"half")
+        anchored.assert_sound()
+        for name in names:
+            (folder / name).unlink()
     for name in ("1.tsr", f"renewal-{last.n + 2}.tsr", "readme", "1.ckpt.old"):
         (folder / name).write_bytes(b"x")
     assert found(anchored) == {
@@ -169,9 +179,17 @@ def test_a_chain_made_anew_with_other_words_is_found(anchored: ArchiveHome, name
 
 def test_without_the_root_the_times_are_left_open(anchored: ArchiveHome) -> None:
     (anchored.path / "ca" / "root.cert.pem").unlink()
+    (folder_of(anchored) / "issuers.pem").unlink()
     told = [each for each in anchored.faults() if each.code.startswith("fsck.anchor")]
     assert {each.code for each in told} == {"fsck.anchor_untrusted"}
     assert {each.outcome for each in told} == {Outcome.INDETERMINATE}
+
+
+def test_issuers_that_cannot_be_read_are_told(anchored: ArchiveHome) -> None:
+    path = folder_of(anchored) / "issuers.pem"
+    for broken in (b"\xff", path.read_bytes().replace(b"\nMI", b"\nMJ", 1)):
+        path.write_bytes(broken)
+        assert found(anchored)["fsck.anchor_file"] == {"log/anchors/issuers.pem"}
 
 
 def test_an_authority_of_somebody_else_is_not_trusted(

@@ -128,6 +128,7 @@ def test_a_renewal_is_due_before_the_first_certificate_ends(home: ArchiveHome) -
         Later(),
         lock=home.path / "run" / "anchors.lock",
         every=HOUR,
+        issuers_pem=home.services.authority.root_pem,
     )  # type: ignore[arg-type]
     assert not later.is_renewal_due()
     Later.at += timedelta(days=2)
@@ -238,10 +239,11 @@ def test_a_token_over_other_bytes_is_refused(home: ArchiveHome) -> None:
         home.clock,
         lock=home.path / "run" / "anchors.lock",
         every=HOUR,
+        issuers_pem=home.services.authority.root_pem,
     )
     with pytest.raises(TokenRefused):
         wrong.anchor()
-    assert [path.name for path in folder_of(home).iterdir()] == [f"{size}.ckpt"]
+    assert {path.name for path in folder_of(home).iterdir()} == {f"{size}.ckpt", "issuers.pem"}
     assert home.services.anchors.anchor() is None, "what was left is finished first"
     assert chain_of(home)[0].size == size
 
@@ -345,7 +347,8 @@ def test_a_copy_of_the_log_has_the_anchors(home: ArchiveHome, tmp_path: Path) ->
     mirror(home.services.published, tmp_path / "copy")
     copied = {path.name: path.read_bytes() for path in (tmp_path / "copy" / "anchors").iterdir()}
     assert copied == {path.name: path.read_bytes() for path in folder_of(home).iterdir() if path.name != ".x.tmp"}
-    assert len(copied) == 5
+    assert len(copied) == 6
+    assert copied["issuers.pem"] == home.services.packager.chain_pem
 
 
 def test_the_command_anchors_and_renews(inside: ArchiveHome, liuhen: type_liuhen) -> None:  # noqa: F811
@@ -357,3 +360,46 @@ def test_the_command_anchors_and_renews(inside: ArchiveHome, liuhen: type_liuhen
     flip(folder_of(inside) / "renewal-2.tsr")
     grow(inside)
     assert liuhen("log", "anchor").code == 0, "what was written is not read again; fsck finds it"
+
+
+def test_the_monitor_judges_anchors_against_pinned_keys_and_what_was_seen(
+    inside: ArchiveHome,  # noqa: F811
+    liuhen: type_liuhen,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    for _ in range(3):
+        grow(inside)
+        inside.services.anchors.anchor()
+    inside.services.anchors.renew()
+    copy, state = tmp_path / "copy", tmp_path / "seen.json"
+    mirror(inside.services.published, copy)
+    key = inside.path / "trust.txt"
+
+    def monitored(*more: object) -> tuple[int, dict[str, list[str]]]:
+        told = liuhen("log", "monitor", copy, *more, "--json")
+        found: dict[str, list[str]] = {}
+        for each in json.loads(told.out)["findings"]:
+            found.setdefault(each["code"], []).append(each["where"])
+        return told.code, found
+
+    code, found = monitored("--key", key, "--state", state)
+    assert (code, found["anchor.valid"]) == (2, ["anchors"]), "there was no earlier head"
+    assert monitored("--key", key, "--state", state)[0] == 0
+    assert "anchor.not_checked" in monitored()[1]
+    kept = {path.name: path.read_bytes() for path in (copy / "anchors").iterdir()}
+    sizes = [link.size for link in chain_of(inside) if link.kind == ANCHOR]
+    for name in (f"{sizes[0]}.ckpt", f"{sizes[1]}.tsr", "renewal-4.tsr", "chain.jsonl"):
+        flip(copy / "anchors" / name, at=len(kept[name]) // 3)
+        code, found = monitored("--key", key)
+        assert code == 1, name
+        (copy / "anchors" / name).unlink()
+        if name != "chain.jsonl":
+            assert monitored("--key", key)[0] == 1, name
+        (copy / "anchors" / name).write_bytes(kept[name])
+    lines = kept["chain.jsonl"].splitlines(keepends=True)
+    (copy / "anchors" / "chain.jsonl").write_bytes(b"".join(lines[:2]))
+    assert monitored("--key", key)[1]["anchor.valid"] == ["anchors"], "that some were taken away shows to nobody new"
+    code, found = monitored("--key", key, "--state", state)
+    assert (code, "anchor.removed" in found) == (1, True)
+    shutil.rmtree(copy / "anchors")
+    assert "anchor.removed" in monitored("--key", key, "--state", state)[1]

@@ -187,10 +187,11 @@ def test_no_flipped_byte_of_an_answer_is_taken(client: Ask, outside: OutsideAuth
 
 def test_issuers_are_kept_once_and_only_roots_are_pinned(outside: OutsideAuthority, tmp_path: Path) -> None:
     other = EmbeddedAuthority.create(tmp_path / "other", organisation="x", valid_from=datetime.now(UTC))
-    one, both = outside.root_path.read_bytes(), outside.root_path.read_bytes() + other.root_pem
-    merged = merged_issuers(merged_issuers(b"", one), both)
+    one, two = outside.root_path.read_bytes(), other.root_pem
+    merged = merged_issuers(one, two, one + two)
+    assert merged.startswith(one)
     assert merged.count(b"BEGIN CERTIFICATE") == 2
-    assert merged_issuers(merged, one) == merged
+    assert merged_issuers(one, merged, two) == merged
     assert len(root_digests(merged)) == 2
     with_signer = merged + other.manifest_certificate.public_bytes(Encoding.PEM)
     assert list(root_digests(with_signer)) == list(root_digests(merged))
