@@ -127,6 +127,10 @@ class Journal:
         """Return the segments that begin at an index, committed or not."""
         return _beginning_at(self._segments, index)
 
+    def entry_ids(self, name: SegmentName) -> Sequence[EntryId]:
+        """Return the ids of a segment's entries; needs no key. Raises: BlobMissing, SegmentMalformed."""
+        return [sealed.entry_id for sealed in decode_segment(name, _read(self._segments, name))]
+
     def digest(self, name: SegmentName) -> bytes:
         """Return the SHA-256 of a segment as it lies there. Raises: BlobMissing."""
         return hashlib.sha256(_read(self._segments, name)).digest()

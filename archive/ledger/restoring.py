@@ -45,6 +45,25 @@ def segment_row(name: SegmentName, sha256: bytes) -> Mapping[str, Any]:
     return {"size": name.new_size, "previous_size": name.old_size, "sha256": sha256}
 
 
+def require_no_later_journal(database: Database, journal: Journal, *, size: int) -> None:
+    """Make sure that the database is not an older copy than the journal.
+
+    A round that broke off is of entries that wait in the database; a round of entries that it does not know was
+    committed, in a database that this one was taken from before.
+
+    Raises: SequencerFault.
+    """
+    journal.require_not_beyond(size)
+    for name in journal.beginning_at(size):
+        ids = journal.entry_ids(name)
+        with database.read() as tx:
+            known = tx.scalar(select(func.count()).select_from(LogEntry).where(LogEntry.id.in_(ids)))
+        if known != len(ids):
+            raise SequencerFault(
+                "The journal holds entries that the database does not know: is this an old copy of it?", stored=size
+            )
+
+
 def fill_journal(database: Database, journal: Journal) -> int:
     """Write the segments that the log should have and the journal has not been given; return how many.
 

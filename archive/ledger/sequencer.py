@@ -27,7 +27,7 @@ from archive.ledger.models import LogCheckpoint, LogDetail, LogEntry, LogLeaf, L
 from archive.ledger.note import Signer
 from archive.ledger.proofs import NodeTable, head
 from archive.ledger.publishing import Published
-from archive.ledger.restoring import fill_journal, segment_row
+from archive.ledger.restoring import fill_journal, require_no_later_journal, segment_row
 from archive.ledger.segments import SegmentName
 from archive.ledger.tree import CompactRange, TreeDamaged, leaf_hash
 from archive.ports.clock import Clock
@@ -83,7 +83,7 @@ class Sequencer:
         is_whole = published is not None and self._published.is_whole(published.size)
         from_size = published.size if published is not None and is_whole else 0
         self._is_settled = False
-        self._journal.require_not_beyond(last.size)
+        require_no_later_journal(self._database, self._journal, size=last.size)
         fill_journal(self._database, self._journal)
         self._published.publish(last.note.encode(), old_size=from_size, new_size=last.size)
         finish_erasures(self._database, self._journal)

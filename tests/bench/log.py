@@ -60,8 +60,8 @@ def measure(scratch: Path, *, runs: int = RUNS, entries: int = 1000, batched: in
         title="Log",
         text=(
             f"One writer on SQLite, `synchronous=FULL`; the log grows to {with_size:,} entries. An entry is canonical "
-            "JSON with a salted commitment to its detail. Sequencing gives indices, stores leaves and nodes, signs a "
-            "checkpoint and publishes it, up to 4,096 entries at a time. The bare hashes are the leaf hash of each "
+            "JSON with a salted commitment to its detail. Sequencing gives indices, stores leaves and nodes, seals the "
+            "details into the journal, signs a checkpoint and publishes it, up to 4,096 entries at a time. The bare hashes are the leaf hash of each "
             "entry and the node hashes above, nothing stored. Ratios are speed, Liuhen's by the other one's."
         ),
         rows=tuple(_rows(rates)),

@@ -19,6 +19,7 @@ from archive.ledger.restoring import fill_journal, read_details, restore_details
 from archive.ledger.segments import SegmentName
 from archive.wiring import build_services
 from signing.keyfiles import KeyMissing
+from tests.integration.ledger.test_sequencer import roll_back
 from tests.support.archive_crash import run_killed
 from tests.support.archive_crash import sequence as sequence_in_child
 from tests.support.archive_home import ArchiveHome, doom_commits, flip, spare_commits
@@ -362,11 +363,10 @@ def test_a_full_disk_loses_nothing(rounds: ArchiveHome, monkeypatch: pytest.Monk
     assert len(segments(rounds)) == len(keys(rounds)) == 4
 
 
-def test_an_old_copy_of_the_database_is_refused_by_the_journal_alone(rounds: ArchiveHome) -> None:
+@pytest.mark.parametrize("size", [0, 3, 4])
+def test_an_old_copy_of_the_database_is_refused_by_the_journal_alone(rounds: ArchiveHome, size: int) -> None:
     """Where the published log was put back as well, the journal still knows more."""
-    from tests.integration.ledger.test_sequencer import roll_back
-
-    roll_back(rounds, 3)
+    roll_back(rounds, size)
     for name in ("log", "log-entries"):
         shutil.rmtree(rounds.path / name)
     rounds.reopen()
