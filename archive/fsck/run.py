@@ -11,6 +11,7 @@ from archive.fsck.catalogue import check_derived, check_jobs, check_objects, che
 from archive.fsck.changes import check_changes, check_custody
 from archive.fsck.log import check_log, read_published
 from archive.fsck.looks import check_looks
+from archive.fsck.packages import check_packages
 from archive.fsck.raw import as_uuid, rows
 from archive.fsck.recordings import check_recordings
 from archive.fsck.stores import stored_objects
@@ -61,6 +62,7 @@ def fsck(target: Target) -> Report:
             "subjects": check_subjects(connection),
             "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
             "systems": check_systems(connection),
+            "packages": check_packages(connection),
             "jobs": check_jobs(connection),
             "log": check_log(connection, published=published, trust=target.home / "trust.txt"),
         }
