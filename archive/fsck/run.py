@@ -18,6 +18,7 @@ from archive.fsck.keys import Outside, Pinned, pinned_certificates, read_pinned
 from archive.fsck.log import check_log, read_published
 from archive.fsck.looks import check_looks
 from archive.fsck.notes import read_head
+from archive.fsck.packages import check_packages
 from archive.fsck.raw import as_uuid, rows
 from archive.fsck.recordings import check_recordings
 from archive.fsck.standing import Standing
@@ -84,6 +85,7 @@ def fsck(target: Target) -> ArchiveReport:
             "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
             "systems": check_systems(connection),
             "dock keys": check_dock_keys(connection),
+            "packages": check_packages(connection),
             "jobs": check_jobs(connection),
             "journal": check_journal(
                 connection, target.home, is_erased=lambda found: _is_erased(target.database, found)

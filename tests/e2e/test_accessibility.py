@@ -101,10 +101,11 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
     record = f"/records/{bureau.records['seizure']}"
     subject = f"/subjects/{bureau.subjects['官渡区阿明烧烤店']}"
     merge = f"{subject}/merge?other={bureau.subjects['阿明烧烤']}"
+    proofs = [f"/objects/{bureau.items['video']}/entries", f"/cases/{bureau.cases['main']}/proofs"]
     return {
         Role.SUPERVISOR: [*shared, record, "/subjects", subject, merge, "/upload", "/nowhere"],
-        Role.AUDITOR: [items[0], record, subject, "/log"],
-        Role.ADMINISTRATOR: ["/admin", "/admin/systems"],
+        Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs],
+        Role.ADMINISTRATOR: ["/admin", "/admin/systems", "/log/health"],
     }
 
 

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import Table, create_engine, delete, insert, select, text, update
 
+from archive.access.accounts import Caller
 from archive.access.api_keys import Scope
 from archive.access.integrations import integration_named, issue_integration_key
 from archive.access.officers import OfficerFacts
@@ -35,12 +36,13 @@ from archive.db.base import Base
 from archive.evidence.grouping import RecordingRules
 from archive.evidence.models import EvidenceItem
 from archive.evidence.regrouping import group_item
-from archive.jobs.queue import LONG, PROMPT
+from archive.jobs.queue import LONG, PACKAGE, PROMPT
 from archive.kernel.findings import Outcome
-from archive.kernel.ids import IntegrationId
+from archive.kernel.ids import CaseId, IntegrationId
 from archive.ledger.entries import OPERATOR
 from archive.notify.events import EventType
 from archive.notify.webhooks import remove_webhook, renew_secret, set_webhook
+from archive.packages.requests import ask_for_package, grant_download
 from archive.retrieval.grants import GrantKind, grant_access
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
@@ -60,7 +62,7 @@ UNBOUND = {
     "session": None, "enrolment_code": None,
     # Work, not history.
     "job": None, "intake_claim": None, "preservation_intent": None, "axis_container": None, "axis_object": None,
-    "axis_token": None, "package": None, "package_download": None, "event_outbox": None, "event_count": None, "webhook_delivery": None,
+    "axis_token": None, "event_outbox": None, "event_count": None, "webhook_delivery": None,
     "upload": {"offset_bytes", "metadata_header", "manifest", "manifest_signature", "created_at", "expires_at",
                "finished_at", "refusal"},
     # Found out from the bytes; can be found out again.
@@ -75,6 +77,9 @@ UNBOUND = {
     "webhook": {"secret_hash", "failures", "quiet_until", "last_delivered_at"},
     "retrieval_grant": {"expires_at"},
     "log_cosignature": {"received_at"},
+    # How a download is called and how long it is: its bytes vouch for themselves.
+    "package": {"name", "size_bytes"},
+    "package_download": {"expires_at"},
     # The index is built anew out of the rows.
     "search_document": None,
     # Where an encode stands; it is gone when it has ended.
@@ -136,6 +141,7 @@ def filled(witnessed: CosignedHome) -> ArchiveHome:
     grant_access(home.database, object_id, kind=GrantKind.VIEW, purpose="评查", by=supervisor, at=at())
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
     home.sequence()
+    take_a_case_away(home, case_id, supervisor)
     revoke_dock(home.database, other.id, by=OPERATOR, at=at())
     home.begin(dock, b"on its way")
     home.stage(home.begin(dock, b"half of it").id, b"half")
@@ -143,6 +149,16 @@ def filled(witnessed: CosignedHome) -> ArchiveHome:
     witnessed.cosign()
     home.assert_sound()
     return home
+
+
+def take_a_case_away(home: ArchiveHome, case_id: CaseId, by: Caller) -> None:
+    """A package that was asked for, built and fetched."""
+    package_id = ask_for_package(
+        home.database, case_id, by=by, purpose="送检察院", with_renditions=False, at=home.clock.now()
+    )
+    worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=15)
+    assert worker.run_once([PACKAGE])
+    grant_download(home.database, package_id, by=by, at=home.clock.now())
 
 
 def connect_a_system(home: ArchiveHome) -> None:
