@@ -13,7 +13,7 @@ import functools
 import hashlib
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -238,7 +238,7 @@ class AxisApp:
             raise StorageFull
         return room
 
-    async def _bounded(self, request: _Request, room: int) -> AsyncIterator[bytes]:
+    async def _bounded(self, request: _Request, room: int) -> AsyncGenerator[bytes, None]:
         """Yield the body while all that the system sends at once stays within its room. Raises: StorageFull."""
         dock_id, count = request.system.dock_id, 0
         try:
