@@ -1,13 +1,14 @@
 """Digests: a named set of hashes over one sequence of bytes, and hashing without holding them.
 
-hashlib releases the GIL, so the digests of one file run side by side in threads (`hash_stream`).
+hashlib releases the GIL, so the digests of one file run side by side in two threads (`hash_stream`).
 """
 
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, BinaryIO, Final, Self
 
 from archive.kernel.errors import InvalidInput
@@ -15,7 +16,9 @@ from archive.kernel.errors import InvalidInput
 SIZES_BYTES: Final[Mapping[str, int]] = {"sha256": 32, "sha512": 64, "sm3": 32}
 STANDARD: Final = ("sha256", "sha512")
 CN_PROFILE: Final = ("sha256", "sha512", "sm3")
-_BLOCK_BYTES: Final = 4 * 1024 * 1024
+_SLOWEST: Final = "sha512"
+_BLOCK_BYTES: Final = 1024 * 1024
+_MOST_BLOCKS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,9 @@ class Hasher:
 
 
 def hash_stream(source: BinaryIO, *, algorithms: Iterable[str] = STANDARD) -> DigestSet:
-    """Hash `source` to its end, the algorithms side by side in threads while the next block is read.
+    """Hash `source` to its end in one read, the slowest algorithm in a thread beside the others.
 
-    Units: memory is two blocks of 4 MiB, whatever the size.
+    Units: memory is eight blocks of 1 MiB, whatever the size.
     """
     hasher = Hasher(algorithms)
     absorb(source, hasher)
@@ -130,24 +133,37 @@ def absorb(source: BinaryIO, hasher: Hasher, *, length: int | None = None) -> No
 
     A source that ends early is no error here: `hasher.size_bytes` tells.
     """
-    blocks = [bytearray(_BLOCK_BYTES), bytearray(_BLOCK_BYTES)]
-    left = float("inf") if length is None else length
-    with ThreadPoolExecutor(max_workers=len(hasher.parts), thread_name_prefix="hash") as pool:
-        running: list[Future[None]] = []
-        turn = 0
-        while left > 0:
-            count = source.readinto(memoryview(blocks[turn])[: int(min(left, _BLOCK_BYTES))])  # type: ignore[attr-defined]
-            if not count:
-                break
-            block = memoryview(blocks[turn])[:count]
-            for task in running:
-                task.result()
-            running = [pool.submit(part.update, block) for part in hasher.parts.values()]
-            hasher.size_bytes += count
-            left -= count
-            turn = 1 - turn
-        for task in running:
-            task.result()
+    beside, here = hasher.parts[_SLOWEST], [part for name, part in hasher.parts.items() if name != _SLOWEST]
+    free: SimpleQueue[bytearray] = SimpleQueue()
+    full: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
+
+    def work() -> None:
+        # Several blocks behind, so that this thread never waits for the other one.
+        while (given := full.get()) is not None:
+            block, count = given
+            beside.update(memoryview(block)[:count])
+            free.put(block)
+
+    left, made = float("inf") if length is None else length, 0
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hash") as pool:
+        done = pool.submit(work)
+        try:
+            while left > 0:
+                if made < _MOST_BLOCKS and free.empty():
+                    free.put(bytearray(_BLOCK_BYTES))
+                    made += 1
+                block = free.get()
+                count = source.readinto(memoryview(block)[: int(min(left, _BLOCK_BYTES))])  # type: ignore[attr-defined]
+                if not count:
+                    break
+                full.put((block, count))
+                for part in here:
+                    part.update(memoryview(block)[:count])
+                hasher.size_bytes += count
+                left -= count
+        finally:
+            full.put(None)
+        done.result()
 
 
 def digest_of(data: bytes) -> DigestSet:

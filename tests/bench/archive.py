@@ -192,7 +192,7 @@ class MemoryPeak(threading.Thread):
     def run(self) -> None:
         """Sample five times a second."""
         while not self._done.wait(0.2):
-            self.peak_bytes = max(self.peak_bytes, sum(_pss_bytes(pid) for pid in self._pids))
+            self.peak_bytes = max(self.peak_bytes, sum(pss_bytes(pid) for pid in self._pids))
 
     def end(self) -> int:
         """Stop, and return the peak."""
@@ -209,7 +209,7 @@ def peak_resident_bytes(pid: int) -> int:
     return 0
 
 
-def _pss_bytes(pid: int) -> int:
+def pss_bytes(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

@@ -32,7 +32,8 @@ import subprocess
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, Callable, NamedTuple, NoReturn, Optional, cast
 
 VALID, INVALID, INDETERMINATE = "valid", "invalid", "indeterminate"
@@ -55,7 +56,7 @@ MOST_TRUST = 256 * 1024
 MOST_FILES = 1_000_000
 MOST_DEPTH = 64
 MOST_CERTIFICATES = 32
-BLOCK = 4 * MIB
+BLOCK = MIB
 CLOCKS_DIFFER = datetime.timedelta(minutes=5)
 
 # Code: English, Chinese. verify.html holds the same table; the first word of a line is what other programs read.
@@ -1266,23 +1267,72 @@ class Digests(NamedTuple):
     sha512: str
 
 
-def hash_file(file: Any, pool: ThreadPoolExecutor, blocks: list[memoryview]) -> Digests:
-    """Hash to the end in one read, both digests side by side, by way of two blocks."""
-    hashers, running, size, turn = [hashlib.sha256(), hashlib.sha512()], cast("list[Future[None]]", []), 0, 0
-    while True:
-        count = file.readinto(blocks[turn])
-        for task in running:
-            task.result()
-        if not count:
-            return Digests(size, hashers[0].hexdigest(), hashers[1].hexdigest())
-        block = blocks[turn][:count]
-        if count < 65536:
-            running = []
-            for hasher in hashers:
-                hasher.update(block)
-        else:
-            running = [pool.submit(hasher.update, block) for hasher in hashers]
-        size, turn = size + count, 1 - turn
+class Hashing:
+    """Hashes files to their end in one read: SHA-256 in this thread, SHA-512, which is slower, in one beside it."""
+
+    def __init__(self) -> None:
+        """Start the thread."""
+        self._free: SimpleQueue[Any] = SimpleQueue()
+        self._full: SimpleQueue[Any] = SimpleQueue()
+        self._idle: SimpleQueue[None] = SimpleQueue()
+        self._pool = ThreadPoolExecutor(1)
+        self._work = self._pool.submit(self._hash_beside)
+        for _ in range(8):
+            self._free.put(memoryview(bytearray(BLOCK)))
+
+    def close(self) -> None:
+        """End the thread."""
+        self._full.put(self)
+        self._work.result()
+        self._pool.shutdown()
+
+    def digests(self, file: Any) -> Digests:
+        """Return the digests of an open file. Raises: OSError."""
+        here, beside, size, shared = hashlib.sha256(), hashlib.sha512(), 0, False
+        try:
+            while True:
+                block = self._free.get()
+                try:
+                    count = file.readinto(block)
+                except OSError:
+                    count = 0
+                    raise
+                finally:
+                    if not count:
+                        self._free.put(block)
+                if not count:
+                    break
+                if count < 65536:  # not worth the other thread, which may be at work on what was before
+                    shared = self._wait(shared)
+                    beside.update(block[:count])
+                    self._free.put(block)
+                else:
+                    self._full.put((beside, block, count))
+                    shared = True
+                here.update(block[:count])
+                size += count
+        finally:
+            self._wait(shared)
+        return Digests(size, here.hexdigest(), beside.hexdigest())
+
+    def _wait(self, shared: bool) -> bool:
+        """Wait until the thread has done all that it was given, if it was given anything; it then has nothing."""
+        if shared:
+            self._full.put(None)
+            self._idle.get()
+        return False
+
+    def _hash_beside(self) -> None:
+        while True:
+            given = self._full.get()
+            if given is None:
+                self._idle.put(None)
+            elif given is self:
+                return
+            else:
+                hasher, block, count = given
+                hasher.update(block[:count])
+                self._free.put(block)
 
 
 def parse_manifest(raw: bytes, algorithm: str, belongs: Callable[[str], bool]) -> tuple[dict[str, str], list[str]]:
@@ -1408,17 +1458,19 @@ class Check:
 
     def _hash(self, paths: list[str], progress: Optional[Progress]) -> None:
         total, done = sum(self.folder.sizes[path] for path in paths), 0
-        blocks = [memoryview(bytearray(BLOCK)), memoryview(bytearray(BLOCK))]
-        with ThreadPoolExecutor(2) as pool:
+        hashing = Hashing()
+        try:
             for path in paths:
                 try:
                     with self.folder.open(path) as file:
-                        self.digests[path] = hash_file(file, pool, blocks)
+                        self.digests[path] = hashing.digests(file)
                 except OSError:
                     self.digests.pop(path, None)
                 done += self.folder.sizes[path]
                 if progress:
                     progress(done, total)
+        finally:
+            hashing.close()
 
     # -- 3 and 4: signatures and timestamps --
 

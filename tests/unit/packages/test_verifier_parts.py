@@ -1,6 +1,9 @@
 """Parts of the verifiers that travel, each against somebody else's word."""
 
 import ast
+import hashlib
+import io
+import random
 import re
 import subprocess
 from pathlib import Path
@@ -87,7 +90,7 @@ def test_verify_py_is_python_3_9_and_the_standard_library_only() -> None:
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert imported == {
-        "argparse", "base64", "collections.abc", "concurrent.futures", "datetime", "hashlib", "json", "os", "re",
+        "argparse", "base64", "collections.abc", "concurrent.futures", "datetime", "hashlib", "json", "os", "queue", "re",
         "shutil", "stat", "subprocess", "sys", "tempfile", "typing", "unicodedata",
     }  # fmt: skip
     assert not any(isinstance(node, ast.Match | ast.TryStar) for node in ast.walk(tree))
@@ -121,6 +124,30 @@ def test_the_page_is_the_same_every_time_and_lets_nothing_in() -> None:
     assert re.findall(r"(?:src|href|action)=", page.partition("<script")[0]) == []
     assert "MIT licence" in page
     assert not re.search(r"@[A-Z]+@", page)
+
+
+class _Breaking(io.BytesIO):
+    """A file that cannot be read to its end."""
+
+    def readinto(self, block: object) -> int:
+        count = super().readinto(block)  # type: ignore[arg-type]
+        if self.tell() > 2 * verify.BLOCK:
+            raise OSError("the medium is gone")
+        return count
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, verify.BLOCK, 3 * verify.BLOCK + 7])
+def test_hashing_is_that_of_hashlib_also_after_files_that_broke_off(size: int) -> None:
+    raw = random.Random(size).randbytes(size)
+    hashing = verify.Hashing()
+    try:
+        for _ in range(12):  # more often than there are blocks
+            with pytest.raises(OSError, match="the medium"):
+                hashing.digests(_Breaking(bytes(4 * verify.BLOCK)))
+        told = hashing.digests(io.BytesIO(raw))
+    finally:
+        hashing.close()
+    assert told == (size, hashlib.sha256(raw).hexdigest(), hashlib.sha512(raw).hexdigest())
 
 
 @pytest.mark.parametrize(

@@ -1,34 +1,40 @@
-// Two workers hash a share of the files side by side. The first reads, computes SHA-512 and hands each slice on to the
-// second, which computes SHA-256: every byte is read once, and memory does not grow with the files.
-const SLICE_BYTES = 8 * 1024 * 1024;
-const MOST_AHEAD = 3;
+// Two workers hash a share of the files side by side. The first reads, computes SHA-512 and hands each piece on to the
+// second, which computes SHA-256: every byte is read once, and memory does not grow with the files. Streams are read because
+// they cost the browser less than slices do; WebCrypto would be faster, and takes whole files only.
+const MOST_AHEAD_BYTES = 16 * 1024 * 1024;
 
 // The first: `files` to read, `port` to the second.
 async function lead(files, port) {
   const hasher = await globalThis.hashwasm.createSHA512();
-  let ahead = 0;
+  let aheadBytes = 0;
+  let untoldBytes = 0;
   let resume = () => {};
-  port.onmessage = () => {
-    ahead -= 1;
+  // Not for each piece, since what shows it takes time from the same processor.
+  const tell = () => {
+    postMessage({ doneBytes: untoldBytes });
+    untoldBytes = 0;
+  };
+  port.onmessage = ({ data: doneBytes }) => {
+    aheadBytes -= doneBytes;
     resume();
   };
   for (const [path, file] of files) {
     try {
       hasher.init();
-      let next = file.slice(0, SLICE_BYTES).arrayBuffer();
-      for (let offset = 0; offset < file.size; ) {
-        const buffer = await next;
-        if (buffer.byteLength === 0) throw new Error("the file is shorter than it was");
-        offset += buffer.byteLength;
-        // The next slice is read while this one is hashed.
-        next = file.slice(offset, offset + SLICE_BYTES).arrayBuffer();
-        hasher.update(new Uint8Array(buffer));
-        while (ahead >= MOST_AHEAD) await new Promise((resolve) => (resume = resolve));
-        ahead += 1;
-        postMessage({ doneBytes: buffer.byteLength });
-        port.postMessage({ buffer }, [buffer]);
+      let offset = 0;
+      for (const reader = file.stream().getReader(); ; ) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        hasher.update(value);
+        offset += value.byteLength;
+        while (aheadBytes >= MOST_AHEAD_BYTES) await new Promise((resolve) => (resume = resolve));
+        aheadBytes += value.byteLength;
+        untoldBytes += value.byteLength;
+        if (untoldBytes >= MOST_AHEAD_BYTES) tell();
+        port.postMessage({ piece: value }, [value.buffer]);
       }
-      await next;
+      if (offset !== file.size) throw new Error("the file is not as long as it was");
+      tell();
       postMessage({ path, size: file.size, sha512: hasher.digest("hex") });
       port.postMessage({ path });
     } catch {
@@ -45,9 +51,9 @@ async function follow(port) {
   const hasher = await globalThis.hashwasm.createSHA256();
   hasher.init();
   port.onmessage = ({ data }) => {
-    if (data.buffer) {
-      hasher.update(new Uint8Array(data.buffer));
-      port.postMessage("done");
+    if (data.piece) {
+      hasher.update(data.piece);
+      port.postMessage(data.piece.byteLength);
       return;
     }
     if (data.ended) {
