@@ -77,6 +77,7 @@ class RealArchive:
         """Sequence what is written and have it witnessed."""
         self.home.sequence()
         self.home.services.cosign_rounds.require_agreement()
+        self.home.services.anchors.anchor()
 
     # -- the doors of a House --
 

@@ -16,7 +16,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from archive.cli.main import run
-from archive.db.append_only import ADD_AND_TAKE, KEYS
+from archive.db.append_only import ADD_AND_TAKE, ERASABLE, KEYS
 from archive.db.database import Database
 from archive.db.migrate import NotTheOwner, migrate
 from archive.db.roles import TablesMissing, role_standing, statements
@@ -86,7 +86,7 @@ def parted(one_role: ArchiveHome, roles: Roles, monkeypatch: pytest.MonkeyPatch)
     """The same with the roles parted by the command, and something in every guarded table."""
     assert part(one_role, roles, monkeypatch) == 0
     one_role.deliver(one_role.dock(), b"what was filmed")
-    one_role.sequence()
+    assert one_role.erase(lambda entry: entry["type"] == "admin.dock_invited") == 1
     one_role.case("what waits for its index")
     with one_role.database.begin() as tx:
         tx.execute(
@@ -145,7 +145,15 @@ def attacks_on(table: str, roles: Roles) -> list[list[str]]:
         [f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {column} = DEFAULT"],
         [f"GRANT ALL ON {table} TO {roles.service}", change],
     ]
-    return [*attacks, [f"DELETE FROM {table}"]] if table in KEYS else attacks
+    return [*attacks, [f"DELETE FROM {table}"]] if table in KEYS and table != ERASABLE else attacks
+
+
+def test_a_detail_goes_only_once_it_was_erased_on_record(parted: ArchiveHome) -> None:
+    before = parted.rows(f"SELECT * FROM {ERASABLE} ORDER BY 1")
+    with pytest.raises(DBAPIError) as refusal:
+        parted.execute(f"DELETE FROM {ERASABLE}")
+    assert isinstance(refusal.value.orig, psycopg.errors.RestrictViolation)
+    assert parted.rows(f"SELECT * FROM {ERASABLE} ORDER BY 1") == before
 
 
 def test_no_way_to_become_more(parted: ArchiveHome, roles: Roles) -> None:

@@ -39,8 +39,6 @@ from tests.support.archive_home import ArchiveHome, flip
 
 Deliver = Callable[..., ObjectId]
 NUMBER = "昆市监罚〔2026〕1号"
-UNSTAMPED = {"package.timestamp_missing"}
-"""What an archive without a timestamp authority cannot give."""
 
 
 def faults(report: PackageReport) -> set[str]:
@@ -100,7 +98,7 @@ def test_a_package_is_asked_for_built_and_valid(
     assert folder.name == ready.row.name == f"{NUMBER}-{ready.row.asked_at.date()}"
     trust = TrustFile.parse((home.path / "trust.txt").read_bytes())
     report = check_package(folder, given=Given(trust=trust), now=home.clock.now())
-    assert faults(report) <= UNSTAMPED
+    assert faults(report) == set()
     home.assert_sound()
 
 
@@ -294,7 +292,7 @@ def test_a_second_package_holds_the_entries_of_the_first(
     assert types.count("derivative.created") == 1
     trust = TrustFile.parse((home.path / "trust.txt").read_bytes())
     report = check_package(folder, given=Given(trust=trust), now=home.clock.now())
-    assert faults(report) <= UNSTAMPED
+    assert faults(report) == set()
 
 
 @pytest.mark.parametrize(
