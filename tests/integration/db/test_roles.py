@@ -16,7 +16,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from archive.cli.main import run
-from archive.db.append_only import ADD_AND_TAKE, KEYS
+from archive.db.append_only import ADD_AND_TAKE, ERASABLE, KEYS
 from archive.db.database import Database
 from archive.db.migrate import NotTheOwner, migrate
 from archive.db.roles import TablesMissing, role_standing, statements
@@ -86,7 +86,7 @@ def parted(one_role: ArchiveHome, roles: Roles, monkeypatch: pytest.MonkeyPatch)
     """The same with the roles parted by the command, and something in every guarded table."""
     assert part(one_role, roles, monkeypatch) == 0
     one_role.deliver(one_role.dock(), b"what was filmed")
-    one_role.sequence()
+    assert one_role.erase(lambda entry: entry["type"] == "admin.dock_enrolled") == 1
     one_role.case("what waits for its index")
     with one_role.database.begin() as tx:
         tx.execute(
@@ -145,7 +145,15 @@ def attacks_on(table: str, roles: Roles) -> list[list[str]]:
         [f"INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {column} = DEFAULT"],
         [f"GRANT ALL ON {table} TO {roles.service}", change],
     ]
-    return [*attacks, [f"DELETE FROM {table}"]] if table in KEYS else attacks
+    return [*attacks, [f"DELETE FROM {table}"]] if table in KEYS and table != ERASABLE else attacks
+
+
+def test_a_detail_that_nobody_erased_is_kept_by_its_trigger(parted: ArchiveHome) -> None:
+    with pytest.raises(DBAPIError) as refusal, parted.database.begin() as tx:
+        tx.execute(text(f"DELETE FROM {ERASABLE}"))
+    assert isinstance(refusal.value.orig, psycopg.errors.RestrictViolation)
+    parted.sequence()
+    assert {found.code for found in parted.faults()} == {"fsck.cosignature_invalid"}, "the one that was put in"
 
 
 def test_no_way_to_become_more(parted: ArchiveHome, roles: Roles) -> None:
@@ -223,10 +231,10 @@ def test_the_service_works_with_what_it_has_left(roles: Roles, tmp_path: Path) -
             answer = client.post("/sign-in", data={"username": "auditor", "password": server.accounts["auditor"]})
             assert answer.status_code == 303
             assert client.get("/").status_code == 200
-        fsck = server.command("fsck", "--json")
-        assert (fsck.returncode, json.loads(fsck.stdout)["complete"]) == (0, "valid"), fsck.stderr
-    with serving(tmp_path / "server", database_url=roles.service_url) as server:
-        server.assert_sound()
+        erased = server.command("log", "erase", "0", "--reason", "asked for", "--authority", "the law")
+        assert erased.returncode == 0, erased.stderr
+    fsck = server.command("fsck", "--json")
+    assert (fsck.returncode, json.loads(fsck.stdout)["complete"]) == (0, "valid"), fsck.stderr
 
 
 def deliver(server: Server, folder: Path) -> None:
@@ -315,7 +323,7 @@ def test_migrations_run_as_the_owner(
 ) -> None:
     """The last revision is taken back by hand, and comes again: not as the service, and as whoever may be the owner."""
     migrate(parted.database)  # nothing to do: anybody may find that out
-    back_to_0011(roles)
+    back_to_0012(roles)
     with pytest.raises(NotTheOwner):
         migrate(parted.database)
     monkeypatch.setenv("LIUHEN_DATABASE_URL", roles.service_url)
@@ -328,16 +336,16 @@ def test_migrations_run_as_the_owner(
     parted.assert_sound()
 
 
-def back_to_0011(roles: Roles) -> None:
+def back_to_0012(roles: Roles) -> None:
     with administrator(roles.admin_url) as connection:
-        connection.execute("DROP TABLE log_cosignature")
-        connection.execute("UPDATE alembic_version SET version_num = '0011'")
+        connection.execute("DROP TABLE log_segment, log_erasure")
+        connection.execute("UPDATE alembic_version SET version_num = '0012'")
 
 
 def test_a_superuser_migrates_a_database_of_one_role_as_that_role(
     one_role: ArchiveHome, roles: Roles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    back_to_0011(roles)
+    back_to_0012(roles)
     monkeypatch.setenv("LIUHEN_DATABASE_URL", roles.service_url)
     monkeypatch.setenv("LIUHEN_DB_AS", roles.admin_url)  # where `ps` does not show it
     assert run(["migrate", "--home", str(one_role.path)]) == 0
