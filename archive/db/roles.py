@@ -23,8 +23,8 @@ _VERSION: Final = "alembic_version"
 _USE: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _ADD: Final = ("SELECT", "INSERT")
 _ADD_AND_TAKE: Final = ("SELECT", "INSERT", "DELETE")
-_LOSING: Final = (*ADD_AND_TAKE, ERASABLE)
-"""Tables whose rows may go; a trigger, which is the owner's, says of each row of `log_detail` whether it may."""
+_TAKEN_FROM: Final = (*ADD_AND_TAKE, ERASABLE)
+"""Tables that rows may go from; triggers say which, and leave the service no other."""
 _BEYOND: Final = ("UPDATE", "DELETE", "TRUNCATE", "TRIGGER")
 _ATTRIBUTES: Final = {"rolsuper": "SUPERUSER", "rolcreaterole": "CREATEROLE", "rolcreatedb": "CREATEDB"}
 _ABOVE: Final = ("pg_execute_server_program", "pg_write_server_files", "pg_write_all_data")
@@ -107,8 +107,8 @@ def rights(connection: Connection, *, service: str) -> Iterator[str]:
     schema, tables = _quoted(_schema(connection)), _tables(connection)
     yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC, {_quoted(service)}"
     for acts, names in (
-        (_ADD, [name for name in tables if name in KEYS and name not in _LOSING]),
-        (_ADD_AND_TAKE, [name for name in tables if name in _LOSING]),
+        (_ADD, [name for name in tables if name in KEYS and name not in _TAKEN_FROM]),
+        (_ADD_AND_TAKE, [name for name in tables if name in _TAKEN_FROM]),
         (("SELECT",), [name for name in tables if name == _VERSION]),
         (_USE, [name for name in tables if name not in {*KEYS, *ADD_AND_TAKE, _VERSION}]),
     ):
@@ -133,7 +133,7 @@ def role_standing(connection: Connection) -> RoleStanding:
     ).mappings()
     beyond, owners, is_own = [], set(), False
     for row in found:
-        allowed = {"DELETE"} if row["name"] in _LOSING else set()
+        allowed = {"DELETE"} if row["name"] in _TAKEN_FROM else set()
         acts = sorted({*str(row["acts"]).split(), *(["UPDATE"] if row["is_changeable"] else [])} - allowed)
         owners.add(str(row["owner"]))
         is_own = is_own or bool(row["is_own"])

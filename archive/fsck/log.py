@@ -202,5 +202,6 @@ def _published(published: str | None, checkpoints: list[Any]) -> Iterator[Findin
 
 def _is_note(published: str, note: str) -> bool:
     """Whether a note is what the log has signed, with nothing but further signature lines below it."""
-    lines = published.removeprefix(note).splitlines()
-    return published.startswith(note) and all(line.startswith("— ") for line in lines)
+    # Parted at newlines only: `splitlines` takes other characters for an end of line too, which a flipped bit can make.
+    *lines, rest = published.removeprefix(note).split("\n")
+    return published.startswith(note) and not rest and all(line.startswith("— ") for line in lines)

@@ -15,7 +15,8 @@ from archive.fsck.standing import Standing
 from archive.kernel.findings import Outcome, Report, worst
 
 _LACKING: Final = {
-    "fsck.cosignature_lost", "fsck.entry_count", "fsck.entry_lost", "fsck.job_lost", "fsck.link", "fsck.object_missing",
+    "fsck.cosignature_lost", "fsck.detail_missing", "fsck.entry_count", "fsck.entry_lost", "fsck.job_lost",
+    "fsck.journal_detail_missing", "fsck.journal_gap", "fsck.journal_missing", "fsck.link", "fsck.object_missing",
     "fsck.quorum_missing", "fsck.row_missing", "fsck.staged_bytes_lost", "fsck.unclaimed_object", "fsck.unlogged",
     "fsck.upload_lost", "fsck.upload_unlogged",
 }  # fmt: skip

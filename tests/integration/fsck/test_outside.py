@@ -1,6 +1,7 @@
 """fsck by keys and checkpoints from outside: whose signature it is, how far the log goes, and by whose word."""
 
 import base64
+import hashlib
 import json
 import re
 import shutil
@@ -18,6 +19,8 @@ from archive.cli.main import run
 from archive.fsck import ArchiveReport, Outside, verdicts
 from archive.kernel.findings import Outcome
 from archive.ledger.trustfile import TrustFile
+from signing.authority import EmbeddedAuthority, fingerprint
+from signing.tsa import EmbeddedTsa
 from tests.support.archive_home import ArchiveHome, EnrolledDock, SteppedClock, make_home
 from tests.support.cosigned import CosignedHome, cosigned_home
 from tests.support.postgres import create_database
@@ -125,6 +128,27 @@ def test_only_the_pinned_keys_count(kept: ArchiveHome) -> None:
     assert kept.fsck(other).outcome is VALID
     unpinned = Outside(str(TrustFile(kept.services.trust.logs)).encode(), frozenset({bytes(32)}))
     assert faults(kept.fsck(unpinned)) == {"fsck.root_unpinned": INVALID, "fsck.signature": OPEN}
+
+
+def test_an_outside_timestamp_authority_counts_when_it_is_pinned_for_times(
+    kept: ArchiveHome, tmp_path: Path, clock: SteppedClock
+) -> None:
+    """The home lists the issuers of its tokens itself: that is no reason for an auditor to believe them."""
+    other = EmbeddedAuthority.create(tmp_path / "other", organisation="Elsewhere", valid_from=clock.now())
+    kept.services.anchors.anchor()
+    folder = kept.path / "log" / "anchors"
+    told = json.loads((folder / "chain.jsonl").read_bytes())
+    note, token = folder / f"{told['size']}.ckpt", folder / f"{told['size']}.tsr"
+    token.chmod(0o644)
+    token.write_bytes(EmbeddedTsa(other, clock).token(hashlib.sha256(note.read_bytes()).digest()))
+    told["tsr"] = hashlib.sha512(token.read_bytes()).hexdigest()
+    (folder / "chain.jsonl").write_text(json.dumps(told, separators=(",", ":"), sort_keys=True) + "\n")
+    (folder / "issuers.pem").write_bytes(other.root_pem)
+    assert "fsck.anchor_untrusted" not in faults(kept.fsck())
+    trust = kept.services.trust
+    assert faults(kept.fsck(trust_of(kept)))["fsck.anchor_untrusted"] is OPEN
+    pinned = replace(trust, timestamp_roots=(bytes.fromhex(fingerprint(other.root)),))
+    assert "fsck.anchor_untrusted" not in faults(kept.fsck(Outside(str(pinned).encode())))
 
 
 def test_a_checkpoint_says_when_it_was_issued(kept: ArchiveHome) -> None:

@@ -142,6 +142,7 @@ def filled(witnessed: CosignedHome) -> ArchiveHome:
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
     home.sequence()
     take_a_case_away(home, case_id, supervisor)
+    assert home.erase(lambda entry: entry["type"] == "admin.dock_invited")
     revoke_dock(home.database, other.id, by=OPERATOR, at=at())
     home.begin(dock, b"on its way")
     home.stage(home.begin(dock, b"half of it").id, b"half")
