@@ -141,7 +141,7 @@ def filled(witnessed: CosignedHome) -> ArchiveHome:
     grant_access(home.database, object_id, kind=GrantKind.VIEW, purpose="评查", by=supervisor, at=at())
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
     home.sequence()
-    take_a_case_away(home, case_id, supervisor)
+    take_a_case_away(witnessed, case_id, supervisor)
     assert home.erase(lambda entry: entry["type"] == "admin.dock_invited")
     revoke_dock(home.database, other.id, by=OPERATOR, at=at())
     home.begin(dock, b"on its way")
@@ -152,11 +152,14 @@ def filled(witnessed: CosignedHome) -> ArchiveHome:
     return home
 
 
-def take_a_case_away(home: ArchiveHome, case_id: CaseId, by: Caller) -> None:
+def take_a_case_away(witnessed: CosignedHome, case_id: CaseId, by: Caller) -> None:
     """A package that was asked for, built and fetched."""
+    home = witnessed.home
     package_id = ask_for_package(
         home.database, case_id, by=by, purpose="送检察院", with_renditions=False, at=home.clock.now()
     )
+    home.sequence()
+    witnessed.cosign()
     worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=15)
     assert worker.run_once([PACKAGE])
     grant_download(home.database, package_id, by=by, at=home.clock.now())
@@ -221,7 +224,6 @@ def full(filled: ArchiveHome, tmp_path: Path) -> ArchiveHome:
     worker = Worker(filled.database, handlers=filled.services.handlers, clock=filled.clock, lease_s=15)
     while worker.run_once([PROMPT, LONG]):
         pass
-    assert filled.erase(lambda entry: entry["type"] == "admin.dock_invited")
     filled.assert_sound()
     return filled
 
