@@ -14,7 +14,9 @@ import structlog
 from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from tests.support import postgres
+pytest.register_assert_rewrite("tests.support")  # before anything of it is imported
+
+from tests.support import postgres  # noqa: E402
 
 _ROOT = Path(__file__).parent.parent
 _IN_CI = os.environ.get("CI") == "true"

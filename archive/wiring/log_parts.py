@@ -114,6 +114,7 @@ def trust_file(
     policy: WitnessPolicy,
     issuers: bytes = b"",
 ) -> TrustFile:
+    """Return what others pin: the keys of log and receipts, the roots, the witnesses."""
     own = bytes.fromhex(fingerprint(EmbeddedAuthority.load(home / "ca").root))
     return TrustFile(
         logs=(

@@ -11,7 +11,7 @@ def test_nothing_acknowledged_is_lost_by_a_death_in_any_phase() -> None:
     # The first step of a phase without delay: a test has to die where it says.
     rounds = [Plan(ROLE_OF[phase], phase, STEPS[phase][0]) for phase in PHASES]
     chance.shuffle(rounds)
-    result = run(rounds, database="sqlite", chance=chance, load=Load(docks=2, most_each=1), is_complete=False)
+    result = run(rounds, database="sqlite", chance=chance, load=Load(docks=2, most_each=1), least=0)
     assert result.wrong == []
     assert {phase: result.hits(phase) for phase in PHASES if result.hits(phase) == 0} == {}
     assert any(found.receipt for found in result.ledger.deliveries)

@@ -23,7 +23,7 @@ _FOLDERS = {*_PACKAGES, "docker", "tests", "docs", ".ci"}
 _ARCHIVE = {
     "kernel", "ports", "db", "ledger", "jobs", "trust", "ocfl", "custody", "calendar", "search", "notify", "access",
     "evidence", "documents", "cases", "complaints", "retrieval", "review", "legal_review", "publicity", "statistics",
-    "packages", "fsck", "adapters", "web", "worker", "cli",
+    "packages", "fsck", "adapters", "wiring", "web", "worker", "cli",
 }  # fmt: skip
 _ENTRY_POINTS = ("archive/web", "archive/worker", "archive/cli")
 _MOST_LINES = 500

@@ -21,8 +21,8 @@ _VERSION: Final = 1
 _FILES: Final = re.compile("proofs/(?:entries/([0-9]{1,18})[.]json|([0-9]{1,18})[.]tlog-proof)")
 
 
-class MalformedEntry(InvalidInput):
-    """The bytes are not a log entry."""
+class MalformedContent(InvalidInput):
+    """The bytes are not a log entry, or not the detail of one."""
 
     code = "entry.malformed"
 
@@ -36,9 +36,9 @@ def parse_entry(raw: bytes) -> dict[str, Any]:
     """Parse a log entry. Raises: InvalidInput. Source: docs/formats/log-entry.md."""
     entry = parse_canonical(raw)
     if not isinstance(entry, dict) or not is_count(entry.get("v")) or entry["v"] != _VERSION:
-        raise MalformedEntry("not an entry of version 1")
+        raise MalformedContent("not an entry of version 1")
     if not isinstance(entry.get("type"), str) or not is_hex(entry.get("detail_c"), 64):
-        raise MalformedEntry("no type or no commitment")
+        raise MalformedContent("no type or no commitment")
     return entry
 
 
@@ -110,7 +110,7 @@ def _judge_detail(folder: Folder, index: int, commitment: str, findings: Finding
     try:
         held = parse_canonical(folder.read(where, MOST_DETAIL_BYTES))
         if not isinstance(held, dict) or held.keys() != {"detail", "salt"} or not is_hex(held["salt"], 64):
-            raise MalformedEntry("not a detail with its salt")
+            raise MalformedContent("not a detail with its salt")
     except InvalidInput:
         findings.fails("entry.detail_differs", where)
         return

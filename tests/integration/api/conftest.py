@@ -17,11 +17,8 @@ from archive.access.integrations import issue_integration_key
 from archive.ledger.entries import OPERATOR
 from archive.web.app import create_app
 from tests.support import postgres, seed
-
-pytest.register_assert_rewrite("tests.support.archive_home", "tests.support.case_system")
-
-from tests.support.archive_home import ArchiveHome, EnrolledDock, make_home  # noqa: E402
-from tests.support.case_system import CaseSystem  # noqa: E402
+from tests.support.archive_home import ArchiveHome, EnrolledDock, make_home
+from tests.support.case_system import CaseSystem
 
 _names = itertools.count(1)
 

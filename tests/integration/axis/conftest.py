@@ -18,11 +18,8 @@ from ingest.axis.models import AxisContainer, AxisObject
 from ingest.axis.systems import enrol_system
 from ingest.doors import Doors
 from ingest.models import Upload
+from tests.support.archive_home import clock, home
 from tests.support.server import Server, serving
-
-pytest.register_assert_rewrite("tests.support.archive_home")
-
-from tests.support.archive_home import clock, home  # noqa: E402
 
 __all__ = ["clock", "home"]
 

@@ -1,15 +1,12 @@
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+import structlog
 
-pytest.register_assert_rewrite("tests.support.archive_home")
-
-from collections.abc import Iterator  # noqa: E402
-from pathlib import Path  # noqa: E402
-
-import structlog  # noqa: E402
-
-from tests.support import postgres  # noqa: E402
-from tests.support.archive_home import ArchiveHome, EnrolledDock, SteppedClock, make_home  # noqa: E402
-from tests.support.receiver import Receiver, receiving  # noqa: E402
+from tests.support import postgres
+from tests.support.archive_home import ArchiveHome, EnrolledDock, SteppedClock, make_home
+from tests.support.receiver import Receiver, receiving
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])

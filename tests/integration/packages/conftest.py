@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.support.archive_home")
-
-from tests.support.archive_home import clock, deliver, dock, home  # noqa: E402
-from tests.support.packages import House  # noqa: E402
-from tests.support.real_packages import RealArchive, real_archive  # noqa: E402
+from tests.support.archive_home import clock, deliver, dock, home
+from tests.support.packages import House
+from tests.support.real_packages import RealArchive, real_archive
 
 __all__ = ["clock", "deliver", "dock", "home", "house", "log", "package", "whole"]
 

@@ -62,6 +62,7 @@ def test_anchors_are_for_everybody_and_nothing_else_of_their_folder(
         (f"{kept}.ckpt", "public, max-age=31536000, immutable"),
         (f"{kept}.tsr", "public, max-age=31536000, immutable"),
         ("chain.jsonl", "no-cache"),
+        ("issuers.pem", "no-cache"),
     ):
         answer = anybody.get(f"/log/anchors/{name}")
         assert answer.status_code == 200
@@ -72,7 +73,6 @@ def test_anchors_are_for_everybody_and_nothing_else_of_their_folder(
         ".9.tsr.tmp",
         "..%2fcheckpoint",
         "%2e%2e/checkpoint",
-        "issuers.pem",
         "0.tsr",
         "9.tsr.bak",
         "9.TSR",
