@@ -43,6 +43,11 @@ class _Steps:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _is_the_commit(session: Session) -> bool:
+    """Whether a session's commit is one: on SQLite it is the end of a savepoint, and others may share the commit."""
+    return session.join_transaction_mode != "create_savepoint"
+
+
 def _around(owner: Any, name: str, step: _Steps) -> None:
     original = getattr(owner, name)
 
@@ -58,8 +63,8 @@ def _around(owner: Any, name: str, step: _Steps) -> None:
 def _child(settings: Settings, work: Callable[..., None], arguments: tuple[Any, ...], fatal: int) -> None:
     services = build_services(settings, clock=SteppedClock())
     step = _Steps(fatal)
-    event.listen(Session, "before_commit", step)
-    event.listen(Session, "after_commit", step)
+    for moment in ("before_commit", "after_commit"):
+        event.listen(Session, moment, lambda session: _is_the_commit(session) and step())
     for name in ("put_once", "adopt", "replace_if"):
         _around(FilesystemStore, name, step)
     _around(ingest.accept, "remove_staged", step)

@@ -267,8 +267,8 @@ def test_a_session_cookie_is_as_long_as_it_must_be(home: ArchiveHome) -> None:
 
 
 EXPECTED = {
-    Role.ADMINISTRATOR: {Capability.ADMINISTER},
-    Role.AUDITOR: {Capability.READ_CATALOGUE, Capability.VERIFY, Capability.READ_LOG},
+    Role.ADMINISTRATOR: {Capability.ADMINISTER, Capability.READ_LOG_HEALTH},
+    Role.AUDITOR: {Capability.READ_CATALOGUE, Capability.VERIFY, Capability.READ_LOG, Capability.READ_LOG_HEALTH},
     Role.CASE_HANDLER: {
         Capability.UPLOAD,
         Capability.SHOW_IDENTIFIERS,
@@ -285,6 +285,7 @@ EXPECTED = {
         Capability.EXPORT_CONTENT,
         Capability.FILE_CASES,
         Capability.VERIFY,
+        Capability.READ_LOG_HEALTH,
     },
 }
 

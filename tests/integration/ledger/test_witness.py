@@ -282,6 +282,9 @@ def test_an_emptied_database_does_not_start(copied: ArchiveHome, witness: Witnes
     copied.services.close()
     for name in ("liuhen.sqlite3", "liuhen.sqlite3-wal", "liuhen.sqlite3-shm", "log/checkpoint"):
         (copied.path / name).unlink(missing_ok=True)
+    for name in ("journal", "journal-keys"):  # it would refuse, too
+        shutil.rmtree(copied.path / name)
+        (copied.path / name).mkdir()
     run(["migrate", "--home", str(copied.path)])
     copied.reopen()
     copied.services.sequencer.recover()
