@@ -2,8 +2,8 @@
 
 SQLite has one writer at a time and syncs at each commit, so a transaction for each thread means a sync for each. Here
 the threads that wait go into the transaction that is open, each in a savepoint of its own; one commit makes all of them
-durable, and none returns before it. Who fails rolls back to its savepoint; what fails as a whole fails for everyone in
-it.
+durable, and none returns before it, not even with an error, which may tell of another one's change. Who fails rolls
+back to its savepoint; what fails as a whole fails for everyone in it.
 
 Processes take turns by two locked files: who wants the database holds the place at the door, so that a busy process
 cannot pass it twice. SQLite's own waiting has no queue: it looks again up to 100 ms later, and may find it taken again.
@@ -67,6 +67,9 @@ class SharedCommits:
                 has_left = not shared.is_there
             # Where SQLite has rolled back everything (a full disk), so has everyone who came before.
             self._leave(shared, lost=exc if has_left else None)
+            if isinstance(exc, Exception) and not has_left:
+                # Its reason may be what another one in here has changed: nobody hears of that before it is durable.
+                self._await(shared)
             raise
         tx.close()
         self._leave(shared)
@@ -128,7 +131,7 @@ class SharedCommits:
                 finally:
                     self._inside.release()
         if shared.fault is not None:
-            raise _told_to_each(shared.fault, shared.members)
+            raise _told_to_each(shared.fault, shared.members) from shared.fault
 
     def _end(self, shared: "_Shared", *, lost: BaseException | None = None) -> None:
         self._open = None
@@ -234,6 +237,4 @@ def _told_to_each(fault: BaseException, members: int) -> BaseException:
     """
     if members == 1 or isinstance(fault, OperationalError):
         return copy.copy(fault)
-    refused = Unavailable("The changes were not committed")
-    refused.__cause__ = fault
-    return refused
+    return Unavailable("The changes were not committed")

@@ -1,12 +1,13 @@
 """Cosignatures of our own checkpoints: stored once verified, and put under the notes that are given out."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from archive.kernel.errors import LiuhenError, NotFound
+from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import EntryId
 from archive.kernel.instants import Instant
 from archive.ledger.checkpoint import Checkpoint
@@ -27,13 +28,16 @@ def cosigned(note: bytes, cosignatures: Sequence[NoteSignature]) -> bytes:
 
 
 def cosignatures_on(tx: Session, size: int) -> Sequence[NoteSignature]:
-    """Return the cosignatures on our checkpoint of this size, of each key the newest."""
+    """Return the cosignatures on our checkpoint of this size, of each key the newest; what is none is left out."""
     rows = tx.execute(
         select(LogCosignature.key, LogCosignature.line)
         .where(LogCosignature.size == size)
         .order_by(LogCosignature.key, LogCosignature.time_s)
     )
-    newest = {key: NoteSignature.parse(line) for key, line in rows}
+    newest = {}
+    for key, line in rows:
+        with suppress(InvalidInput):
+            newest[key] = NoteSignature.parse(line)
     return list(newest.values())
 
 
@@ -118,6 +122,12 @@ def standings(tx: Session, policy: WitnessPolicy) -> Sequence[WitnessStanding]:
     )
     found = {key: (size, time_s) for key, size, time_s in rows}
     return [WitnessStanding(witness, *found.get(key_text(witness.key), (None, None))) for witness in policy.witnesses]
+
+
+def has_cosigned(tx: Session, policy: WitnessPolicy, key: VerifierKey, size: int) -> bool:
+    """Return whether the stored cosignature of this witness on our checkpoint of this size verifies now."""
+    note = cosigned(tx.get_one(LogCheckpoint, size).note.encode(), cosignatures_on(tx, size))
+    return key in _cosigners(note, policy)
 
 
 def key_text(key: VerifierKey) -> str:

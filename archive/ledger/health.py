@@ -17,7 +17,7 @@ from archive.kernel.instants import Instant, format_instant
 from archive.ledger.anchors import AnchorStanding
 from archive.ledger.checkpoint import Checkpoint
 from archive.ledger.cosigner import WitnessDisagrees
-from archive.ledger.cosigning import WitnessStanding, counted_size, standings
+from archive.ledger.cosigning import WitnessStanding, counted_size, has_cosigned, standings
 from archive.ledger.keykinds import ED25519, MLDSA44
 from archive.ledger.models import LogCheckpoint, LogPending
 from archive.ledger.note import SignedNote, VerifierKey, encode_base64, open_note
@@ -282,6 +282,9 @@ def _witness(
     fault = None if told.get("outcome", _ANSWERS) == _ANSWERS else str(told["outcome"])
     cosigned_at = None if standing.time_s is None else datetime.fromtimestamp(standing.time_s, UTC)
     finding = _standing(tx, standing, facts.refresh, fault, at)
+    if size is not None and not has_cosigned(tx, facts.policy, witness.key, size):
+        told_by = "What is stored as a witness's cosignature is none."
+        finding = invalid("log.cosignature_invalid", told_by, witness.name)
     health = WitnessHealth(
         name=witness.name,
         url=witness.url,

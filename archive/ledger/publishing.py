@@ -21,6 +21,7 @@ from archive.ledger.models import LogEntry, LogLeaf
 from archive.ledger.note import SignedNote
 from archive.ledger.proofs import NodeTable
 from archive.ledger.tiles import Tile, edge_tiles, encode_bundle, tiles_between
+from signing.keyfiles import fsync_directory
 
 _FILE_MODE: Final = 0o444
 _CHECKPOINT: Final = "checkpoint"
@@ -101,7 +102,7 @@ class Published:
         fresh = self.public / f"{_CHECKPOINT}.{secrets.token_hex(8)}{_FRESH}"
         _write_durably(fresh, note, mode=0o644)
         fresh.replace(self.public / _CHECKPOINT)
-        _sync_folder(self.public)
+        fsync_directory(self.public)
 
 
 def _text(note: bytes) -> str:
@@ -122,14 +123,6 @@ def _write_durably(path: Path, content: bytes, *, mode: int) -> None:
 def _sync_folders(folder: Path, *, within: tuple[Path, Path]) -> None:
     """Make the names of a folder durable, and those of the folders above it that may be new."""
     while folder not in within:
-        _sync_folder(folder)
+        fsync_directory(folder)
         folder = folder.parent
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    fsync_directory(folder)

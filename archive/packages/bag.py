@@ -4,13 +4,14 @@ The bag grows in a folder beside its place, whose name starts with a dot and end
 lock on it, and what a killed builder left there is removed by the next one. Source: RFC 8493 (BagIt 1.0).
 """
 
+import errno
 import fcntl
 import os
 import shutil
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -18,11 +19,14 @@ from typing import BinaryIO, Final
 
 from archive.kernel.digests import STANDARD, DigestSet, Hasher
 from archive.kernel.errors import Conflict, InvalidInput
+from signing.keyfiles import fsync_directory
 
 ReportProgress = Callable[[int], None]
 """Takes progress in permille."""
 
 _BLOCK_BYTES: Final = 1 << 20
+_CANNOT_SYNC_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP})
+"""What some file systems, as of memory sticks, say to syncing a folder. Any other refusal is a fault."""
 _DECLARATION: Final = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 
 
@@ -204,12 +208,11 @@ def _sync_folders(top: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with suppress(OSError):  # some file systems cannot sync folders
-            os.fsync(handle)
-    finally:
-        os.close(handle)
+        fsync_directory(folder)
+    except OSError as exc:
+        if exc.errno not in _CANNOT_SYNC_FOLDERS:
+            raise
 
 
 def _manifest(files: Mapping[str, DigestSet], algorithm: str) -> bytes:

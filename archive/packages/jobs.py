@@ -5,7 +5,6 @@ Beside the folder of each package lies the list of its files, by which it is han
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,11 +30,14 @@ from archive.packages.building import Packager, write_package
 from archive.packages.models import CasePackage, PackageDownload
 from archive.packages.requests import BUILD_PACKAGE, PackageMissing, granted_objects, package_view
 from archive.packages.zipping import Member, StoredZip
+from signing.keyfiles import PRIVATE, replace_durably
 
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LIST: Final = ".files.json"
+_ID_CHARACTERS: Final = 36
+"""What each name in the folder begins with, also those of files that a kill left half written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class Packages:
                 granted=granted,
                 report=report,
             )
-            _write_durably(self._list(package_id), made.files)
+            replace_durably(self._list(package_id), _listed(made.files), mode=PRIVATE)
         at = self.packager.clock.now()
         facts = {
             "object_count": made.object_count,
@@ -135,9 +137,8 @@ class Packages:
 
     def _is_left(self, path: Path) -> bool:
         """Whether something in the folder belongs to a package that is gone or will not be."""
-        name = path.name.removeprefix(".").removesuffix(".part").removesuffix(".new").removesuffix(_LIST)
         try:
-            package_id = PackageId(parse_uuid(name))
+            package_id = PackageId(parse_uuid(path.name.removeprefix(".")[:_ID_CHARACTERS]))
         except InvalidInput:
             return False
         with self.packager.database.read() as tx:
@@ -179,18 +180,8 @@ def _tell(tx: Session, kind: EntryType, row: CasePackage, detail: Mapping[str, o
     append_entry(tx, NewEntry(kind, ARCHIVE, Target("case", case_id), case=case_id, detail=detail), at=at)
 
 
-def _write_durably(path: Path, files: Sequence[Member]) -> None:
-    fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("w", encoding="utf-8") as out:
-        json.dump([[each.path, each.size_bytes, each.crc32] for each in files], out, ensure_ascii=False)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _listed(files: Sequence[Member]) -> bytes:
+    return json.dumps([[each.path, each.size_bytes, each.crc32] for each in files], ensure_ascii=False).encode()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, func, insert, select, text
 
 from archive.cases.models import Subject
+from archive.db import shared_commits
 from archive.db.database import Database
 from archive.db.migrate import migrate
 from archive.kernel.clock import SystemClock
@@ -25,6 +26,12 @@ WRITERS = 8
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "only.sqlite3"
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, nobody is left out for having come late."""
+    monkeypatch.setattr(shared_commits, "_LONGEST_S", 60.0)
 
 
 @pytest.fixture
@@ -111,6 +118,30 @@ def test_who_fails_takes_nobody_along(tmp_path_factory: pytest.TempPathFactory, 
     assert all(isinstance(fault, ZeroDivisionError) for fault in behind.faults.values())
     assert names(database) == behind.done == {str(number) for number in range(len(fails))} - failing
     database.close()
+
+
+def test_an_error_is_not_told_before_what_it_tells_of_is_durable(database: Database, commits: list[None]) -> None:
+    """One writes, the next one finds that and fails: when that is heard, the first one's change is there."""
+    seen: list[bool] = []
+
+    def fail_over_it() -> None:
+        shared = database._shared._open  # type: ignore[union-attr]
+        assert shared is not None
+        told = {name for (name,) in shared.connection.execute(select(Subject.name))} - {"second"}
+        seen.append(bool(told))
+        raise ZeroDivisionError
+
+    class Told(Behind):
+        def _one(self, name: str, work: Callable[[], None]) -> None:
+            super()._one(name, work)
+            if name == "second" and seen == [True]:
+                assert "first" in names(database), "it was told of a change that was not durable"
+
+    behind = Told(database)
+    behind.run({"first": nothing, "second": fail_over_it})
+    assert set(behind.faults) == {"second"}
+    assert isinstance(behind.faults["second"], ZeroDivisionError)
+    assert names(database) == {"first"}
 
 
 def test_a_disk_that_fills_up_is_told_to_everyone_who_was_in(database: Database) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from archive.cli.main import run
 from archive.ledger.anchors import Attempt, write_attempt
@@ -13,6 +14,7 @@ from archive.ledger.cosigner import WitnessDisagrees, WitnessUnreachable
 from archive.ledger.health import LogHealth
 from archive.ledger.trustfile import parse_policy, policy_text
 from tests.support.archive_home import ArchiveHome, SteppedClock, make_home
+from tests.support.unguarded import unguarded
 from tests.support.witness import WitnessProcess, witnessing
 
 LOCAL = ("127.0.0.0/8",)
@@ -110,6 +112,22 @@ def test_a_witness_that_stays_behind_and_one_that_fails(watched: ArchiveHome, wi
     assert found(health)["log.witness_fails"] == "indeterminate"
     assert health.witnesses[0].fault == WitnessUnreachable.code
     assert health.witnesses[0].since
+
+
+@pytest.mark.parametrize("line", ["(SELECT min(line) FROM log_cosignature WHERE size < {size})", "'nothing'"])
+def test_what_is_stored_as_a_cosignature_is_looked_at(watched: ArchiveHome, line: str) -> None:
+    for _ in range(2):
+        grow(watched)
+        watched.services.cosign_rounds.require_agreement()
+    health = watched.services.log_health()
+    assert health.witnesses[0].outcome.value == "valid"
+    with unguarded(watched.database) as tx:
+        told = line.format(size=health.size)
+        tx.execute(text(f"UPDATE log_cosignature SET line = {told} WHERE size = {health.size}"))
+    health = watched.services.log_health()
+    assert health.witnesses[0].outcome.value == "invalid"
+    assert found(health)["log.cosignature_invalid"] == "invalid"
+    assert health.counted_size != health.size
 
 
 def test_a_cosignature_gets_old(watched: ArchiveHome) -> None:
