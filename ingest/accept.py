@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from archive.cases.events import publish_quarantined
@@ -19,6 +19,7 @@ from archive.cases.indexing import index_objects
 from archive.cases.models import CaseLink
 from archive.custody.events import record_event
 from archive.custody.models import PreservedObject
+from archive.db.base import insert_row
 from archive.db.database import unique_or
 from archive.evidence.models import EvidenceItem
 from archive.evidence.terms import RecordedFrom
@@ -217,34 +218,34 @@ def _object_files(intake: Intake, arrival: _Arrival, claim: IntakeClaim, content
 def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content_path: str) -> None:
     manifest, digests = arrival.manifest, arrival.digests
     media_type = mimetypes.guess_type(content_path)[0] or "application/octet-stream"
-    tx.execute(
-        insert(PreservedObject).values(
-            id=object_id,
-            kind="item",
-            name=manifest.name,
-            content_path=content_path,
-            media_type=media_type,
-            size_bytes=digests.size_bytes,
-            sha256=digests.sha256.hex,
-            sha512=digests.sha512.hex,
-            sm3=None if digests.sm3 is None else digests.sm3.hex,
-            preserved_at=arrival.at,
-        )
+    insert_row(
+        tx,
+        PreservedObject,
+        id=object_id,
+        kind="item",
+        name=manifest.name,
+        content_path=content_path,
+        media_type=media_type,
+        size_bytes=digests.size_bytes,
+        sha256=digests.sha256.hex,
+        sha512=digests.sha512.hex,
+        sm3=None if digests.sm3 is None else digests.sm3.hex,
+        preserved_at=arrival.at,
     )
-    tx.execute(
-        insert(EvidenceItem).values(
-            object_id=object_id,
-            sha512=digests.sha512.hex,
-            kind="other",
-            dock_id=arrival.upload.dock_id,
-            device_serial=manifest.device_serial,
-            **_source_of(manifest),
-            recorded_at=manifest.recorded_at or manifest.modified_at,
-            recorded_from=_recorded_from(manifest),
-            clock_offset_ms=manifest.clock_offset_ms,
-            received_at=arrival.at,
-            play_state="pending",
-        )
+    insert_row(
+        tx,
+        EvidenceItem,
+        object_id=object_id,
+        sha512=digests.sha512.hex,
+        kind="other",
+        dock_id=arrival.upload.dock_id,
+        device_serial=manifest.device_serial,
+        **_source_of(manifest),
+        recorded_at=manifest.recorded_at or manifest.modified_at,
+        recorded_from=_recorded_from(manifest),
+        clock_offset_ms=manifest.clock_offset_ms,
+        received_at=arrival.at,
+        play_state="pending",
     )
     record_event(tx, object_id, _entry(EntryType.OBJECT_PRESERVED, arrival, object_id), at=arrival.at)
     _finish_row(tx, arrival, object_id)
@@ -346,17 +347,17 @@ def _quarantine(intake: Intake, arrival: _Arrival, refusal: Quarantined) -> None
             intake.quarantine.put_once(f"{prefix}/{name}", io.BytesIO(data))
     with intake.database.begin() as tx:
         _have(tx, upload)
-        tx.execute(
-            insert(QuarantineItem).values(
-                upload_id=upload.id,
-                key=f"{prefix}/bytes",
-                reason=refusal.code,
-                name=arrival.manifest.name,
-                size_bytes=arrival.digests.size_bytes,
-                sha256=arrival.digests.sha256.hex,
-                sha512=arrival.digests.sha512.hex,
-                quarantined_at=arrival.at,
-            )
+        insert_row(
+            tx,
+            QuarantineItem,
+            upload_id=upload.id,
+            key=f"{prefix}/bytes",
+            reason=refusal.code,
+            name=arrival.manifest.name,
+            size_bytes=arrival.digests.size_bytes,
+            sha256=arrival.digests.sha256.hex,
+            sha512=arrival.digests.sha512.hex,
+            quarantined_at=arrival.at,
         )
         entry_id = append_entry(
             tx,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from archive.access.api_keys import KeyHolder, Scope, issue_key, key_holder
+from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DockId, new_uuid7
@@ -38,7 +39,7 @@ def invite_dock(database: Database, *, name: str, by: Actor, at: Instant) -> str
     # 16 characters of 31 are 79 bits: not to be guessed within an hour, easy to read out on the telephone.
     code = "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
     with database.begin() as tx:
-        tx.execute(insert(EnrolmentCode).values(code_hash=_hash(code), name=name, expires_at=at + CODE_LIFETIME))
+        insert_row(tx, EnrolmentCode, code_hash=_hash(code), name=name, expires_at=at + CODE_LIFETIME)
         append_entry(tx, NewEntry(EntryType.ADMIN_DOCK_INVITED, by, detail={"name": name}), at=at)
     return code
 
@@ -65,7 +66,7 @@ def enrol_dock(database: Database, *, code: str, public_key: bytes, at: Instant)
         ).scalar_one_or_none()
         if used is None:
             raise EnrolmentRefused
-        tx.execute(insert(Dock).values(id=dock_id, name=used, public_key=public_key, enrolled_at=at))
+        insert_row(tx, Dock, id=dock_id, name=used, public_key=public_key, enrolled_at=at)
         api_key = issue_key(tx, holder_id=dock_id, scope=Scope.UPLOAD, at=at)
         append_entry(
             tx,

@@ -14,10 +14,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.access.accounts import Caller
+from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.evidence.terms import SourceKind
 from archive.kernel.digests import DigestSet
@@ -137,7 +138,7 @@ def enrol_door(tx: Session, kind: DockKind, key: Ed25519KeyHandle, *, name: str,
     """Write down a dock whose key is the archive's own, with its entry, in the caller's transaction."""
     dock_id, at = DockId(new_uuid7()), clock.now()
     values = {"name": name, "public_key": key.public_bytes}
-    tx.execute(insert(Dock).values(id=dock_id, kind=kind.value, enrolled_at=at, **values))
+    insert_row(tx, Dock, id=dock_id, kind=kind.value, enrolled_at=at, **values)
     append_entry(
         tx,
         NewEntry(

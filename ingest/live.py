@@ -11,9 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.evidence.models import LiveEncoding
 from archive.jobs.queue import IDLE, PROMPT, ClaimedJob, finish_job, postpone_job, renew_job
@@ -155,7 +156,7 @@ class LiveJobs:
             return known.state, done
         self._forget(object_id)
         with self.shop.database.begin() as tx:
-            tx.execute(insert(LiveEncoding).values(object_id=object_id, state=LiveState().as_json()))
+            insert_row(tx, LiveEncoding, object_id=object_id, state=LiveState().as_json())
         return LiveState(), set()
 
     def _shelf(self, object_id: ObjectId, report: Report) -> Shelf:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, select, update
 
+from archive.db.base import insert_row
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import ObjectId, UploadId, new_uuid7, parse_uuid
 from archive.kernel.instants import Instant
@@ -71,22 +72,22 @@ def create_upload(
     upload_id, now = UploadId(new_uuid7()), intake.clock.now()
     create_staged(intake.staging, upload_id, size_bytes=size_bytes, reserve_bytes=intake.reserve_bytes)
     with intake.database.begin() as tx:
-        tx.execute(
-            insert(Upload).values(
-                id=upload_id,
-                dock_id=dock_id,
-                sender_id=sender_id,
-                credential=credential,
-                size_bytes=size_bytes,
-                offset_bytes=0,
-                metadata_header=metadata_header,
-                manifest=manifest,
-                manifest_signature=manifest_signature,
-                state="receiving",
-                object_id=ObjectId(new_uuid7()),
-                created_at=now,
-                expires_at=now + intake.upload_lifetime,
-            )
+        insert_row(
+            tx,
+            Upload,
+            id=upload_id,
+            dock_id=dock_id,
+            sender_id=sender_id,
+            credential=credential,
+            size_bytes=size_bytes,
+            offset_bytes=0,
+            metadata_header=metadata_header,
+            manifest=manifest,
+            manifest_signature=manifest_signature,
+            state="receiving",
+            object_id=ObjectId(new_uuid7()),
+            created_at=now,
+            expires_at=now + intake.upload_lifetime,
         )
     return upload_state(intake, upload_id, dock_id=dock_id, sender_id=sender_id)
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from archive.custody.events import record_event
+from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.evidence.items import evidence_item
 from archive.evidence.models import ItemLook, Rendition
@@ -131,18 +132,18 @@ class Workshop:
         """Write down a stored rendition, in place of an older one of its kind, with its log entry."""
         made, rendition_id = stored.made, RenditionId(new_uuid7())
         tx.execute(delete(Rendition).where(Rendition.object_id == object_id, Rendition.kind == made.kind))
-        tx.execute(
-            insert(Rendition).values(
-                id=rendition_id,
-                object_id=object_id,
-                kind=made.kind,
-                key=stored.key,
-                media_type=made.media_type,
-                size_bytes=stored.size_bytes,
-                sha256=stored.sha256,
-                recipe=made.recipe,
-                created_at=self.now(),
-            )
+        insert_row(
+            tx,
+            Rendition,
+            id=rendition_id,
+            object_id=object_id,
+            kind=made.kind,
+            key=stored.key,
+            media_type=made.media_type,
+            size_bytes=stored.size_bytes,
+            sha256=stored.sha256,
+            recipe=made.recipe,
+            created_at=self.now(),
         )
         detail = {"of": str(object_id), "kind": made.kind, "sha256": stored.sha256, "size": stored.size_bytes}
         self.event(tx, object_id, EntryType.DERIVATIVE_CREATED, detail, Target("rendition", rendition_id))
@@ -178,10 +179,8 @@ class Workshop:
         """
         at, sha256 = self.now(), _sha256_of(found)
         tx.execute(delete(ItemLook).where(ItemLook.object_id == object_id, ItemLook.look == look))
-        tx.execute(
-            insert(ItemLook).values(
-                object_id=object_id, look=look, found=dict(found), sha256=sha256, tool=tool, made_at=at
-            )
+        insert_row(
+            tx, ItemLook, object_id=object_id, look=look, found=dict(found), sha256=sha256, tool=tool, made_at=at
         )
         detail = dict(facts or {}) | {"look": look, "sha256": sha256, "tool": tool}
         self.event(tx, object_id, EntryType.ITEM_DESCRIBED, detail, at=at)

@@ -11,12 +11,14 @@ from typing import Any
 import hypothesis
 import pytest
 import structlog
+from argon2 import PasswordHasher
 from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 pytest.register_assert_rewrite("tests.support")  # before anything of it is imported
 
-from tests.support import postgres  # noqa: E402
+from archive.access import accounts  # noqa: E402
+from tests.support import postgres, schema  # noqa: E402
 
 _ROOT = Path(__file__).parent.parent
 _IN_CI = os.environ.get("CI") == "true"
@@ -63,20 +65,33 @@ def postgres_server() -> str:
         pytest.skip(str(exc))
 
 
-@pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """SQLAlchemy address of a fresh, empty PostgreSQL database of this test's own."""
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """Name of a database with the newest schema and nothing in it."""
     url = postgres.create_database(postgres_server)
+    schema.make(url)
+    return url.rsplit("/", 1)[1]
+
+
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest, postgres_server: str) -> Iterator[str]:
+    """SQLAlchemy address of a PostgreSQL database of this test's own: the newest schema, or nothing where it says so."""
+    is_empty = request.node.get_closest_marker("empty_database") is not None
+    template = "template0" if is_empty else request.getfixturevalue("postgres_template")
+    url = postgres.create_database(postgres_server, template=template)
     yield url
     postgres.drop_database(postgres_server, url)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """SQLAlchemy address of a fresh, empty database; the test runs once on SQLite and once on PostgreSQL."""
+    """SQLAlchemy address of a database as `postgres_url` has it; the test runs once on SQLite and once on PostgreSQL."""
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite+pysqlite:///{tmp_path / 'test.sqlite3'}"
+    file = tmp_path / "test.sqlite3"
+    if request.node.get_closest_marker("empty_database") is None:
+        schema.copy_sqlite(file)
+    return f"sqlite+pysqlite:///{file}"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -104,6 +119,14 @@ def _is_loopback(host: str) -> bool:
         return host in {"localhost", ""} or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _passwords_cost_little() -> Iterator[None]:
+    """Hash passwords quickly: tests make thousands. What a real one costs is told by the decoy, made at the import."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts, "_hasher", PasswordHasher(time_cost=1, memory_cost=256, parallelism=1))
+        yield
 
 
 @pytest.fixture(autouse=True)

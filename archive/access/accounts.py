@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import threading
 import unicodedata
+from base64 import b64encode
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -11,11 +12,12 @@ from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import delete, false, insert, or_, select, update
+from sqlalchemy import delete, false, or_, select, update
 from sqlalchemy.orm import Session as Tx
 
 from archive.access.models import Account, Session
 from archive.access.policy import Role
+from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import Conflict, InvalidInput, LiuhenError
 from archive.kernel.ids import AccountId, new_uuid7
@@ -32,8 +34,6 @@ _MOST_DOUBLINGS: Final = 16
 _hasher: Final = PasswordHasher()
 # Each check takes 64 MiB, and anybody may ask for one.
 _hashing: Final = threading.BoundedSemaphore(2)
-# Verified against when the account does not exist, so that both refusals take as long.
-_DECOY: Final = _hasher.hash(secrets.token_hex(16))
 
 
 class SignInRefused(LiuhenError):
@@ -85,16 +85,16 @@ def create_account(
     with unique_or(UsernameTaken), database.begin() as tx:
         if tx.scalar(select(Account.id).where(Account.username == username)) is not None:
             raise UsernameTaken
-        tx.execute(
-            insert(Account).values(
-                id=account_id,
-                username=username,
-                display_name=display_name,
-                role=role.value,
-                password_hash=password_hash,
-                created_at=at,
-                failed_sign_ins=0,
-            )
+        insert_row(
+            tx,
+            Account,
+            id=account_id,
+            username=username,
+            display_name=display_name,
+            role=role.value,
+            password_hash=password_hash,
+            created_at=at,
+            failed_sign_ins=0,
         )
         append_entry(
             tx,
@@ -123,7 +123,7 @@ def sign_in(database: Database, *, username: str, password: str, at: Instant, re
         named = Account.username == username if "\0" not in username else false()
         account = tx.scalar(select(Account).where(named, Account.disabled_at.is_(None)))
     if account is None:
-        _matches(_DECOY, password)
+        _matches(_decoy(), password)
         raise SignInRefused
     if account.refuse_until is not None and account.refuse_until > at:
         raise TooManyAttempts(retry_after_s=int((account.refuse_until - at).total_seconds()) + 1)
@@ -145,10 +145,13 @@ def sign_in(database: Database, *, username: str, password: str, at: Instant, re
         ).scalar_one_or_none()
         if admitted is None:
             raise TooManyAttempts(retry_after_s=1)
-        tx.execute(
-            insert(Session).values(
-                token_hash=_token_hash(token), account_id=account.id, created_at=at, expires_at=at + SESSION_LIFETIME
-            )
+        insert_row(
+            tx,
+            Session,
+            token_hash=_token_hash(token),
+            account_id=account.id,
+            created_at=at,
+            expires_at=at + SESSION_LIFETIME,
         )
         append_entry(
             tx,
@@ -212,6 +215,13 @@ def _note_refusal(database: Database, account_id: UUID, *, at: Instant, request:
             ),
             at=at,
         )
+
+
+def _decoy() -> str:
+    """Return what no password matches and checking costs as much as a real one, so that both refusals take as long."""
+    salt, digest = (b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
+    cost = f"m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"
+    return f"$argon2id$v=19${cost}${salt}${digest}"
 
 
 def _matches(password_hash: str, password: str) -> bool:

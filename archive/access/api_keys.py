@@ -14,10 +14,11 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import insert, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from archive.access.models import ApiKey
+from archive.db.base import insert_row
 from archive.kernel.errors import LiuhenError
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
@@ -65,15 +66,15 @@ def issue_key(tx: Session, *, holder_id: UUID, scope: Scope, at: Instant) -> str
 def write_key(tx: Session, *, holder_id: UUID, scopes: Iterable[Scope], at: Instant, expires_at: Instant) -> str:
     """Make a key with several scopes and return it; it cannot be shown again."""
     prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    tx.execute(
-        insert(ApiKey).values(
-            prefix=prefix,
-            secret_hash=_hash(secret),
-            scope=" ".join(sorted(scope.value for scope in scopes)),
-            holder_id=holder_id,
-            created_at=at,
-            expires_at=expires_at,
-        )
+    insert_row(
+        tx,
+        ApiKey,
+        prefix=prefix,
+        secret_hash=_hash(secret),
+        scope=" ".join(sorted(scope.value for scope in scopes)),
+        holder_id=holder_id,
+        created_at=at,
+        expires_at=expires_at,
     )
     return f"lh_{prefix}_{secret}"
 

@@ -6,10 +6,11 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.access.models import ExternalId
+from archive.db.base import insert_row
 from archive.kernel.errors import Conflict, InvalidInput
 from archive.kernel.ids import CaseId, IntegrationId
 from archive.kernel.instants import Instant
@@ -117,14 +118,14 @@ def bind_external_id(
     other = external_id_of(tx, integration_id, kind, internal_id)
     if other is not None:
         raise ExternalIdTaken(external_id=other)
-    tx.execute(
-        insert(ExternalId).values(
-            integration_id=integration_id,
-            kind=kind.value,
-            external_id=external_id,
-            internal_id=internal_id,
-            bound_at=at,
-        )
+    insert_row(
+        tx,
+        ExternalId,
+        integration_id=integration_id,
+        kind=kind.value,
+        external_id=external_id,
+        internal_id=internal_id,
+        bound_at=at,
     )
     detail: dict[str, Any] = {"external": {"integration": str(integration_id), "id": external_id}}
     entry = NewEntry(_TOLD_BY[kind], by, Target(kind.value, internal_id), case=case_id, detail=detail)

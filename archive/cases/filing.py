@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from archive.cases.events import publish_linked, publish_unlinked
@@ -12,6 +12,7 @@ from archive.cases.models import Act, Case, CaseLink
 from archive.cases.subjects import KnownSubject, NewSubject, settle_subject
 from archive.cases.terms import Category, Stage
 from archive.custody.events import preserved_object, record_event
+from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import Conflict, InvalidInput, NotFound
 from archive.kernel.ids import ActId, CaseId, ObjectId, new_uuid7
@@ -87,16 +88,16 @@ def write_case(
     if tx.scalar(select(Case.id).where(Case.number == number)) is not None:
         raise CaseNumberTaken
     subject_id = settle_subject(tx, vault, subject, by=by, at=at)
-    tx.execute(
-        insert(Case).values(
-            id=case_id,
-            number=number,
-            title=title,
-            category=category.value,
-            subject_id=subject_id,
-            opened_at=at,
-            opened_by=by.id,
-        )
+    insert_row(
+        tx,
+        Case,
+        id=case_id,
+        number=number,
+        title=title,
+        category=category.value,
+        subject_id=subject_id,
+        opened_at=at,
+        opened_by=by.id,
     )
     append_entry(
         tx,
@@ -146,10 +147,8 @@ def write_act(
         raise InvalidInput("The act ends before it starts")
     act_id = ActId(new_uuid7())
     require_case(tx, case_id)
-    tx.execute(
-        insert(Act).values(
-            id=act_id, case_id=case_id, stage=stage.value, place=place, started_at=started_at, ended_at=ended_at
-        )
+    insert_row(
+        tx, Act, id=act_id, case_id=case_id, stage=stage.value, place=place, started_at=started_at, ended_at=ended_at
     )
     append_entry(
         tx,
@@ -196,9 +195,7 @@ def write_link(
     """Write a link and its custody event in the caller's transaction, which has made sure that both ends exist."""
     if act_id is not None and tx.scalar(select(Act.id).where(Act.id == act_id, Act.case_id == case_id)) is None:
         raise InvalidInput("The act is not one of this case")
-    tx.execute(
-        insert(CaseLink).values(case_id=case_id, object_id=object_id, act_id=act_id, linked_by=by.id, linked_at=at)
-    )
+    insert_row(tx, CaseLink, case_id=case_id, object_id=object_id, act_id=act_id, linked_by=by.id, linked_at=at)
     record_event(
         tx,
         object_id,

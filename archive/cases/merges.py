@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, delete, func, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from archive.cases.indexing import index_subjects
 from archive.cases.models import Subject, SubjectMerge
 from archive.cases.subjects import SubjectNotFound
+from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.kernel.errors import Conflict, InvalidInput
 from archive.kernel.ids import SubjectId
@@ -59,10 +60,15 @@ def merge_subjects(
             EntryType.SUBJECT_MERGED, by, Target("subject", gone_id), detail={"into": str(keep_id), "reason": reason}
         )
         entry_id = append_entry(tx, entry, at=at)
-        tx.execute(
-            insert(SubjectMerge).values(
-                gone_id=gone_id, keep_id=keep_id, root_id=keep_id, entry_id=entry_id, merged_by=by.id, merged_at=at
-            )
+        insert_row(
+            tx,
+            SubjectMerge,
+            gone_id=gone_id,
+            keep_id=keep_id,
+            root_id=keep_id,
+            entry_id=entry_id,
+            merged_by=by.id,
+            merged_at=at,
         )
         tx.execute(update(SubjectMerge).where(SubjectMerge.root_id == gone_id).values(root_id=keep_id))
         index_subjects(tx, [keep_id, gone_id])

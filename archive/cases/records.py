@@ -1,10 +1,11 @@
 """Filing a text record under a case."""
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete
 
 from archive.cases.filing import require_case, write_link
 from archive.cases.terms import RecordForm
 from archive.custody.models import PreservationIntent
+from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.documents.records import preserve_record, require_pdf, write_record
 from archive.kernel.ids import CaseId, ObjectId, new_uuid7
@@ -38,7 +39,7 @@ def file_text_record(
     object_id = ObjectId(new_uuid7())
     with database.begin() as tx:
         require_case(tx, case_id)
-        tx.execute(insert(PreservationIntent).values(object_id=object_id, begun_at=at))
+        insert_row(tx, PreservationIntent, object_id=object_id, begun_at=at)
     preserved = preserve_record(objects, signer, object_id=object_id, name=name, pdf=pdf, by=by, at=at)
     with database.begin() as tx:
         require_case(tx, case_id)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from archive.access.accounts import Caller
@@ -17,6 +17,7 @@ from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.indexing import index_subjects
 from archive.cases.models import Subject, SubjectIdentifier
 from archive.cases.terms import SubjectKind
+from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import Conflict, InvalidInput, NotFound
 from archive.kernel.ids import IdentifierId, SubjectId, new_uuid7
@@ -315,7 +316,7 @@ def told_identifiers(rows: Iterable[SubjectIdentifier]) -> list[dict[str, str]]:
 
 def _record(tx: Session, vault: IdentifierVault, given: NewSubject, *, by: Actor, at: Instant) -> SubjectId:
     subject_id = SubjectId(new_uuid7())
-    tx.execute(insert(Subject).values(id=subject_id, kind=given.kind.value, name=given.name, created_at=at))
+    insert_row(tx, Subject, id=subject_id, kind=given.kind.value, name=given.name, created_at=at)
     rows = []
     if given.identifier is not None:
         _require_fit(given.identifier, given.kind)

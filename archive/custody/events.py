@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.custody.models import CustodyEvent, PreservedObject
+from archive.db.base import insert_row
 from archive.kernel.canonical import parse_json
 from archive.kernel.digests import Digest, DigestSet
 from archive.kernel.errors import NotFound
@@ -40,15 +41,15 @@ class TrailRow:
 def record_event(tx: Session, object_id: ObjectId, entry: NewEntry, *, at: Instant) -> EntryId:
     """Write a custody event of a preserved object and its log entry, in the caller's transaction."""
     entry_id = append_entry(tx, entry, at=at)
-    tx.execute(
-        insert(CustodyEvent).values(
-            entry_id=entry_id,
-            object_id=object_id,
-            case_id=entry.case,
-            type=entry.type.value,
-            actor_id=entry.actor.id,
-            at=at,
-        )
+    insert_row(
+        tx,
+        CustodyEvent,
+        entry_id=entry_id,
+        object_id=object_id,
+        case_id=entry.case,
+        type=entry.type.value,
+        actor_id=entry.actor.id,
+        at=at,
     )
     return entry_id
 

@@ -1,10 +1,12 @@
 """The declarative base and the column types that mean the same on SQLite and PostgreSQL."""
 
 from datetime import UTC, datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData
+from sqlalchemy import BigInteger, DateTime, Dialect, Insert, Integer, MetaData, insert
 from sqlalchemy.exc import DontWrapMixin
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from archive.kernel.errors import InvalidInput
@@ -22,6 +24,17 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+def insert_row(tx: Session, into: type[Base], /, **values: Any) -> None:
+    """Insert a row in the caller's transaction, past the mapper: that takes several times as long as the database."""
+    tx.flush()
+    tx.connection().execute(_insert_into(into.__tablename__), values)
+
+
+@cache
+def _insert_into(table: str) -> Insert:
+    return insert(Base.metadata.tables[table])
 
 
 class NaiveInstant(InvalidInput, DontWrapMixin):

@@ -4,15 +4,18 @@ A use case owns its transaction: it opens one `begin()` block, and the block's e
 elsewhere.
 """
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from archive.db.append_only import TAKEN
 from archive.db.shared_commits import WRITES, SharedCommits
@@ -31,6 +34,9 @@ _POSTGRES: Final = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
+_LEFT_S: Final = "left_s"
+_SURELY_THERE_S: Final = 1.0
+"""A connection that was idle for longer is asked whether the server still knows it."""
 _HIDDEN: Final = True
 """Values never stand in error messages, which go to the log of the process: they hold names and hashes of secrets."""
 
@@ -189,6 +195,8 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
         if connection is not None and connection.in_transaction:
             connection.rollback()
 
+    _savepoints_past_the_compiler(engine)
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A read that turns into a write cannot wait for the lock, so writers say so at once.
@@ -198,12 +206,41 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
     return engine
 
 
+def _savepoints_past_the_compiler(engine: Engine) -> None:
+    """Every change on SQLite has a savepoint, and SQLAlchemy compiles its three statements anew each time."""
+
+    def saying(verb: str) -> Callable[[Connection, str], None]:
+        def said(connection: Connection, name: str) -> None:
+            connection.exec_driver_sql(f"{verb} {name}")
+
+        return said
+
+    dialect: Any = engine.dialect
+    dialect.do_savepoint = saying("SAVEPOINT")
+    dialect.do_release_savepoint = saying("RELEASE SAVEPOINT")
+    dialect.do_rollback_to_savepoint = saying("ROLLBACK TO SAVEPOINT")
+
+
 def _postgres_engine(url: str, pool_size: int) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=10,
-        pool_pre_ping=True,
         hide_parameters=_HIDDEN,
         connect_args={"options": " ".join(f"-c {name}={value}" for name, value in _POSTGRES.items())},
     )
+
+    @event.listens_for(engine, "checkin")
+    def _leave(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_LEFT_S] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _look(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        # Asked each time, the question would be a third of what a short change costs.
+        if time.monotonic() - record.info.get(_LEFT_S, math.inf) > _SURELY_THERE_S:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as exc:
+                raise InvalidatePoolError from exc
+
+    return engine

@@ -1,5 +1,6 @@
 """Bringing a database to the newest schema, and saying whether it is there."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def is_virtual(table: str | None) -> bool:
     return table is not None and table.startswith("search_index")
 
 
+@cache
 def _head() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from archive.custody.events import record_event
 from archive.custody.models import PreservedObject
+from archive.db.base import insert_row
 from archive.documents.models import TextRecord
 from archive.documents.texts import READ_RECORD
 from archive.jobs.queue import add_job
@@ -94,22 +94,20 @@ def write_record(
     The transaction is the caller's.
     """
     digests = preserved.digests
-    tx.execute(
-        insert(PreservedObject).values(
-            id=preserved.object_id,
-            kind="record",
-            name=preserved.name,
-            content_path=preserved.content_path,
-            media_type="application/pdf",
-            size_bytes=digests.size_bytes,
-            sha256=digests.sha256.hex,
-            sha512=digests.sha512.hex,
-            preserved_at=at,
-        )
+    insert_row(
+        tx,
+        PreservedObject,
+        id=preserved.object_id,
+        kind="record",
+        name=preserved.name,
+        content_path=preserved.content_path,
+        media_type="application/pdf",
+        size_bytes=digests.size_bytes,
+        sha256=digests.sha256.hex,
+        sha512=digests.sha512.hex,
+        preserved_at=at,
     )
-    tx.execute(
-        insert(TextRecord).values(object_id=preserved.object_id, form=form, title=title, filed_by=by.id, filed_at=at)
-    )
+    insert_row(tx, TextRecord, object_id=preserved.object_id, form=form, title=title, filed_by=by.id, filed_at=at)
     record_event(
         tx,
         preserved.object_id,

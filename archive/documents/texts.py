@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from archive.db.base import insert_row
 from archive.documents.models import ItemText
 from archive.kernel.ids import ObjectId
 from archive.kernel.instants import Instant
@@ -37,13 +38,13 @@ def text_of(tx: Session, object_id: ObjectId) -> ItemText | None:
 def keep_text(tx: Session, object_id: ObjectId, found: FoundText, *, at: Instant) -> None:
     """Keep the text of a document in place of an older one. The caller writes the log entry."""
     tx.execute(delete(ItemText).where(ItemText.object_id == object_id))
-    tx.execute(
-        insert(ItemText).values(
-            object_id=object_id,
-            text=found.text,
-            language=found.language,
-            is_cut=found.is_cut,
-            tool=found.tool,
-            extracted_at=at,
-        )
+    insert_row(
+        tx,
+        ItemText,
+        object_id=object_id,
+        text=found.text,
+        language=found.language,
+        is_cut=found.is_cut,
+        tool=found.tool,
+        extracted_at=at,
     )

@@ -14,6 +14,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from archive.custody.events import record_event
+from archive.db.base import insert_row
 from archive.evidence.grouping import (
     DeviceKey,
     Placed,
@@ -197,7 +198,7 @@ class _Changes:
             if recording_id in known:
                 self._tx.execute(update(Recording).where(Recording.id == recording_id).values(**values))
             else:
-                self._tx.execute(insert(Recording).values(id=recording_id, **values))
+                insert_row(self._tx, Recording, id=recording_id, **values)
         for start in range(0, len(stale), _AT_ONCE):
             self._tx.execute(delete(Clip).where(Clip.object_id.in_(stale[start : start + _AT_ONCE])))
         if fresh:

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from archive.db.base import insert_row
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import EntryId
 from archive.kernel.instants import Instant
@@ -60,7 +61,7 @@ def add_cosignatures(tx: Session, note: OpenedNote, *, size: int, policy: Witnes
                 continue
             row = {"size": size, "key": key_text(witness.key), "time_s": time_s}
             if tx.get(LogCosignature, row) is None:
-                tx.execute(insert(LogCosignature).values(**row, line=str(line), received_at=at))
+                insert_row(tx, LogCosignature, **row, line=str(line), received_at=at)
                 added += 1
     return added
 

@@ -10,9 +10,10 @@ import contextlib
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from archive.db.base import insert_row
 from archive.db.database import Database, overwrite_deleted, unique_or
 from archive.kernel.canonical import parse_canonical
 from archive.kernel.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -147,7 +148,7 @@ def _erase_row(tx: Session, entry_id: EntryId, *, reason: str, authority: str, b
         ),
         at=at,
     )
-    tx.execute(insert(LogErasure).values(entry_id=entry_id, told_by=told_by))
+    insert_row(tx, LogErasure, entry_id=entry_id, told_by=told_by)
     overwrite_deleted(tx)
     tx.execute(delete(LogDetail).where(LogDetail.entry_id == entry_id))
     return told_by

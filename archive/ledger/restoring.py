@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session, aliased
 
+from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.kernel.canonical import parse_canonical
 from archive.kernel.errors import LiuhenError
@@ -81,7 +82,7 @@ def fill_journal(database: Database, journal: Journal) -> int:
             if found is None:
                 journal.drop_keys_without_segment(name.old_size)
                 found = name, journal.write(name, details)
-            tx.execute(insert(LogSegment).values(segment_row(*found)))
+            insert_row(tx, LogSegment, **segment_row(*found))
         written += 1
 
 

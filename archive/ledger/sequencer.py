@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
+from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import EntryId
@@ -168,7 +169,7 @@ class Sequencer:
         if not self._is_settled:
             self._journal.discard_from(name.old_size)
         self._is_settled = False
-        tx.execute(insert(LogSegment).values(segment_row(name, self._journal.write(name, details))))
+        insert_row(tx, LogSegment, **segment_row(name, self._journal.write(name, details)))
 
     def _opened(self, note: bytes) -> Checkpoint:
         try:

@@ -9,10 +9,11 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from archive.db.base import insert_row
 from archive.jobs.queue import DELIVERY, add_job
 from archive.kernel.canonical import canonical_json
 from archive.kernel.ids import EventId, IntegrationId, new_uuid7
@@ -49,26 +50,31 @@ class Event:
 def publish(tx: Session, event: Event, *, at: Instant) -> EventId:
     """Write an event down in the transaction of its change, with a delivery to each webhook that wants it."""
     event_id = EventId(new_uuid7())
-    tx.execute(
-        insert(OutboxEvent).values(
-            id=event_id,
-            type=event.type.value,
-            about_id=event.about_id,
-            sequence=_next_number(tx, event.about_id),
-            at=at,
-            data=dict(event.data),
-            external={
-                str(integration): {str(thing): name for thing, name in names.items()}
-                for integration, names in event.external.items()
-            },
-        )
+    insert_row(
+        tx,
+        OutboxEvent,
+        id=event_id,
+        type=event.type.value,
+        about_id=event.about_id,
+        sequence=_next_number(tx, event.about_id),
+        at=at,
+        data=dict(event.data),
+        external={
+            str(integration): {str(thing): name for thing, name in names.items()}
+            for integration, names in event.external.items()
+        },
     )
     for webhook in tx.scalars(select(Webhook).where(Webhook.removed_at.is_(None)).order_by(Webhook.id)):
         if event.type in webhook.types:
-            tx.execute(
-                insert(WebhookDelivery).values(
-                    webhook_id=webhook.id, event_id=event_id, state="waiting", attempts=0, first_at=at, next_at=at
-                )
+            insert_row(
+                tx,
+                WebhookDelivery,
+                webhook_id=webhook.id,
+                event_id=event_id,
+                state="waiting",
+                attempts=0,
+                first_at=at,
+                next_at=at,
             )
             add_job(
                 tx,

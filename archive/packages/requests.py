@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.access.accounts import Caller
 from archive.access.policy import Capability, require
 from archive.cases.models import Case
 from archive.custody.models import CustodyEvent
+from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.jobs.listings import jobs_by_key
 from archive.jobs.models import Job
@@ -90,18 +91,18 @@ def ask_for_package(
             raise PackageUnderWay
         new = NewPackage(package_id, case_id, by.actor, purpose, with_renditions)
         entry_id = write_grant(tx, new, at=at)
-        tx.execute(
-            insert(CasePackage).values(
-                id=package_id,
-                case_id=case_id,
-                account_id=by.account_id,
-                purpose=purpose,
-                with_renditions=with_renditions,
-                entry_id=entry_id,
-                asked_at=at,
-                state="asked",
-                name=package_name(case.number, at),
-            )
+        insert_row(
+            tx,
+            CasePackage,
+            id=package_id,
+            case_id=case_id,
+            account_id=by.account_id,
+            purpose=purpose,
+            with_renditions=with_renditions,
+            entry_id=entry_id,
+            asked_at=at,
+            state="asked",
+            name=package_name(case.number, at),
         )
         add_job(
             tx, BUILD_PACKAGE, {"package_id": str(package_id)}, at=at, queue=PACKAGE, key=package_job_key(package_id)
@@ -174,15 +175,15 @@ def grant_download(database: Database, package_id: PackageId, *, by: Caller, at:
         case_id = CaseId(row.case_id)
         detail = {"purpose": row.purpose, "package": str(package_id), "download": str(download_id)}
         entry = NewEntry(EntryType.ACCESS_EXPORT, by.actor, Target("case", case_id), case=case_id, detail=detail)
-        tx.execute(
-            insert(PackageDownload).values(
-                id=download_id,
-                package_id=package_id,
-                account_id=by.account_id,
-                entry_id=append_entry(tx, entry, at=at),
-                granted_at=at,
-                expires_at=at + LIFETIME,
-            )
+        insert_row(
+            tx,
+            PackageDownload,
+            id=download_id,
+            package_id=package_id,
+            account_id=by.account_id,
+            entry_id=append_entry(tx, entry, at=at),
+            granted_at=at,
+            expires_at=at + LIFETIME,
         )
     return download_id
 

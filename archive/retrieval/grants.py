@@ -5,12 +5,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.access.accounts import Caller
 from archive.access.policy import Capability, require
 from archive.custody.events import preserved_object, record_event
+from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.kernel.errors import NotFound
 from archive.kernel.ids import GrantId, ObjectId, new_uuid7
@@ -80,17 +81,17 @@ def _grant(tx: Session, object_id: ObjectId, *, kind: GrantKind, purpose: str, b
         ),
         at=at,
     )
-    tx.execute(
-        insert(Grant).values(
-            id=grant_id,
-            account_id=by.account_id,
-            object_id=object_id,
-            kind=kind.value,
-            purpose=purpose,
-            entry_id=entry_id,
-            granted_at=at,
-            expires_at=at + LIFETIME,
-        )
+    insert_row(
+        tx,
+        Grant,
+        id=grant_id,
+        account_id=by.account_id,
+        object_id=object_id,
+        kind=kind.value,
+        purpose=purpose,
+        entry_id=entry_id,
+        granted_at=at,
+        expires_at=at + LIFETIME,
     )
     return grant_id
 

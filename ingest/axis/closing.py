@@ -5,9 +5,10 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from archive.db.base import insert_row
 from archive.db.database import unique_or
 from archive.jobs.queue import LONG, renew_job
 from archive.kernel.digests import digest_of
@@ -168,21 +169,21 @@ def _open_upload(
     *,
     at: Instant,
 ) -> None:
-    tx.execute(
-        insert(Upload).values(
-            id=upload_id,
-            dock_id=system.dock_id,
-            credential=system.credential,
-            size_bytes=size_bytes,
-            offset_bytes=size_bytes,
-            metadata_header="",
-            manifest=signed.manifest,
-            manifest_signature=signed.signature,
-            state="complete",
-            object_id=ObjectId(new_uuid7()),
-            created_at=at,
-            expires_at=at + intake.upload_lifetime,
-        )
+    insert_row(
+        tx,
+        Upload,
+        id=upload_id,
+        dock_id=system.dock_id,
+        credential=system.credential,
+        size_bytes=size_bytes,
+        offset_bytes=size_bytes,
+        metadata_header="",
+        manifest=signed.manifest,
+        manifest_signature=signed.signature,
+        state="complete",
+        object_id=ObjectId(new_uuid7()),
+        created_at=at,
+        expires_at=at + intake.upload_lifetime,
     )
 
 
@@ -213,4 +214,4 @@ def _write_sheet(tx: Session, container: AxisContainer, sheet_id: UploadId, shee
         "state": "staged",
         "stored_at": at,
     }
-    tx.execute(insert(AxisObject).values(**values))
+    insert_row(tx, AxisObject, **values)

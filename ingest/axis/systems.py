@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from archive.access.api_keys import KeyRefused, Scope, issue_key, key_holder, key_is_valid, revoke_keys
+from archive.db.base import insert_row
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DockId
 from archive.kernel.instants import Instant
@@ -94,13 +95,13 @@ def open_token(doors: Doors, *, user: str, key: str) -> AxisTicket:
     with doors.database.begin() as tx:
         dock = _dock_with(tx, doors, user, key, at)
         tx.execute(delete(AxisToken).where(AxisToken.expires_at <= at))
-        tx.execute(
-            insert(AxisToken).values(
-                token_hash=_hash(token),
-                dock_id=dock.id,
-                key_prefix=key.split("_")[1],
-                expires_at=at + TOKEN_LIFETIME,
-            )
+        insert_row(
+            tx,
+            AxisToken,
+            token_hash=_hash(token),
+            dock_id=dock.id,
+            key_prefix=key.split("_")[1],
+            expires_at=at + TOKEN_LIFETIME,
         )
     return AxisTicket(token, DockId(dock.id), TOKEN_LIFETIME)
 

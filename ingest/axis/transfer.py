@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from archive.db.base import insert_row
 from archive.db.database import unique_or
 from archive.kernel.digests import DigestSet
 from archive.kernel.errors import InvalidInput, StorageFull, Unavailable
@@ -67,16 +68,16 @@ def put_container(intake: Intake, system: AxisSystem, name: str, change: dict[st
         if found is None:
             meta = merged_meta({}, _without_end(change))
             _require_few_unfinished(tx, system)
-            tx.execute(
-                insert(AxisContainer).values(
-                    id=new_uuid7(),
-                    dock_id=system.dock_id,
-                    name=name,
-                    meta=meta,
-                    state="transferring",
-                    created_at=now,
-                    changed_at=now,
-                )
+            insert_row(
+                tx,
+                AxisContainer,
+                id=new_uuid7(),
+                dock_id=system.dock_id,
+                name=name,
+                meta=meta,
+                state="transferring",
+                created_at=now,
+                changed_at=now,
             )
             return True
         _change_meta(tx, found, change, intake)
@@ -156,7 +157,7 @@ def _recorded(
     _require_room(tx, found)
     if room_bytes(tx, intake, system, container, arrived.name) < arrived.digests.size_bytes:
         raise StorageFull(_BEYOND_SHARE, most_bytes=intake.axis_waiting_bytes)
-    tx.execute(insert(AxisObject).values(**_row(found, staged_id, arrived), stored_at=now))
+    insert_row(tx, AxisObject, **_row(found, staged_id, arrived), stored_at=now)
     return None if before is None else UploadId(before.id)
 
 

@@ -10,6 +10,8 @@ from sqlalchemy import create_engine, inspect, text
 
 from tests.support.postgres import Cluster
 
+pytestmark = pytest.mark.empty_database
+
 
 @pytest.mark.parametrize("turn", [1, 2])
 def test_each_test_gets_an_empty_database(database_url: str, turn: int) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import select, text
+from sqlalchemy import make_url, select, text
 
 from archive.access.accounts import Caller, create_account, sign_in, signed_in_caller
 from archive.access.policy import Role
@@ -41,6 +41,7 @@ from ingest.receipts import receipt
 from ingest.staging import staged_path, sync, write_all
 from ingest.uploads import UploadState, create_upload, record_offset
 from signing.ed25519 import Ed25519KeyHandle
+from tests.support import schema
 from tests.support.unguarded import GUARDED, unguarded
 
 PASSWORD = "correct horse battery staple"
@@ -307,6 +308,9 @@ def new_settings(base: Path, database_url: str, **given: Any) -> Settings:
 def make_home(base: Path, database_url: str, clock: SteppedClock | None = None, **given: Any) -> ArchiveHome:
     """Make an archive under `base` as `liuhen init` does, and open it."""
     settings = new_settings(base, database_url, **given)
+    url = make_url(settings.effective_database_url)
+    if url.get_backend_name() == "sqlite":
+        schema.copy_sqlite(Path(str(url.database)))
     create_home(settings)
     # The origin that was drawn stands in the home's own file, where every process finds it.
     return ArchiveHome(new_settings(base, database_url, **given), clock or SteppedClock())

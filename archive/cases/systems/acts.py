@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from archive.access.external_ids import ExternalKind, bound_id
@@ -14,6 +14,7 @@ from archive.cases.models import Act, ActOfficer
 from archive.cases.systems.push import Outcome, Pushed, Pusher, Wish, bind, name_of, referred, require_version, settled
 from archive.cases.systems.reading import facts_of
 from archive.cases.terms import Stage
+from archive.db.base import insert_row
 from archive.kernel.errors import Conflict
 from archive.kernel.ids import ActId, CaseId, OfficerId
 from archive.kernel.instants import Instant
@@ -90,7 +91,7 @@ def _set_officers(tx: Session, pusher: Pusher, case_id: CaseId, act_id: ActId, o
         return False
     tx.execute(delete(ActOfficer).where(ActOfficer.act_id == act_id))
     for officer_id in sorted(wanted):
-        tx.execute(insert(ActOfficer).values(act_id=act_id, officer_id=officer_id))
+        insert_row(tx, ActOfficer, act_id=act_id, officer_id=officer_id)
     detail = {"officers": sorted(map(str, wanted)), "was": {"officers": sorted(map(str, was))}}
     entry = NewEntry(EntryType.CASE_ACT_UPDATED, pusher.by, Target("act", act_id), case=case_id, detail=detail)
     append_entry(tx, entry, at=pusher.at)

@@ -17,6 +17,8 @@ from archive.db.database import Database
 from archive.db.migrate import SchemaOutdated, comparison, is_virtual, migrate, require_current_schema
 from archive.kernel.errors import Unavailable
 
+pytestmark = pytest.mark.empty_database
+
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:

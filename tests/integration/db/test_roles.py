@@ -28,7 +28,7 @@ from archive.kernel.findings import Outcome
 from tests.support.archive_home import ArchiveHome, SteppedClock, make_home
 from tests.support.server import Server, serving
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.empty_database]
 EMPTY_FUNCTION = (
     "CREATE OR REPLACE FUNCTION liuhen_append_only() RETURNS trigger LANGUAGE plpgsql AS "
     "$$ BEGIN RETURN coalesce(NEW, OLD); END $$"
