@@ -70,7 +70,7 @@ def postgres_template(postgres_server: str) -> str:
     """Name of a database with the newest schema and nothing in it."""
     url = postgres.create_database(postgres_server)
     schema.make(url)
-    return url.rsplit("/", 1)[1]
+    return postgres.name_of(url)
 
 
 @pytest.fixture

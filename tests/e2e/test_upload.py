@@ -119,6 +119,12 @@ def patches(page: Page) -> list[int]:
     return offsets
 
 
+def states_of(bureau: Bureau, paths: list[Path]) -> dict[str, str | None]:
+    with bureau.services.database.read() as tx:
+        uploads = {parse_manifest(upload.manifest).name: upload.state for upload in tx.scalars(select(Upload))}
+    return {path.name: uploads.get(path.name) for path in paths}
+
+
 def test_dropped_broken_off_and_gone_on_with(chromium: Browser, bureau: Bureau, line: Line, tmp_path: Path) -> None:
     with opened(chromium) as (page, complaints):
         wire, offsets = page_of(page, line.address), patches(page)
@@ -126,7 +132,8 @@ def test_dropped_broken_off_and_gone_on_with(chromium: Browser, bureau: Bureau, 
         page.fill("#upload-case", "〔2026〕第077")
         until(page, "document.querySelectorAll('#upload-cases option').length === 1")
         assert page.get_attribute("#upload-cases option", "value") == NUMBER
-        page.fill("#upload-case", NUMBER)
+        with page.expect_response("**/upload/cases?*"):  # or the line below would hold it
+            page.fill("#upload-case", NUMBER)
         page.select_option("#upload-source", "phone")
         page.fill("#upload-note", "群众提供")
         line.hold_at = line.passed + 5_000_000
@@ -196,10 +203,11 @@ def test_several_at_once_and_one_is_cancelled(chromium: Browser, bureau: Bureau,
         until(page, f"{_ACCEPTED} === 4", timeout_s=40)
         assert page.get_attribute(".upload-row >> nth=0", "data-state") == "cancelled"
         until(page, "document.querySelectorAll('.list-sent .chip-good').length === 4")
-        with bureau.services.database.read() as tx:
-            uploads = {parse_manifest(upload.manifest).name: upload.state for upload in tx.scalars(select(Upload))}
-        states = {path.name: uploads.get(path.name) for path in paths}
-        assert states == {"0.mp4": "terminated", **{f"{number}.mp4": "accepted" for number in range(1, 5)}}
+        wanted = {"0.mp4": "terminated", **{f"{number}.mp4": "accepted" for number in range(1, 5)}}
+        ends = time.monotonic() + 30
+        while (states := states_of(bureau, paths)) != wanted and time.monotonic() < ends:
+            time.sleep(0.05)  # the browser says so on its own time
+        assert states == wanted
         assert complaints == []
 
 

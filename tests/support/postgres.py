@@ -143,9 +143,9 @@ class Cluster:
             os.chown(path, user["user"], user["group"])
 
 
-def create_database(server_url: str, *, template: str = "template0") -> str:
+def create_database(server_url: str, *, template: str = "template0", name: str | None = None) -> str:
     """Make a fresh database, empty or a copy of `template`, and return its address."""
-    name = f"t_{uuid.uuid4().hex}"
+    name = name or f"t_{uuid.uuid4().hex}"
     with _connected(server_url) as connection:
         connection.execute(
             f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' LOCALE 'C.UTF-8' STRATEGY file_copy"
@@ -156,7 +156,17 @@ def create_database(server_url: str, *, template: str = "template0") -> str:
 def drop_database(server_url: str, url: str) -> None:
     """Drop a database that `create_database` made, whoever is still connected."""
     with _connected(server_url) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {url.rsplit('/', 1)[1]} WITH (FORCE)")
+        connection.execute(f"DROP DATABASE IF EXISTS {name_of(url)} WITH (FORCE)")
+
+
+def server_of(url: str) -> str:
+    """Return the address of the server that holds the database of this one, as superuser."""
+    return f"{url.rsplit('/', 1)[0]}/postgres"
+
+
+def name_of(url: str) -> str:
+    """Return the name of the database at an address."""
+    return url.rsplit("/", 1)[1]
 
 
 def folder_for_server(wanted: Path) -> Path:

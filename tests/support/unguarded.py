@@ -1,4 +1,4 @@
-"""Changing what is append-only, as somebody who owns the database can: the triggers go, and come back afterwards."""
+"""Changing what is append-only, as somebody who owns the database can: the triggers are off, and come back afterwards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +12,31 @@ from archive.db.database import Database
 GUARDED = (*KEYS, *ADD_AND_TAKE)
 
 
+_POSTGRES = ("append_only", "no_truncate")
+
+
 def lift(connection: Connection) -> None:
-    """Remove the triggers; `archive.db.append_only.protect` puts them back."""
-    is_sqlite = connection.dialect.name == "sqlite"
+    """Put the triggers out of force; `guard` puts them back."""
+    if connection.dialect.name == "sqlite":
+        for table in GUARDED:
+            for name in ("no_update", "no_delete", "no_replace"):
+                connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {table}_{name}")
+    else:
+        _alter(connection, "DISABLE")
+
+
+def guard(connection: Connection) -> None:
+    """Put the triggers in force again."""
+    if connection.dialect.name == "sqlite":
+        protect(connection)
+    else:
+        _alter(connection, "ENABLE ALWAYS")
+
+
+def _alter(connection: Connection, how: str) -> None:
     for table in GUARDED:
-        for name in ("no_update", "no_delete", "no_replace") if is_sqlite else ("append_only", "no_truncate"):
-            where = "" if is_sqlite else f" ON {table}"
-            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {table}_{name}{where}")
+        acts = ", ".join(f"{how} TRIGGER {table}_{name}" for name in _POSTGRES)
+        connection.exec_driver_sql(f"ALTER TABLE {table} {acts}")
 
 
 @contextmanager
@@ -27,4 +45,4 @@ def unguarded(database: Database) -> Iterator[Session]:
     with database.begin() as tx:
         lift(tx.connection())
         yield tx
-        protect(tx.connection())
+        guard(tx.connection())

@@ -31,7 +31,6 @@ from archive.cases.systems.officers import push_officer
 from archive.cases.systems.push import Pusher, Wish
 from archive.cases.systems.subjects import SubjectFacts, push_subject
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
-from archive.db.append_only import protect
 from archive.db.base import Base
 from archive.evidence.grouping import RecordingRules
 from archive.evidence.models import EvidenceItem
@@ -52,7 +51,8 @@ from retention.fixity import check_fixity
 from tests.support import footage
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, SteppedClock, flip
 from tests.support.cosigned import CosignedHome, cosigned_home
-from tests.support.unguarded import lift
+from tests.support.moulds import Moulds
+from tests.support.unguarded import guard, lift
 
 CLIP = b"not much of a recording" * 100
 UNBOUND = {
@@ -100,21 +100,27 @@ def raw(home: ArchiveHome) -> Iterator[Any]:
             connection.execute(text("SET session_replication_role = replica"))
         lift(connection)
         yield connection
-        protect(connection)
+        guard(connection)
     engine.dispose()
 
 
 @pytest.fixture
-def witnessed(database_url: str, tmp_path: Path, clock: SteppedClock) -> Iterator[CosignedHome]:
-    """A new archive with a witness."""
-    made = cosigned_home(tmp_path, database_url, clock, count=1)
-    yield made
-    made.home.services.close()
+def filled(moulds: Moulds, database_url: str, tmp_path: Path, clock: SteppedClock) -> Iterator[ArchiveHome]:
+    home = moulds.copy(fill, tmp_path, database_url, clock)
+    yield home
+    home.services.close()
 
 
 @pytest.fixture
-def filled(witnessed: CosignedHome) -> ArchiveHome:
-    """An archive with something of every kind but renditions."""
+def full(moulds: Moulds, database_url: str, tmp_path: Path, clock: SteppedClock) -> Iterator[ArchiveHome]:
+    home = moulds.copy(fill_with_renditions, tmp_path, database_url, clock)
+    yield home
+    home.services.close()
+
+
+def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
+    """Make an archive that has a witness, and something of every kind but renditions."""
+    witnessed = cosigned_home(base, database_url, clock, count=1)
     home = witnessed.home
     dock, other = home.dock(), home.dock("Dock 2")
     at = home.clock.now
@@ -215,10 +221,10 @@ def record_two_clips(home: ArchiveHome, dock: EnrolledDock) -> None:
             group_item(tx, object_id, rules=RecordingRules.load(), at=home.clock.now())
 
 
-@pytest.fixture
-def full(filled: ArchiveHome, tmp_path: Path) -> ArchiveHome:
+def fill_with_renditions(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     """With renditions, made from real footage."""
-    still = footage.still(tmp_path / "still.png", size=(64, 48))
+    filled = fill(base, database_url, clock)
+    still = footage.still(base / "still.png", size=(64, 48))
     source = {"source": "drone", "officer": "012345", "channel": "F", "series": "S", "sequence": 1}
     filled.deliver(filled.dock("Dock 3"), still.read_bytes(), "still.png", device={"serial": "UAV-1", **source})
     worker = Worker(filled.database, handlers=filled.services.handlers, clock=filled.clock, lease_s=15)
@@ -436,7 +442,7 @@ def put_back(home: ArchiveHome, table: Table) -> None:
         database.execute("DROP TABLE kept")
         database.commit()
     with home.database.begin() as tx:
-        protect(tx.connection())
+        guard(tx.connection())
 
 
 def test_the_columns_that_nothing_vouches_for_are_these(full: ArchiveHome) -> None:
