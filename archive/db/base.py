@@ -1,5 +1,6 @@
 """The declarative base and the column types that mean the same on SQLite and PostgreSQL."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -28,8 +29,14 @@ class Base(DeclarativeBase):
 
 def insert_row(tx: Session, into: type[Base], /, **values: Any) -> None:
     """Insert a row in the caller's transaction, past the mapper: that takes several times as long as the database."""
-    tx.flush()
-    tx.connection().execute(_insert_into(into.__tablename__), values)
+    insert_rows(tx, into, [values])
+
+
+def insert_rows(tx: Session, into: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows as `insert_row` does; keys are columns of the table. Nothing happens without any."""
+    if rows:
+        tx.flush()
+        tx.connection().execute(_insert_into(into.__tablename__), rows)
 
 
 @cache

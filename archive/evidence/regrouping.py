@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from archive.custody.events import record_event
-from archive.db.base import insert_row
+from archive.db.base import insert_row, insert_rows
 from archive.evidence.grouping import (
     DeviceKey,
     Placed,
@@ -201,8 +201,7 @@ class _Changes:
                 insert_row(self._tx, Recording, id=recording_id, **values)
         for start in range(0, len(stale), _AT_ONCE):
             self._tx.execute(delete(Clip).where(Clip.object_id.in_(stale[start : start + _AT_ONCE])))
-        if fresh:
-            self._tx.execute(insert(Clip), [{"object_id": item, **wanted[item]} for item in fresh])
+        insert_rows(self._tx, Clip, [{"object_id": item, **wanted[item]} for item in fresh])
         if gone:
             self._tx.execute(delete(Recording).where(Recording.id.in_(gone)))
         for item in sorted({*stale, *fresh}):

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from archive.db.base import insert_row
+from archive.db.base import insert_row, insert_rows
 from archive.db.database import Database
 from archive.kernel.canonical import parse_canonical
 from archive.kernel.errors import LiuhenError
@@ -125,8 +125,7 @@ def restore_details(database: Database, journal: Journal) -> Restored:
                 for found in kept
                 if found.state is State.KEPT
             ]
-            if rows:
-                tx.execute(insert(LogDetail), rows)
+            insert_rows(tx, LogDetail, rows)
             written += len(rows)
         if rows:
             with database.begin() as tx:

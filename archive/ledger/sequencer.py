@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from archive.db.base import insert_row
+from archive.db.base import insert_row, insert_rows
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import EntryId
@@ -116,12 +116,11 @@ class Sequencer:
                     raise SequencerFault("The clock went back behind the last checkpoint", last=last.issued_at)
                 return 0
             growth = tree.append(leaf_hash(row.body) for row in rows)
-            tx.execute(
-                insert(LogLeaf),
-                [{"index": last.size + step, "entry_id": row.id} for step, row in enumerate(rows)],
-            )
-            tx.execute(insert(LogNode), [node._asdict() for node in growth.nodes])
-            tx.execute(delete(LogPending).where(LogPending.entry_id.in_([row.id for row in rows])))
+            leaves = [{"leaf_index": last.size + step, "entry_id": row.id} for step, row in enumerate(rows)]
+            insert_rows(tx, LogLeaf, leaves)
+            insert_rows(tx, LogNode, [node._asdict() for node in growth.nodes])
+            placed = select(LogLeaf.entry_id).where(LogLeaf.index >= last.size)
+            tx.connection().execute(delete(LogPending).where(LogPending.entry_id.in_(placed)))
             new = self._store_head(tx, growth.range, previous_size=last.size)
             details = [Detail(EntryId(row.id), row.salt, row.detail) for row in rows]
             self._store_segment(tx, SegmentName(last.size, new.size, new.root), details)

@@ -12,10 +12,11 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 
+from archive.db.base import insert_rows
 from archive.kernel.instants import Instant
 from archive.search.folding import fold
 from archive.search.models import FTS_TABLE, SearchDocument
@@ -117,8 +118,7 @@ def index_documents(tx: Session, ref_ids: Collection[UUID], build: Build) -> Non
     for _, row in changed:
         tx.execute(update(SearchDocument).where(SearchDocument.place == row["place"]).values(**_values(tx, row)))
     _give_places(tx, fresh)
-    if fresh:
-        tx.execute(insert(SearchDocument), [_values(tx, row) for row in fresh])
+    insert_rows(tx, SearchDocument, [_values(tx, row) for row in fresh])
     _learn(tx, [*fresh, *(row for _, row in changed)])
 
 
