@@ -1,9 +1,9 @@
 """The one writer of the log: gives pending entries their index and signs a checkpoint over them.
 
-Order that survives a crash: (1) in one transaction read the head, take pending entries, store leaves and nodes,
-sign, and insert the checkpoint; its unique previous size is the compare-and-swap; then make the round's segment of the
-journal durable; the commit is the commit point; (2) publish tiles, then the checkpoint file. On any doubt:
-SequencerFault, the process ends, and `recover` decides from what is stored.
+Order that survives a crash: (1) read the head and pending entries, grow the tree, sign; (2) in one transaction, if the
+head is still that one, store leaves, nodes and the checkpoint; its unique previous size is the compare-and-swap; then
+make the round's segment of the journal durable; the commit is the commit point; (3) publish tiles, then the checkpoint
+file. On any doubt: SequencerFault, the process ends, and `recover` decides from what is stored.
 
 Source: INTEGRITY 1.2; C2SP tlog-tiles and tlog-checkpoint.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from archive.db.base import insert_row, insert_rows
@@ -35,6 +35,13 @@ from archive.ports.clock import Clock
 
 ROUND_ENTRIES: Final = 4096
 _CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+_FIRST: Final = select(LogPending.entry_id).order_by(LogPending.entry_id).limit(bindparam("most")).subquery()
+_PENDING: Final = (
+    select(LogEntry.id, LogEntry.body, LogDetail.salt, LogDetail.detail)
+    .join(_FIRST, _FIRST.c.entry_id == LogEntry.id)
+    .outerjoin(LogDetail, LogDetail.entry_id == LogEntry.id)
+    .order_by(LogEntry.id)
+)
 
 
 class Sequencer:
@@ -71,7 +78,8 @@ class Sequencer:
         with self._database.begin() as tx:
             last = head(tx)
             if last is None:
-                last = self._store_head(tx, CompactRange(), previous_size=None)
+                last = self._signed(CompactRange(), previous_size=None)
+                tx.add(last)
         stored = self._opened(last.note.encode())
         if (stored.size, stored.root) != (last.size, last.root):
             raise SequencerFault("The newest checkpoint signs another tree than is stored with it", size=last.size)
@@ -96,33 +104,33 @@ class Sequencer:
         Raises: SequencerFault, also when another sequencer was quicker; StorageFull and Unavailable when nothing was
             changed.
         """
-        with self._database.read() as tx:  # an idle log must not take the write lock
-            if tx.scalar(select(LogPending.entry_id).limit(1)) is None:
+        with self._database.read() as tx:  # writers wait for the lock, so nothing is read or hashed under it
+            rows = tx.execute(_PENDING, {"most": ROUND_ENTRIES}).all()
+            if not rows:
                 return 0
-        with unique_or(SequencerFault), self._database.begin() as tx:
-            rows = tx.execute(
-                select(LogEntry.id, LogEntry.body, LogDetail.salt, LogDetail.detail)
-                .join(LogPending, LogPending.entry_id == LogEntry.id)
-                .outerjoin(LogDetail, LogDetail.entry_id == LogEntry.id)
-                .order_by(LogEntry.id)
-                .limit(ROUND_ENTRIES)
-            ).all()
             last = head(tx)
-            if last is None or not rows:
-                raise SequencerFault("The log lost its head or its pending entries under the sequencer")
+            if last is None:
+                raise SequencerFault("The log lost its head under the sequencer")
             tree = _stored_tree(tx, last)
-            if self._clock.now() <= last.issued_at:
-                if last.issued_at - self._clock.now() > _CLOCK_TOLERANCE:
-                    raise SequencerFault("The clock went back behind the last checkpoint", last=last.issued_at)
-                return 0
-            growth = tree.append(leaf_hash(row.body) for row in rows)
-            leaves = [{"leaf_index": last.size + step, "entry_id": row.id} for step, row in enumerate(rows)]
+        if self._clock.now() <= last.issued_at:
+            if last.issued_at - self._clock.now() > _CLOCK_TOLERANCE:
+                raise SequencerFault("The clock went back behind the last checkpoint", last=last.issued_at)
+            return 0
+        growth = tree.append(leaf_hash(row.body) for row in rows)
+        new = self._signed(growth.range, previous_size=last.size)
+        leaves = [{"leaf_index": last.size + step, "entry_id": row.id} for step, row in enumerate(rows)]
+        # None of these is erased meanwhile: a detail can be only once its entry has an index.
+        details = [Detail(EntryId(row.id), row.salt, row.detail) for row in rows]
+        with unique_or(SequencerFault), self._database.begin() as tx:
+            now = head(tx)
+            if now is None or now.size != last.size:
+                raise SequencerFault("Another sequencer was quicker")
             insert_rows(tx, LogLeaf, leaves)
             insert_rows(tx, LogNode, [node._asdict() for node in growth.nodes])
             placed = select(LogLeaf.entry_id).where(LogLeaf.index >= last.size)
             tx.connection().execute(delete(LogPending).where(LogPending.entry_id.in_(placed)))
-            new = self._store_head(tx, growth.range, previous_size=last.size)
-            details = [Detail(EntryId(row.id), row.salt, row.detail) for row in rows]
+            tx.add(new)
+            tx.flush()
             self._store_segment(tx, SegmentName(last.size, new.size, new.root), details)
         self._is_settled = True
         self._published.publish(new.note.encode(), old_size=last.size, new_size=new.size)
@@ -148,20 +156,17 @@ class Sequencer:
         if same is None or same.root != published.root:
             raise SequencerFault("The published checkpoint is not one of this log", published=published.size)
 
-    def _store_head(self, tx: Session, tree: CompactRange, *, previous_size: int | None) -> LogCheckpoint:
+    def _signed(self, tree: CompactRange, *, previous_size: int | None) -> LogCheckpoint:
         at = self._clock.now()
         checkpoint = Checkpoint(self._origin, tree.size, tree.root)
         note = sign_checkpoint(checkpoint, signers=self._signers, time_s=int(at.timestamp()))
-        row = LogCheckpoint(
+        return LogCheckpoint(
             size=tree.size,
             previous_size=previous_size,
             root=tree.root,
             note=note.decode(),
             issued_at=at,
         )
-        tx.add(row)
-        tx.flush()
-        return row
 
     def _store_segment(self, tx: Session, name: SegmentName, details: Sequence[Detail]) -> None:
         """Make the segment durable; the transaction, which holds the checkpoint's place, ends with its commit."""
