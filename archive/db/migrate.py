@@ -1,25 +1,15 @@
-"""Bringing a database to the newest schema, and saying whether it is there."""
+"""Bringing a database to the newest schema."""
 
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from archive.db.database import Database
+from archive.db.revision import VERSIONS, newest_revision, stored_revision
 from archive.db.roles import connected_role, is_member, owner_of_tables, rights
 from archive.kernel.errors import LiuhenError
-
-
-class SchemaOutdated(LiuhenError):
-    """The database has another schema than this program; run `liuhen migrate`."""
-
-    code = "db.schema_outdated"
-    exit_code = 78
 
 
 class NotTheOwner(LiuhenError):
@@ -57,18 +47,9 @@ def _act_as_owner(connection: Connection) -> str | None:
         return owner
     if is_member(connection, owner):
         connection.execute(text("SELECT set_config('role', :owner, true)"), {"owner": owner})
-    elif MigrationContext.configure(connection).get_current_revision() != _head():
+    elif stored_revision(connection) != newest_revision():
         raise NotTheOwner(owner=owner)
     return owner
-
-
-def require_current_schema(database: Database) -> None:
-    """Refuse to go on with a database of another schema. Raises: SchemaOutdated, Unavailable."""
-    head = _head()
-    with database.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
-    if found != head:
-        raise SchemaOutdated(found=found, needed=head)
 
 
 def comparison(dialect: str) -> dict[str, Any]:
@@ -90,12 +71,7 @@ def is_virtual(table: str | None) -> bool:
     return table is not None and table.startswith("search_index")
 
 
-@cache
-def _head() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
-
-
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(VERSIONS.parent))
     return config

@@ -15,11 +15,12 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from archive.db.append_only import ADD_AND_TAKE, ERASABLE, KEYS
+from archive.db.revision import VERSION_TABLE
 from archive.kernel.errors import InvalidInput, LiuhenError
 
 OWNER: Final = "liuhen_owner"
 """The owning role's usual name."""
-_VERSION: Final = "alembic_version"
+
 _USE: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _ADD: Final = ("SELECT", "INSERT")
 _ADD_AND_TAKE: Final = ("SELECT", "INSERT", "DELETE")
@@ -73,7 +74,7 @@ def owner_of_tables(connection: Connection) -> str | None:
             "SELECT pg_get_userbyid(relowner)::text FROM pg_class "
             "WHERE relname = :name AND relnamespace = current_schema()::regnamespace"
         ),
-        {"name": _VERSION},
+        {"name": VERSION_TABLE},
     ).scalar()
     return None if found is None else str(found)
 
@@ -109,8 +110,8 @@ def rights(connection: Connection, *, service: str) -> Iterator[str]:
     for acts, names in (
         (_ADD, [name for name in tables if name in KEYS and name not in _TAKEN_FROM]),
         (_ADD_AND_TAKE, [name for name in tables if name in _TAKEN_FROM]),
-        (("SELECT",), [name for name in tables if name == _VERSION]),
-        (_USE, [name for name in tables if name not in {*KEYS, *ADD_AND_TAKE, _VERSION}]),
+        (("SELECT",), [name for name in tables if name == VERSION_TABLE]),
+        (_USE, [name for name in tables if name not in {*KEYS, *ADD_AND_TAKE, VERSION_TABLE}]),
     ):
         if names:
             listed = ", ".join(_quoted(name) for name in names)

@@ -17,7 +17,7 @@ from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.models import SubjectIdentifier
 from archive.db.database import Database
-from archive.db.migrate import migrate, require_current_schema
+from archive.db.revision import require_current_schema
 from archive.documents.typesetting import Typesetter
 from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
@@ -210,6 +210,8 @@ def create_home(settings: Settings) -> None:
 
 
 def _create_database(settings: Settings) -> None:
+    from archive.db.migrate import migrate  # alembic is for the one start that makes the archive
+
     database = Database(settings.effective_database_url)
     if database.is_sqlite and database.url.database:
         # Names of persons and hashes of passwords are for the archive alone; SQLite's other files get the same mode.

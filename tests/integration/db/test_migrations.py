@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 import archive
 import ingest
 from archive.db.base import Base
 from archive.db.database import Database
-from archive.db.migrate import SchemaOutdated, comparison, is_virtual, migrate, require_current_schema
+from archive.db.migrate import comparison, is_virtual, migrate
+from archive.db.revision import VERSIONS, SchemaOutdated, newest_revision, require_current_schema
 from archive.kernel.errors import Unavailable
 
 pytestmark = pytest.mark.empty_database
@@ -86,6 +88,10 @@ def test_a_database_of_another_program_is_refused(database: Database) -> None:
     with pytest.raises(SchemaOutdated) as refused:
         require_current_schema(database)
     assert refused.value.facts["found"] == "9999"
+
+
+def test_the_newest_revision_is_that_of_the_migrations() -> None:
+    assert newest_revision() == ScriptDirectory(str(VERSIONS.parent)).get_current_head()
 
 
 @pytest.mark.parametrize("act", [migrate, require_current_schema])
