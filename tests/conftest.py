@@ -43,12 +43,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[_RUN_FOLDER] = str(postgres.run_folder())
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the browser: its files take longest, and the last one must not keep the other worker waiting."""
-    items.sort(key=lambda item: "/e2e/" not in item.nodeid)
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what the run started, after its last worker has ended."""
     if not hasattr(config, "workerinput") and (folder := os.environ.pop(_RUN_FOLDER, None)):

@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, insert
 from sqlalchemy.orm import Session
 
 from archive.db.base import Base
+from archive.db.database import run_bare
 from archive.kernel.ids import EntryId, new_uuid7
 from archive.kernel.instants import Instant
 from archive.ledger.entries import NewEntry, encode_entry
@@ -18,9 +19,8 @@ _DETAIL: Final = insert(Base.metadata.tables[LogDetail.__tablename__]).values(
     entry_id=bindparam("entry_id"), salt=bindparam("salt"), detail=bindparam("detail")
 )
 _PENDING: Final = insert(Base.metadata.tables[LogPending.__tablename__]).values(entry_id=bindparam("entry_id"))
-"""Statements on the tables, past the mapper: every change in the archive goes through here."""
 _AT_ONCE: Final = _PENDING.add_cte(_ENTRY.cte("entry"), _DETAIL.cte("detail"))
-"""All three in one round trip, where the database knows that."""
+"""PostgreSQL: all three rows in one round trip. Every change in the archive goes through here."""
 
 
 def append_entry(tx: Session, entry: NewEntry, *, at: Instant) -> EntryId:
@@ -29,8 +29,17 @@ def append_entry(tx: Session, entry: NewEntry, *, at: Instant) -> EntryId:
     Returns the entry's id. Its index exists once the sequencer has seen it: `archive.ledger.proofs.find_index`.
     """
     encoded = encode_entry(entry, entry_id=EntryId(new_uuid7()), at=at)
-    values = {"entry_id": encoded.id, "body": encoded.body, "salt": encoded.salt, "detail": encoded.detail}
     connection = tx.connection()
-    for statement in (_ENTRY, _DETAIL, _PENDING) if connection.dialect.name == "sqlite" else (_AT_ONCE,):
-        connection.execute(statement, values)
+    if connection.dialect.name == "sqlite":
+        key = encoded.id.hex
+        run_bare(connection, "INSERT INTO log_entry (id, body) VALUES (?, ?)", (key, encoded.body))
+        run_bare(
+            connection,
+            "INSERT INTO log_detail (entry_id, salt, detail) VALUES (?, ?, ?)",
+            (key, encoded.salt, encoded.detail),
+        )
+        run_bare(connection, "INSERT INTO log_pending (entry_id) VALUES (?)", (key,))
+    else:
+        values = {"entry_id": encoded.id, "body": encoded.body, "salt": encoded.salt, "detail": encoded.detail}
+        connection.execute(_AT_ONCE, values)
     return encoded.id
