@@ -10,10 +10,11 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from archive.db.base import Moment
 from archive.db.database import Database
 from archive.jobs.models import Job
 from archive.kernel.errors import Conflict
@@ -59,6 +60,23 @@ class JobNotDead(Conflict):
     """The job was not given up, or is not there: there is nothing to try again."""
 
     code = "jobs.not_dead"
+
+
+# Asked all the time, so they are put together once.
+_DUE: Final = or_(
+    and_(Job.state == "ready", Job.not_before <= bindparam("at", type_=Moment)),
+    and_(Job.state == "running", Job.lease_until < bindparam("at", type_=Moment)),
+)
+_CLAIMABLE: Final = and_(Job.queue.in_(bindparam("queues", expanding=True)), _DUE)
+_IS_THERE_ONE: Final = select(Job.id).where(_CLAIMABLE).limit(1)
+_OLDEST: Final = (
+    select(Job)
+    .where(_CLAIMABLE)
+    .order_by(Job.queue == IDLE, Job.not_before, Job.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_WAITING: Final = select(Job.queue).where(_DUE).distinct()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,25 +156,25 @@ def revive_job(tx: Session, job_id: JobId, *, at: Instant) -> Job:
     return revived
 
 
+def waiting_queues(database: Database, *, at: Instant) -> set[str]:
+    """Return the queues that hold a job which could be claimed now, as `claim_job` takes them."""
+    with database.read() as tx:
+        found = set(tx.scalars(_WAITING, {"at": at}))
+    return {LONG if queue == IDLE else queue for queue in found}
+
+
 def claim_job(database: Database, *, queues: Sequence[str], at: Instant, lease_s: int) -> ClaimedJob | None:
     """Claim the oldest job that is ready, or whose lease has ended; None when there is none.
 
     `LONG` stands for `IDLE` too, whose jobs come after all others.
     Guarantees: two workers never hold the same lease. A job out of attempts becomes a dead letter instead.
     """
-    claimable = and_(
-        Job.queue.in_([*queues, *([IDLE] if LONG in queues else [])]),
-        or_(
-            and_(Job.state == "ready", Job.not_before <= at),
-            and_(Job.state == "running", Job.lease_until < at),
-        ),
-    )
+    asked = {"at": at, "queues": [*queues, *([IDLE] if LONG in queues else [])]}
     with database.read() as tx:  # an idle worker must not take the write lock
-        if tx.scalar(select(Job.id).where(claimable).limit(1)) is None:
+        if tx.scalar(_IS_THERE_ONE, asked) is None:
             return None
     with database.begin() as tx:
-        query = select(Job).where(claimable).order_by(Job.queue == IDLE, Job.not_before, Job.id).limit(1)
-        job = tx.scalar(query.with_for_update(skip_locked=True))
+        job = tx.scalar(_OLDEST, asked)
         if job is None:
             return None
         if job.attempt >= job.max_attempts:
