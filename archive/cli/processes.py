@@ -173,9 +173,19 @@ def configure_logging() -> None:
 
 
 def on_stop(stop: Callable[[], None]) -> None:
-    """Call `stop` on SIGTERM and SIGINT, and when the parent is gone."""
+    """Call `stop` on SIGTERM and SIGINT, and when the parent is gone; always in a thread of its own.
+
+    A handler runs in the midst of what the main thread does, and may find held the very lock that `stop` needs.
+    """
+    asked, ask = os.pipe()
     for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop())
+        signal.signal(name, lambda *_: os.write(ask, b"."))
+
+    def wait() -> None:
+        os.read(asked, 1)
+        stop()
+
+    threading.Thread(target=wait, name="watch-signals", daemon=True).start()
     end_with_parent(stop)
 
 

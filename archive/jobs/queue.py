@@ -62,12 +62,13 @@ class JobNotDead(Conflict):
     code = "jobs.not_dead"
 
 
-# Asked all the time, so they are put together once.
-_DUE: Final = or_(
-    and_(Job.state == "ready", Job.not_before <= bindparam("at", type_=Moment)),
-    and_(Job.state == "running", Job.lease_until < bindparam("at", type_=Moment)),
+# Asked all the time, so they are put together once; each half names the index's columns, among jobs that are long done.
+_AT: Final = bindparam("at", type_=Moment)
+_OURS: Final = Job.queue.in_(bindparam("queues", expanding=True))
+_CLAIMABLE: Final = or_(
+    and_(_OURS, Job.state == "ready", Job.not_before <= _AT),
+    and_(_OURS, Job.state == "running", Job.lease_until < _AT),
 )
-_CLAIMABLE: Final = and_(Job.queue.in_(bindparam("queues", expanding=True)), _DUE)
 _IS_THERE_ONE: Final = select(Job.id).where(_CLAIMABLE).limit(1)
 _OLDEST: Final = (
     select(Job)
@@ -76,7 +77,7 @@ _OLDEST: Final = (
     .limit(1)
     .with_for_update(skip_locked=True)
 )
-_WAITING: Final = select(Job.queue).where(_DUE).distinct()
+_WAITING: Final = select(Job.queue).where(_CLAIMABLE).distinct()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +157,10 @@ def revive_job(tx: Session, job_id: JobId, *, at: Instant) -> Job:
     return revived
 
 
-def waiting_queues(database: Database, *, at: Instant) -> set[str]:
-    """Return the queues that hold a job which could be claimed now, as `claim_job` takes them."""
+def waiting_queues(database: Database, *, queues: Sequence[str], at: Instant) -> set[str]:
+    """Return those of the queues that hold a job which `claim_job` would claim."""
     with database.read() as tx:
-        found = set(tx.scalars(_WAITING, {"at": at}))
+        found = set(tx.scalars(_WAITING, {"at": at, "queues": _with_idle(queues)}))
     return {LONG if queue == IDLE else queue for queue in found}
 
 
@@ -169,7 +170,7 @@ def claim_job(database: Database, *, queues: Sequence[str], at: Instant, lease_s
     `LONG` stands for `IDLE` too, whose jobs come after all others.
     Guarantees: two workers never hold the same lease. A job out of attempts becomes a dead letter instead.
     """
-    asked = {"at": at, "queues": [*queues, *([IDLE] if LONG in queues else [])]}
+    asked = {"at": at, "queues": _with_idle(queues)}
     with database.read() as tx:  # an idle worker must not take the write lock
         if tx.scalar(_IS_THERE_ONE, asked) is None:
             return None
@@ -186,6 +187,10 @@ def claim_job(database: Database, *, queues: Sequence[str], at: Instant, lease_s
         job.lease_token = new_uuid7()
         job.lease_until = at + timedelta(seconds=lease_s)
         return ClaimedJob(JobId(job.id), job.kind, job.args, job.attempt, job.max_attempts, job.lease_token)
+
+
+def _with_idle(queues: Sequence[str]) -> list[str]:
+    return [*queues, *([IDLE] if LONG in queues else [])]
 
 
 def extend_lease(

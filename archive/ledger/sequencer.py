@@ -38,9 +38,10 @@ _CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 _FIRST: Final = select(LogPending.entry_id).order_by(LogPending.entry_id).limit(bindparam("most")).subquery()
 _PENDING: Final = (
     select(LogEntry.id, LogEntry.body, LogDetail.salt, LogDetail.detail)
-    .join(_FIRST, _FIRST.c.entry_id == LogEntry.id)
-    .outerjoin(LogDetail, LogDetail.entry_id == LogEntry.id)
-    .order_by(LogEntry.id)
+    .select_from(_FIRST)
+    .outerjoin(LogEntry, LogEntry.id == _FIRST.c.entry_id)
+    .outerjoin(LogDetail, LogDetail.entry_id == _FIRST.c.entry_id)
+    .order_by(_FIRST.c.entry_id)
 )
 
 
@@ -66,6 +67,8 @@ class Sequencer:
         self._clock = clock
         self._is_settled = False
         """Whether the journal is known to hold nothing beyond the head. False after anything that broke off."""
+        self._unfinished: LogCheckpoint | None = None
+        """The checkpoint of a round that is committed, and that is not known to be published whole."""
 
     def recover(self) -> None:
         """Check the stored head against its nodes, its signature and what was published; start a log that is new.
@@ -96,21 +99,23 @@ class Sequencer:
         fill_journal(self._database, self._journal)
         self._published.publish(last.note.encode(), old_size=from_size, new_size=last.size)
         finish_erasures(self._database, self._journal)
+        self._unfinished = None
         self.republish()
 
     def sequence(self) -> int:
         """Give every pending entry (at most 4,096) its index under a new checkpoint; return how many.
 
-        Raises: SequencerFault, also when another sequencer was quicker; StorageFull and Unavailable when nothing was
-            changed.
+        Raises: SequencerFault, also when another sequencer was quicker; StorageFull and Unavailable, when nothing was
+            changed or what follows the commit is not done: the next call begins with it.
         """
+        self._finish()
         with self._database.read() as tx:  # writers wait for the lock, so nothing is read or hashed under it
             rows = tx.execute(_PENDING, {"most": ROUND_ENTRIES}).all()
             if not rows:
                 return 0
             last = head(tx)
-            if last is None:
-                raise SequencerFault("The log lost its head under the sequencer")
+            if last is None or any(row.id is None for row in rows):
+                raise SequencerFault("The log lost its head or its pending entries under the sequencer")
             tree = _stored_tree(tx, last)
         if self._clock.now() <= last.issued_at:
             if last.issued_at - self._clock.now() > _CLOCK_TOLERANCE:
@@ -133,9 +138,17 @@ class Sequencer:
             tx.flush()
             self._store_segment(tx, SegmentName(last.size, new.size, new.root), details)
         self._is_settled = True
-        self._published.publish(new.note.encode(), old_size=last.size, new_size=new.size)
-        finish_erasures(self._database, self._journal, from_index=last.size)
+        self._unfinished = new
+        self._finish()
         return len(rows)
+
+    def _finish(self) -> None:
+        """Do what follows a commit. Where it fails, the next round begins with it."""
+        if self._unfinished is not None:
+            old_size, new = self._unfinished.previous_size or 0, self._unfinished
+            self._published.publish(new.note.encode(), old_size=old_size, new_size=new.size)
+            finish_erasures(self._database, self._journal, from_index=old_size)
+            self._unfinished = None
 
     def republish(self) -> None:
         """Publish the newest checkpoint again, with the cosignatures that have come in. For the sequencer's thread."""

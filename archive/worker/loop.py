@@ -47,11 +47,11 @@ class Worker:
             thread.start()
         while not self._stopping.wait(_LOOK_S):
             try:
-                waiting = waiting_queues(self._database, at=self._clock.now())
+                waiting = waiting_queues(self._database, queues=list(queues), at=self._clock.now())
             except Exception:  # noqa: BLE001 - a worker outlives a database that is away for a while
                 _log.exception("look_failed")
                 continue
-            for queue in waiting & bells.keys():
+            for queue in waiting:
                 bells[queue].set()
         for bell in bells.values():
             bell.set()
@@ -67,14 +67,17 @@ class Worker:
         return True
 
     def _work(self, queue: str, bell: threading.Event) -> None:
-        while not self._stopping.is_set():
+        while True:
             bell.clear()
+            if self._stopping.is_set():
+                bell.set()  # it may have been meant for another thread of this queue
+                return
             try:
                 found = self.run_once([queue])
             except Exception:  # noqa: BLE001 - a worker outlives a database that is away for a while
                 _log.exception("claim_failed")
                 found = False
-            if not found and not self._stopping.is_set():
+            if not found:
                 bell.wait()
 
     def _run(self, job: ClaimedJob) -> None:

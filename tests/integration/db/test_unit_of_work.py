@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from archive.access.accounts import UsernameTaken
 from archive.cases.models import Subject
+from archive.db import database as database_module
 from archive.db.database import Database, unique_or
 from archive.db.migrate import migrate
 from archive.kernel.errors import InvalidInput, StorageFull, Unavailable
@@ -204,6 +205,35 @@ def test_a_connection_that_breaks_in_the_middle_leaves_nothing(postgres: Databas
         with postgres.engine.connect() as other:
             other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
     assert counts(postgres)[3] == 0
+
+
+def break_idle_connections(database: Database) -> None:
+    """Leave two connections in the pool, of which the server knows nothing any more."""
+    with database.read() as one, database.read() as other:
+        pids = [tx.execute(text("SELECT pg_backend_pid()")).scalar_one() for tx in (one, other)]
+    beside = Database(database.url.render_as_string(hide_password=False))
+    with beside.engine.connect() as connection:
+        for pid in pids:
+            connection.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+    beside.close()
+
+
+@pytest.mark.service
+def test_a_server_that_started_anew_is_not_noticed(postgres: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_idle_connections(postgres)
+    monkeypatch.setattr(database_module, "_SURELY_THERE_S", -1.0)  # as after a moment's rest
+    for _ in range(3):
+        with postgres.begin() as tx:
+            tx.execute(subject(subject_id=new_uuid7()))
+
+
+@pytest.mark.service
+def test_one_that_broke_a_moment_ago_is_told_once(postgres: Database) -> None:
+    break_idle_connections(postgres)
+    with pytest.raises(Unavailable), postgres.begin() as tx:
+        tx.execute(subject(subject_id=new_uuid7()))
+    with postgres.begin() as tx:
+        tx.execute(subject(subject_id=new_uuid7()))
 
 
 def test_an_error_of_the_database_does_not_tell_the_values(database: Database) -> None:

@@ -12,6 +12,8 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from archive.db.database import Database
+from archive.kernel.errors import StorageFull
+from archive.kernel.ids import new_uuid7
 from archive.ledger import sequencer as sequencer_module
 from archive.ledger.append import append_entry
 from archive.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
@@ -24,6 +26,7 @@ from archive.ledger.publishing import Published
 from archive.ledger.sequencer import Sequencer
 from archive.ledger.tree import EMPTY_ROOT, leaf_hash, verify_consistency
 from signing.ed25519 import Ed25519KeyHandle
+from tests.integration.fsck.test_tampering import raw
 from tests.support.archive_crash import run_killed
 from tests.support.archive_crash import sequence as sequence_in_child
 from tests.support.archive_home import ArchiveHome, SteppedClock, flip, make_home
@@ -368,6 +371,35 @@ def test_a_kill_at_any_step_loses_nothing_and_recover_publishes(
     assert [index for index, _ in home.logged()] == list(range(total))
     assert any(stored == shown + 2 for stored, shown in steps), "one kill falls between commit and publication"
     assert any(stored == shown for stored, shown in steps[:-1]), "and one before the commit"
+
+
+def test_a_disk_that_is_full_after_the_commit_leaves_no_hole(
+    home: ArchiveHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three hundred entries complete a tile; the round after them must not forget it."""
+    write(home, 300)
+    publish = Published.publish
+    full = iter([StorageFull("The disk is full")])
+
+    def once_full(published: Published, note: bytes, **sizes: int) -> None:
+        for error in full:
+            raise error
+        publish(published, note, **sizes)
+
+    monkeypatch.setattr(Published, "publish", once_full)
+    with pytest.raises(StorageFull):
+        home.sequence()
+    assert home.sequence() == 0
+    write(home, 3)
+    home.sequence()
+    home.assert_sound()
+
+
+def test_an_entry_that_waits_and_is_not_there_stops_the_log(home: ArchiveHome) -> None:
+    with raw(home) as connection:
+        connection.execute(insert(LogPending).values(entry_id=new_uuid7()))
+    with pytest.raises(SequencerFault):
+        home.sequence()
 
 
 def test_a_system_whose_clock_stands_still_waits(home: ArchiveHome) -> None:
