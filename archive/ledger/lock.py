@@ -7,6 +7,7 @@ server gives back when the process dies. A second process stands by in `wait`.
 import fcntl
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +58,11 @@ class SequencerLock:
             os.close(self._fd)
             self._fd = None
         if self._connection is not None:
-            self._connection.close()
+            # A server that is busy would notice only later that the connection is gone.
+            with suppress(SQLAlchemyError):
+                self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
+            with suppress(SQLAlchemyError):
+                self._connection.close()
             self._connection = None
 
     def _try_file(self) -> bool:
