@@ -130,14 +130,16 @@ def test_a_full_disk_is_507_and_the_same_request_succeeds_later(
 def test_too_many_transfers_at_once_are_put_off(play: Callable[[Scene], None]) -> None:
     async def scene(door: Door) -> None:
         await door.begin()
-        let_go = asyncio.Event()
+        let_go, under_way = asyncio.Event(), asyncio.Semaphore(0)
 
         async def slow() -> AsyncIterator[bytes]:
             yield b"a"
+            under_way.release()  # the archive asks for more
             await let_go.wait()
 
         waiting = [asyncio.create_task(door.ask("PUT", f"a{n}.mp4", content=slow())) for n in range(16)]
-        await asyncio.sleep(0.3)
+        for _ in waiting:
+            await under_way.acquire()
         answer = await door.ask("PUT", CLIP, content=b"one too many")
         assert (answer.status_code, code(answer)) == (503, "axis.busy")
         assert answer.headers["retry-after"]
