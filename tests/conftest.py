@@ -123,7 +123,7 @@ def _is_loopback(host: str) -> bool:
 
 @pytest.fixture(autouse=True, scope="session")
 def _passwords_cost_little() -> Iterator[None]:
-    """Hash passwords quickly: tests make thousands. What a real one costs is told by the decoy, made at the import."""
+    """Hash passwords quickly: tests make thousands. What a real one costs is asked of a process of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accounts, "_hasher", PasswordHasher(time_cost=1, memory_cost=256, parallelism=1))
         yield

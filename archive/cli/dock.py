@@ -8,6 +8,7 @@ import typer
 
 from archive.cli import doors
 from archive.cli.options import AsJson, Home, opened
+from archive.cli.signals import on_signals
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DockId, parse_uuid
 from archive.kernel.instants import parse_instant
@@ -173,9 +174,6 @@ def watch(
     A line for each event. Exit codes: 0 stopped; 77 the archive does not accept this dock, or the dock not the
     archive's certificate. With --once those of push, and 75 when something is not finished yet.
     """
-    import signal
-    import threading
-
     from archive.cli.watch_view import say_json, say_line
     from ingest.agent.sending import Wishes
     from ingest.agent.state import StateFolder
@@ -188,9 +186,7 @@ def watch(
         Round(every_s=every, settle_s=settle, grace_s=grace, jobs=jobs),
         say_json if as_json else say_line,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # From a thread: a handler may run while this very thread holds the lock of the event that it waits for.
-        signal.signal(number, lambda *_: threading.Thread(target=watching.stop.set, daemon=True).start())
+    on_signals(watching.stop.set)
     raise typer.Exit(watching.run_once() if once else watching.run())
 
 

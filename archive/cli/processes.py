@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
@@ -16,6 +15,7 @@ import structlog
 from sqlalchemy import select
 from structlog.tracebacks import ExceptionDictTransformer
 
+from archive.cli.signals import on_signals
 from archive.custody.models import PreservationIntent
 from archive.jobs.queue import DELIVERY, LONG, PACKAGE, PROMPT, PROXY
 from archive.kernel.errors import Conflict, LiuhenError, Unavailable
@@ -139,7 +139,9 @@ def run_sequencer(settings: Settings) -> None:
             except LiuhenError as error:
                 if not error.retryable or isinstance(error, Unavailable):
                     raise
-                _log.warning("sequencing_waits", code=error.code)  # the disk is full; nothing was changed
+                _log.warning(
+                    "sequencing_waits", code=error.code
+                )  # the disk is full; the next round begins with what is left to do
         services.cosign_rounds.end()
         services.anchor_rounds.end()
     services.close()
@@ -173,19 +175,8 @@ def configure_logging() -> None:
 
 
 def on_stop(stop: Callable[[], None]) -> None:
-    """Call `stop` on SIGTERM and SIGINT, and when the parent is gone; always in a thread of its own.
-
-    A handler runs in the midst of what the main thread does, and may find held the very lock that `stop` needs.
-    """
-    asked, ask = os.pipe()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: os.write(ask, b"."))
-
-    def wait() -> None:
-        os.read(asked, 1)
-        stop()
-
-    threading.Thread(target=wait, name="watch-signals", daemon=True).start()
+    """Call `stop` on SIGTERM and SIGINT, and when the parent is gone; from a thread of its own."""
+    on_signals(stop)
     end_with_parent(stop)
 
 

@@ -4,7 +4,6 @@ The listening socket belongs to the supervisor, so that a web process can die an
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Final
 import structlog
 
 from archive.cli.processes import WATCH_FD, address_file, alone, configure_logging
+from archive.cli.signals import on_signals
 from archive.kernel.errors import Conflict, InvalidInput
 from archive.settings import Settings
 
@@ -78,8 +78,7 @@ def _supervise(settings: Settings) -> int:
     # Without it glibc keeps a heap for each thread, and what uploads have used once is never given back.
     environment = {"MALLOC_ARENA_MAX": "2", **os.environ, WATCH_FD: str(watched)}
     stopping = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stopping.set())
+    on_signals(stopping.set)
     while not stopping.is_set():
         for child in children:
             _watch(child, environment, (listener.fileno(), watched))

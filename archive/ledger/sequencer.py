@@ -127,8 +127,8 @@ class Sequencer:
         # None of these is erased meanwhile: a detail can be only once its entry has an index.
         details = [Detail(EntryId(row.id), row.salt, row.detail) for row in rows]
         with unique_or(SequencerFault), self._database.begin() as tx:
-            now = head(tx)
-            if now is None or now.size != last.size:
+            current = head(tx)
+            if current is None or current.size != last.size:
                 raise SequencerFault("Another sequencer was quicker")
             insert_rows(tx, LogLeaf, leaves)
             insert_rows(tx, LogNode, [node._asdict() for node in growth.nodes])

@@ -17,7 +17,7 @@ from tests.support.archive_home import ArchiveHome, SteppedClock, new_settings
 class _Mould:
     base: Path
     database_url: str
-    given: dict[str, Any]
+    policy: Path | None
 
 
 class Moulds:
@@ -26,24 +26,24 @@ class Moulds:
     def __init__(self, folders: pytest.TempPathFactory) -> None:
         """Take where the moulds are made."""
         self._folders = folders
-        self._made: dict[tuple[str, str], _Mould] = {}
+        self._made: dict[tuple[Any, str], _Mould] = {}
 
     def copy(
         self, make: Callable[[Path, str, SteppedClock], ArchiveHome], base: Path, database_url: str, clock: SteppedClock
     ) -> ArchiveHome:
         """Return a copy of what `make` makes under `base` on a database: there is nothing in `base` yet but that."""
         backend = make_url(database_url).get_backend_name()
-        mould = self._made.get((make.__name__, backend))
+        mould = self._made.get((make, backend))
         if mould is None:
-            mould = self._made[make.__name__, backend] = self._make(make, database_url)
+            mould = self._made[make, backend] = self._make(make, database_url)
         shutil.copytree(mould.base, base, dirs_exist_ok=True)
         if backend == "postgresql":
             server = postgres.server_of(database_url)
             postgres.drop_database(server, database_url)
             name, template = postgres.name_of(database_url), postgres.name_of(mould.database_url)
             postgres.create_database(server, template=template, name=name)
-        given = {name: base / value.relative_to(mould.base) for name, value in mould.given.items()}
-        return ArchiveHome(new_settings(base, database_url, **given), clock)
+        policy = None if mould.policy is None else base / mould.policy.relative_to(mould.base)
+        return ArchiveHome(new_settings(base, database_url, witness_policy=policy), clock)
 
     def _make(self, make: Callable[[Path, str, SteppedClock], ArchiveHome], database_url: str) -> _Mould:
         base = self._folders.mktemp("mould")
@@ -53,8 +53,7 @@ class Moulds:
             url = postgres.create_database(postgres.server_of(database_url))
         home = make(base, url, SteppedClock())
         home.services.close()
-        policy = home.settings.witness_policy
-        return _Mould(base, url, {} if policy is None else {"witness_policy": policy})
+        return _Mould(base, url, home.settings.witness_policy)
 
 
 @pytest.fixture(scope="session")

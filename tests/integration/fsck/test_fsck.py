@@ -55,9 +55,9 @@ def test_it_never_cries_wolf_beside_an_archive_at_work(home: ArchiveHome, dock: 
     errors: list[BaseException] = []
 
     def repeat(work: Callable[[int], None]) -> None:
-        for number in range(200):
-            if done.wait(0.02):
-                return
+        number = 0
+        while not done.wait(0.05):  # at work, not in a race to be larger than it can be looked at
+            number += 1
             try:
                 with contextlib.suppress(Quarantined):
                     work(number)
@@ -85,7 +85,7 @@ def test_it_never_cries_wolf_beside_an_archive_at_work(home: ArchiveHome, dock: 
     for thread in threads:
         thread.start()
     try:
-        seen = [fault for _ in range(10) for fault in home.faults()]
+        seen = [fault for _ in range(12) for fault in home.faults()]
     finally:
         done.set()
         for thread in threads:

@@ -86,9 +86,6 @@ UNBOUND = {
     "live_encoding": None,
 }  # fmt: skip
 
-# Files are the same whatever the database is.
-on_one_database = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
 
 @contextmanager
 def raw(home: ArchiveHome) -> Iterator[Any]:
@@ -237,7 +234,6 @@ def fill_with_renditions(base: Path, database_url: str, clock: SteppedClock) -> 
     return filled
 
 
-@on_one_database
 def test_every_file_that_is_stored(full: ArchiveHome) -> None:
     """Three single bits of every file: fsck says invalid and names the file."""
     folders = ("store", "quarantine", "renditions")
@@ -262,7 +258,6 @@ def test_every_file_that_is_stored(full: ArchiveHome) -> None:
     full.assert_sound()
 
 
-@on_one_database
 def test_every_file_that_goes_away_or_comes_in(filled: ArchiveHome) -> None:
     unseen = []
     for path in sorted((filled.path / "store").rglob("*")):
@@ -287,7 +282,6 @@ def test_every_file_that_goes_away_or_comes_in(filled: ArchiveHome) -> None:
     filled.assert_sound()
 
 
-@on_one_database
 def test_a_link_in_place_of_a_file(filled: ArchiveHome, tmp_path: Path) -> None:
     """The bytes are the same, and still it is no longer in our hands what they will be."""
     original = next((filled.path / "store").rglob("clip.mp4"))
@@ -297,7 +291,6 @@ def test_a_link_in_place_of_a_file(filled: ArchiveHome, tmp_path: Path) -> None:
     assert str(original) in {fault.where for fault in filled.faults() if fault.outcome is Outcome.INVALID}
 
 
-@on_one_database
 def test_an_object_that_was_moved(filled: ArchiveHome) -> None:
     folder = next((filled.path / "store").rglob("clip.mp4")).parents[3]
     moved = folder.with_name(folder.name[:-1] + ("0" if folder.name[-1] != "0" else "1"))
@@ -305,7 +298,6 @@ def test_an_object_that_was_moved(filled: ArchiveHome) -> None:
     assert str(moved) in {fault.where for fault in filled.faults() if fault.outcome is Outcome.INVALID}
 
 
-@on_one_database
 def test_an_object_that_nobody_wrote_down(filled: ArchiveHome) -> None:
     source = next((filled.path / "store").rglob("clip.mp4")).parents[3]
     stranger = filled.path / "store" / "abc" / "def" / "012" / f"urn%3auuid%3a{uuid4()}" / "v1"
@@ -314,7 +306,6 @@ def test_an_object_that_nobody_wrote_down(filled: ArchiveHome) -> None:
     assert filled.fsck().outcome is Outcome.INVALID
 
 
-@on_one_database
 def test_what_is_published_and_what_is_trusted(filled: ArchiveHome) -> None:
     for name in ("log/checkpoint", "trust.txt", "ca/root.cert.pem"):
         path = filled.path / name
@@ -331,7 +322,6 @@ def test_what_is_published_and_what_is_trusted(filled: ArchiveHome) -> None:
     filled.assert_sound()
 
 
-@on_one_database
 def test_keys_of_somebody_else_are_no_keys(filled: ArchiveHome) -> None:
     trust = filled.path / "trust.txt"
     for broken in (b"", b"\xff\xfe", b"log\n", b"log x\n", b"log a+b+c\n", b"log a+00000000+////\n"):
