@@ -38,10 +38,10 @@ def versions() -> Mapping[str, str]:
 
 
 def commit() -> str:
-    """Return the commit of this checkout, and whether it holds changes that are not in it."""
+    """Return the commit of this checkout, and whether it holds changes that are not in it, results aside."""
     told = _first_line("git", "-C", str(_ROOT), "rev-parse", "--short=12", "HEAD")
     changed = subprocess.run(
-        ["git", "-C", str(_ROOT), "status", "--porcelain", "--untracked-files=no"],
+        ["git", "-C", str(_ROOT), "status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs"],
         capture_output=True, text=True, check=False,
     ).stdout  # fmt: skip
     return (told or "unknown") + (" with changes" if changed.strip() else "")

@@ -1,4 +1,4 @@
-"""Results of measurements: kept in .dev/bench, one file each, and rendered together as docs/benchmarks.md."""
+"""Results of measurements: kept in docs/benchmarks, one file each, and rendered together as docs/benchmarks.md."""
 
 import json
 import statistics
@@ -10,7 +10,7 @@ from typing import Any, Final
 from tests.bench import facts
 
 _ROOT: Final = Path(__file__).parents[2]
-KEPT: Final = _ROOT / ".dev" / "bench"
+KEPT: Final = _ROOT / "docs" / "benchmarks"
 REPORT: Final = _ROOT / "docs" / "benchmarks.md"
 _HOW: Final = (
     "Written by `./dev bench`; do not edit. Each figure is the median of the runs of one session, in brackets the "
@@ -86,16 +86,12 @@ def keep(section: Section, *, scratch: Path, starts: int, busy_starts: int) -> N
         "starts": starts,
         "busy_starts": busy_starts,
     }
-    (KEPT / f"{section.name}.json").write_text(json.dumps(value, ensure_ascii=False, indent=1), "utf-8")
+    _path(section.name).write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
 def kept(names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the results that are there, in the order of the names; those of another machine are left out."""
-    found = [json.loads((KEPT / f"{name}.json").read_text("utf-8")) for name in names if _path(name).exists()]
-    if not found:
-        return []
-    newest = max(found, key=lambda value: str(value["at"]))
-    return [value for value in found if value["machine"] == newest["machine"]]
+    """Return the results that are there, in the order of the names."""
+    return [json.loads(_path(name).read_text("utf-8")) for name in names if _path(name).exists()]
 
 
 def _path(name: str) -> Path:
@@ -117,8 +113,10 @@ def rows_of(value: dict[str, Any]) -> list[Row]:
     return [Row(**row) for row in value["section"]["rows"]]
 
 
-def _origin(value: dict[str, Any]) -> str:
+def _origin(value: dict[str, Any], newest: dict[str, Any]) -> str:
     section = value["section"]
+    other = [f"{name} {what}" for name, what in value["machine"].items() if what != newest["machine"].get(name)]
+    elsewhere = f" On another machine: {'; '.join(other)}." if other else ""
     when = f"{value['at']}, load after: {value['load']}, commit {value['commit']}"
     busy = (
         ""
@@ -128,7 +126,7 @@ def _origin(value: dict[str, Any]) -> str:
             "else.**"
         )
     )
-    return f"`./dev bench {section['name']}`, {section['runs']} runs, {when}.{busy}"
+    return f"`./dev bench {section['name']}`, {section['runs']} runs, {when}.{elsewhere}{busy}"
 
 
 def render(values: Sequence[dict[str, Any]]) -> str:
@@ -159,7 +157,7 @@ def render(values: Sequence[dict[str, Any]]) -> str:
             "",
             *table(rows_of(value)),
             "",
-            _origin(value),
+            _origin(value, newest),
             "",
         ]
     return "\n".join(lines)
