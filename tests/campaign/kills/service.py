@@ -213,6 +213,8 @@ class Service:
             if time.monotonic() > deadline:
                 return None
             time.sleep(_TURN_S)
+        if SUPERVISOR in gone and self._supervisor is not None:
+            self._supervisor.wait(timeout_s)  # a process can be a zombie while threads of it have yet to end
         doing = {role: self._board(role, pid) for role, pid in before.items()}
         return Death(
             dead=tuple(sorted(gone)),
