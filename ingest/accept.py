@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from archive.access.actors import unit_of
 from archive.cases.events import publish_quarantined
 from archive.cases.filing import case_by_number, write_link
 from archive.cases.indexing import index_objects
@@ -31,8 +32,9 @@ from archive.kernel.ids import CaseId, EntryId, ObjectId, UploadId
 from archive.kernel.instants import Instant, format_instant
 from archive.kernel.names import safe_file_name
 from archive.ledger.append import append_entry
-from archive.ledger.entries import EntryType, NewEntry, Target
+from archive.ledger.entries import Actor, EntryType, NewEntry, Target
 from archive.ocfl.inventory import NewFile, VersionUser
+from archive.organisation.models import Officer
 from archive.ports.blobs import BlobExists
 from ingest.context import Intake
 from ingest.errors import DigestMismatch, IntakeBusy, ManifestUntrusted, Quarantined, StagedBytesLost
@@ -231,6 +233,7 @@ def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content
         sha512=digests.sha512.hex,
         sm3=None if digests.sm3 is None else digests.sm3.hex,
         preserved_at=arrival.at,
+        unit_id=_unit_of(tx, arrival),
     )
     insert_row(
         tx,
@@ -258,6 +261,16 @@ def _write_duplicate(tx: Session, arrival: _Arrival) -> None:
         select(EvidenceItem.object_id).where(EvidenceItem.sha512 == arrival.digests.sha512.hex)
     ).one()
     _finish_row(tx, arrival, ObjectId(object_id))
+    index_objects(tx, [object_id])
+
+
+def _unit_of(tx: Session, arrival: _Arrival) -> UUID:
+    """Return whose the item is: the unit of who sent it from a browser, of who wore the camera, or of the dock."""
+    if arrival.upload.sender_id is not None:
+        return unit_of(tx, Actor(arrival.upload.sender_id))
+    number = arrival.manifest.officer_number
+    worn_in = None if number is None else tx.scalar(select(Officer.unit_id).where(Officer.certificate_number == number))
+    return worn_in or tx.scalars(select(Dock.unit_id).where(Dock.id == arrival.upload.dock_id)).one()
 
 
 def _finish_row(tx: Session, arrival: _Arrival, object_id: ObjectId) -> None:

@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -12,12 +13,14 @@ from sqlalchemy.orm import Session
 from archive.access.api_keys import KeyHolder, Scope, issue_key, key_holder
 from archive.db.base import insert_row
 from archive.db.database import Database
+from archive.db.sight import FIRST_UNIT
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DockId, new_uuid7
 from archive.kernel.instants import Instant
 from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.organisation.units import open_unit
 from ingest.errors import DockNotFound, DockRevoked, EnrolmentRefused
 from ingest.models import Dock, EnrolmentCode
 
@@ -33,14 +36,21 @@ class Enrolment:
     api_key: str
 
 
-def invite_dock(database: Database, *, name: str, by: Actor, at: Instant) -> str:
-    """Make a one-time code that enrols one dock within the hour; it is kept as a hash only."""
+def invite_dock(database: Database, *, name: str, unit_id: UUID = FIRST_UNIT, by: Actor, at: Instant) -> str:
+    """Make a one-time code that enrols one dock of a unit within the hour; it is kept as a hash only.
+
+    Raises: UnitNotFound, InvalidInput.
+    """
     name = clean_text(name, "dock name", 200)
     # 16 characters of 31 are 79 bits: not to be guessed within an hour, easy to read out on the telephone.
     code = "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
     with database.begin() as tx:
-        insert_row(tx, EnrolmentCode, code_hash=_hash(code), name=name, expires_at=at + CODE_LIFETIME)
-        append_entry(tx, NewEntry(EntryType.ADMIN_DOCK_INVITED, by, detail={"name": name}), at=at)
+        open_unit(tx, unit_id)
+        insert_row(
+            tx, EnrolmentCode, code_hash=_hash(code), name=name, expires_at=at + CODE_LIFETIME, unit_id=unit_id
+        )  # fmt: skip
+        detail = {"name": name, "unit": str(unit_id)}
+        append_entry(tx, NewEntry(EntryType.ADMIN_DOCK_INVITED, by, detail=detail), at=at)
     return code
 
 
@@ -62,11 +72,13 @@ def enrol_dock(database: Database, *, code: str, public_key: bytes, at: Instant)
                 EnrolmentCode.expires_at > at,
             )
             .values(used_at=at)
-            .returning(EnrolmentCode.name)
-        ).scalar_one_or_none()
+            .returning(EnrolmentCode.name, EnrolmentCode.unit_id)
+        ).one_or_none()
         if used is None:
             raise EnrolmentRefused
-        insert_row(tx, Dock, id=dock_id, name=used, public_key=public_key, enrolled_at=at)
+        insert_row(
+            tx, Dock, id=dock_id, name=used.name, public_key=public_key, enrolled_at=at, unit_id=used.unit_id
+        )  # fmt: skip
         api_key = issue_key(tx, holder_id=dock_id, scope=Scope.UPLOAD, at=at)
         append_entry(
             tx,
@@ -75,7 +87,7 @@ def enrol_dock(database: Database, *, code: str, public_key: bytes, at: Instant)
                 Actor(dock_id),
                 Target("dock", dock_id),
                 device=dock_id,
-                detail={"name": used, "public_key": public_key.hex()},
+                detail={"name": used.name, "unit": str(used.unit_id), "public_key": public_key.hex()},
             ),
             at=at,
         )

@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.evidence.terms import SourceKind

@@ -7,6 +7,7 @@ from sqlalchemy import ForeignKey, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
+from archive.db.sight import FIRST_UNIT
 
 
 class Dock(Base):
@@ -23,6 +24,7 @@ class Dock(Base):
     public_key: Mapped[bytes] = mapped_column(LargeBinary(32))
     enrolled_at: Mapped[datetime] = mapped_column(Moment)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    unit_id: Mapped[uuid.UUID] = mapped_column(server_default=FIRST_UNIT.hex)
 
 
 class EnrolmentCode(Base):
@@ -34,6 +36,7 @@ class EnrolmentCode(Base):
     name: Mapped[str] = mapped_column(String(200))
     expires_at: Mapped[datetime] = mapped_column(Moment)
     used_at: Mapped[datetime | None] = mapped_column(Moment)
+    unit_id: Mapped[uuid.UUID] = mapped_column(server_default=FIRST_UNIT.hex)
 
 
 class Upload(Base):

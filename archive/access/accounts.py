@@ -5,7 +5,7 @@ import secrets
 import threading
 import unicodedata
 from base64 import b64encode
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -15,18 +15,25 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import delete, false, or_, select, update
 from sqlalchemy.orm import Session as Tx
 
+from archive.access.callers import Caller, caller_as, text_of_roles
 from archive.access.models import Account, Session
-from archive.access.policy import Role
+from archive.access.policy import Role, separate
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
-from archive.kernel.errors import Conflict, InvalidInput, LiuhenError
-from archive.kernel.ids import AccountId, new_uuid7
+from archive.db.sight import FIRST_UNIT
+from archive.kernel.errors import Conflict, Forbidden, InvalidInput, LiuhenError, NotFound
+from archive.kernel.ids import AccountId, OfficerId, new_uuid7
 from archive.kernel.instants import Instant
+from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.organisation.models import Officer
+from archive.organisation.officers import OfficerNotFound
+from archive.organisation.units import open_unit
 
 SESSION_LIFETIME: Final = timedelta(hours=10)
 MIN_PASSWORD_CHARACTERS: Final = 12
+_MOST_NAME: Final = 200
 _FREE_ATTEMPTS: Final = 5
 _LONGEST_DELAY: Final = timedelta(minutes=5)
 _MOST_DOUBLINGS: Final = 16
@@ -57,24 +64,49 @@ class UsernameTaken(Conflict):
     code = "access.username_taken"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A signed-in person, as entry points hand it to use cases."""
+class AccountNotFound(NotFound):
+    """There is no such account."""
 
-    account_id: AccountId
-    username: str
-    display_name: str
-    role: Role
-    actor: Actor
+    code = "access.account_not_found"
+
+
+class OfficerHasAccount(Conflict):
+    """Another account is this officer's."""
+
+    code = "access.officer_has_account"
+
+
+class RolesApart(InvalidInput):
+    """An account has at least one role, and whoever administers or operates the archive has no role in cases."""
+
+    code = "access.roles_apart"
+
+
+class OwnAccount(Forbidden):
+    """Nobody changes the rights of the own account; another administrator does."""
+
+    code = "access.own_account"
 
 
 def create_account(
-    database: Database, *, username: str, display_name: str, role: Role, password: str, by: Actor, at: Instant
+    database: Database,
+    *,
+    username: str,
+    display_name: str,
+    roles: Collection[Role],
+    password: str,
+    unit_id: UUID = FIRST_UNIT,
+    officer_id: OfficerId | None = None,
+    by: Actor,
+    at: Instant,
 ) -> AccountId:
-    """Create an account.
+    """Create an account in a unit.
 
-    Raises: UsernameTaken, InvalidInput for an unusable name or a password under 12 characters.
+    Raises: UsernameTaken, RolesApart, UnitNotFound, OfficerNotFound, OfficerHasAccount, InvalidInput for an unusable
+        name or a password under 12 characters.
     """
+    if not separate(roles):
+        raise RolesApart
     username = unicodedata.normalize("NFC", username).strip()
     if not username or len(username) > 64 or any(unicodedata.category(char)[0] == "C" for char in username):
         raise InvalidInput("A user name has 1 to 64 printable characters")
@@ -85,13 +117,18 @@ def create_account(
     with unique_or(UsernameTaken), database.begin() as tx:
         if tx.scalar(select(Account.id).where(Account.username == username)) is not None:
             raise UsernameTaken
+        open_unit(tx, unit_id)
+        if officer_id is not None:
+            _require_officer(tx, officer_id, None)
         insert_row(
             tx,
             Account,
             id=account_id,
             username=username,
             display_name=display_name,
-            role=role.value,
+            roles=text_of_roles(roles),
+            unit_id=unit_id,
+            officer_id=officer_id,
             password_hash=password_hash,
             created_at=at,
             failed_sign_ins=0,
@@ -102,11 +139,77 @@ def create_account(
                 EntryType.ADMIN_ACCOUNT_CREATED,
                 by,
                 Target("account", account_id),
-                detail={"username": username, "display_name": display_name, "role": role.value},
+                detail={
+                    "username": username,
+                    "display_name": display_name,
+                    "roles": text_of_roles(roles),
+                    "unit": str(unit_id),
+                    "officer": None if officer_id is None else str(officer_id),
+                },
             ),
             at=at,
         )
     return account_id
+
+
+def change_account(
+    database: Database,
+    account_id: AccountId,
+    *,
+    display_name: str,
+    roles: Collection[Role],
+    unit_id: UUID,
+    officer_id: OfficerId | None,
+    is_enabled: bool,
+    by: Actor,
+    at: Instant,
+) -> None:
+    """Change whose an account is, what it may do and where; disabling it ends its sessions.
+
+    What is the same already writes nothing.
+    Raises: AccountNotFound, OwnAccount, RolesApart, UnitNotFound, OfficerNotFound, OfficerHasAccount, InvalidInput.
+    """
+    display_name = clean_text(display_name, "name", _MOST_NAME)
+    if by.id == account_id:
+        raise OwnAccount
+    if not separate(roles):
+        raise RolesApart
+    with unique_or(OfficerHasAccount), database.begin() as tx:
+        row = tx.scalar(select(Account).where(Account.id == account_id).with_for_update())
+        if row is None:
+            raise AccountNotFound(account_id=account_id)
+        open_unit(tx, unit_id)
+        if officer_id is not None:
+            _require_officer(tx, officer_id, account_id)
+        wanted = {
+            "display_name": display_name,
+            "roles": text_of_roles(roles),
+            "unit_id": unit_id,
+            "officer_id": officer_id,
+            "disabled_at": None if is_enabled else row.disabled_at or at,
+        }
+        changed = {name: value for name, value in wanted.items() if getattr(row, name) != value}
+        if not changed:
+            return
+        was = {name: getattr(row, name) for name in changed}
+        tx.execute(update(Account).where(Account.id == account_id).values(**changed))
+        if not is_enabled:
+            tx.execute(delete(Session).where(Session.account_id == account_id))
+        detail = {**_told(wanted), "was": _told(was)}
+        entry = NewEntry(EntryType.ADMIN_ACCOUNT_CHANGED, by, Target("account", account_id), detail=detail)
+        append_entry(tx, entry, at=at)
+
+
+def _told(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value if value is None or isinstance(value, str) else str(value) for name, value in values.items()}
+
+
+def _require_officer(tx: Tx, officer_id: OfficerId, account_id: AccountId | None) -> None:
+    if tx.get(Officer, officer_id) is None:
+        raise OfficerNotFound(officer_id=officer_id)
+    holder = tx.scalar(select(Account.id).where(Account.officer_id == officer_id))
+    if holder is not None and holder != account_id:
+        raise OfficerHasAccount
 
 
 def sign_in(database: Database, *, username: str, password: str, at: Instant, request: str | None = None) -> str:
@@ -193,7 +296,7 @@ def signed_in_caller(tx: Tx, *, token: str, at: Instant) -> Caller | None:
     ).scalar_one_or_none()
     if row is None:
         return None
-    return Caller(AccountId(row.id), row.username, row.display_name, Role(row.role), Actor(row.id, _fingerprint(token)))
+    return caller_as(tx, row, auth=_fingerprint(token), at=at)
 
 
 def _note_refusal(database: Database, account_id: UUID, *, at: Instant, request: str | None) -> None:

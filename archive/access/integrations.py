@@ -21,6 +21,7 @@ from archive.access.api_keys import (
 )
 from archive.access.models import ApiKey, Integration
 from archive.db.database import Database, unique_or
+from archive.db.sight import Sight, party_of
 from archive.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from archive.kernel.ids import IntegrationId, new_uuid7
 from archive.kernel.instants import Instant
@@ -72,6 +73,7 @@ class IntegrationCaller:
     scopes: frozenset[Scope]
     actor: Actor
     key_prefix: str
+    sight: Sight
 
     def require(self, *scopes: Scope) -> None:
         """Refuse a key that has none of these scopes. Raises: Forbidden."""
@@ -176,7 +178,10 @@ def authenticated_integration(tx: Session, key: str, *, at: Instant) -> Integrat
     if integration is None:
         raise KeyRefused
     prefix = key.split("_")[1]
-    return IntegrationCaller(IntegrationId(integration.id), integration.name, holder.scopes, holder.actor, prefix)
+    sight = Sight(frozenset({party_of(integration.unit_id), party_of(integration.id)}), 0, at)
+    return IntegrationCaller(
+        IntegrationId(integration.id), integration.name, holder.scopes, holder.actor, prefix, sight
+    )  # fmt: skip
 
 
 def note_use(database: Database, prefix: str, *, at: Instant) -> None:

@@ -1,28 +1,47 @@
-"""Tables of accounts, sessions, API keys, other systems and officers. Secrets are kept as hashes only."""
+"""Tables of accounts, clearances, sessions, API keys and other systems. Secrets are kept as hashes only."""
 
 import uuid
-from datetime import date, datetime
+from datetime import datetime
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
+from archive.organisation.models import FIRST_UNIT
 
 
 class Account(Base):
-    """A person who signs in."""
+    """A person who signs in: with roles, in one unit, and as the officer that this person is, if any.
+
+    Several roles stand with blanks between them.
+    """
 
     __tablename__ = "account"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     username: Mapped[str] = mapped_column(String(64), unique=True)
     display_name: Mapped[str] = mapped_column(String(200))
-    role: Mapped[str] = mapped_column(String(32))
+    roles: Mapped[str] = mapped_column(String(300), server_default="")
+    unit_id: Mapped[uuid.UUID] = mapped_column(index=True, server_default=FIRST_UNIT.hex)
+    officer_id: Mapped[uuid.UUID | None] = mapped_column(unique=True, index=True)
     password_hash: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
     failed_sign_ins: Mapped[int] = mapped_column(default=0)
     refuse_until: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Clearance(Base):
+    """That an account may see a restricted class until a moment, and who said so."""
+
+    __tablename__ = "clearance"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"), index=True)
+    restricted_class: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(String(500))
+    granted_at: Mapped[datetime] = mapped_column(Moment)
+    until: Mapped[datetime] = mapped_column(Moment)
 
 
 class Session(Base):
@@ -62,6 +81,7 @@ class Integration(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(64), unique=True)
     title: Mapped[str] = mapped_column(String(200))
+    unit_id: Mapped[uuid.UUID] = mapped_column(server_default=FIRST_UNIT.hex)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 
@@ -79,19 +99,3 @@ class ExternalId(Base):
     external_id: Mapped[str] = mapped_column(String(200), primary_key=True)
     internal_id: Mapped[uuid.UUID] = mapped_column(index=True)
     bound_at: Mapped[datetime] = mapped_column(Moment)
-
-
-class Officer(Base):
-    """A person who enforces, by the number of the enforcement certificate (执法证号)."""
-
-    __tablename__ = "officer"
-
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    certificate_number: Mapped[str] = mapped_column(String(64), unique=True)
-    name: Mapped[str] = mapped_column(String(200))
-    agency: Mapped[str] = mapped_column(String(200))
-    unit: Mapped[str] = mapped_column(String(200))
-    categories: Mapped[list[str]] = mapped_column(JSON)
-    valid_from: Mapped[date | None]
-    valid_until: Mapped[date | None]
-    recorded_at: Mapped[datetime] = mapped_column(Moment)

@@ -1,5 +1,6 @@
-"""The one policy: which role has which capability. Entry points ask here and nowhere else."""
+"""The one policy: which role has which capability, and how far it sees. Entry points ask here and nowhere else."""
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
@@ -7,12 +8,18 @@ from archive.kernel.errors import Forbidden
 
 
 class Role(StrEnum):
-    """What a person is to the archive."""
+    """What a person is to the archive. Somebody can have several."""
 
-    ADMINISTRATOR = "administrator"
+    OFFICER = "officer"
     CASE_HANDLER = "case_handler"
+    UNIT_HEAD = "unit_head"
     SUPERVISOR = "supervisor"
     AUDITOR = "auditor"
+    RECORDS_MANAGER = "records_manager"
+    LEGAL_REVIEWER = "legal_reviewer"
+    PUBLICITY_EDITOR = "publicity_editor"
+    ADMINISTRATOR = "administrator"
+    OPERATOR = "operator"
 
 
 class Capability(StrEnum):
@@ -24,50 +31,81 @@ class Capability(StrEnum):
     VERIFY = "verify"
     FILE_CASES = "file_cases"
     SHOW_IDENTIFIERS = "show_identifiers"
+    CLASSIFY = "classify"
     UPLOAD = "upload"
+    APPROVE_RETRIEVAL = "approve_retrieval"
+    BREAK_GLASS = "break_glass"
+    READ_TRACE = "read_trace"
+    HANDLE_COMPLAINTS = "handle_complaints"
     READ_LOG = "read_log"
     READ_LOG_HEALTH = "read_log_health"
+    OPERATE = "operate"
     ADMINISTER = "administer"
 
 
+class Extent(StrEnum):
+    """How far a role sees: what its holder took part in, the own unit with those below, or supervised agencies too."""
+
+    NOTHING = "nothing"
+    OWN = "own"
+    UNIT = "unit"
+    SUPERVISED = "supervised"
+
+
+_LOOKING: Final = frozenset({Capability.READ_CATALOGUE, Capability.VIEW_CONTENT, Capability.VERIFY})
+_FILING: Final = frozenset(
+    {Capability.FILE_CASES, Capability.SHOW_IDENTIFIERS, Capability.CLASSIFY, Capability.UPLOAD, Capability.BREAK_GLASS}
+)
+_HEADING: Final = frozenset({Capability.EXPORT_CONTENT, Capability.READ_TRACE, Capability.HANDLE_COMPLAINTS})
+_PROVING: Final = frozenset({Capability.READ_CATALOGUE, Capability.VERIFY, Capability.READ_LOG_HEALTH})
+
 _ALLOWED: Final[dict[Role, frozenset[Capability]]] = {
-    # The administrator runs the house and sees no footage.
-    Role.ADMINISTRATOR: frozenset({Capability.ADMINISTER, Capability.READ_LOG_HEALTH}),
-    Role.CASE_HANDLER: frozenset(
-        {
-            Capability.READ_CATALOGUE,
-            Capability.VIEW_CONTENT,
-            Capability.FILE_CASES,
-            Capability.SHOW_IDENTIFIERS,
-            Capability.UPLOAD,
-            Capability.VERIFY,
-        }
-    ),
-    Role.SUPERVISOR: frozenset(
-        {
-            Capability.READ_CATALOGUE,
-            Capability.VIEW_CONTENT,
-            Capability.EXPORT_CONTENT,
-            Capability.READ_LOG_HEALTH,
-            Capability.FILE_CASES,
-            Capability.SHOW_IDENTIFIERS,
-            Capability.UPLOAD,
-            Capability.VERIFY,
-        }
-    ),
+    # Whoever wore the camera may look, and never change or delete.
+    Role.OFFICER: _LOOKING | {Capability.UPLOAD},
+    Role.CASE_HANDLER: _LOOKING | _FILING,
+    Role.UNIT_HEAD: _LOOKING | _FILING | _HEADING | {Capability.APPROVE_RETRIEVAL},
+    Role.SUPERVISOR: _LOOKING | _FILING | _HEADING | {Capability.READ_LOG_HEALTH},
     # The auditor reads metadata and proofs, never content.
-    Role.AUDITOR: frozenset(
-        {Capability.READ_CATALOGUE, Capability.VERIFY, Capability.READ_LOG, Capability.READ_LOG_HEALTH}
-    ),
+    Role.AUDITOR: _PROVING | {Capability.READ_LOG, Capability.READ_TRACE},
+    Role.RECORDS_MANAGER: _PROVING,
+    Role.LEGAL_REVIEWER: _LOOKING,
+    Role.PUBLICITY_EDITOR: frozenset({Capability.READ_CATALOGUE, Capability.VERIFY}),
+    # The administrator runs the house and sees no footage; neither does whoever keeps the machines going.
+    Role.ADMINISTRATOR: frozenset({Capability.ADMINISTER, Capability.OPERATE, Capability.READ_LOG_HEALTH}),
+    Role.OPERATOR: frozenset({Capability.OPERATE, Capability.READ_LOG_HEALTH}),
 }
+_EXTENT: Final[dict[Role, Extent]] = {
+    Role.OFFICER: Extent.OWN,
+    Role.CASE_HANDLER: Extent.UNIT,
+    Role.UNIT_HEAD: Extent.UNIT,
+    Role.SUPERVISOR: Extent.SUPERVISED,
+    Role.AUDITOR: Extent.SUPERVISED,
+    Role.RECORDS_MANAGER: Extent.UNIT,
+    Role.LEGAL_REVIEWER: Extent.UNIT,
+    Role.PUBLICITY_EDITOR: Extent.UNIT,
+    Role.ADMINISTRATOR: Extent.NOTHING,
+    Role.OPERATOR: Extent.NOTHING,
+}
+_WIDENING: Final = tuple(Extent)
 
 
-def may(role: Role, capability: Capability) -> bool:
-    """Return whether the role has the capability."""
-    return capability in _ALLOWED[role]
+def may(roles: Collection[Role], capability: Capability) -> bool:
+    """Return whether any of the roles has the capability."""
+    return any(capability in _ALLOWED[role] for role in roles)
 
 
-def require(role: Role, capability: Capability) -> None:
-    """Refuse what the role may not do. Raises: Forbidden."""
-    if not may(role, capability):
+def require(roles: Collection[Role], capability: Capability) -> None:
+    """Refuse what none of the roles may do. Raises: Forbidden."""
+    if not may(roles, capability):
         raise Forbidden(capability=capability.value)
+
+
+def extent(roles: Collection[Role]) -> Extent:
+    """Return how far the widest of the roles sees."""
+    return max((_EXTENT[role] for role in roles), key=_WIDENING.index, default=Extent.NOTHING)
+
+
+def separate(roles: Collection[Role]) -> bool:
+    """Return whether these roles may be one person's: who administers accounts or machines sees no case."""
+    extents = {_EXTENT[role] is Extent.NOTHING for role in roles}
+    return len(extents) == 1

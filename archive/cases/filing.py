@@ -6,8 +6,9 @@ from typing import Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from archive.access.actors import unit_of
 from archive.cases.events import publish_linked, publish_unlinked
-from archive.cases.indexing import index_act, index_cases, index_objects
+from archive.cases.indexing import index_act, index_objects, index_sight
 from archive.cases.models import Act, Case, CaseLink
 from archive.cases.subjects import KnownSubject, NewSubject, settle_subject
 from archive.cases.terms import Category, Stage
@@ -98,6 +99,7 @@ def write_case(
         subject_id=subject_id,
         opened_at=at,
         opened_by=by.id,
+        unit_id=unit_of(tx, by),
     )
     append_entry(
         tx,
@@ -110,7 +112,7 @@ def write_case(
         ),
         at=at,
     )
-    index_cases(tx, [case_id])
+    index_sight(tx, [case_id])
     return case_id
 
 

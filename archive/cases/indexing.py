@@ -9,16 +9,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from archive.access.indexing import officer_documents
-from archive.access.models import Officer
 from archive.cases.models import Act, ActOfficer, Case, CaseLink, Subject, SubjectMerge
+from archive.cases.reaching import reach_cases, reach_facets, reach_objects, reach_subjects, subject_family
 from archive.custody.models import PreservedObject
 from archive.db.database import Database
+from archive.db.sight import Reach, unbound
 from archive.documents.models import ItemText, TextRecord
 from archive.evidence.models import EvidenceItem
+from archive.organisation.indexing import officer_documents
+from archive.organisation.models import Officer
 from archive.search.documents import Document, Kind, clear_index, index_documents
 from archive.search.models import SearchDocument
 
@@ -32,33 +34,48 @@ Named = tuple[str, str]
 
 def index_cases(tx: Session, case_ids: Collection[UUID]) -> None:
     """Bring what is found of cases in step, at the end of the transaction that changed them."""
-    index_documents(tx, case_ids, lambda ids: _case_documents(tx, ids))
+    with unbound(tx):
+        index_documents(tx, case_ids, lambda ids: _case_documents(tx, ids))
+
+
+def index_sight(tx: Session, case_ids: Collection[UUID]) -> None:
+    """Bring in step who sees cases, their subjects and what is filed under them, and what is found of all these.
+
+    Goes at the end of the transaction that changed unit, restricted classes, members or officers of a case, or made it.
+    """
+    with unbound(tx):
+        filed = tx.scalars(select(CaseLink.object_id).where(CaseLink.case_id.in_(case_ids))).all()
+        subjects = tx.scalars(select(Case.subject_id).where(Case.id.in_(case_ids))).all()
+        family = subject_family(tx, subjects)
+        index_documents(tx, {*case_ids, *filed, *family}, lambda ids: _all_documents(tx, ids))
 
 
 def index_subjects(tx: Session, subject_ids: Collection[UUID]) -> None:
     """Bring what is found of subjects and of their cases in step, at the end of the transaction that changed them."""
-    # Who stands under somebody is told there, and so is that it does not any more.
-    roots = set(tx.scalars(select(SubjectMerge.root_id).where(SubjectMerge.gone_id.in_(subject_ids))))
-    index_documents(tx, roots.union(subject_ids), lambda ids: _subject_documents(tx, ids))
-    under = select(SubjectMerge.gone_id).where(SubjectMerge.root_id.in_(subject_ids))
-    everybody = {*subject_ids, *tx.scalars(under)}
-    index_cases(tx, tx.scalars(select(Case.id).where(Case.subject_id.in_(everybody))).all())
+    with unbound(tx):
+        # Who stands under somebody is told there, and so is that it does not any more.
+        everybody = subject_family(tx, subject_ids)
+        index_documents(tx, everybody, lambda ids: _subject_documents(tx, ids))
+        index_cases(tx, tx.scalars(select(Case.id).where(Case.subject_id.in_(everybody))).all())
 
 
 def index_objects(tx: Session, object_ids: Collection[UUID]) -> None:
     """Bring what is found of items and text records in step, at the end of the transaction that changed them."""
-    index_documents(tx, object_ids, lambda ids: _object_documents(tx, ids))
+    with unbound(tx):
+        index_documents(tx, object_ids, lambda ids: _object_documents(tx, ids))
 
 
 def index_act(tx: Session, case_id: UUID, act_id: UUID) -> None:
     """Bring what is found through an act in step: its case, and what is filed under it."""
-    index_cases(tx, [case_id])
-    index_objects(tx, tx.scalars(select(CaseLink.object_id).where(CaseLink.act_id == act_id)).all())
+    with unbound(tx):
+        index_cases(tx, [case_id])
+        index_objects(tx, tx.scalars(select(CaseLink.object_id).where(CaseLink.act_id == act_id)).all())
 
 
 def index_filed(tx: Session, case_id: UUID) -> None:
     """Bring everything that is filed under a case in step, at the end of the transaction that gave it a new number."""
-    index_objects(tx, tx.scalars(select(CaseLink.object_id).where(CaseLink.case_id == case_id)).all())
+    with unbound(tx):
+        index_objects(tx, tx.scalars(select(CaseLink.object_id).where(CaseLink.case_id == case_id)).all())
 
 
 def rebuild_index(database: Database, *, on_progress: Callable[[int], None] = lambda _: None) -> int:
@@ -83,10 +100,11 @@ def missing_count(tx: Session) -> int:
         tx.scalar(
             select(func.count())
             .select_from(id_column.class_)
-            .where(~exists().where(SearchDocument.ref_id == id_column), *conditions)
+            .where(or_(*(~exists().where(found == id_column) for found in known)), *conditions)
         )
         or 0
         for id_column, _, conditions in _sources()
+        for known in [[SearchDocument.ref_id] if id_column is Officer.id else [SearchDocument.ref_id, Reach.ref_id]]
     )
 
 
@@ -117,7 +135,16 @@ def _portions(database: Database) -> Iterator[tuple[Sequence[UUID], _Batch]]:
             last = ids[-1]
 
 
+def _all_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
+    # Who sees a case is asked for what is filed there, and not the other way round.
+    yield from _case_documents(tx, ids)
+    yield from _subject_documents(tx, ids)
+    yield from _object_documents(tx, ids)
+
+
 def _case_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
+    reach_cases(tx, ids)
+    reach = reach_facets(tx, ids)
     # Columns, not rows of the session: those may be older than the lock that this is built under.
     recorded = dict(tx.execute(select(Subject.id, Subject.name).join(Case).where(Case.id.in_(ids))).all())
     places = _grouped(
@@ -150,6 +177,7 @@ def _case_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
                 ("category", category),
                 ("subject", str(root_id)),
                 *(("officer", officer) for officer in {str(officer_id) for (officer_id,) in officers[case_id]}),
+                *reach[case_id],
             ],
             taken_at=opened_at,
             happened_at=opened_at,
@@ -157,6 +185,8 @@ def _case_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
 
 
 def _subject_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
+    reach_subjects(tx, ids)
+    reach = reach_facets(tx, ids)
     others = _grouped(
         tx.execute(
             select(SubjectMerge.root_id, Subject.name)
@@ -176,13 +206,15 @@ def _subject_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
             kind=Kind.SUBJECT,
             ref_id=subject_id,
             fields=[("name", name), *_few(also)],
-            facets=[("subject", str(subject_id)), ("subject_kind", kind)],
+            facets=[("subject", str(subject_id)), ("subject_kind", kind), *reach[subject_id]],
             taken_at=created_at,
             happened_at=created_at,
         )
 
 
 def _object_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
+    reach_objects(tx, ids)
+    reach = reach_facets(tx, ids)
     links = _grouped(
         tx.execute(
             select(CaseLink.object_id, Case.id, Case.number, Act.place)
@@ -192,11 +224,13 @@ def _object_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
             .order_by(CaseLink.linked_at, Case.id)
         )
     )
-    yield from _item_documents(tx, ids, links)
-    yield from _record_documents(tx, ids, links)
+    yield from _item_documents(tx, ids, links, reach)
+    yield from _record_documents(tx, ids, links, reach)
 
 
-def _item_documents(tx: Session, ids: Sequence[UUID], links: Mapping[UUID, Any]) -> Iterator[Document]:
+def _item_documents(
+    tx: Session, ids: Sequence[UUID], links: Mapping[UUID, Any], reach: Mapping[UUID, Sequence[Named]]
+) -> Iterator[Document]:
     item, original = EvidenceItem, PreservedObject
     rows = tx.execute(
         select(
@@ -225,14 +259,16 @@ def _item_documents(tx: Session, ids: Sequence[UUID], links: Mapping[UUID, Any])
             kind=Kind.ITEM,
             ref_id=row.object_id,
             fields=[*_given(told), *fields, *_tags(row.probe)],
-            facets=[*_given(known), *facets],
+            facets=[*_given(known), *facets, *reach[row.object_id]],
             taken_at=row.received_at,
             happened_at=row.recorded_at or row.received_at,
             content=row.text or "",
         )
 
 
-def _record_documents(tx: Session, ids: Sequence[UUID], links: Mapping[UUID, Any]) -> Iterator[Document]:
+def _record_documents(
+    tx: Session, ids: Sequence[UUID], links: Mapping[UUID, Any], reach: Mapping[UUID, Sequence[Named]]
+) -> Iterator[Document]:
     rows = tx.execute(
         select(
             TextRecord.object_id, TextRecord.title, TextRecord.form, TextRecord.filed_at, PreservedObject.name,
@@ -248,7 +284,7 @@ def _record_documents(tx: Session, ids: Sequence[UUID], links: Mapping[UUID, Any
             kind=Kind.RECORD,
             ref_id=object_id,
             fields=[("name", title), ("file", file_name), *fields],
-            facets=[("form", form), *facets],
+            facets=[("form", form), *facets, *reach[object_id]],
             taken_at=filed_at,
             happened_at=filed_at,
             content=content or "",

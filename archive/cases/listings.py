@@ -8,15 +8,17 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import Session
 
-from archive.access.models import Officer
 from archive.cases.filing import CaseNotFound
 from archive.cases.merges import root_of
 from archive.cases.models import Act, ActOfficer, Case, CaseLink, Subject
-from archive.cases.slices import Slice, before, cursor_of, looked_up, sliced
+from archive.cases.reaching import CASE, ITEM
+from archive.cases.slices import Slice, before, cursor_of, looked_up, newest_seen, sliced
 from archive.custody.models import CustodyEvent, PreservedObject
+from archive.db.sight import Reach, sight_of
 from archive.documents.models import TextRecord
 from archive.evidence.models import EvidenceItem
 from archive.kernel.ids import CaseId, ObjectId
+from archive.organisation.models import Officer
 from archive.search.documents import Kind
 from archive.search.queries import Filters, query_words
 
@@ -68,6 +70,8 @@ def cases(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str
     """Return cases, newest first; with words those that hold them in number, title, subject or place."""
     if query_words(words) != ():
         return looked_up(tx, words, Filters(kind=Kind.CASE), lambda ids: _cases(tx, ids), cursor=cursor, limit=limit)
+    if sight_of(tx) is not None:
+        return newest_seen(tx, CASE, lambda ids: _cases(tx, ids), listing="cases", cursor=cursor, limit=limit)
     query = _case_rows().order_by(Case.opened_at.desc(), Case.id.desc()).limit(limit + 1)
     if cursor is not None:
         query = query.where(before(Case.opened_at, Case.id, cursor, "cases"))
@@ -183,13 +187,27 @@ def _items(
     limit: int,
 ) -> Slice[ItemRow]:
     query = select(EvidenceItem, PreservedObject).join(PreservedObject, PreservedObject.id == EvidenceItem.object_id)
+
+    def found(ids: Sequence[UUID]) -> Sequence[ItemRow]:
+        rows = {row[1].id: ItemRow(*row) for row in tx.execute(query.where(EvidenceItem.object_id.in_(ids)))}
+        return [rows[object_id] for object_id in ids if object_id in rows]
+
     if query_words(words) != ():
-
-        def found(ids: Sequence[UUID]) -> Sequence[ItemRow]:
-            rows = {row[1].id: ItemRow(*row) for row in tx.execute(query.where(EvidenceItem.object_id.in_(ids)))}
-            return [rows[object_id] for object_id in ids if object_id in rows]
-
         return looked_up(tx, words, filters, found, cursor=cursor, limit=limit)
+    if sight_of(tx) is not None:
+
+        def narrowed(seen: Select[Any]) -> Select[Any]:
+            return seen.join(EvidenceItem, EvidenceItem.object_id == Reach.ref_id).where(*conditions)
+
+        return newest_seen(
+            tx,
+            ITEM,
+            found,
+            listing=listing,
+            cursor=cursor,
+            limit=limit,
+            **({"narrowed": narrowed} if conditions else {}),
+        )
     query = query.order_by(EvidenceItem.received_at.desc(), EvidenceItem.object_id.desc()).limit(limit + 1)
     query = query.where(*conditions)
     if cursor is not None:

@@ -3,32 +3,36 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import ForeignKey, LargeBinary, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
+from archive.db.sight import FIRST_UNIT, Reached
 
 
-class Subject(Base):
+class Subject(Reached, Base):
     """A person or organisation that enforcement concerns (执法对象), as it was recorded.
 
     One that turned out to be the same as another keeps its row and its cases; `SubjectMerge` says whom it stands under.
     """
 
+    reached_by = "id"
     __tablename__ = "subject"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
     name: Mapped[str] = mapped_column(String(200), index=True)
     created_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    unit_id: Mapped[uuid.UUID] = mapped_column(index=True, server_default=FIRST_UNIT.hex)
 
 
-class SubjectIdentifier(Base):
+class SubjectIdentifier(Reached, Base):
     """A number that a subject is known by: encrypted, and found again through blind indexes only.
 
     `whole_index` is unique, so the same number is never two subjects. `key_id` names the key of ciphertext and indexes.
     """
 
+    reached_by = "subject_id"
     __tablename__ = "subject_identifier"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -57,9 +61,10 @@ class SubjectMerge(Base):
     merged_at: Mapped[datetime] = mapped_column(Moment)
 
 
-class Case(Base):
-    """One enforcement matter."""
+class Case(Reached, Base):
+    """One enforcement matter, and the unit that has it. `classes` are the restricted classes set on it, as bits."""
 
+    reached_by = "id"
     __tablename__ = "case_file"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -69,11 +74,26 @@ class Case(Base):
     subject_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("subject.id"), index=True)
     opened_at: Mapped[datetime] = mapped_column(Moment, index=True)
     opened_by: Mapped[uuid.UUID]
+    unit_id: Mapped[uuid.UUID] = mapped_column(index=True, server_default=FIRST_UNIT.hex)
+    classes: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
 
 
-class Act(Base):
+class CaseMember(Base):
+    """An account that sees a case and what is filed under it whatever its unit and clearance, until a moment if any."""
+
+    __tablename__ = "case_member"
+
+    case_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("case_file.id"), primary_key=True)
+    account_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"), primary_key=True, index=True)
+    reason: Mapped[str] = mapped_column(String(500))
+    added_at: Mapped[datetime] = mapped_column(Moment)
+    until: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Act(Reached, Base):
     """One dated act inside a case: what footage must cover."""
 
+    reached_by = "case_id"
     __tablename__ = "act"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -93,9 +113,10 @@ class ActOfficer(Base):
     officer_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("officer.id"), primary_key=True, index=True)
 
 
-class CaseLink(Base):
+class CaseLink(Reached, Base):
     """A preserved object filed under a case, and under an act of it where that is known."""
 
+    reached_by = "case_id"
     __tablename__ = "case_link"
 
     case_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("case_file.id"), primary_key=True)

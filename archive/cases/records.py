@@ -42,8 +42,8 @@ def file_text_record(
         insert_row(tx, PreservationIntent, object_id=object_id, begun_at=at)
     preserved = preserve_record(objects, signer, object_id=object_id, name=name, pdf=pdf, by=by, at=at)
     with database.begin() as tx:
-        require_case(tx, case_id)
-        write_record(tx, preserved, form=form.value, title=title, case_id=case_id, by=by, at=at)
+        unit_id = require_case(tx, case_id).unit_id
+        write_record(tx, preserved, form=form.value, title=title, case_id=case_id, unit_id=unit_id, by=by, at=at)
         write_link(tx, case_id, object_id, act_id=None, reason="filed", by=by, at=at)
         tx.execute(delete(PreservationIntent).where(PreservationIntent.object_id == object_id))
     return object_id

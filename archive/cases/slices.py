@@ -8,6 +8,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, or_
 from sqlalchemy.orm import Session
 
+from archive.db import sight
+from archive.db.sight import microseconds, moment
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import parse_uuid
 from archive.kernel.instants import Instant, format_instant, parse_instant
@@ -38,12 +40,35 @@ def cursor_of(listing: str, at: Instant, row_id: UUID) -> str:
 
 def before(at_column: Any, id_column: Any, cursor: str, listing: str) -> ColumnElement[bool]:
     """Return the condition of what comes after a cursor, newest first. Raises: InvalidInput for another list's."""
+    at, row_id = _read(cursor, listing)
+    # The first part says nothing that the second does not; it lets SQLite begin in its index where the cursor stands.
+    return and_(at_column <= at, or_(at_column < at, id_column < row_id))
+
+
+def _read(cursor: str, listing: str) -> tuple[Instant, UUID]:
     parts = cursor.split("~")
     if len(parts) != 3 or parts[0] != listing:
         raise InvalidInput("The cursor does not belong to this list")
-    at, row_id = parse_instant(parts[1]), parse_uuid(parts[2])
-    # The first part says nothing that the second does not; it lets SQLite begin in its index where the cursor stands.
-    return and_(at_column <= at, or_(at_column < at, id_column < row_id))
+    return parse_instant(parts[1]), parse_uuid(parts[2])
+
+
+def newest_seen(
+    tx: Session,
+    kind: str,
+    rows_of: Callable[[Sequence[UUID]], Sequence[Row]],
+    *,
+    listing: str,
+    cursor: str | None,
+    limit: int,
+    narrowed: Callable[[Any], Any] = lambda query: query,
+) -> Slice[Row]:
+    """Return the rows of what a bound transaction sees of a kind, newest first. Raises: InvalidInput."""
+    after = None if cursor is None else _read(cursor, listing)
+    place = None if after is None else (microseconds(after[0]), after[1])
+    found = sight.newest_seen(tx, kind, before=place, limit=limit + 1, narrowed=narrowed)
+    kept = found[:limit]
+    more = cursor_of(listing, moment(kept[-1][0]), kept[-1][1]) if len(found) > limit else None
+    return Slice(rows_of([ref_id for _, ref_id in kept]), more)
 
 
 def looked_up(

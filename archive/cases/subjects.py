@@ -11,7 +11,8 @@ from typing import Any, Final
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from archive.access.accounts import Caller
+from archive.access.actors import unit_of
+from archive.access.callers import Caller
 from archive.access.policy import Capability, require
 from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.indexing import index_subjects
@@ -19,6 +20,7 @@ from archive.cases.models import Subject, SubjectIdentifier
 from archive.cases.terms import SubjectKind
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
+from archive.db.sight import unbound
 from archive.kernel.errors import Conflict, InvalidInput, NotFound
 from archive.kernel.ids import IdentifierId, SubjectId, new_uuid7
 from archive.kernel.instants import Instant
@@ -210,7 +212,7 @@ def show_identifier(
     Guarantees: on return the log entry that says so is committed.
     Raises: Forbidden, IdentifierNotFound, InvalidInput without a purpose, IdentifierUnreadable.
     """
-    require(by.role, Capability.SHOW_IDENTIFIERS)
+    require(by.roles, Capability.SHOW_IDENTIFIERS)
     purpose = clean_text(purpose, "purpose", 500)
     with database.begin() as tx:
         row = tx.get(SubjectIdentifier, identifier_id)
@@ -239,13 +241,17 @@ def require_subject(tx: Session, subject_id: SubjectId) -> Subject:
 
 
 def subject_with(tx: Session, vault: IdentifierVault, identifier: Identifier) -> Subject | None:
-    """Return the subject that is known by this very number, as it was recorded."""
+    """Return the subject that is known by this very number, as it was recorded.
+
+    Also one of another unit: whoever has the number has to do with the subject, and two rows for it would be wrong.
+    """
     indexes = [whole_index(vault, identifier, key_id) for key_id in vault.key_ids]
-    return tx.scalar(
-        select(Subject)
-        .join(SubjectIdentifier, SubjectIdentifier.subject_id == Subject.id)
-        .where(SubjectIdentifier.whole_index.in_(indexes))
-    )
+    with unbound(tx):
+        return tx.scalar(
+            select(Subject)
+            .join(SubjectIdentifier, SubjectIdentifier.subject_id == Subject.id)
+            .where(SubjectIdentifier.whole_index.in_(indexes))
+        )
 
 
 def identifier_rows(tx: Session, subject_ids: Iterable[Any]) -> Sequence[SubjectIdentifier]:
@@ -316,7 +322,9 @@ def told_identifiers(rows: Iterable[SubjectIdentifier]) -> list[dict[str, str]]:
 
 def _record(tx: Session, vault: IdentifierVault, given: NewSubject, *, by: Actor, at: Instant) -> SubjectId:
     subject_id = SubjectId(new_uuid7())
-    insert_row(tx, Subject, id=subject_id, kind=given.kind.value, name=given.name, created_at=at)
+    insert_row(
+        tx, Subject, id=subject_id, kind=given.kind.value, name=given.name, created_at=at, unit_id=unit_of(tx, by)
+    )  # fmt: skip
     rows = []
     if given.identifier is not None:
         _require_fit(given.identifier, given.kind)

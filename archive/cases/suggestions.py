@@ -16,12 +16,12 @@ from uuid import UUID
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from archive.access.models import Officer
 from archive.cases.models import Act, ActOfficer, Case, CaseLink
 from archive.cases.timeline import true_start
 from archive.custody.models import PreservedObject
 from archive.evidence.models import Clip, EvidenceItem, ItemLook
 from archive.kernel.instants import Instant
+from archive.organisation.models import Officer
 
 
 class Sign(StrEnum):

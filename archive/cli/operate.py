@@ -5,6 +5,7 @@ import json
 import secrets
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -14,10 +15,12 @@ from archive.access.accounts import create_account
 from archive.access.policy import Role
 from archive.cli.database import AsUrl, same_database
 from archive.cli.options import AsJson, Home, opened
+from archive.db.sight import FIRST_UNIT
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
+from archive.organisation.units import UnitNotFound, name_first_agency, unit_named
 from archive.settings import load_settings
-from archive.wiring import create_home
+from archive.wiring import Services, create_home
 
 _FIRST_ACCOUNTS = (
     ("admin", "Administrator", Role.ADMINISTRATOR),
@@ -59,12 +62,13 @@ def init(
                 NewEntry(EntryType.ADMIN_INIT, OPERATOR, detail={"trust": str(services.trust)}),
                 at=services.clock.now(),
             )
+        name_first_agency(services.database, settings.organisation, at=services.clock.now())
         for name, shown, role in _FIRST_ACCOUNTS:
             create_account(
                 services.database,
                 username=name,
                 display_name=shown,
-                role=role,
+                roles=[role],
                 password=passwords[name],
                 by=OPERATOR,
                 at=services.clock.now(),
@@ -147,9 +151,10 @@ def sequencer(home: Home = None) -> None:
 
 def add_account(
     username: str,
-    role: Annotated[Role, typer.Option(help="What the person is to the archive.")],
+    role: Annotated[list[Role], typer.Option(help="What the person is to the archive; repeatable.")],
     home: Home = None,
     display_name: Annotated[str | None, typer.Option(help="Name as shown.")] = None,
+    unit: Annotated[str, typer.Option(help="Agency and unit, by code or name, as AGENCY/UNIT; else the first.")] = "",
     password_file: Annotated[Path | None, typer.Option(help="File with the password; else one is made.")] = None,
 ) -> None:
     """Make an account."""
@@ -159,9 +164,22 @@ def add_account(
             services.database,
             username=username,
             display_name=display_name or username,
-            role=role,
+            roles=role,
+            unit_id=_unit(services, unit),
             password=password,
             by=OPERATOR,
             at=services.clock.now(),
         )
     print(f"{username} was made." + (f" Password (shown once): {password}" if password_file is None else ""))
+
+
+def _unit(services: Services, named: str) -> UUID:
+    """Return the unit that is named on the command line. Raises: UnitNotFound."""
+    if not named:
+        return FIRST_UNIT
+    agency, _, unit = named.partition("/")
+    with services.database.read() as tx:
+        found = unit_named(tx, agency, unit)
+    if found is None:
+        raise UnitNotFound(unit=named)
+    return found

@@ -3,14 +3,20 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
+from archive.db.sight import FIRST_UNIT, Reached
 
 
-class PreservedObject(Base):
-    """One OCFL object: an evidence item or a text record, with the digests of its original."""
+class PreservedObject(Reached, Base):
+    """One OCFL object: an evidence item or a text record, with the digests of its original, and the unit that has it.
+
+    `classes` are the restricted classes that were set on it, as bits.
+    """
+
+    reached_by = "id"
 
     __tablename__ = "preserved_object"
 
@@ -24,10 +30,14 @@ class PreservedObject(Base):
     sha512: Mapped[str] = mapped_column(String(128), index=True)
     sm3: Mapped[str | None] = mapped_column(String(64))
     preserved_at: Mapped[datetime] = mapped_column(Moment)
+    unit_id: Mapped[uuid.UUID] = mapped_column(index=True, server_default=FIRST_UNIT.hex)
+    classes: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
 
 
-class CustodyEvent(Base):
+class CustodyEvent(Reached, Base):
     """Who held or touched a preserved object, when; its words stand in the log entry's detail."""
+
+    reached_by = "object_id"
 
     __tablename__ = "custody_event"
     __table_args__ = (Index("ix_custody_event_object_id_at", "object_id", "at"),)

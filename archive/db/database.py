@@ -4,13 +4,14 @@ A use case owns its transaction: it opens one `begin()` block, and the block's e
 elsewhere.
 """
 
+import copy
 import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError, OperationalError
@@ -20,6 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from archive.db.append_only import TAKEN
 from archive.db.shared_commits import WRITES, SharedCommits
+from archive.db.sight import Sight, bind
 from archive.kernel.errors import LiuhenError, StorageFull, Unavailable
 
 _BUSY_TIMEOUT_MS: Final = 30_000
@@ -56,6 +58,13 @@ class Database:
         self.engine = _sqlite_engine(url, pool_size) if self.is_sqlite else _postgres_engine(url, pool_size)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._shared = SharedCommits(self.engine, _file_of(self.url), wait_s=wait_s) if self.is_sqlite else None
+        self._sight: Sight | None = None
+
+    def seen_by(self, sight: Sight) -> Self:
+        """Return this database as somebody sees it: its transactions are bound to the sight (`archive.db.sight`)."""
+        bound = copy.copy(self)
+        bound._sight = sight  # noqa: SLF001 - a copy of ourselves
+        return bound
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -67,9 +76,11 @@ class Database:
         """
         if self._shared is not None:
             with _translated(), self._shared.begin() as tx:
+                bind(tx, self._sight)
                 yield tx
             return
         with self._sessions() as tx, _translated():
+            bind(tx, self._sight)
             yield tx
             tx.commit()
 
@@ -77,12 +88,14 @@ class Database:
     def read(self) -> Iterator[Session]:
         """Open a reading transaction; it is always rolled back."""
         with self._sessions() as tx, _translated():
+            bind(tx, self._sight)
             yield tx
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """Open a reading transaction that sees one state from its first statement to its end, however long it lasts."""
         with self._sessions() as tx, _translated():
+            bind(tx, self._sight)
             if not self.is_sqlite:  # SQLite's WAL gives every reader a snapshot
                 connection = tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
                 connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -87,7 +88,15 @@ def preserve_record(
 
 
 def write_record(
-    tx: Session, preserved: PreservedRecord, *, form: str, title: str, case_id: CaseId, by: Actor, at: Instant
+    tx: Session,
+    preserved: PreservedRecord,
+    *,
+    form: str,
+    title: str,
+    case_id: CaseId,
+    unit_id: UUID,
+    by: Actor,
+    at: Instant,
 ) -> None:
     """Write the record's rows, custody event, log entry and the job that reads its text, in one transaction.
 
@@ -106,6 +115,7 @@ def write_record(
         sha256=digests.sha256.hex,
         sha512=digests.sha512.hex,
         preserved_at=at,
+        unit_id=unit_id,
     )
     insert_row(tx, TextRecord, object_id=preserved.object_id, form=form, title=title, filed_by=by.id, filed_at=at)
     record_event(

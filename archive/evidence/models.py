@@ -4,13 +4,24 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    ForeignKey,
+    FromClause,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    exists,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
+from archive.db.sight import Reached, Sight
 
 
-class EvidenceItem(Base):
+class EvidenceItem(Reached, Base):
     """A preserved original that came from a dock, and what is known of its content.
 
     `play_state` is pending, playable, damaged (playable with known damage) or unplayable; `play_reason` is a finding
@@ -19,6 +30,7 @@ class EvidenceItem(Base):
     number of the device.
     """
 
+    reached_by = "object_id"
     __tablename__ = "evidence_item"
 
     object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("preserved_object.id"), primary_key=True)
@@ -43,9 +55,10 @@ class EvidenceItem(Base):
     play_note: Mapped[str | None] = mapped_column(String(500))
 
 
-class Rendition(Base):
+class Rendition(Reached, Base):
     """A derived copy for viewing, always re-creatable. `recipe` holds tool, version and arguments."""
 
+    reached_by = "object_id"
     __tablename__ = "rendition"
     __table_args__ = (UniqueConstraint("object_id", "kind"),)
 
@@ -60,7 +73,7 @@ class Rendition(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 
-class LiveEncoding(Base):
+class LiveEncoding(Reached, Base):
     """An encode under way whose segments can be played already, and for a while after.
 
     `state` is written by the encoder (`ingest.media.live.LiveState`); `wanted`, the segment that somebody waits for,
@@ -68,6 +81,7 @@ class LiveEncoding(Base):
     kept for those who still watch them.
     """
 
+    reached_by = "object_id"
     __tablename__ = "live_encoding"
 
     object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("evidence_item.object_id"), primary_key=True)
@@ -77,12 +91,13 @@ class LiveEncoding(Base):
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
-class ItemLook(Base):
+class ItemLook(Reached, Base):
     """What one look into an item found: times, places, gaps, damage. `tool` looked; `sha256` is of `found`, canonical.
 
     `look` names the look (`keyframes`, `damage`, `track`, ...); a newer look of the same name stands in its place.
     """
 
+    reached_by = "object_id"
     __tablename__ = "item_look"
 
     object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("evidence_item.object_id"), primary_key=True)
@@ -93,7 +108,7 @@ class ItemLook(Base):
     made_at: Mapped[datetime] = mapped_column(Moment)
 
 
-class Recording(Base):
+class Recording(Reached, Base):
     """One recording of one device: one or more clips that follow each other. Everything here follows from its clips.
 
     `device_key` is a digest of what the clips have in common (`DeviceKey`). Times are corrected by the clock's offset
@@ -112,14 +127,21 @@ class Recording(Base):
     clip_count: Mapped[int]
     duration_ms: Mapped[int] = mapped_column(BigInt)
 
+    @classmethod
+    def seen_if(cls, sight: Sight, table: FromClause) -> ColumnElement[bool]:
+        """Return the condition that any of its clips is seen."""
+        clip = Clip.__table__.alias("clip_seen")
+        return exists().where(clip.c.recording_id == table.c.id, sight.sees(clip.c.object_id))
 
-class Clip(Base):
+
+class Clip(Reached, Base):
     """An item as a part of a recording. Positions count from 1.
 
     `gap_before_ms` is the time between the end of the clip before and the start of this one, negative where they
     overlap; None for the first clip and where it is not known.
     """
 
+    reached_by = "object_id"
     __tablename__ = "clip"
     __table_args__ = (UniqueConstraint("recording_id", "position"),)
 

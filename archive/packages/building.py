@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.policy import Capability, require
 from archive.cases.models import Case, CaseLink
 from archive.custody.events import record_event
@@ -159,7 +159,7 @@ def grant_package_to(packager: Packager, case_id: CaseId, *, by: Caller, purpose
 
     Raises: Forbidden; as `grant_package`.
     """
-    require(by.role, Capability.EXPORT_CONTENT)
+    require(by.roles, Capability.EXPORT_CONTENT)
     return grant_package(packager, case_id, by=by.actor, purpose=purpose, with_renditions=with_renditions)
 
 

@@ -7,15 +7,17 @@ from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
+from archive.db.sight import Reached
 
 
-class CasePackage(Base):
+class CasePackage(Reached, Base):
     """A package of a case that somebody asked for. `state` is asked, ready or removed; its job tells how far it is.
 
     `name` is that of the ZIP without its ending, `size_bytes` the length of the ZIP. `entry_id` is the entry of the
     grant.
     """
 
+    reached_by = "case_id"
     __tablename__ = "package"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.policy import Capability, require
 from archive.cases.models import Case
 from archive.custody.models import CustodyEvent
@@ -80,7 +80,7 @@ def ask_for_package(
     Guarantees: on return the entries of the grant, the package's row and its job are committed together.
     Raises: Forbidden, InvalidInput without a purpose, CaseMissing, PackageUnderWay.
     """
-    require(by.role, Capability.EXPORT_CONTENT)
+    require(by.roles, Capability.EXPORT_CONTENT)
     purpose = clean_text(purpose, "purpose", MAX_PURPOSE_CHARACTERS)
     package_id = PackageId(new_uuid7())
     with database.begin() as tx:
@@ -168,7 +168,7 @@ def grant_download(database: Database, package_id: PackageId, *, by: Caller, at:
     Guarantees: on return the grant and its log entry are committed together.
     Raises: Forbidden, PackageMissing.
     """
-    require(by.role, Capability.EXPORT_CONTENT)
+    require(by.roles, Capability.EXPORT_CONTENT)
     download_id = DownloadId(new_uuid7())
     with database.begin() as tx:
         row = _ready(tx, package_id)

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.policy import Capability, require
 from archive.custody.events import preserved_object, record_event
 from archive.db.base import insert_row
@@ -61,7 +61,7 @@ def grant_all(
     Raises: as `grant_access`.
     """
     capability, _ = _RIGHTS[kind]
-    require(by.role, capability)
+    require(by.roles, capability)
     purpose = clean_text(purpose, "purpose", 500)
     with database.begin() as tx:
         return {found: _grant(tx, found, kind=kind, purpose=purpose, by=by, at=at) for found in object_ids}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.policy import Capability, require
 from archive.db.database import Database
 from archive.kernel.instants import Instant
@@ -33,7 +33,7 @@ def export_list(
         which the entry commits to without showing it.
     Raises: Forbidden.
     """
-    require(by.role, Capability.EXPORT_CONTENT)
+    require(by.roles, Capability.EXPORT_CONTENT)
     with database.begin() as tx:
         detail = {"query": words, "filters": dict(told), "depth": depth.value, "form": form}
         append_entry(tx, NewEntry(EntryType.ACCESS_LIST_EXPORTED, by.actor, detail=detail), at=at)

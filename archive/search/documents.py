@@ -64,6 +64,8 @@ class Depth(StrEnum):
     CONTENT = "content"
 
 
+REACH: Final = "reach"
+"""Name of the facets that say who sees a thing; they are never shown."""
 ALL_DEPTHS: Final = "all"
 """The depth of a document that is the same for everybody."""
 
@@ -83,6 +85,15 @@ class Document:
     taken_at: Instant
     happened_at: Instant
     content: str = ""
+
+
+def reach_facet(party: int, classes: int) -> tuple[str, str]:
+    """Return the facet that says that a party sees a thing in these restricted classes (bits)."""
+    return REACH, f"{party}.{classes}"
+
+
+OPEN_FACET: Final = (REACH, "open")
+"""The facet of what everybody sees who may search."""
 
 
 Build = Callable[[Sequence[UUID]], Iterable[Document]]

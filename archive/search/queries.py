@@ -11,14 +11,25 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, column, func, select, table, text
+from sqlalchemy import ColumnElement, Select, and_, bindparam, column, func, or_, select, table, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 from sqlalchemy.types import BigInteger
 
+from archive.db.sight import Sight, sight_of
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import Instant
-from archive.search.documents import ALL_DEPTHS, Depth, Kind, end_place, first_place, folded_fields
+from archive.search.documents import (
+    ALL_DEPTHS,
+    OPEN_FACET,
+    REACH,
+    Depth,
+    Kind,
+    end_place,
+    first_place,
+    folded_fields,
+    reach_facet,
+)
 from archive.search.folding import fold, occurrences
 from archive.search.models import FTS_TABLE, SearchDocument
 from archive.search.periods import period_facets
@@ -28,6 +39,8 @@ MOST_CHARACTERS: Final = 1024
 """A longer query finds nothing."""
 MOST_WORDS: Final = 32
 """Words beyond these do not narrow what is found any more."""
+MOST_CLASSES: Final = 5
+"""How many restricted classes there are; each is a bit."""
 _QUOTES: Final = str.maketrans("“”„‟«»＂", '"""""""')
 _PARTS: Final = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _CURSOR: Final = re.compile(r"find~([0-9]{1,19})")
@@ -138,7 +151,8 @@ def search(
     if looked_for is None:
         return Found([], None)
     places = _places(tx, looked_for, filters, depth, before=before, limit=limit + 1)
-    rows = tx.execute(select(SearchDocument.__table__).where(SearchDocument.place.in_(places[:limit]))).mappings()
+    wanted = select(SearchDocument.__table__).where(SearchDocument.place.in_(places[:limit]), *_seen(tx))
+    rows = tx.execute(wanted).mappings()
     found = sorted(rows, key=lambda row: row["place"], reverse=True)
     more = len(places) > limit
     return Found([_hit(row, looked_for) for row in found], f"find~{places[limit - 1]}" if more else None)
@@ -155,7 +169,7 @@ def found_ids(
     places = _places(tx, looked_for, filters, depth, before=before, limit=limit + 1)
     rows = tx.execute(
         select(SearchDocument.ref_id)
-        .where(SearchDocument.place.in_(places[:limit]))
+        .where(SearchDocument.place.in_(places[:limit]), *_seen(tx))
         .order_by(SearchDocument.place.desc())
     )
     return list(rows.scalars()), f"find~{places[limit - 1]}" if len(places) > limit else None
@@ -200,7 +214,12 @@ def _query(tx: Session, words: tuple[str, ...], filters: Filters, depth: Depth) 
     if filters.until is not None:
         conditions.append(at < filters.until)
     spans = period_facets(filters.since, filters.until) if filters.by_taken else None
-    groups = (filters.any_of, [("taken", span) for span in spans or ()])
+    sight = sight_of(tx)
+    groups = (
+        filters.any_of,
+        [("taken", span) for span in spans or ()],
+        [] if sight is None else _reach_facets(sight),
+    )
     return _Query(
         depth=depth,
         words=tuple(dict.fromkeys([*words, *also])),
@@ -209,6 +228,20 @@ def _query(tx: Session, words: tuple[str, ...], filters: Filters, depth: Depth) 
         ranges=_ranges(filters),
         conditions=conditions,
     )
+
+
+def _reach_facets(sight: Sight) -> list[Facet]:
+    """Return the facets of which one must be there for whoever looks."""
+    admitted = [classes for classes in range(1 << MOST_CLASSES) if not classes & ~sight.cleared]
+    return [OPEN_FACET, *(reach_facet(party, classes) for party in sorted(sight.parties) for classes in admitted)]
+
+
+def _seen(tx: Session) -> Sequence[ColumnElement[bool]]:
+    """Return the condition that a document's thing is seen: the index may be behind by a moment."""
+    sight = sight_of(tx)
+    if sight is None:
+        return []
+    return [or_(SearchDocument.kind == Kind.OFFICER, sight.sees(SearchDocument.__table__.c.ref_id))]
 
 
 def _ranges(filters: Filters) -> tuple[tuple[int, int], ...]:
@@ -282,7 +315,7 @@ def _hit(row: Any, words: tuple[str, ...]) -> Hit:
         kind=Kind(row["kind"]),
         ref_id=row["ref_id"],
         shown=shown,
-        facets=tuple((name, value) for name, value in row["facets"]),
+        facets=tuple((name, value) for name, value in row["facets"] if name != REACH),
         taken_at=row["taken_at"],
         happened_at=row["happened_at"],
         in_content=sum(inside.count(word) for word in words),

@@ -1,12 +1,15 @@
 """What endpoints ask for: the services, and who is calling."""
 
+from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
-from archive.access.accounts import Caller, signed_in_caller
+from archive.access.accounts import signed_in_caller
+from archive.access.callers import Caller
 from archive.db.database import Database
+from archive.db.sight import Sight
 from archive.kernel.errors import LiuhenError
 from archive.ports.clock import Clock
 from archive.wiring import Services
@@ -21,13 +24,14 @@ class NotSignedIn(LiuhenError):
     exit_code = 77
 
 
-def get_services(request: Request) -> Services:
-    """Return the services of this application."""
+def whole_services(request: Request) -> Services:
+    """Return the services of this application, whose transactions see everything."""
     services: Services = request.app.state.services
     return services
 
 
-ServicesDep = Annotated[Services, Depends(get_services)]
+WholeServicesDep = Annotated[Services, Depends(whole_services)]
+"""For the doors of machines, and for finding out who is calling; pages have `ServicesDep`."""
 
 
 def session_cookie(request: HTTPConnection) -> str:
@@ -35,7 +39,7 @@ def session_cookie(request: HTTPConnection) -> str:
     return f"__Host-{_COOKIE}" if request.url.scheme == "https" else _COOKIE
 
 
-def optional_caller(request: Request, services: ServicesDep) -> Caller | None:
+def optional_caller(request: Request, services: WholeServicesDep) -> Caller | None:
     """Return who is signed in, if anybody is."""
     return caller_of(request, services.database, services.clock)
 
@@ -56,6 +60,15 @@ def required_caller(caller: Annotated[Caller | None, Depends(optional_caller)]) 
     return caller
 
 
+def services_as_seen(
+    services: WholeServicesDep, caller: Annotated[Caller | None, Depends(optional_caller)]
+) -> Services:
+    """Return the services as the caller sees them: a transaction finds what the caller has reach of, nothing else."""
+    sight = Sight(frozenset(), 0, services.clock.now()) if caller is None else caller.sight
+    return replace(services, database=services.database.seen_by(sight))
+
+
+ServicesDep = Annotated[Services, Depends(services_as_seen)]
 CallerDep = Annotated[Caller, Depends(required_caller)]
 OptionalCallerDep = Annotated[Caller | None, Depends(optional_caller)]
 

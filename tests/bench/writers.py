@@ -16,7 +16,8 @@ from typing import Final, Self
 from pymerkle import SqliteTree
 from sqlalchemy import select
 
-from archive.access.accounts import Caller, create_account
+from archive.access.accounts import create_account
+from archive.access.callers import Caller
 from archive.access.policy import Role
 from archive.cli.processes import run_sequencer
 from archive.custody.models import PreservedObject

@@ -16,7 +16,8 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import make_url, select, text
 
-from archive.access.accounts import Caller, create_account, sign_in, signed_in_caller
+from archive.access.accounts import create_account, sign_in, signed_in_caller
+from archive.access.callers import Caller
 from archive.access.policy import Role
 from archive.cases.filing import open_case
 from archive.cases.subjects import KnownSubject, NewSubject
@@ -193,7 +194,7 @@ class ArchiveHome:
             self.database,
             username=name,
             display_name=name.title(),
-            role=role,
+            roles=[role],
             password=PASSWORD,
             by=OPERATOR,
             at=self.clock.now(),

@@ -104,7 +104,7 @@ def new_bureau(folder: Path, **settings: object) -> Bureau:
             bureau.services.database,
             username=username,
             display_name=name,
-            role=role,
+            roles=[role],
             password=PASSWORD,
             by=OPERATOR,
             at=bureau.now(),

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from archive.access.external_ids import ExternalKind, bound_id
 from archive.cases.changes import change_act
 from archive.cases.filing import write_act
-from archive.cases.indexing import index_cases
+from archive.cases.indexing import index_sight
 from archive.cases.models import Act, ActOfficer
 from archive.cases.systems.push import Outcome, Pushed, Pusher, Wish, bind, name_of, referred, require_version, settled
 from archive.cases.systems.reading import facts_of
@@ -95,5 +95,5 @@ def _set_officers(tx: Session, pusher: Pusher, case_id: CaseId, act_id: ActId, o
     detail = {"officers": sorted(map(str, wanted)), "was": {"officers": sorted(map(str, was))}}
     entry = NewEntry(EntryType.CASE_ACT_UPDATED, pusher.by, Target("act", act_id), case=case_id, detail=detail)
     append_entry(tx, entry, at=pusher.at)
-    index_cases(tx, [case_id])
+    index_sight(tx, [case_id])
     return True

@@ -3,13 +3,6 @@
 from sqlalchemy.orm import Session
 
 from archive.access.external_ids import ExternalKind, bound_id
-from archive.access.officers import (
-    CertificateTaken,
-    OfficerFacts,
-    change_officer,
-    officer_by_certificate,
-    write_officer,
-)
 from archive.cases.systems.push import (
     Outcome,
     Pushed,
@@ -23,6 +16,13 @@ from archive.cases.systems.push import (
 )
 from archive.cases.systems.reading import facts_of
 from archive.kernel.ids import OfficerId
+from archive.organisation.officers import (
+    CertificateTaken,
+    OfficerFacts,
+    change_officer,
+    officer_by_certificate,
+    write_officer,
+)
 
 _KIND = ExternalKind.OFFICER
 

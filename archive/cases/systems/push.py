@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from archive.access.external_ids import ExternalKind, bind_external_id, bound_id, external_id_of
+from archive.cases.indexing import index_cases, index_subjects
 from archive.db.database import Database, unique_or
 from archive.kernel.canonical import canonical_json
 from archive.kernel.errors import Conflict, InvalidInput, Unavailable
@@ -150,3 +151,6 @@ def bind(
     bind_external_id(
         tx, pusher.integration_id, kind, external_id, internal_id, case_id=case_id, by=pusher.by, at=pusher.at
     )
+    index = {ExternalKind.CASE: index_cases, ExternalKind.SUBJECT: index_subjects}.get(kind)
+    if index is not None:  # a system sees what it pushed
+        index(tx, [internal_id])

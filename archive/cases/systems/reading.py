@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.access.external_ids import ExternalKind, bound_id, external_ids_of
-from archive.access.models import ExternalId, Officer
+from archive.access.models import ExternalId
 from archive.cases.identifiers import masked
 from archive.cases.models import Act, ActOfficer, Case, Subject
 from archive.cases.slices import Slice, before, cursor_of, sliced
@@ -17,6 +17,7 @@ from archive.cases.subjects import identifier_rows, opened_identifier
 from archive.kernel.errors import NotFound
 from archive.kernel.ids import IntegrationId
 from archive.kernel.instants import format_instant
+from archive.organisation.models import Officer
 from archive.ports.identifiers import IdentifierVault
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import format_instant
-from archive.web.dependencies import ServicesDep
+from archive.web.dependencies import WholeServicesDep
 from ingest.docks import enrol_dock
 
 router = APIRouter(prefix="/api/v1", tags=["docks"])
@@ -39,7 +39,7 @@ class TimeRead(BaseModel):
 
 
 @router.post("/docks/enrolment", status_code=201, operation_id="enrol_dock")
-def enrol(body: EnrolmentRequest, services: ServicesDep) -> EnrolmentRead:
+def enrol(body: EnrolmentRequest, services: WholeServicesDep) -> EnrolmentRead:
     """Trade a one-time code for an id, a key that can only write, and the keys to pin."""
     try:
         public_key = base64.b64decode(body.public_key, validate=True)
@@ -50,19 +50,19 @@ def enrol(body: EnrolmentRequest, services: ServicesDep) -> EnrolmentRead:
 
 
 @router.get("/time", operation_id="read_time")
-def time(services: ServicesDep) -> TimeRead:
+def time(services: WholeServicesDep) -> TimeRead:
     """Tell the archive's time, so that a dock can measure its own clock."""
     return TimeRead(now=format_instant(services.clock.now()))
 
 
 @router.get("/ca.pem", operation_id="read_authority", response_class=Response)
-def authority(services: ServicesDep) -> Response:
+def authority(services: WholeServicesDep) -> Response:
     """Return the archive's own root certificate, for whoever knows its SHA-256 from elsewhere."""
     return Response(services.authority.root_pem, media_type="application/x-pem-file")
 
 
 @router.get("/health", operation_id="read_health")
-def health(services: ServicesDep) -> dict[str, str]:
+def health(services: WholeServicesDep) -> dict[str, str]:
     """Say that the server and its database answer."""
     with services.database.read() as tx:
         tx.connection()

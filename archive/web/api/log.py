@@ -18,7 +18,7 @@ from archive.ledger.note import encode_base64
 from archive.ledger.proofs import LeafNotFound, checkpoint_of, consistency, inclusion_at
 from archive.ledger.tiles import MalformedTile, Tile
 from archive.ledger.tree import MAX_SIZE
-from archive.web.dependencies import ServicesDep
+from archive.web.dependencies import WholeServicesDep
 from archive.web.pages.guards import LogHealthReader, LogReader
 from archive.wiring import Services
 
@@ -56,7 +56,7 @@ class ConsistencyRead(BaseModel):
 
 
 @router.get("/log/checkpoint", operation_id="read_checkpoint", response_class=Response)
-def checkpoint(services: ServicesDep) -> Response:
+def checkpoint(services: WholeServicesDep) -> Response:
     """Return the newest published checkpoint."""
     published = services.published.checkpoint()
     if published is None:
@@ -65,20 +65,20 @@ def checkpoint(services: ServicesDep) -> Response:
 
 
 @router.get("/log/tile/entries/{number:path}", operation_id="read_entries", response_class=Response)
-def entries(number: str, caller: LogReader, services: ServicesDep) -> Response:
+def entries(number: str, caller: LogReader, services: WholeServicesDep) -> Response:
     """Return a bundle of entries, byte for byte."""
     del caller
     return _file(services, f"tile/entries/{number}", cache=f"private, {_FOR_EVER}")
 
 
 @router.get("/log/tile/{level}/{number:path}", operation_id="read_tile", response_class=Response)
-def tile(level: Annotated[int, Path(ge=0, le=63)], number: str, services: ServicesDep) -> Response:
+def tile(level: Annotated[int, Path(ge=0, le=63)], number: str, services: WholeServicesDep) -> Response:
     """Return a tile of hashes."""
     return _file(services, f"tile/{level}/{number}", cache=f"public, {_FOR_EVER}")
 
 
 @router.get("/log/anchors/{name}", operation_id="read_anchor", response_class=Response)
-def anchor(name: str, services: ServicesDep) -> Response:
+def anchor(name: str, services: WholeServicesDep) -> Response:
     """Return a timestamped checkpoint, a token (RFC 3161), the chain of all tokens, or issuers of certificates."""
     if PUBLIC_NAME.fullmatch(name) is None:
         raise AnchorNotFound
@@ -92,7 +92,7 @@ def anchor(name: str, services: ServicesDep) -> Response:
 
 
 @router.get("/api/v1/log/proof/{index}", operation_id="read_proof", response_class=Response)
-def proof(index: Annotated[int, Path(ge=0, le=MAX_SIZE)], services: ServicesDep) -> Response:
+def proof(index: Annotated[int, Path(ge=0, le=MAX_SIZE)], services: WholeServicesDep) -> Response:
     """Return the proof that there is an entry at this index, as a tlog-proof."""
     with services.database.read() as tx:
         found = inclusion_at(tx, index)
@@ -103,7 +103,7 @@ def proof(index: Annotated[int, Path(ge=0, le=MAX_SIZE)], services: ServicesDep)
 
 @router.get("/api/v1/log/consistency", operation_id="read_consistency")
 def consistency_between(
-    services: ServicesDep,
+    services: WholeServicesDep,
     old: Annotated[int, Query(alias="from", ge=1, le=MAX_SIZE)],
     new: Annotated[int, Query(alias="to", ge=1, le=MAX_SIZE)],
 ) -> ConsistencyRead:
@@ -180,7 +180,7 @@ class HealthRead(BaseModel):
 
 
 @router.get("/api/v1/log/health", operation_id="read_log_health")
-def health(caller: LogHealthReader, services: ServicesDep, answer: Response) -> HealthRead:
+def health(caller: LogHealthReader, services: WholeServicesDep, answer: Response) -> HealthRead:
     """Return how the log stands; a program that watches it decides by `outcome`."""
     del caller
     answer.headers["Cache-Control"] = "no-store"

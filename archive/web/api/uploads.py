@@ -200,7 +200,7 @@ class UploadsApp:
         caller = caller_of(connection, self._intake.database, self._intake.clock)
         if caller is None:
             raise NotSignedIn
-        require(caller.role, Capability.UPLOAD)
+        require(caller.roles, Capability.UPLOAD)
         door = self._doors.browser()
         return _Sender(door.dock_id, caller.actor.auth or "", caller.account_id, door)
 

@@ -1,6 +1,6 @@
 """What a search asks for: read from an address or a form, and told again as one."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Final, Self
@@ -123,9 +123,9 @@ def asked_in_address(
     return Asked(q, kind, media, category, state, linked, form, dock, case, device, place, officer, by, since, until)
 
 
-def depth_of(role: Role) -> Depth:
-    """Return how deep a role may look: the text inside documents is for those who may view them."""
-    return Depth.CONTENT if may(role, Capability.VIEW_CONTENT) else Depth.CATALOGUE
+def depth_of(roles: Collection[Role]) -> Depth:
+    """Return how deep these roles may look: the text inside documents is for those who may view them."""
+    return Depth.CONTENT if may(roles, Capability.VIEW_CONTENT) else Depth.CATALOGUE
 
 
 def _start(text: str, *, days: int) -> Instant | None:

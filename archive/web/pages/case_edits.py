@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.cases.changes import update_act, update_case
 from archive.cases.filing import MAX_PLACE_CHARACTERS, MAX_TITLE_CHARACTERS
 from archive.cases.subjects import IdentifierTaken, IdentifierUnfit, KnownSubject, NewSubject, SubjectNotFound

@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.policy import Capability, may
 from archive.cases import listings
 from archive.cases.filing import AlreadyLinked, NotLinked, link_object, record_act, unlink_object
@@ -204,7 +204,7 @@ def show_case(
         view = listings.case_view(tx, case_id)
         names = actor_names(tx, [view.case.opened_by], texts=texts)
         progress = preparations(tx, view.items)
-        offered = listings.unlinked_items(tx, limit=_MOST_OFFERED) if may(caller.role, Capability.FILE_CASES) else None
+        offered = listings.unlinked_items(tx, limit=_MOST_OFFERED) if may(caller.roles, Capability.FILE_CASES) else None
         choices = offered_subjects(tx, services, form)
         packages = package_lines(tx, case_id, keep=services.packages.keep, texts=texts)
     context: dict[str, Any] = {

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.custody.events import preserved_object
 from archive.custody.models import PreservedObject
 from archive.evidence.items import evidence_item

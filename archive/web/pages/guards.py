@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import Depends
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.policy import Capability, may, require
 from archive.kernel.errors import InvalidInput, NotFound
 from archive.kernel.ids import (
@@ -38,9 +38,9 @@ def needs(capability: Capability, *, hidden: bool = False) -> Callable[[Caller],
     """
 
     def allowed(caller: CallerDep) -> Caller:
-        if hidden and not may(caller.role, capability):
+        if hidden and not may(caller.roles, capability):
             raise NotFound
-        require(caller.role, capability)
+        require(caller.roles, capability)
         return caller
 
     return allowed

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.listings import accounts
 from archive.jobs.listings import dead_jobs, unfinished_counts
 from archive.ledger.listings import newest_entries

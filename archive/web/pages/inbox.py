@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.policy import Capability, may
 from archive.cases import listings
 from archive.cases.bulk import MOST_AT_ONCE, link_objects
@@ -103,7 +103,7 @@ def _page(
     chosen: list[str] | None = None,
     status: int = 200,
 ) -> Response:
-    is_filer = may(caller.role, Capability.FILE_CASES)
+    is_filer = may(caller.roles, Capability.FILE_CASES)
     with services.database.read() as tx:
         found = listings.unlinked_items(tx, cursor=cursor, words=words)
         suggested = suggestions(tx, [row.item for row in found.rows]) if is_filer else {}

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.cases.filing import MAX_NUMBER_CHARACTERS, AlreadyLinked, case_by_number, link_object
 from archive.cases.listings import cases_of
 from archive.custody.events import ObjectNotFound

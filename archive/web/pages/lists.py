@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.policy import Capability, may
 from archive.cases import listings
 from archive.cases.filing import MAX_NUMBER_CHARACTERS, CaseNumberTaken, open_case
@@ -30,7 +30,7 @@ def first_page(
     request: Request, caller: CallerDep, services: ServicesDep, q: Words = "", cursor: Cursor = None
 ) -> Response:
     """List cases; the administrator, who sees none, goes to the house's own page."""
-    if not may(caller.role, Capability.READ_CATALOGUE):
+    if not may(caller.roles, Capability.READ_CATALOGUE):
         return go_to("/admin")
     return _cases(request, caller, services, words=q, cursor=cursor)
 

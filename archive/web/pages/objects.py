@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.cases.proofs import entries_of_object, proofs_of
 from archive.custody.events import ObjectNotFound, preserved_object
 from archive.custody.models import CustodyEvent, PreservedObject

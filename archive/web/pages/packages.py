@@ -4,7 +4,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.cases import listings
 from archive.kernel.ids import DownloadId, PackageId
 from archive.packages.building import MAX_PURPOSE_CHARACTERS

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.cases import listings
 from archive.cases.proofs import EntryPlace, entries_of_case, entries_of_object, proofs_of
 from archive.custody.events import ObjectNotFound, preserved_object

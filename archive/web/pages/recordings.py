@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.cases.listings import cases_of
 from archive.evidence.recordings import recording_view
 from archive.kernel.errors import NotFound

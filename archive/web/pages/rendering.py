@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.policy import Capability, may
 from archive.web import STATIC
 from archive.web.i18n import Catalogue, catalogue, preferred_language
@@ -106,7 +106,7 @@ def render(
 
 
 def _can(caller: Caller | None, capability: str) -> bool:
-    return caller is not None and may(caller.role, Capability(capability))
+    return caller is not None and may(caller.roles, Capability(capability))
 
 
 def _section(path: str) -> str:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.cases.identifiers import LAST, IdentifierInvalid, IdentifierKind, parse_identifier
 from archive.cases.models import Case
 from archive.cases.subject_listings import SubjectRow, subjects
@@ -83,7 +83,7 @@ def list_posted(request: Request, form: FormDep, caller: Exporter, services: Ser
         services.database,
         asked.q,
         filters=filters,
-        depth=depth_of(caller.role),
+        depth=depth_of(caller.roles),
         told={name: value for name, value in asked.given().items() if name != "q"},
         form=wanted.value,
         by=caller,
@@ -116,7 +116,7 @@ def address_of(hit: Hit) -> str:
 
 
 def _found(tx: Session, caller: Caller, asked: Asked, cursor: str | None) -> Found:
-    return search(tx, asked.q, filters=asked.filters(tx), depth=depth_of(caller.role), cursor=cursor)
+    return search(tx, asked.q, filters=asked.filters(tx), depth=depth_of(caller.roles), cursor=cursor)
 
 
 def _within(tx: Session, asked: Asked) -> Case | None:

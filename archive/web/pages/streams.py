@@ -13,7 +13,7 @@ import anyio
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.custody.events import ObjectNotFound
 from archive.evidence.items import evidence_item
 from archive.evidence.models import Rendition

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.cases.identifiers import Identifier
 from archive.cases.merges import merge_subjects, separate_subjects
 from archive.cases.subject_listings import SubjectRow, subject_row

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.cases.identifiers import MAX_NUMBER_CHARACTERS, Identifier, IdentifierKind
 from archive.cases.merges import resolved_subject
 from archive.cases.slices import Slice

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from archive.access.accounts import Caller
 from archive.access.api_keys import INTEGRATION_SCOPES, LIFETIME
+from archive.access.callers import Caller
 from archive.access.integrations import (
     LONGEST_LIFETIME,
     MAX_NAME_CHARACTERS,

@@ -26,7 +26,7 @@ from tests.support.archive_home import PASSWORD, ArchiveHome
 
 def make(home: ArchiveHome, username: str = "王芳", password: str = PASSWORD, role: Role = Role.SUPERVISOR) -> object:
     return create_account(
-        home.database, username=username, display_name="王芳", role=role, password=password, by=OPERATOR,
+        home.database, username=username, display_name="王芳", roles=[role], password=password, by=OPERATOR,
         at=home.clock.now(),
     )  # fmt: skip
 

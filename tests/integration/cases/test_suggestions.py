@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from archive.access.officers import OfficerFacts, record_officer
+from archive.organisation.officers import OfficerFacts, record_officer
 from archive.cases.bulk import MOST_AT_ONCE, link_objects
 from archive.cases.filing import CaseNotFound, link_object, record_act
 from archive.cases.listings import case_view, unlinked_items

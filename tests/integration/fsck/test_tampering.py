@@ -15,10 +15,10 @@ import psycopg
 import pytest
 from sqlalchemy import Table, create_engine, delete, insert, select, text, update
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.api_keys import Scope
 from archive.access.integrations import integration_named, issue_integration_key
-from archive.access.officers import OfficerFacts
+from archive.organisation.officers import OfficerFacts
 from archive.access.policy import Role
 from archive.cases.filing import link_object, record_act, unlink_object
 from archive.cases.identifiers import Identifier, IdentifierKind

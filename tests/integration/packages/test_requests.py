@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.policy import Role
 from archive.jobs.models import Job
 from archive.jobs.queue import PACKAGE, claim_job

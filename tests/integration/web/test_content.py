@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from archive.access.accounts import Caller
+from archive.access.callers import Caller
 from archive.access.policy import Role
 from archive.custody.models import PreservedObject
 from archive.evidence.models import Rendition

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from archive.access.officers import OfficerFacts, record_officer
+from archive.organisation.officers import OfficerFacts, record_officer
 from archive.access.policy import Role
 from archive.cases.filing import open_case, record_act
 from archive.cases.identifiers import Identifier, IdentifierKind

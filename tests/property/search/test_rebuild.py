@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select, text
 
-from archive.access.officers import OfficerFacts, record_officer
+from archive.organisation.officers import OfficerFacts, record_officer
 from archive.cases.changes import change_case, update_act
 from archive.cases.filing import AlreadyLinked, NotLinked, link_object, open_case, record_act, unlink_object
 from archive.cases.indexing import missing_count, rebuild_index

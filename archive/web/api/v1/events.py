@@ -14,9 +14,8 @@ from archive.notify.events import EventType, cloud_event
 from archive.notify.listings import WebhookRow, deliveries, events, webhook_rows
 from archive.notify.webhooks import WebhookNotFound, replay_events
 from archive.web.api.v1.forms import Moment, Sent, Since
-from archive.web.api.v1.guards import Cursor, EventReader, Limit
+from archive.web.api.v1.guards import Cursor, EventReader, Limit, ServicesDep
 from archive.web.api.v1.routes import ApiRoute, problems
-from archive.web.dependencies import ServicesDep
 from archive.wiring import Services
 
 router = APIRouter(prefix="/api/v1", tags=["events"], route_class=ApiRoute)

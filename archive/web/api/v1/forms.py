@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from archive.access.external_ids import MAX_EXTERNAL_ID_CHARACTERS, ExternalIdInvalid, clean_external_id
-from archive.access.officers import MAX_CATEGORIES, MAX_CATEGORY_CHARACTERS, OfficerFacts
 from archive.cases.filing import MAX_NUMBER_CHARACTERS, MAX_PLACE_CHARACTERS, MAX_TITLE_CHARACTERS
 from archive.cases.identifiers import MAX_NUMBER_CHARACTERS as MAX_IDENTIFIER_CHARACTERS
 from archive.cases.identifiers import IdentifierKind, parse_identifier
@@ -18,6 +17,7 @@ from archive.cases.systems.subjects import SubjectFacts
 from archive.cases.terms import Category, Stage, SubjectKind
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import Instant, parse_instant
+from archive.organisation.officers import MAX_CATEGORIES, MAX_CATEGORY_CHARACTERS, OfficerFacts
 
 _MOST_IDENTIFIERS: Final = 20
 _MOST_OFFICERS: Final = 100

@@ -1,6 +1,7 @@
 """Who may call the API: systems with a key, each under its own name and within its scopes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
 
@@ -11,7 +12,8 @@ from archive.access.api_keys import KeyRefused, Scope
 from archive.access.external_ids import MAX_EXTERNAL_ID_CHARACTERS, ExternalIdInvalid, clean_external_id
 from archive.access.integrations import IntegrationCaller, OtherSystem, authenticated_integration, note_use
 from archive.cases.systems.push import Pusher, Wish
-from archive.web.dependencies import ServicesDep
+from archive.web.dependencies import WholeServicesDep
+from archive.wiring import Services
 
 _bearer = HTTPBearer(auto_error=False, description="A key that the administrator made: `Authorization: Bearer lh_...`.")
 
@@ -19,7 +21,7 @@ _bearer = HTTPBearer(auto_error=False, description="A key that the administrator
 def presented_integration(
     request: Request,
     presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    services: ServicesDep,
+    services: WholeServicesDep,
 ) -> IntegrationCaller:
     """Return the system whose key came with the request. Raises: KeyRefused, TooManyRequests."""
     if presented is None:
@@ -30,6 +32,16 @@ def presented_integration(
     request.app.state.meter.take(caller.id)
     note_use(services.database, caller.key_prefix, at=now)
     return caller
+
+
+def services_as_seen(
+    services: WholeServicesDep, caller: Annotated[IntegrationCaller, Depends(presented_integration)]
+) -> Services:
+    """Return the services as the calling system sees them: what its unit has, and what it pushed itself."""
+    return replace(services, database=services.database.seen_by(caller.sight))
+
+
+ServicesDep = Annotated[Services, Depends(services_as_seen)]
 
 
 def may(*scopes: Scope) -> Callable[[IntegrationCaller], IntegrationCaller]:

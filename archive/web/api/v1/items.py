@@ -10,9 +10,8 @@ from archive.cases.systems.items import ItemState, item_state, item_states, item
 from archive.kernel.ids import CaseId, ObjectId
 from archive.kernel.instants import Instant, format_instant
 from archive.web.api.v1.forms import Reference
-from archive.web.api.v1.guards import Cursor, ItemReader, Limit
+from archive.web.api.v1.guards import Cursor, ItemReader, Limit, ServicesDep
 from archive.web.api.v1.routes import ApiRoute, problems
-from archive.web.dependencies import ServicesDep
 from archive.web.pages.guards import case_id_in_path, object_id_in_path
 
 router = APIRouter(prefix="/api/v1", tags=["items"], route_class=ApiRoute)

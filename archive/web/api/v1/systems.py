@@ -37,10 +37,10 @@ from archive.web.api.v1.guards import (
     OfficerWriter,
     OwnSystem,
     PusherDep,
+    ServicesDep,
     WishDep,
 )
 from archive.web.api.v1.routes import ApiRoute, problems, put_answers
-from archive.web.dependencies import ServicesDep
 from archive.wiring import Services
 
 router = APIRouter(prefix="/api/v1/systems/{system}", tags=["case systems"], route_class=ApiRoute)

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.access.models import Officer
-from archive.search.documents import Document, Kind, index_documents
+from archive.organisation.models import Officer
+from archive.search.documents import OPEN_FACET, Document, Kind, index_documents
 
 
 def index_officer(tx: Session, officer_id: UUID) -> None:
@@ -29,7 +29,7 @@ def officer_documents(tx: Session, ids: Sequence[UUID]) -> Iterable[Document]:
             kind=Kind.OFFICER,
             ref_id=officer_id,
             fields=[(what, text) for what, text in fields if text],
-            facets=[("officer", str(officer_id)), ("officer", number)],
+            facets=[OPEN_FACET, ("officer", str(officer_id)), ("officer", number)],
             taken_at=recorded_at,
             happened_at=recorded_at,
         )

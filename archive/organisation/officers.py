@@ -8,8 +8,6 @@ from typing import Any, Final
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from archive.access.indexing import index_officer
-from archive.access.models import Officer
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import Conflict, InvalidInput, NotFound
 from archive.kernel.ids import OfficerId, new_uuid7
@@ -17,6 +15,8 @@ from archive.kernel.instants import Instant
 from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.organisation.indexing import index_officer
+from archive.organisation.models import Officer
 
 MAX_CERTIFICATE_CHARACTERS: Final = 64
 MAX_NAME_CHARACTERS: Final = 200

@@ -1,0 +1,85 @@
+"""Who calls: a signed-in person as entry points hand it to use cases, and what this person sees."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from archive.access.classes import RestrictedClass, bits
+from archive.access.models import Account, Clearance
+from archive.access.policy import Capability, Extent, Role, extent, may
+from archive.db.sight import EVERYBODYS, Sight, party_of
+from archive.kernel.ids import AccountId
+from archive.kernel.instants import Instant
+from archive.ledger.entries import Actor
+from archive.organisation.models import Unit
+from archive.organisation.supervision import supervised_roots
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A signed-in person."""
+
+    account_id: AccountId
+    username: str
+    display_name: str
+    roles: frozenset[Role]
+    unit_id: UUID
+    actor: Actor
+    sight: Sight
+
+    def may(self, capability: Capability) -> bool:
+        """Return whether one of the caller's roles has the capability."""
+        return may(self.roles, capability)
+
+
+def caller_as(tx: Session, account: Account, *, auth: str, at: Instant) -> Caller:
+    """Return an account as a caller, who signed in by `auth` (the fingerprint that the log names)."""
+    roles = roles_in(account.roles)
+    return Caller(
+        AccountId(account.id),
+        account.username,
+        account.display_name,
+        roles,
+        account.unit_id,
+        Actor(account.id, auth),
+        Sight(frozenset(_parties(tx, account, roles)), _cleared(tx, account.id, at), at),
+    )
+
+
+def roles_in(text: str) -> frozenset[Role]:
+    """Return the roles that stand in an account; one that this program does not know gives nothing."""
+    return frozenset(role for role in Role if role.value in text.split())
+
+
+def text_of_roles(roles: Collection[Role]) -> str:
+    """Return roles as they stand in an account."""
+    return " ".join(sorted(role.value for role in roles))
+
+
+def _parties(tx: Session, account: Account, roles: Collection[Role]) -> Iterator[int]:
+    reach = extent(roles)
+    if reach is Extent.NOTHING:
+        return
+    yield party_of(account.id)
+    if account.officer_id is not None:
+        yield party_of(account.officer_id)
+    if reach is Extent.OWN:
+        return
+    yield party_of(account.unit_id)
+    if reach is Extent.SUPERVISED:
+        agency_id = tx.scalars(select(Unit.agency_id).where(Unit.id == account.unit_id)).one()
+        roots = supervised_roots(tx, agency_id)
+        if roots is None:
+            yield EVERYBODYS
+        else:
+            yield from (party_of(root) for root in roots)
+
+
+def _cleared(tx: Session, account_id: UUID, at: Instant) -> int:
+    rows = tx.scalars(
+        select(Clearance.restricted_class).where(Clearance.account_id == account_id, Clearance.until > at)
+    )
+    return bits([RestrictedClass(found) for found in rows])

@@ -1,0 +1,199 @@
+"""Who sees which row: what a transaction is bound to see, and the condition that this puts on all its queries.
+
+A row of `reach` says that a party sees a thing. A party is a unit, which sees what the units below it see, an officer
+or an account. `Database.seen_by` binds transactions to a sight: of every table whose class is `Reached` they then find
+only rows that one of its parties sees, whatever the query looks like; all else looks as if it did not exist.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    FromClause,
+    Index,
+    SmallInteger,
+    String,
+    bindparam,
+    event,
+    or_,
+    select,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
+from sqlalchemy.sql.visitors import InternalTraversal
+
+from archive.db.base import Base, BigInt
+from archive.kernel.instants import Instant
+
+EVERYBODYS: Final = 0
+"""The party that sees all things, restricted classes aside: a bureau that supervises everybody."""
+FIRST_UNIT: Final = UUID("00000000-0000-7000-8000-0000000000a1")
+"""The unit that every archive begins with, and that has whatever no other unit has."""
+_PARTY_BITS: Final = (1 << 62) - 1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SIGHT: Final = "sight"
+
+
+class Reach(Base):
+    """That a party sees a thing, until a moment where one is given.
+
+    `classes` are the restricted classes that whoever looks must be cleared for, as bits. Times are microseconds since
+    1970; `at` orders lists.
+    """
+
+    __tablename__ = "reach"
+    __table_args__ = (
+        Index("ix_reach_ref_id", "ref_id", "party", "classes", "until"),
+        {"sqlite_with_rowid": False},
+    )
+
+    party: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)
+    at: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
+    ref_id: Mapped[UUID] = mapped_column(primary_key=True)
+    classes: Mapped[int] = mapped_column(SmallInteger)
+    until: Mapped[int | None] = mapped_column(BigInt)
+
+
+class Reached:
+    """Mixed into tables whose rows are seen only by those who have reach of them.
+
+    `reached_by` names the column whose value is looked for in `reach`.
+    """
+
+    reached_by: ClassVar[str]
+
+    @classmethod
+    def seen_if(cls, sight: "Sight", table: FromClause) -> ColumnElement[bool]:
+        """Return the condition that a row of the table is seen."""
+        return sight.sees(table.c[cls.reached_by])
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What somebody sees at a moment: what any of the parties has reach of, in classes that are cleared (bits)."""
+
+    parties: frozenset[int]
+    cleared: int
+    at: Instant
+
+    def sees(self, key: ColumnElement[UUID]) -> ColumnElement[bool]:
+        """Return the condition that the thing with this id is seen."""
+        return _Seen(
+            key,
+            bindparam("sight_parties", sorted(self.parties), expanding=True, type_=BigInteger(), unique=True),
+            bindparam("sight_hidden", ~self.cleared, type_=BigInteger(), unique=True),
+            bindparam("sight_at", microseconds(self.at), type_=BigInteger(), unique=True),
+        )
+
+
+def newest_seen(
+    tx: Session, kind: str, *, before: tuple[int, UUID] | None, limit: int, narrowed: Any = lambda query: query
+) -> Sequence[tuple[int, UUID]]:
+    """Return when and what the transaction's sight sees of a kind, newest first, after a row of the list if given.
+
+    Each party has its things in order, so that a page costs the same however much there is that is not seen.
+    `narrowed` puts further conditions on a query over `Reach`. A transaction must be bound.
+    """
+    sight = sight_of(tx)
+    if sight is None:
+        raise ValueError("a transaction that is bound to no sight sees everything")
+    at, ref_id = Reach.at, Reach.ref_id
+    found: set[tuple[int, UUID]] = set()
+    for party in sorted(sight.parties):
+        query = select(at, ref_id).where(
+            Reach.party == party,
+            Reach.kind == kind,
+            Reach.classes.bitwise_and(~sight.cleared) == 0,
+            or_(Reach.until.is_(None), Reach.until > microseconds(sight.at)),
+        )
+        if before is not None:
+            query = query.where(at <= before[0], or_(at < before[0], ref_id < before[1]))
+        rows = tx.execute(narrowed(query).order_by(at.desc(), ref_id.desc()).limit(limit))
+        found.update((row.at, row.ref_id) for row in rows)
+    return sorted(found, reverse=True)[:limit]
+
+
+class _Seen(ColumnElement[bool]):
+    """`EXISTS` over `reach`, as one element: each query has it once for every table, and its parts take long."""
+
+    inherit_cache = True
+    type = Boolean()
+    _traverse_internals = [  # noqa: RUF012 - SQLAlchemy's own form
+        (name, InternalTraversal.dp_clauseelement) for name in ("of", "parties", "hidden", "at")
+    ]
+
+    def __init__(self, of: Any, parties: Any, hidden: Any, at: Any) -> None:
+        self.of, self.parties, self.hidden, self.at = of, parties, hidden, at
+
+    @property
+    def _from_objects(self) -> Any:
+        return self.of._from_objects  # noqa: SLF001 - how SQLAlchemy finds the tables of an element
+
+
+@compiles(_Seen)
+def _compile_seen(seen: _Seen, compiler: Any, **options: Any) -> str:
+    key, parties, hidden, at = (
+        compiler.process(part, **options) for part in (seen.of, seen.parties, seen.hidden, seen.at)
+    )
+    return (
+        f"EXISTS (SELECT 1 FROM reach AS seen WHERE seen.ref_id = {key} AND seen.party IN {parties} "
+        f"AND (seen.classes & {hidden}) = 0 AND (seen.until IS NULL OR seen.until > {at}))"
+    )
+
+
+def party_of(owner_id: UUID) -> int:
+    """Return the number under which a unit, an officer or an account stands in `reach`: the random part of its id."""
+    return owner_id.int & _PARTY_BITS
+
+
+def microseconds(at: Instant) -> int:
+    """Return a moment as it stands in `reach`."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(at: int) -> Instant:
+    """Return the moment that stands in `reach` as this number."""
+    return _EPOCH + timedelta(microseconds=at)
+
+
+def bind(tx: Session, sight: Sight | None) -> None:
+    """Bind a transaction to a sight; None sees everything."""
+    tx.info[_SIGHT] = sight
+
+
+def sight_of(tx: Session) -> Sight | None:
+    """Return what the transaction is bound to see; None is everything."""
+    found: Sight | None = tx.info.get(_SIGHT)
+    return found
+
+
+@contextmanager
+def unbound(tx: Session) -> Iterator[None]:
+    """See everything for a while: for what is kept in step with all rows, whoever changes one of them."""
+    bound = sight_of(tx)
+    bind(tx, None)
+    try:
+        yield
+    finally:
+        bind(tx, bound)
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _narrow(state: ORMExecuteState) -> None:
+    sight = sight_of(state.session)
+    if sight is not None and (state.is_select or state.is_update or state.is_delete):
+        state.statement = state.statement.options(*_criteria(sight))
+
+
+def _criteria(sight: Sight) -> Iterator[Any]:
+    for entity in Reached.__subclasses__():
+        table = Base.metadata.tables[entity.__tablename__]  # type: ignore[attr-defined]
+        yield with_loader_criteria(entity, entity.seen_if(sight, table), include_aliases=True)

@@ -1,0 +1,1 @@
+"""The bureau as it is organised: agencies, their units, who supervises whom, officers."""
