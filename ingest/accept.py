@@ -218,7 +218,7 @@ def _object_files(intake: Intake, arrival: _Arrival, claim: IntakeClaim, content
 
 
 def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content_path: str) -> None:
-    manifest, digests = arrival.manifest, arrival.digests
+    manifest, digests, unit_id = arrival.manifest, arrival.digests, _unit_of(tx, arrival)
     media_type = mimetypes.guess_type(content_path)[0] or "application/octet-stream"
     insert_row(
         tx,
@@ -233,7 +233,7 @@ def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content
         sha512=digests.sha512.hex,
         sm3=None if digests.sm3 is None else digests.sm3.hex,
         preserved_at=arrival.at,
-        unit_id=_unit_of(tx, arrival),
+        unit_id=unit_id,
     )
     insert_row(
         tx,
@@ -250,7 +250,8 @@ def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content
         received_at=arrival.at,
         play_state="pending",
     )
-    record_event(tx, object_id, _entry(EntryType.OBJECT_PRESERVED, arrival, object_id), at=arrival.at)
+    preserved = _entry(EntryType.OBJECT_PRESERVED, arrival, object_id, unit=str(unit_id))
+    record_event(tx, object_id, preserved, at=arrival.at)
     _finish_row(tx, arrival, object_id)
     add_job(tx, "probe_item", {"object_id": str(object_id)}, at=arrival.at, queue=PROMPT, key=f"probe:{object_id}")
     index_objects(tx, [object_id])
@@ -291,7 +292,7 @@ def _finish_row(tx: Session, arrival: _Arrival, object_id: ObjectId) -> None:
     _close(tx, arrival, state="accepted", entry_id=entry_id, object_id=object_id)
 
 
-def _entry(kind: EntryType, arrival: _Arrival, object_id: ObjectId) -> NewEntry:
+def _entry(kind: EntryType, arrival: _Arrival, object_id: ObjectId, **facts: str) -> NewEntry:
     return NewEntry(
         kind,
         upload_actor(arrival.upload),
@@ -305,6 +306,7 @@ def _entry(kind: EntryType, arrival: _Arrival, object_id: ObjectId) -> NewEntry:
             "device_serial": arrival.manifest.device_serial,
             **_source_of(arrival.manifest),
             "dock_manifest_sha256": digest_of(arrival.upload.manifest).sha256.hex,
+            **facts,
         },
     )
 

@@ -201,7 +201,10 @@ def change_account(
 
 
 def _told(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: value if value is None or isinstance(value, str) else str(value) for name, value in values.items()}
+    """Return columns of an account as the log says them."""
+    names = {"unit_id": "unit", "officer_id": "officer", "disabled_at": "disabled"}
+    texts = {name: value if value is None or isinstance(value, str) else str(value) for name, value in values.items()}
+    return {names.get(name, name): value for name, value in texts.items()}
 
 
 def _require_officer(tx: Tx, officer_id: OfficerId, account_id: AccountId | None) -> None:

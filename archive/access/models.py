@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
@@ -21,7 +21,7 @@ class Account(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     username: Mapped[str] = mapped_column(String(64), unique=True)
     display_name: Mapped[str] = mapped_column(String(200))
-    roles: Mapped[str] = mapped_column(String(300), server_default="")
+    roles: Mapped[str] = mapped_column(String(300), server_default=text("''"))
     unit_id: Mapped[uuid.UUID] = mapped_column(index=True, server_default=FIRST_UNIT.hex)
     officer_id: Mapped[uuid.UUID | None] = mapped_column(unique=True, index=True)
     password_hash: Mapped[str] = mapped_column(String(200))

@@ -88,6 +88,7 @@ def write_case(
     case_id = CaseId(new_uuid7())
     if tx.scalar(select(Case.id).where(Case.number == number)) is not None:
         raise CaseNumberTaken
+    unit_id = unit_of(tx, by)
     subject_id = settle_subject(tx, vault, subject, by=by, at=at)
     insert_row(
         tx,
@@ -99,7 +100,7 @@ def write_case(
         subject_id=subject_id,
         opened_at=at,
         opened_by=by.id,
-        unit_id=unit_of(tx, by),
+        unit_id=unit_id,
     )
     append_entry(
         tx,
@@ -108,7 +109,13 @@ def write_case(
             by,
             Target("case", case_id),
             case=case_id,
-            detail={"number": number, "title": title, "category": category.value, "subject": str(subject_id)},
+            detail={
+                "number": number,
+                "title": title,
+                "category": category.value,
+                "subject": str(subject_id),
+                "unit": str(unit_id),
+            },
         ),
         at=at,
     )

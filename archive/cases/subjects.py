@@ -321,15 +321,20 @@ def told_identifiers(rows: Iterable[SubjectIdentifier]) -> list[dict[str, str]]:
 
 
 def _record(tx: Session, vault: IdentifierVault, given: NewSubject, *, by: Actor, at: Instant) -> SubjectId:
-    subject_id = SubjectId(new_uuid7())
+    subject_id, unit_id = SubjectId(new_uuid7()), unit_of(tx, by)
     insert_row(
-        tx, Subject, id=subject_id, kind=given.kind.value, name=given.name, created_at=at, unit_id=unit_of(tx, by)
+        tx, Subject, id=subject_id, kind=given.kind.value, name=given.name, created_at=at, unit_id=unit_id
     )  # fmt: skip
     rows = []
     if given.identifier is not None:
         _require_fit(given.identifier, given.kind)
         rows = [_insert(tx, vault, subject_id, given.identifier, at=at)]
-    detail = {"name": given.name, "kind": given.kind.value, "identifiers": told_identifiers(rows)}
+    detail = {
+        "name": given.name,
+        "kind": given.kind.value,
+        "identifiers": told_identifiers(rows),
+        "unit": str(unit_id),
+    }
     entry = NewEntry(EntryType.SUBJECT_RECORDED, by, Target("subject", subject_id), detail=detail)
     append_entry(tx, entry, at=at)
     index_subjects(tx, [subject_id])

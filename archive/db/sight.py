@@ -26,7 +26,8 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
+from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column
+from sqlalchemy.orm.util import LoaderCriteriaOption
 from sqlalchemy.sql.visitors import InternalTraversal
 
 from archive.db.base import Base, BigInt
@@ -143,10 +144,13 @@ def _compile_seen(seen: _Seen, compiler: Any, **options: Any) -> str:
     key, parties, hidden, at = (
         compiler.process(part, **options) for part in (seen.of, seen.parties, seen.hidden, seen.at)
     )
-    return (
-        f"EXISTS (SELECT 1 FROM reach AS seen WHERE seen.ref_id = {key} AND seen.party IN {parties} "
-        f"AND (seen.classes & {hidden}) = 0 AND (seen.until IS NULL OR seen.until > {at}))"
+    conditions = (
+        f"seen.ref_id = {key}",
+        f"seen.party IN {parties}",
+        f"(seen.classes & {hidden}) = 0",
+        f"(seen.until IS NULL OR seen.until > {at})",
     )
+    return f"EXISTS (SELECT 1 FROM reach AS seen WHERE {' AND '.join(conditions)})"  # noqa: S608 - SQLAlchemy's parts
 
 
 def party_of(owner_id: UUID) -> int:
@@ -186,6 +190,16 @@ def unbound(tx: Session) -> Iterator[None]:
         bind(tx, bound)
 
 
+class _OnlySeen(LoaderCriteriaOption):
+    """`with_loader_criteria`, which puts a condition that is no lambda on the table itself where an alias is joined."""
+
+    _traverse_internals = LoaderCriteriaOption._traverse_internals  # noqa: SLF001 - what the keys of its cache are made of
+
+    def _resolve_where_criteria(self, ext_info: Any) -> Any:
+        condition = super()._resolve_where_criteria(ext_info)
+        return ext_info._adapter.traverse(condition) if ext_info.is_aliased_class else condition  # noqa: SLF001 - its own way
+
+
 @event.listens_for(Session, "do_orm_execute")
 def _narrow(state: ORMExecuteState) -> None:
     sight = sight_of(state.session)
@@ -196,4 +210,4 @@ def _narrow(state: ORMExecuteState) -> None:
 def _criteria(sight: Sight) -> Iterator[Any]:
     for entity in Reached.__subclasses__():
         table = Base.metadata.tables[entity.__tablename__]  # type: ignore[attr-defined]
-        yield with_loader_criteria(entity, entity.seen_if(sight, table), include_aliases=True)
+        yield _OnlySeen(entity, entity.seen_if(sight, table), include_aliases=True)

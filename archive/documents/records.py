@@ -127,7 +127,7 @@ def write_record(
             Target("record", preserved.object_id, "v1"),
             case=case_id,
             digests=digests,
-            detail={"title": title, "form": form, "name": preserved.name},
+            detail={"title": title, "form": form, "name": preserved.name, "unit": str(unit_id)},
         ),
         at=at,
     )

@@ -37,14 +37,22 @@ _TABLES: Final = (
     _Told(
         "account",
         ("admin.account_created",),
+        later=("admin.account_changed",),
         when="created_at",
-        details={"username": "username", "display_name": "display_name", "role": "role"},
+        details={
+            "username": "username",
+            "display_name": "display_name",
+            "roles": "roles",
+            "unit_id": "unit",
+            "officer_id": "officer",
+            "disabled_at": "disabled",
+        },
     ),
     _Told(
         "dock",
         ("admin.dock_enrolled",),
         when="enrolled_at",
-        details={"name": "name", "public_key": "public_key", "kind": "kind"},
+        details={"name": "name", "public_key": "public_key", "kind": "kind", "unit_id": "unit"},
     ),
     _Told(
         "case_file",
@@ -52,7 +60,13 @@ _TABLES: Final = (
         later=("case.updated",),
         when="opened_at",
         who="opened_by",
-        details={"number": "number", "title": "title", "category": "category", "subject_id": "subject"},
+        details={
+            "number": "number",
+            "title": "title",
+            "category": "category",
+            "subject_id": "subject",
+            "unit_id": "unit",
+        },
     ),
     _Told(
         "act",
@@ -68,7 +82,12 @@ _TABLES: Final = (
         who="filed_by",
         details={"title": "title", "form": "form"},
     ),
-    _Told("preserved_object", ("object.preserved", "record.filed"), when="preserved_at", details={"name": "name"}),
+    _Told(
+        "preserved_object",
+        ("object.preserved", "record.filed"),
+        when="preserved_at",
+        details={"name": "name", "unit_id": "unit"},
+    ),
     _Told(
         "evidence_item",
         ("object.preserved",),
@@ -154,7 +173,7 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
 _TOUCHING: Final = {
     "object.preserved", "ingest.received", "record.filed", "case.link", "case.unlink", "access.view", "access.export",
     "fixity.ok", "fixity.fail", "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
-    "item.described", "recording.grouped",
+    "item.described", "recording.grouped", "object.classified",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
 _GRANTING: Final = {"access.view": "view", "access.export": "export"}
@@ -256,7 +275,7 @@ def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None, changes: 
     changed = [
         column
         for column, name in table.details.items()
-        if said is not None and _plain(row[column], column) != _plain(said.get(name, _BEFORE.get(name)), column)
+        if said is not None and _plain(row[column], column) != _plain(_said(said, name), column)
     ]
     if table.when is not None and not _is_at(row[table.when], entry):
         changed.append(table.when)
@@ -275,9 +294,16 @@ def _is_at(value: Any, entry: Entry) -> bool:
         return False
 
 
-_TIMES: Final = {"started_at", "ended_at"}
-_BEFORE: Final = {"kind": "station"}
-"""What an entry means that is older than the word: all docks were stations."""
+_TIMES: Final = {"started_at", "ended_at", "disabled_at"}
+_IDS: Final = {"subject_id", "unit_id", "officer_id"}
+_BEFORE: Final = {"kind": "station", "unit": "00000000-0000-7000-8000-0000000000a1"}
+"""What an entry means that is older than the word: all docks were stations, and all was the first unit's."""
+_FORMERLY: Final = {"roles": "role"}
+"""What a word in a detail was before."""
+
+
+def _said(detail: Mapping[str, Any], name: str) -> Any:
+    return detail.get(name, detail.get(_FORMERLY.get(name, ""), _BEFORE.get(name)))
 
 
 def _plain(value: Any, column: str) -> Any:
@@ -287,6 +313,6 @@ def _plain(value: Any, column: str) -> Any:
     try:
         if value is not None and column in _TIMES:
             return as_instant(value)
-        return as_uuid(value) if value is not None and column == "subject_id" else value
+        return as_uuid(value) if value is not None and column in _IDS else value
     except ValueError:
         return value

@@ -21,6 +21,7 @@ from archive.fsck.notes import read_head
 from archive.fsck.packages import check_packages
 from archive.fsck.raw import as_uuid, rows
 from archive.fsck.recordings import check_recordings
+from archive.fsck.rights import check_rights
 from archive.fsck.standing import Standing
 from archive.fsck.stores import stored_objects
 from archive.fsck.subjects import check_subjects
@@ -82,6 +83,7 @@ def fsck(target: Target) -> ArchiveReport:
             "recordings": check_recordings(connection),
             "texts": check_texts(connection),
             "subjects": check_subjects(connection),
+            "rights": check_rights(connection),
             "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
             "systems": check_systems(connection),
             "dock keys": check_dock_keys(connection),

@@ -15,6 +15,8 @@ from archive.kernel.errors import InvalidInput
 from archive.kernel.findings import Finding, invalid, valid
 from archive.kernel.instants import parse_instant
 
+_FIRST_UNIT: Final = "00000000-0000-7000-8000-0000000000a1"
+"""Whose everything was before there were units."""
 _RECORDED: Final = "subject.recorded"
 _UPDATED: Final = "subject.updated"
 _MERGED: Final = "subject.merged"
@@ -96,6 +98,8 @@ class _Subjects:
             said |= change.detail or {}
         if entry is by_case:
             said = {"name": said.get("subject_name"), "kind": said.get("subject_kind")} | said
+        if as_uuid(row["unit_id"]) != said.get("unit", _FIRST_UNIT):
+            yield invalid("fsck.row_changed", "subject.unit_id is not what the log entry says", where)
         for column in ("name", "kind"):
             if row[column] != said.get(column):
                 yield invalid("fsck.row_changed", f"subject.{column} is not what the log entry says", where)

@@ -17,14 +17,15 @@ from pymerkle import SqliteTree
 from sqlalchemy import select
 
 from archive.access.accounts import create_account
-from archive.access.callers import Caller
+from archive.access.callers import caller_as
+from archive.access.models import Account
 from archive.access.policy import Role
 from archive.cli.processes import run_sequencer
 from archive.custody.models import PreservedObject
 from archive.kernel.ids import EntryId, ObjectId, new_uuid7
 from archive.ledger.append import append_entry
 from archive.ledger.checkpoint import Checkpoint
-from archive.ledger.entries import OPERATOR, Actor, EntryType, NewEntry
+from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from archive.ledger.models import LogLeaf
 from archive.ledger.note import SignedNote
 from archive.ledger.proofs import pending_count
@@ -110,9 +111,10 @@ class _Bureau:
         at = services.clock.now()
         told = {"username": "bench", "display_name": "Bench"}
         account = create_account(
-            services.database, **told, role=Role.SUPERVISOR, password=secrets.token_hex(), by=OPERATOR, at=at
+            services.database, **told, roles=[Role.SUPERVISOR], password=secrets.token_hex(), by=OPERATOR, at=at
         )
-        self.caller = Caller(account, **told, role=Role.SUPERVISOR, actor=Actor(account))
+        with services.database.read() as tx:
+            self.caller = caller_as(tx, tx.get_one(Account, account), auth="bench", at=at)
         with services.database.begin() as tx:
             tx.add(
                 PreservedObject(

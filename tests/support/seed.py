@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import secrets
 import shutil
 import socket
 import sys
@@ -22,29 +23,37 @@ from sqlalchemy import select, update
 
 from archive.access.accounts import create_account
 from archive.access.api_keys import INTEGRATION_SCOPES, Scope
+from archive.access.callers import Caller, caller_as
+from archive.access.classes import RestrictedClass
+from archive.access.clearances import end_clearance, grant_clearance
 from archive.access.integrations import (
     integration_named,
     integrations,
     issue_integration_key,
     revoke_integration_key,
 )
+from archive.access.models import Account
 from archive.access.policy import Role
 from archive.cases.filing import link_object, open_case, record_act
 from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.merges import merge_subjects
 from archive.cases.records import file_text_record
+from archive.cases.restrictions import classify_case
 from archive.cases.subjects import KnownSubject, NewSubject, record_subject
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
 from archive.evidence.models import EvidenceItem
 from archive.jobs.models import Job
 from archive.jobs.queue import LONG, PACKAGE, PROMPT, claim_job, fail_job
 from archive.kernel.digests import digest_of
-from archive.kernel.ids import ActId, CaseId, DockId, IntegrationId, ObjectId, SubjectId
+from archive.kernel.ids import AccountId, ActId, AgencyId, CaseId, DockId, IntegrationId, ObjectId, SubjectId
 from archive.kernel.instants import Instant, format_instant
 from archive.ledger.entries import OPERATOR, Actor
 from archive.notify.events import Event, EventType, publish
 from archive.notify.models import Webhook, WebhookDelivery
 from archive.notify.webhooks import set_webhook
+from archive.organisation.models import Agency
+from archive.organisation.supervision import set_supervision
+from archive.organisation.units import record_agency
 from archive.settings import Settings
 from archive.web.app import create_app
 from archive.wiring import Services, build_services, create_home
@@ -65,6 +74,12 @@ PEOPLE = {
     Role.SUPERVISOR: ("supervisor", "陈立群"),
     Role.CASE_HANDLER: ("handler", "李晓东"),
     Role.AUDITOR: ("auditor", "何静"),
+    Role.OFFICER: ("officer", "马俊"),
+    Role.UNIT_HEAD: ("head", "杨国栋"),
+    Role.RECORDS_MANAGER: ("records", "罗琳"),
+    Role.LEGAL_REVIEWER: ("legal", "赵敏"),
+    Role.PUBLICITY_EDITOR: ("publicity", "段雪"),
+    Role.OPERATOR: ("operator", "孙涛"),
 }
 _ORGANISATION = "官渡区综合行政执法局"
 
@@ -111,6 +126,63 @@ def new_bureau(folder: Path, **settings: object) -> Bureau:
         )
         bureau.people[role] = Actor(account_id)
     return bureau
+
+
+def new_agency(bureau: Bureau, name: str, *, supervises: UUID | None = None) -> dict[Role, str]:
+    """Write another agency down, with one account for each role; return the user names."""
+    database, by = bureau.services.database, bureau.people[Role.ADMINISTRATOR]
+    code = secrets.token_hex(3)
+    agency_id = record_agency(database, code=code, name=name, by=by, at=bureau.now())
+    with database.read() as tx:
+        root_id = tx.get_one(Agency, agency_id).root_unit_id
+    if supervises is not None:
+        set_supervision(
+            database,
+            supervisor_id=agency_id,
+            supervised_id=AgencyId(supervises),
+            basis="《行政执法监督条例》",
+            by=by,
+            at=bureau.now(),
+        )
+    usernames = {role: f"{code}-{username}" for role, (username, _) in PEOPLE.items()}
+    for role, username in usernames.items():
+        create_account(
+            database,
+            username=username,
+            display_name=PEOPLE[role][1],
+            roles=[role],
+            password=PASSWORD,
+            unit_id=root_id,
+            by=OPERATOR,
+            at=bureau.now(),
+        )
+    return usernames
+
+
+def caller(bureau: Bureau, role: Role) -> Caller:
+    """Return one of the bureau's own people as a caller."""
+    with bureau.services.database.read() as tx:
+        return caller_as(tx, tx.get_one(Account, bureau.people[role].id), auth="session:seed", at=bureau.now())
+
+
+def classify_main_case(bureau: Bureau, restricted_class: RestrictedClass) -> None:
+    """Restrict the main case, by somebody who is cleared for the class."""
+    services, head = bureau.services, bureau.people[Role.UNIT_HEAD]
+    now = bureau.now()
+    given = grant_clearance(
+        services.database,
+        AccountId(head.id),
+        restricted_class=restricted_class,
+        until=now + timedelta(days=1),
+        reason="承办涉未成年人案件",
+        by=bureau.people[Role.ADMINISTRATOR],
+        at=now,
+    )
+    by = caller(bureau, Role.UNIT_HEAD)
+    classify_case(
+        services.database, bureau.cases["main"], [restricted_class], reason="涉及未成年人", by=by, at=bureau.now()
+    )
+    end_clearance(services.database, given, by=bureau.people[Role.ADMINISTRATOR], at=bureau.now())
 
 
 def new_dock(bureau: Bureau, name: str) -> DockSeat:

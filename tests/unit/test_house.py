@@ -21,7 +21,7 @@ _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("archive", "ingest", "signing", "retention")
 _FOLDERS = {*_PACKAGES, "docker", "tests", "docs", ".ci"}
 _ARCHIVE = {
-    "kernel", "ports", "db", "ledger", "jobs", "trust", "ocfl", "custody", "calendar", "search", "notify", "access",
+    "kernel", "ports", "db", "ledger", "jobs", "trust", "ocfl", "custody", "calendar", "search", "notify", "organisation", "access",
     "evidence", "documents", "cases", "complaints", "retrieval", "review", "legal_review", "publicity", "statistics",
     "packages", "fsck", "adapters", "wiring", "web", "worker", "cli",
 }  # fmt: skip

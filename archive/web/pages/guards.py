@@ -56,6 +56,7 @@ IdentifierReader = Annotated[Caller, Depends(needs(Capability.SHOW_IDENTIFIERS))
 Uploader = Annotated[Caller, Depends(needs(Capability.UPLOAD))]
 LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
 LogHealthReader = Annotated[Caller, Depends(needs(Capability.READ_LOG_HEALTH))]
+Operator = Annotated[Caller, Depends(needs(Capability.OPERATE))]
 Administrator = Annotated[Caller, Depends(needs(Capability.ADMINISTER))]
 
 

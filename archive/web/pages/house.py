@@ -6,12 +6,13 @@ from fastapi import APIRouter, Query, Request, Response
 
 from archive.access.callers import Caller
 from archive.access.listings import accounts
+from archive.access.policy import Capability
 from archive.jobs.listings import dead_jobs, unfinished_counts
 from archive.ledger.listings import newest_entries
 from archive.ledger.proofs import head, pending_count
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
-from archive.web.pages.guards import Administrator, DockIdPath, JobIdPath, LogReader
+from archive.web.pages.guards import Administrator, DockIdPath, JobIdPath, LogReader, Operator
 from archive.web.pages.rendering import go_to, is_fragment, render
 from archive.wiring import Services
 from ingest.docks import invite_dock, revoke_dock
@@ -24,7 +25,7 @@ _LOG_ROWS: Final = 50
 
 
 @router.get("/admin")
-def admin_page(request: Request, caller: Administrator, services: ServicesDep) -> Response:
+def admin_page(request: Request, caller: Operator, services: ServicesDep) -> Response:
     """Show docks, accounts, quarantine and jobs."""
     return _admin(request, caller, services)
 
@@ -48,7 +49,7 @@ def revocation_posted(dock_id: DockIdPath, caller: Administrator, services: Serv
 
 
 @router.post("/admin/jobs/{job_id}/retry")
-def job_retry_posted(job_id: JobIdPath, caller: Administrator, services: ServicesDep) -> Response:
+def job_retry_posted(job_id: JobIdPath, caller: Operator, services: ServicesDep) -> Response:
     """Try again a job that was given up."""
     retry_job(services.database, job_id, by=caller.actor, at=services.clock.now())
     return go_to("/admin?done=job_retried")
@@ -92,7 +93,7 @@ def _admin(
     with services.database.read() as tx:
         context: dict[str, Any] = {
             "docks": dock_rows(tx),
-            "accounts": accounts(tx),
+            "accounts": accounts(tx) if caller.may(Capability.ADMINISTER) else None,
             "quarantine": quarantine(tx),
             "job_counts": unfinished_counts(tx),
             "dead_jobs": dead_jobs(tx),

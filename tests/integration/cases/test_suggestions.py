@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, update
 
-from archive.organisation.officers import OfficerFacts, record_officer
 from archive.cases.bulk import MOST_AT_ONCE, link_objects
 from archive.cases.filing import CaseNotFound, link_object, record_act
 from archive.cases.listings import case_view, unlinked_items
@@ -20,6 +19,7 @@ from archive.evidence.models import EvidenceItem, ItemLook
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import ActId, CaseId, ObjectId, new_uuid7
 from archive.ledger.entries import OPERATOR
+from archive.organisation.officers import OfficerFacts, record_officer
 from tests.support.archive_home import ArchiveHome
 
 Deliver = Callable[..., ObjectId]

@@ -126,7 +126,7 @@ def walk(home: ArchiveHome) -> Walk:
 
 def test_people(home: ArchiveHome, walk: Walk) -> None:
     database, clock = home.database, home.clock
-    fields = {"display_name": "Wang", "role": Role.SUPERVISOR, "by": OPERATOR}
+    fields = {"display_name": "Wang", "roles": [Role.SUPERVISOR], "by": OPERATOR}
 
     def make(username: str = "wang", password: str = PASSWORD) -> Any:
         return create_account(database, username=username, password=password, at=clock.now(), **fields)

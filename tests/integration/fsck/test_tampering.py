@@ -15,10 +15,9 @@ import psycopg
 import pytest
 from sqlalchemy import Table, create_engine, delete, insert, select, text, update
 
-from archive.access.callers import Caller
 from archive.access.api_keys import Scope
+from archive.access.callers import Caller
 from archive.access.integrations import integration_named, issue_integration_key
-from archive.organisation.officers import OfficerFacts
 from archive.access.policy import Role
 from archive.cases.filing import link_object, record_act, unlink_object
 from archive.cases.identifiers import Identifier, IdentifierKind
@@ -41,6 +40,7 @@ from archive.kernel.ids import CaseId, IntegrationId
 from archive.ledger.entries import OPERATOR
 from archive.notify.events import EventType
 from archive.notify.webhooks import remove_webhook, renew_secret, set_webhook
+from archive.organisation.officers import OfficerFacts
 from archive.packages.requests import ask_for_package, grant_download
 from archive.retrieval.grants import GrantKind, grant_access
 from archive.worker.loop import Worker
@@ -57,7 +57,7 @@ from tests.support.unguarded import guard, lift
 CLIP = b"not much of a recording" * 100
 UNBOUND = {
     # Secrets and their technical state: no entry can hold them.
-    "account": {"password_hash", "disabled_at", "failed_sign_ins", "refuse_until"},
+    "account": {"password_hash", "failed_sign_ins", "refuse_until"},
     "api_key": {"prefix", "secret_hash", "created_at", "expires_at", "last_used_at"},
     "session": None, "enrolment_code": None,
     # Work, not history.
@@ -82,6 +82,8 @@ UNBOUND = {
     "package_download": {"expires_at"},
     # The index is built anew out of the rows.
     "search_document": None,
+    # So is who sees what: it follows from units, officers, members and what is filed where.
+    "reach": None,
     # Where an encode stands; it is gone when it has ended.
     "live_encoding": None,
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,16 @@ def signed_in(base: str, role: Role) -> httpx.Client:
     answer = client.post("/sign-in", data={"username": PEOPLE[role][0], "password": PASSWORD})
     assert answer.status_code == 303, answer.text
     return client
+
+
+def signed_in_at(base: str, opened: ExitStack, usernames: Mapping[Role, str]) -> dict[Role, httpx.Client]:
+    """Return a browser in which each of these people has signed in."""
+    clients = {}
+    for role, username in usernames.items():
+        clients[role] = opened.enter_context(browser(base))
+        answer = clients[role].post("/sign-in", data={"username": username, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+    return clients
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """Every page against every role. Default deny: a page without a row in the table fails, and so does one unguarded."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -11,19 +12,18 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
+from archive.access.classes import RestrictedClass
 from archive.access.policy import Role
 from archive.evidence.recordings import recording_of
 from archive.kernel.ids import RecordingId
+from archive.organisation.models import FIRST_AGENCY
 from archive.web.api.v1.guards import presented_integration
+from archive.web.app import create_app
 from archive.web.dependencies import required_caller
-from tests.support.seed import Bureau
+from tests.integration.web.conftest import signed_in_at, small_scene
+from tests.support import seed
+from tests.support.seed import PEOPLE, Bureau
 
-_CASE_HANDLER, _SUPERVISOR, _AUDITOR, _ADMIN = (
-    Role.CASE_HANDLER,
-    Role.SUPERVISOR,
-    Role.AUDITOR,
-    Role.ADMINISTRATOR,
-)
 # What anybody may ask without a session: to sign in, for the other language, and the doors of machines.
 _PUBLIC = {
     ("GET", "/sign-in"),
@@ -41,137 +41,148 @@ _PUBLIC = {
 }
 
 
+_READERS = frozenset(Role) - {Role.ADMINISTRATOR, Role.OPERATOR}
+_FILERS = frozenset({Role.CASE_HANDLER, Role.UNIT_HEAD, Role.SUPERVISOR})
+_UPLOADERS = _FILERS | {Role.OFFICER}
+_VIEWERS = _UPLOADERS | {Role.LEGAL_REVIEWER}
+_EXPORTERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR})
+_OPERATORS = frozenset({Role.ADMINISTRATOR, Role.OPERATOR})
+_PROVERS = _OPERATORS | {Role.SUPERVISOR, Role.AUDITOR, Role.RECORDS_MANAGER}
+_AUDITORS = frozenset({Role.AUDITOR})
+_ADMINS = frozenset({Role.ADMINISTRATOR})
+
+
 @dataclass(frozen=True)
 class Row:
-    """One address: what each role gets. An empty form is refused with 422 where the role may post it at all."""
+    """One address: who may ask there, what these people get for what is in their unit, and what all others get.
+
+    An empty form is refused with 422 where the role may post it at all. `officer` is what an officer gets who had
+    nothing to do with the thing; its own footage is tried in tests/integration/access/test_sight.py.
+    """
 
     method: str
     route: str
-    handler: int
-    supervisor: int
-    auditor: int
-    admin: int
+    who: frozenset[Role]
+    status: int
+    others: int
+    officer: int | None = None
 
     def expected(self, role: Role) -> int:
-        return {
-            _CASE_HANDLER: self.handler,
-            _SUPERVISOR: self.supervisor,
-            _AUDITOR: self.auditor,
-            _ADMIN: self.admin,
-        }[role]
+        if role is Role.OFFICER and self.officer is not None:
+            return self.officer
+        return self.status if role in self.who else self.others
 
 
 _GET, _POST, _HEAD = "GET", "POST", "HEAD"
 _TABLE = [
-    #                                                              handler supervisor auditor admin
-    Row(_GET, "/", 200, 200, 200, 303),
-    Row(_GET, "/unlinked", 200, 200, 200, 403),
-    Row(_GET, "/unlinked/acts", 200, 200, 403, 403),
-    Row(_POST, "/unlinked/links", 422, 422, 403, 403),
-    Row(_GET, "/items", 200, 200, 200, 403),
-    Row(_GET, "/search", 200, 200, 200, 403),
-    Row(_POST, "/search/lists", 403, 400, 403, 403),
-    Row(_POST, "/cases", 422, 422, 403, 403),
-    Row(_GET, "/cases/{case_id}", 200, 200, 200, 404),
-    Row(_GET, "/cases/{case_id}/footage", 200, 200, 200, 404),
-    Row(_POST, "/cases/{case_id}/acts", 422, 422, 403, 403),
-    Row(_POST, "/cases/{case_id}/links", 422, 422, 403, 403),
-    Row(_POST, "/cases/{case_id}/removals", 422, 422, 403, 403),
-    Row(_POST, "/cases/{case_id}/records", 422, 422, 403, 403),
-    Row(_GET, "/items/{object_id}", 200, 200, 200, 404),
-    Row(_GET, "/items/{object_id}/stage", 200, 200, 200, 404),
-    Row(_POST, "/items/{object_id}/play", 422, 422, 403, 403),
-    Row(_POST, "/items/{object_id}/export", 403, 422, 403, 403),
-    Row(_POST, "/items/{object_id}/links", 422, 422, 403, 403),
-    Row(_GET, "/items/{object_id}/receipts/{upload_id}", 404, 404, 404, 403),
-    Row(_GET, "/recordings/{recording_id}", 200, 200, 200, 404),
-    Row(_POST, "/recordings/{recording_id}/play", 422, 422, 403, 403),
-    Row(_GET, "/records/{record_id}", 200, 200, 200, 404),
-    Row(_POST, "/records/{record_id}/open", 422, 422, 403, 403),
-    Row(_POST, "/records/{record_id}/export", 403, 422, 403, 403),
-    Row(_GET, "/objects/{object_id}/trail", 200, 200, 200, 404),
-    Row(_GET, "/objects/{object_id}/entries/{entry_id}/proof", 404, 404, 404, 404),
-    Row(_GET, "/objects/{object_id}/entries/{entry_id}/body", 404, 404, 404, 404),
-    Row(_POST, "/objects/{object_id}/verification", 200, 200, 200, 403),
-    Row(_GET, "/content/{grant_id}/playable", 404, 404, 403, 403),
-    Row(_HEAD, "/content/{grant_id}/playable", 404, 404, 403, 403),
-    Row(_GET, "/content/{grant_id}/poster", 404, 404, 403, 403),
-    Row(_HEAD, "/content/{grant_id}/poster", 404, 404, 403, 403),
-    *(
-        Row(method, f"/content/{{grant_id}}/{what}", 404, 404, 403, 403)
-        for method in (_GET, _HEAD)
-        for what in ("sprite", "peaks")
-    ),
-    Row(_GET, "/content/{grant_id}/pages/{number}", 404, 404, 403, 403),
-    Row(_HEAD, "/content/{grant_id}/pages/{number}", 404, 404, 403, 403),
-    Row(_GET, "/content/{grant_id}/entries", 404, 404, 403, 403),
-    Row(_GET, "/items/{object_id}/progress", 200, 200, 200, 404),
-    Row(_GET, "/items/{object_id}/versions", 200, 200, 403, 403),
-    Row(_POST, "/items/{object_id}/versions", 404, 404, 403, 403),
-    Row(_GET, "/content/{grant_id}/live.m3u8", 404, 404, 403, 403),
-    Row(_HEAD, "/content/{grant_id}/live.m3u8", 404, 404, 403, 403),
-    Row(_GET, "/content/{grant_id}/live/{name}", 404, 404, 403, 403),
-    Row(_HEAD, "/content/{grant_id}/live/{name}", 404, 404, 403, 403),
-    Row(_GET, "/content/{grant_id}/master.m3u8", 404, 404, 403, 403),
-    Row(_HEAD, "/content/{grant_id}/master.m3u8", 404, 404, 403, 403),
-    Row(_GET, "/content/{grant_id}/proxy-{lines}.m3u8", 404, 404, 403, 403),
-    Row(_HEAD, "/content/{grant_id}/proxy-{lines}.m3u8", 404, 404, 403, 403),
-    Row(_GET, "/content/{grant_id}/proxy-{lines}.mp4", 404, 404, 403, 403),
-    Row(_HEAD, "/content/{grant_id}/proxy-{lines}.mp4", 404, 404, 403, 403),
-    Row(_GET, "/content/{grant_id}/document", 404, 404, 403, 403),
-    Row(_HEAD, "/content/{grant_id}/document", 404, 404, 403, 403),
-    Row(_GET, "/content/{grant_id}/original", 403, 404, 403, 403),
-    Row(_HEAD, "/content/{grant_id}/original", 403, 404, 403, 403),
-    Row(_POST, "/cases/{case_id}/changes", 422, 422, 403, 403),
-    Row(_POST, "/cases/{case_id}/acts/{act_id}/changes", 422, 422, 403, 403),
-    Row(_GET, "/subjects", 200, 200, 200, 403),
-    Row(_POST, "/subjects/search", 422, 422, 422, 403),
-    Row(_POST, "/subjects/choices", 200, 200, 403, 403),
-    Row(_GET, "/subjects/{subject_id}", 200, 200, 200, 404),
-    Row(_POST, "/subjects/{subject_id}/changes", 422, 422, 403, 403),
-    Row(_POST, "/subjects/{subject_id}/identifiers", 422, 422, 403, 403),
-    Row(_POST, "/subjects/{subject_id}/identifiers/{identifier_id}/sight", 422, 422, 403, 403),
-    Row(_POST, "/subjects/{subject_id}/identifiers/{identifier_id}/removal", 422, 422, 403, 403),
-    Row(_POST, "/subjects/{subject_id}/comparison", 422, 422, 403, 403),
-    Row(_GET, "/subjects/{subject_id}/merge", 404, 404, 403, 403),
-    Row(_POST, "/subjects/{subject_id}/merges", 422, 422, 403, 403),
-    Row(_POST, "/subjects/{subject_id}/separations", 422, 422, 403, 403),
-    Row(_GET, "/admin", 403, 403, 403, 200),
-    Row(_POST, "/admin/invitations", 403, 403, 403, 422),
-    Row(_POST, "/admin/docks/{dock_id}/revocation", 403, 403, 403, 404),
-    Row(_POST, "/admin/jobs/{job_id}/retry", 403, 403, 403, 409),
-    Row(_GET, "/admin/systems", 403, 403, 403, 200),
-    Row(_POST, "/admin/systems/keys", 403, 403, 403, 422),
-    Row(_POST, "/admin/systems/keys/{prefix}/revocation", 403, 403, 403, 404),
-    Row(_POST, "/admin/systems/webhooks", 403, 403, 403, 422),
-    Row(_POST, "/admin/systems/webhooks/{webhook_id}/secret", 403, 403, 403, 404),
-    Row(_POST, "/admin/systems/webhooks/{webhook_id}/removal", 403, 403, 403, 404),
-    Row(_POST, "/admin/systems/webhooks/{webhook_id}/replay", 403, 403, 403, 422),
-    Row(_GET, "/upload", 200, 200, 403, 403),
-    Row(_GET, "/upload/sent", 200, 200, 403, 403),
-    Row(_GET, "/upload/cases", 200, 200, 403, 403),
-    Row(_GET, "/log", 403, 403, 200, 403),
-    Row(_GET, "/log/health", 403, 200, 200, 200),
-    Row(_GET, "/log/trust.txt", 403, 200, 200, 200),
-    Row(_GET, "/log/policy.txt", 403, 200, 200, 200),
-    Row(_GET, "/api/v1/log/health", 403, 200, 200, 200),
-    Row(_GET, "/log/tile/entries/{number:path}", 403, 403, 404, 403),
-    Row(_GET, "/objects/{object_id}/proofs", 200, 200, 200, 404),
-    Row(_GET, "/objects/{object_id}/entries", 200, 200, 200, 404),
-    Row(_GET, "/objects/{object_id}/signed/{name}", 404, 404, 404, 404),
-    Row(_GET, "/cases/{case_id}/proofs", 200, 200, 200, 404),
-    Row(_GET, "/cases/{case_id}/proofs.json", 200, 200, 200, 404),
-    Row(_GET, "/log/proofs/{index}", 400, 400, 400, 404),
-    Row(_GET, "/log/entries/{index}", 403, 403, 400, 403),
-    Row(_GET, "/cases/{case_id}/packages", 200, 200, 200, 404),
-    Row(_POST, "/cases/{case_id}/packages", 403, 422, 403, 403),
-    Row(_POST, "/packages/{package_id}/downloads", 403, 404, 403, 403),
-    Row(_GET, "/packages/{package_id}/downloads/{download_id}", 403, 404, 403, 403),
-    Row(_HEAD, "/packages/{package_id}/downloads/{download_id}", 403, 404, 403, 403),
-    Row(_POST, "/api/v1/cases/{number:path}/packages", 403, 422, 403, 403),
-    Row(_GET, "/api/v1/packages/{package_id}", 403, 404, 403, 403),
-    Row(_POST, "/api/v1/packages/{package_id}/downloads", 403, 404, 403, 403),
-    Row(_GET, "/api/v1/packages/{package_id}/downloads/{download_id}", 403, 404, 403, 403),
+    #                       who may, what they get, and what all others get
+    Row(_GET, "/", _READERS, 200, 303),
+    Row(_GET, "/unlinked", _READERS, 200, 403),
+    Row(_GET, "/unlinked/acts", _FILERS, 200, 403),
+    Row(_POST, "/unlinked/links", _FILERS, 422, 403),
+    Row(_GET, "/items", _READERS, 200, 403),
+    Row(_GET, "/search", _READERS, 200, 403),
+    Row(_POST, "/search/lists", _EXPORTERS, 400, 403),
+    Row(_POST, "/cases", _FILERS, 422, 403),
+    Row(_GET, "/cases/{case_id}", _READERS, 200, 404, officer=404),
+    Row(_GET, "/cases/{case_id}/footage", _READERS, 200, 404, officer=404),
+    Row(_POST, "/cases/{case_id}/acts", _FILERS, 422, 403),
+    Row(_POST, "/cases/{case_id}/links", _FILERS, 422, 403),
+    Row(_POST, "/cases/{case_id}/removals", _FILERS, 422, 403),
+    Row(_POST, "/cases/{case_id}/records", _FILERS, 422, 403),
+    Row(_GET, "/items/{object_id}", _READERS, 200, 404, officer=404),
+    Row(_GET, "/items/{object_id}/stage", _READERS, 200, 404, officer=404),
+    Row(_POST, "/items/{object_id}/play", _VIEWERS, 422, 403, officer=404),
+    Row(_POST, "/items/{object_id}/export", _EXPORTERS, 422, 403),
+    Row(_POST, "/items/{object_id}/links", _FILERS, 422, 403),
+    Row(_GET, "/items/{object_id}/receipts/{upload_id}", _READERS, 404, 403),
+    Row(_GET, "/recordings/{recording_id}", _READERS, 200, 404, officer=404),
+    Row(_POST, "/recordings/{recording_id}/play", _VIEWERS, 422, 403, officer=404),
+    Row(_GET, "/records/{record_id}", _READERS, 200, 404, officer=404),
+    Row(_POST, "/records/{record_id}/open", _VIEWERS, 422, 403, officer=404),
+    Row(_POST, "/records/{record_id}/export", _EXPORTERS, 422, 403),
+    Row(_GET, "/objects/{object_id}/trail", _READERS, 200, 404, officer=404),
+    Row(_GET, "/objects/{object_id}/entries/{entry_id}/proof", _READERS, 404, 404),
+    Row(_GET, "/objects/{object_id}/entries/{entry_id}/body", _READERS, 404, 404),
+    Row(_POST, "/objects/{object_id}/verification", _READERS, 200, 403, officer=404),
+    Row(_GET, "/content/{grant_id}/playable", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/playable", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/poster", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/poster", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/sprite", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/peaks", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/sprite", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/peaks", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/pages/{number}", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/pages/{number}", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/entries", _VIEWERS, 404, 403),
+    Row(_GET, "/items/{object_id}/progress", _READERS, 200, 404, officer=404),
+    Row(_GET, "/items/{object_id}/versions", _VIEWERS, 200, 403, officer=404),
+    Row(_POST, "/items/{object_id}/versions", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/live.m3u8", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/live.m3u8", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/live/{name}", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/live/{name}", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/master.m3u8", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/master.m3u8", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/proxy-{lines}.m3u8", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/proxy-{lines}.m3u8", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/proxy-{lines}.mp4", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/proxy-{lines}.mp4", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/document", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/document", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/original", _EXPORTERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/original", _EXPORTERS, 404, 403),
+    Row(_POST, "/cases/{case_id}/changes", _FILERS, 422, 403),
+    Row(_POST, "/cases/{case_id}/acts/{act_id}/changes", _FILERS, 422, 403),
+    Row(_GET, "/subjects", _READERS, 200, 403),
+    Row(_POST, "/subjects/search", _READERS, 422, 403),
+    Row(_POST, "/subjects/choices", _FILERS, 200, 403),
+    Row(_GET, "/subjects/{subject_id}", _READERS, 200, 404, officer=404),
+    Row(_POST, "/subjects/{subject_id}/changes", _FILERS, 422, 403),
+    Row(_POST, "/subjects/{subject_id}/identifiers", _FILERS, 422, 403),
+    Row(_POST, "/subjects/{subject_id}/identifiers/{identifier_id}/sight", _FILERS, 422, 403),
+    Row(_POST, "/subjects/{subject_id}/identifiers/{identifier_id}/removal", _FILERS, 422, 403),
+    Row(_POST, "/subjects/{subject_id}/comparison", _FILERS, 422, 403),
+    Row(_GET, "/subjects/{subject_id}/merge", _FILERS, 404, 403),
+    Row(_POST, "/subjects/{subject_id}/merges", _FILERS, 422, 403),
+    Row(_POST, "/subjects/{subject_id}/separations", _FILERS, 422, 403),
+    Row(_GET, "/admin", _OPERATORS, 200, 403),
+    Row(_POST, "/admin/invitations", _ADMINS, 422, 403),
+    Row(_POST, "/admin/docks/{dock_id}/revocation", _ADMINS, 404, 403),
+    Row(_POST, "/admin/jobs/{job_id}/retry", _OPERATORS, 409, 403),
+    Row(_GET, "/admin/systems", _ADMINS, 200, 403),
+    Row(_POST, "/admin/systems/keys", _ADMINS, 422, 403),
+    Row(_POST, "/admin/systems/keys/{prefix}/revocation", _ADMINS, 404, 403),
+    Row(_POST, "/admin/systems/webhooks", _ADMINS, 422, 403),
+    Row(_POST, "/admin/systems/webhooks/{webhook_id}/secret", _ADMINS, 404, 403),
+    Row(_POST, "/admin/systems/webhooks/{webhook_id}/removal", _ADMINS, 404, 403),
+    Row(_POST, "/admin/systems/webhooks/{webhook_id}/replay", _ADMINS, 422, 403),
+    Row(_GET, "/upload", _UPLOADERS, 200, 403),
+    Row(_GET, "/upload/sent", _UPLOADERS, 200, 403),
+    Row(_GET, "/upload/cases", _UPLOADERS, 200, 403),
+    Row(_GET, "/log", _AUDITORS, 200, 403),
+    Row(_GET, "/log/health", _PROVERS, 200, 403),
+    Row(_GET, "/log/trust.txt", _PROVERS, 200, 403),
+    Row(_GET, "/log/policy.txt", _PROVERS, 200, 403),
+    Row(_GET, "/api/v1/log/health", _PROVERS, 200, 403),
+    Row(_GET, "/log/tile/entries/{number:path}", _AUDITORS, 404, 403),
+    Row(_GET, "/objects/{object_id}/proofs", _READERS, 200, 404, officer=404),
+    Row(_GET, "/objects/{object_id}/entries", _READERS, 200, 404, officer=404),
+    Row(_GET, "/objects/{object_id}/signed/{name}", _READERS, 404, 404),
+    Row(_GET, "/cases/{case_id}/proofs", _READERS, 200, 404, officer=404),
+    Row(_GET, "/cases/{case_id}/proofs.json", _READERS, 200, 404, officer=404),
+    Row(_GET, "/log/proofs/{index}", _READERS, 400, 404),
+    Row(_GET, "/log/entries/{index}", _AUDITORS, 400, 403),
+    Row(_GET, "/cases/{case_id}/packages", _READERS, 200, 404, officer=404),
+    Row(_POST, "/cases/{case_id}/packages", _EXPORTERS, 422, 403),
+    Row(_POST, "/packages/{package_id}/downloads", _EXPORTERS, 404, 403),
+    Row(_GET, "/packages/{package_id}/downloads/{download_id}", _EXPORTERS, 404, 403),
+    Row(_HEAD, "/packages/{package_id}/downloads/{download_id}", _EXPORTERS, 404, 403),
+    Row(_POST, "/api/v1/cases/{number:path}/packages", _EXPORTERS, 422, 403),
+    Row(_GET, "/api/v1/packages/{package_id}", _EXPORTERS, 404, 403),
+    Row(_POST, "/api/v1/packages/{package_id}/downloads", _EXPORTERS, 404, 403),
+    Row(_GET, "/api/v1/packages/{package_id}/downloads/{download_id}", _EXPORTERS, 404, 403),
 ]
 # Signing out has no row: it would end the session that the other rows use. test_sign_in tries it.
 # The door for browsers takes JSON and answers machines: tests/integration/ingest/test_browser_door.py.
@@ -185,14 +196,17 @@ def _recording_id(bureau: Bureau) -> RecordingId:
     return RecordingId(view.recording.id)
 
 
-def _ask(client: httpx.Client, row: Row, bureau: Bureau, **headers: str) -> httpx.Response:
-    named = {
+def _named(bureau: Bureau) -> dict[str, UUID]:
+    return {
         "case_id": bureau.cases["main"],
         "object_id": bureau.items["video"],
         "record_id": bureau.records["inspection"],
         "subject_id": bureau.subjects["main"],
         "recording_id": _recording_id(bureau),
     }
+
+
+def _ask(client: httpx.Client, row: Row, named: Mapping[str, UUID], **headers: str) -> httpx.Response:
     address = re.sub(r"\{(\w+)(?::path)?\}", lambda match: str(named.get(match[1], uuid4())), row.route)
     form = {"data": {"nothing": ""}} if row.method == "POST" and not address.endswith("/records") else {}
     if row.route.endswith("/{case_id}/records"):
@@ -248,7 +262,7 @@ def test_nothing_else_is_mounted_than_static_files(app: FastAPI) -> None:
 def test_each_role_gets_what_the_table_says(
     browsers: dict[Role | None, httpx.Client], bureau: Bureau, row: Row, role: Role
 ) -> None:
-    answer = _ask(browsers[role], row, bureau)
+    answer = _ask(browsers[role], row, _named(bureau))
     assert answer.status_code == row.expected(role), answer.text[:500]
     assert answer.headers["cache-control"] in {"no-store", "private, no-store"}
 
@@ -256,10 +270,10 @@ def test_each_role_gets_what_the_table_says(
 @pytest.mark.parametrize("row", _TABLE, ids=lambda row: f"{row.method} {row.route}")
 def test_without_a_session_there_is_only_the_sign_in_page(anybody: httpx.Client, bureau: Bureau, row: Row) -> None:
     if not row.route.startswith("/api/"):  # programs are not led to a page
-        answer = _ask(anybody, row, bureau)
+        answer = _ask(anybody, row, _named(bureau))
         assert answer.status_code == 303
         assert answer.headers["location"].startswith("/sign-in")
-    assert _ask(anybody, row, bureau, Accept="application/json").status_code == 401
+    assert _ask(anybody, row, _named(bureau), Accept="application/json").status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/cases/{}", "/items/{}", "/records/{}"])
@@ -275,6 +289,88 @@ def test_a_hidden_row_looks_like_one_that_does_not_exist(
     assert hidden.status_code == missing.status_code == 404
     without_id = [re.sub(r"[0-9a-f-]{36}", "", answer.text) for answer in (hidden, missing)]
     assert without_id[0] == without_id[1]
+
+
+# ---- beyond the own unit ---------------------------------------------------------------------------------------
+
+_WORDS = ("占道经营", "later.mp4", "阿明烧烤")
+_SUPERVISING = {Role.SUPERVISOR, Role.AUDITOR}
+
+
+@dataclass(frozen=True)
+class Abroad:
+    """A bureau and, for each role, browsers of people from elsewhere: a neighbour, and an agency that supervises."""
+
+    bureau: Bureau
+    neighbours: Mapping[Role, httpx.Client]
+    supervisors: Mapping[Role, httpx.Client]
+
+
+@pytest.fixture(scope="module")
+def abroad(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Abroad]:
+    folder = tmp_path_factory.mktemp("abroad")
+    bureau = seed.new_bureau(folder / "home", cn_profile=True)
+    small_scene(bureau, folder / "media")
+    neighbour = seed.new_agency(bureau, "西山区综合行政执法局")
+    supervising = seed.new_agency(bureau, "昆明市综合行政执法局", supervises=FIRST_AGENCY)
+    with ExitStack() as opened:
+        opened.callback(bureau.services.close)
+        base = opened.enter_context(seed.listening(create_app(bureau.services)))
+        yield Abroad(bureau, signed_in_at(base, opened, neighbour), signed_in_at(base, opened, supervising))
+
+
+@pytest.fixture(scope="module")
+def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bureau, Mapping[Role, httpx.Client]]]:
+    """A bureau whose case concerns minors, and browsers of its own people, none of whom is cleared for that."""
+    folder = tmp_path_factory.mktemp("restricted")
+    bureau = seed.new_bureau(folder / "home", cn_profile=True)
+    small_scene(bureau, folder / "media")
+    seed.classify_main_case(bureau, RestrictedClass.MINORS)
+    with ExitStack() as opened:
+        opened.callback(bureau.services.close)
+        base = opened.enter_context(seed.listening(create_app(bureau.services)))
+        yield bureau, signed_in_at(base, opened, {role: name for role, (name, _) in PEOPLE.items()})
+
+
+def _looks_missing(client: httpx.Client, row: Row, bureau: Bureau) -> None:
+    """Make sure that a thing out of reach is answered like one that does not exist, and shows in no list."""
+    there = _ask(client, row, _named(bureau))
+    assert not [word for word in _WORDS if word in there.text]
+    if not any(f"{{{name}}}" in row.route for name in _named(bureau)):
+        return
+    missing = _ask(client, row, {})
+    assert there.status_code == missing.status_code
+    texts = [
+        re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d\d:\d\d:\d\d(\.\d+)?", "", answer.text) for answer in (there, missing)
+    ]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("row", _TABLE, ids=lambda row: f"{row.method} {row.route}")
+def test_what_is_in_no_unit_of_ones_own_does_not_exist(abroad: Abroad, row: Row) -> None:
+    for client in abroad.neighbours.values():
+        _looks_missing(client, row, abroad.bureau)
+
+
+@pytest.mark.parametrize("row", _TABLE, ids=lambda row: f"{row.method} {row.route}")
+def test_a_supervising_agency_sees_it_through_its_supervisors_and_auditors_only(abroad: Abroad, row: Row) -> None:
+    for role, client in abroad.supervisors.items():
+        if role in _SUPERVISING:
+            assert _ask(client, row, _named(abroad.bureau)).status_code == row.expected(role)
+        else:
+            _looks_missing(client, row, abroad.bureau)
+
+
+@pytest.mark.parametrize("row", _TABLE, ids=lambda row: f"{row.method} {row.route}")
+def test_what_is_restricted_does_not_exist_for_who_is_not_cleared(
+    restricted: tuple[Bureau, Mapping[Role, httpx.Client]], row: Row
+) -> None:
+    bureau, clients = restricted
+    for role, client in clients.items():
+        if "{subject_id}" in row.route or row.route in {"/subjects", "/cases"}:  # a subject is nobody's secret
+            assert _ask(client, row, _named(bureau)).status_code == row.expected(role)
+        elif "{object_id}" in row.route or "{record_id}" in row.route or "{case_id}" in row.route:
+            _looks_missing(client, row, bureau)
 
 
 def test_the_administrator_sees_no_case_and_no_footage(administrator: httpx.Client) -> None:

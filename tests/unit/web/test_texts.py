@@ -10,6 +10,7 @@ import pytest
 
 import archive.web
 from archive.access.api_keys import INTEGRATION_SCOPES
+from archive.access.classes import RestrictedClass
 from archive.access.policy import Role
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
 from archive.documents.texts import READ_RECORD
@@ -119,6 +120,7 @@ def test_no_text_is_left_that_nobody_uses() -> None:
 
 _LISTS: dict[str, Iterable[str]] = {
     "role": Role,
+    "restricted_class": RestrictedClass,
     "category": Category,
     "act_stage": Stage,
     "subject_kind": SubjectKind,

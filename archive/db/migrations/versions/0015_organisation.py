@@ -110,7 +110,7 @@ def _organisation() -> None:
 
 
 def _accounts() -> None:
-    op.add_column("account", sa.Column("roles", sa.String(length=300), server_default="", nullable=False))
+    op.add_column("account", sa.Column("roles", sa.String(length=300), server_default=sa.text("''"), nullable=False))
     op.execute("UPDATE account SET roles = role")
     op.drop_column("account", "role")
     op.add_column("account", sa.Column("unit_id", sa.Uuid(), server_default=_UNIT, nullable=False))
