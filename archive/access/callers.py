@@ -9,18 +9,19 @@ from sqlalchemy.orm import Session
 
 from archive.access.classes import RestrictedClass, bits
 from archive.access.models import Account, Clearance
-from archive.access.policy import Capability, Extent, Role, extent, may
+from archive.access.policy import ACTING, Capability, Extent, Role, extent, may
 from archive.db.sight import EVERYBODYS, Sight, party_of
 from archive.kernel.ids import AccountId
-from archive.kernel.instants import Instant
+from archive.kernel.instants import BUREAU_ZONE, Instant
 from archive.ledger.entries import Actor
-from archive.organisation.models import Unit
+from archive.organisation.models import Officer, Unit
+from archive.organisation.officers import may_act
 from archive.organisation.supervision import supervised_roots
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A signed-in person."""
+    """A signed-in person. `is_barred`: the officer's certificate is suspended, or not valid today."""
 
     account_id: AccountId
     username: str
@@ -29,10 +30,11 @@ class Caller:
     unit_id: UUID
     actor: Actor
     sight: Sight
+    is_barred: bool = False
 
     def may(self, capability: Capability) -> bool:
-        """Return whether one of the caller's roles has the capability."""
-        return may(self.roles, capability)
+        """Return whether one of the caller's roles has the capability, and no certificate bars the caller from it."""
+        return may(self.roles, capability) and not (self.is_barred and capability in ACTING)
 
 
 def caller_as(tx: Session, account: Account, *, auth: str, at: Instant) -> Caller:
@@ -46,6 +48,7 @@ def caller_as(tx: Session, account: Account, *, auth: str, at: Instant) -> Calle
         account.unit_id,
         Actor(account.id, auth),
         Sight(frozenset(_parties(tx, account, roles)), _cleared(tx, account.id, at), at),
+        _is_barred(tx, account, at),
     )
 
 
@@ -76,6 +79,11 @@ def _parties(tx: Session, account: Account, roles: Collection[Role]) -> Iterator
             yield EVERYBODYS
         else:
             yield from (party_of(root) for root in roots)
+
+
+def _is_barred(tx: Session, account: Account, at: Instant) -> bool:
+    officer = None if account.officer_id is None else tx.get(Officer, account.officer_id)
+    return officer is not None and not may_act(officer, at.astimezone(BUREAU_ZONE).date())
 
 
 def _cleared(tx: Session, account_id: UUID, at: Instant) -> int:

@@ -14,6 +14,12 @@ def accounts(tx: Session) -> Sequence[Account]:
     return tx.scalars(select(Account).order_by(Account.username)).all()
 
 
+def has_accounts(tx: Session, unit_id: UUID) -> bool:
+    """Return whether an account that is not disabled is in this very unit."""
+    query = select(Account.id).where(Account.unit_id == unit_id, Account.disabled_at.is_(None)).limit(1)
+    return tx.scalar(query) is not None
+
+
 def account_names(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
     """Return the display name of each of these ids that is an account."""
     if not ids:

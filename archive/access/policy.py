@@ -86,6 +86,8 @@ _EXTENT: Final[dict[Role, Extent]] = {
     Role.ADMINISTRATOR: Extent.NOTHING,
     Role.OPERATOR: Extent.NOTHING,
 }
+ACTING: Final = _FILING - {Capability.SHOW_IDENTIFIERS} | {Capability.APPROVE_RETRIEVAL}
+"""What an officer does by virtue of the certificate: not with one that is suspended, or not valid on the day."""
 _WIDENING: Final = tuple(Extent)
 
 

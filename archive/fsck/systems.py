@@ -31,6 +31,10 @@ _OFFICER_COLUMNS: Final = (
     "categories",
     "valid_from",
     "valid_until",
+    "unit_id",
+    "area",
+    "suspended_at",
+    "suspension_reason",
 )
 
 _Row = Mapping[str, Any]
@@ -211,6 +215,10 @@ def _plain(value: Any, column: str) -> Any:
     """Return a value as details hold it, however the database keeps it."""
     if column in {"categories", "types"}:
         return json.loads(value) if isinstance(value, str) else value
+    if value is not None and column == "unit_id":
+        return as_uuid(value)
+    if value is not None and column == "suspended_at":
+        return as_instant(value).isoformat()
     return None if value is None else str(value)
 
 

@@ -1,7 +1,7 @@
 """Instants: aware UTC datetimes, and their one text form."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 from archive.kernel.errors import InvalidInput
@@ -10,6 +10,8 @@ _RFC_3339: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 
+BUREAU_ZONE: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
+"""The zone of the bureau's days and clocks; China has one, without summer time."""
 Instant = datetime
 """An aware datetime in UTC. Naive datetimes are refused at every door."""
 

@@ -1,6 +1,6 @@
 """Agencies and the trees of their units: recording, renaming, moving, closing; and who stands above whom."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -115,6 +115,7 @@ def write_unit(tx: Session, *, parent_id: UnitId, code: str, name: str, by: Acto
     """Do what `record_unit` does in the caller's transaction, which goes inside `unique_or`."""
     code, name = _clean(code, name)
     parent = open_unit(tx, parent_id)
+    _have_tree(tx, parent.agency_id)
     if len(lines_of(tx, [parent_id])[parent_id]) >= MAX_DEPTH:
         raise UnitUnderItself
     unit_id = UnitId(new_uuid7())
@@ -144,8 +145,8 @@ def change_unit(
     """
     code, name = _clean(code, name)
     with unique_or(OrganisationNameTaken), database.begin() as tx:
-        unit = open_unit(tx, unit_id, lock=True)
-        parent = open_unit(tx, parent_id)
+        _have_tree(tx, open_unit(tx, unit_id).agency_id)
+        unit, parent = open_unit(tx, unit_id, lock=True), open_unit(tx, parent_id)
         if unit.parent_id is None:
             raise UnitNotFound(unit_id=unit_id)
         line = lines_of(tx, [parent_id])[parent_id]
@@ -161,18 +162,23 @@ def change_unit(
             add_job(tx, REACH_JOB, {"unit_id": str(unit_id)}, at=at, queue=PROMPT, key=f"reach:{entry_id}")
 
 
-def close_unit(database: Database, unit_id: UnitId, *, by: Actor, at: Instant) -> None:
+def close_unit(
+    database: Database, unit_id: UnitId, *, has_people: Callable[[Session, UnitId], bool], by: Actor, at: Instant
+) -> None:
     """Close a unit that nobody is in any more; what it has stays where it is, seen by the units above.
+
+    `has_people` asks the domains above this one whether anybody who signs in is there.
 
     Raises: UnitNotFound, also for an agency's root, UnitInUse.
     """
     with database.begin() as tx:
+        _have_tree(tx, open_unit(tx, unit_id).agency_id)
         unit = open_unit(tx, unit_id, lock=True)
         if unit.parent_id is None:
             raise UnitNotFound(unit_id=unit_id)
         has_units = tx.scalar(select(exists().where(Unit.parent_id == unit_id, Unit.closed_at.is_(None))))
         has_officers = tx.scalar(select(exists().where(Officer.unit_id == unit_id)))
-        if has_units or has_officers:
+        if has_units or has_officers or has_people(tx, unit_id):
             raise UnitInUse
         tx.execute(update(Unit).where(Unit.id == unit_id).values(closed_at=at))
         _tell(tx, EntryType.ADMIN_UNIT_RECORDED, "unit", unit_id, {"closed": True}, by=by, at=at)
@@ -243,6 +249,11 @@ def unit_named(tx: Session, agency: str, unit: str) -> UnitId | None:
         .limit(2)
     ).all()
     return UnitId(ids[0]) if len(ids) == 1 else None
+
+
+def _have_tree(tx: Session, agency_id: UUID) -> None:
+    """Have an agency's tree to the transaction's end: two moves at once could else make a ring of what each saw."""
+    tx.scalar(select(Agency.id).where(Agency.id == agency_id).with_for_update())
 
 
 def _clean(code: str, name: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.models import SubjectIdentifier
+from archive.cases.reach_jobs import ReachJobs
 from archive.db.database import Database
 from archive.db.revision import require_current_schema
 from archive.documents.typesetting import Typesetter
@@ -402,6 +403,7 @@ def _handlers(workshop: Workshop, settings: Settings, delivery: DeliveryJobs) ->
     families = (
         *(PlayableJobs(workshop), LiveJobs(workshop), ProxyJobs(workshop), ContentJobs(workshop)),
         *(InspectionJobs(workshop, settings.find_damage), recordings, delivery),
+        ReachJobs(workshop.database, workshop.clock),
     )
     return {kind: handler for family in families for kind, handler in family.handlers.items()}
 

@@ -23,13 +23,14 @@ from archive.cases.filing import open_case
 from archive.cases.subjects import KnownSubject, NewSubject
 from archive.cases.terms import Category, SubjectKind
 from archive.db.database import Database
+from archive.db.sight import FIRST_UNIT
 from archive.fsck import ArchiveReport, Outside, Target, fsck
 from archive.fsck.journal import check_journal
 from archive.kernel.digests import DigestSet, digest_of
 from archive.kernel.findings import Finding, Outcome
 from archive.kernel.ids import CaseId, DockId, EntryId, ObjectId, UploadId
 from archive.kernel.instants import Instant
-from archive.ledger.entries import OPERATOR
+from archive.ledger.entries import OPERATOR, Actor
 from archive.ledger.erasure import erase_detail
 from archive.ledger.models import LogEntry, LogLeaf
 from archive.settings import Settings
@@ -128,10 +129,10 @@ class ArchiveHome:
 
     # --- docks and deliveries ---------------------------------------------------------------------------------
 
-    def dock(self, name: str = "Dock 1") -> EnrolledDock:
-        """Invite and enrol a dock with a key of its own."""
+    def dock(self, name: str = "Dock 1", *, unit_id: UUID = FIRST_UNIT) -> EnrolledDock:
+        """Invite and enrol a dock of a unit, with a key of its own."""
         key = Ed25519KeyHandle(Ed25519PrivateKey.generate())
-        code = invite_dock(self.database, name=name, by=OPERATOR, at=self.clock.now())
+        code = invite_dock(self.database, name=name, unit_id=unit_id, by=OPERATOR, at=self.clock.now())
         enrolment = enrol_dock(self.database, code=code, public_key=key.public_bytes, at=self.clock.now())
         return EnrolledDock(enrolment.dock_id, enrolment.api_key, key)
 
@@ -187,7 +188,7 @@ class ArchiveHome:
 
     # --- people and cases -------------------------------------------------------------------------------------
 
-    def person(self, role: Role, username: str | None = None) -> Caller:
+    def person(self, role: Role, username: str | None = None, **fields: Any) -> Caller:
         """Make an account, sign it in, and return the caller."""
         name = username or role.value
         create_account(
@@ -198,6 +199,7 @@ class ArchiveHome:
             password=PASSWORD,
             by=OPERATOR,
             at=self.clock.now(),
+            **fields,
         )
         return self.signed_in(name)
 
@@ -213,6 +215,7 @@ class ArchiveHome:
         number: str = "昆市监罚〔2026〕1号",
         title: str = "无证经营案",
         subject: str | KnownSubject | NewSubject = "某某餐饮店",
+        by: Actor = OPERATOR,
     ) -> CaseId:
         return open_case(
             self.database,
@@ -221,7 +224,7 @@ class ArchiveHome:
             title=title,
             category=Category.PENALTY,
             subject=NewSubject(subject, SubjectKind.ORGANISATION) if isinstance(subject, str) else subject,
-            by=OPERATOR,
+            by=by,
             at=self.clock.now(),
         )
 

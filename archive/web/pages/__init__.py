@@ -13,6 +13,7 @@ from archive.web.pages import (
     lists,
     log_health,
     objects,
+    organisation,
     packages,
     proofs,
     recordings,
@@ -47,6 +48,7 @@ _PAGES = (
     subjects,
     case_edits,
     systems,
+    organisation,
 )
 
 

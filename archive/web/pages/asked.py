@@ -10,10 +10,9 @@ from fastapi import Query
 from sqlalchemy.orm import Session
 
 from archive.access.policy import Capability, Role, may
-from archive.kernel.instants import Instant
+from archive.kernel.instants import BUREAU_ZONE, Instant
 from archive.search.documents import Depth, Kind
 from archive.search.queries import Filters, search
-from archive.web.pages.formats import BUREAU_ZONE
 
 MOST_OFFICERS: Final = 20
 _FACETS: Final = ("media", "category", "state", "linked", "form", "dock", "case")

@@ -1,13 +1,12 @@
 """How values read on a page: times in the bureau's zone, sizes, durations. Pure."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Final
 
 from archive.kernel.errors import InvalidInput
-from archive.kernel.instants import Instant
+from archive.kernel.instants import BUREAU_ZONE, Instant
 
 # All of China has kept one offset since 1991, so no time zone database is needed.
-BUREAU_ZONE: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
 _SIZE_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 

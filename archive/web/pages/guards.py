@@ -9,9 +9,10 @@ from fastapi import Depends
 
 from archive.access.callers import Caller
 from archive.access.policy import Capability, may, require
-from archive.kernel.errors import InvalidInput, NotFound
+from archive.kernel.errors import Forbidden, InvalidInput, NotFound
 from archive.kernel.ids import (
     ActId,
+    AgencyId,
     CaseId,
     DockId,
     DownloadId,
@@ -23,11 +24,19 @@ from archive.kernel.ids import (
     PackageId,
     RecordingId,
     SubjectId,
+    SupervisionId,
+    UnitId,
     UploadId,
     WebhookId,
     parse_uuid,
 )
 from archive.web.dependencies import CallerDep
+
+
+class CertificateBars(Forbidden):
+    """Your enforcement certificate is suspended or not valid today, so you cannot act; you may look as before."""
+
+    code = "access.certificate_bars"
 
 
 def needs(capability: Capability, *, hidden: bool = False) -> Callable[[Caller], Caller]:
@@ -41,6 +50,8 @@ def needs(capability: Capability, *, hidden: bool = False) -> Callable[[Caller],
         if hidden and not may(caller.roles, capability):
             raise NotFound
         require(caller.roles, capability)
+        if not caller.may(capability):
+            raise CertificateBars
         return caller
 
     return allowed
@@ -137,6 +148,21 @@ def download_id_in_path(download_id: str) -> DownloadId:
     return DownloadId(_id_of(download_id))
 
 
+def agency_id_in_path(agency_id: str) -> AgencyId:
+    """Return the agency id of the address. Raises: NotFound for what is no id."""
+    return AgencyId(_id_of(agency_id))
+
+
+def unit_id_in_path(unit_id: str) -> UnitId:
+    """Return the unit id of the address. Raises: NotFound for what is no id."""
+    return UnitId(_id_of(unit_id))
+
+
+def supervision_id_in_path(supervision_id: str) -> SupervisionId:
+    """Return the id of a supervision of the address. Raises: NotFound for what is no id."""
+    return SupervisionId(_id_of(supervision_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 GrantIdPath = Annotated[GrantId, Depends(grant_id_in_path)]
@@ -150,6 +176,9 @@ IdentifierIdPath = Annotated[IdentifierId, Depends(identifier_id_in_path)]
 RecordingIdPath = Annotated[RecordingId, Depends(recording_id_in_path)]
 ActIdPath = Annotated[ActId, Depends(act_id_in_path)]
 PackageIdPath = Annotated[PackageId, Depends(package_id_in_path)]
+AgencyIdPath = Annotated[AgencyId, Depends(agency_id_in_path)]
+UnitIdPath = Annotated[UnitId, Depends(unit_id_in_path)]
+SupervisionIdPath = Annotated[SupervisionId, Depends(supervision_id_in_path)]
 DownloadIdPath = Annotated[DownloadId, Depends(download_id_in_path)]
 
 

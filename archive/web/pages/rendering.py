@@ -106,7 +106,7 @@ def render(
 
 
 def _can(caller: Caller | None, capability: str) -> bool:
-    return caller is not None and may(caller.roles, Capability(capability))
+    return caller is not None and caller.may(Capability(capability))
 
 
 def _section(path: str) -> str:

@@ -10,7 +10,7 @@ from archive.cases.subjects import MAX_NAME_CHARACTERS, KnownSubject, NewSubject
 from archive.cases.terms import SubjectKind
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import SubjectId, parse_uuid
-from archive.web.pages.formats import BUREAU_ZONE
+from archive.kernel.instants import BUREAU_ZONE
 from archive.web.pages.forms import Form
 from archive.wiring import Services
 

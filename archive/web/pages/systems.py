@@ -23,13 +23,12 @@ from archive.access.integrations import (
     revoke_integration_key,
 )
 from archive.kernel.ids import IntegrationId, WebhookId
-from archive.kernel.instants import Instant
+from archive.kernel.instants import BUREAU_ZONE, Instant
 from archive.notify.events import EventType
 from archive.notify.listings import deliveries, webhook_rows
 from archive.notify.webhooks import NewWebhook, remove_webhook, renew_secret, replay_events, set_webhook
 from archive.ports.outbound import UrlRefused
 from archive.web.dependencies import ServicesDep
-from archive.web.pages.formats import BUREAU_ZONE
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Administrator, WebhookIdPath
 from archive.web.pages.rendering import go_to, render
