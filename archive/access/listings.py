@@ -1,5 +1,6 @@
 """Lists of accounts, and the names behind ids."""
 
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
@@ -12,6 +13,14 @@ from archive.access.models import Account
 def accounts(tx: Session) -> Sequence[Account]:
     """Return every account, in the order of user names."""
     return tx.scalars(select(Account).order_by(Account.username)).all()
+
+
+def account_called(tx: Session, username: str) -> Account | None:
+    """Return the account of this user name that is not disabled."""
+    name = unicodedata.normalize("NFC", username).strip()
+    if "\0" in name:
+        return None
+    return tx.scalar(select(Account).where(Account.username == name, Account.disabled_at.is_(None)))
 
 
 def has_accounts(tx: Session, unit_id: UUID) -> bool:

@@ -1,12 +1,13 @@
 """Correcting what was written down of a case or an act: each change is on record, with what stood there before."""
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from archive.cases.filing import MAX_NUMBER_CHARACTERS, MAX_PLACE_CHARACTERS, MAX_TITLE_CHARACTERS, CaseNotFound
-from archive.cases.indexing import index_act, index_cases, index_filed
+from archive.cases.indexing import index_act, index_cases, index_filed, index_subjects
 from archive.cases.models import Act, Case
 from archive.cases.subjects import KnownSubject, NewSubject, settle_subject
 from archive.cases.terms import Category, Stage
@@ -78,6 +79,8 @@ def change_case(
     detail = {**_told(changed), "was": _told(was)}
     append_entry(tx, NewEntry(EntryType.CASE_UPDATED, by, Target("case", case_id), case=case_id, detail=detail), at=at)
     index_cases(tx, [case_id])
+    if "subject_id" in changed:  # whoever sees the case sees its subject
+        index_subjects(tx, [UUID(str(was["subject_id"])), UUID(str(changed["subject_id"]))])
     if "number" in changed:
         index_filed(tx, case_id)
     return True

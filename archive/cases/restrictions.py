@@ -1,9 +1,10 @@
 """Who else sees a case, and what is restricted in it: restricted classes, and people who are members of it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Delete, delete, select, update
+from sqlalchemy import Delete, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from archive.access.accounts import AccountNotFound
@@ -24,6 +25,7 @@ from archive.kernel.instants import Instant
 from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import EntryType, NewEntry, Target
+from archive.organisation.listings import unit_names
 
 MAX_REASON_CHARACTERS: Final = 500
 
@@ -159,6 +161,36 @@ def remove_member(database: Database, case_id: CaseId, account_id: AccountId, *,
         entry = NewEntry(EntryType.CASE_MEMBER_REMOVED, by.actor, Target("case", case_id), case=case_id, detail=detail)
         append_entry(tx, entry, at=at)
         index_sight(tx, [case_id])
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """A member of a case, by name."""
+
+    member: CaseMember
+    display_name: str
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseSight:
+    """Who sees a case beside the units above its own: the unit's name, its restricted classes, its members."""
+
+    unit: str
+    classes: Sequence[RestrictedClass]
+    members: Sequence[MemberRow]
+
+
+def case_sight(tx: Session, case: Case, *, at: Instant) -> CaseSight:
+    """Return who sees a case now."""
+    members = tx.execute(
+        select(CaseMember, Account.display_name, Account.username)
+        .join(Account, Account.id == CaseMember.account_id)
+        .where(CaseMember.case_id == case.id, or_(CaseMember.until.is_(None), CaseMember.until > at))
+        .order_by(CaseMember.added_at, CaseMember.account_id)
+    )
+    unit = unit_names(tx, [case.unit_id]).get(case.unit_id, "")
+    return CaseSight(unit, classes_in(case.classes), [MemberRow(*row) for row in members])
 
 
 def _row(case_id: CaseId, account_id: AccountId) -> Delete:

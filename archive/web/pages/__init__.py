@@ -17,6 +17,7 @@ from archive.web.pages import (
     packages,
     proofs,
     recordings,
+    restrictions,
     search,
     sign_in,
     streams,
@@ -49,6 +50,7 @@ _PAGES = (
     case_edits,
     systems,
     organisation,
+    restrictions,
 )
 
 

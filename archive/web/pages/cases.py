@@ -6,11 +6,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from archive.access.callers import Caller
+from archive.access.classes import RestrictedClass
 from archive.access.policy import Capability, may
 from archive.cases import listings
 from archive.cases.filing import AlreadyLinked, NotLinked, link_object, record_act, unlink_object
 from archive.cases.identifiers import IdentifierKind
 from archive.cases.records import file_text_record
+from archive.cases.restrictions import case_sight
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
 from archive.cases.timeline import timeline
 from archive.custody.events import ObjectNotFound
@@ -206,6 +208,7 @@ def show_case(
         progress = preparations(tx, view.items)
         offered = listings.unlinked_items(tx, limit=_MOST_OFFERED) if may(caller.roles, Capability.FILE_CASES) else None
         choices = offered_subjects(tx, services, form)
+        sight = case_sight(tx, view.case, at=services.clock.now())
         packages = package_lines(tx, case_id, keep=services.packages.keep, texts=texts)
     context: dict[str, Any] = {
         "view": view,
@@ -220,6 +223,8 @@ def show_case(
         "identifier_kinds": list(IdentifierKind),
         "choices": choices,
         "packages": packages,
+        "sight": sight,
+        "restricted_classes": list(RestrictedClass),
         "purposes": [texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
         "here": f"/cases/{case_id}",
     }

@@ -11,6 +11,7 @@ from archive.access.callers import Caller
 from archive.access.policy import Capability, may, require
 from archive.kernel.errors import Forbidden, InvalidInput, NotFound
 from archive.kernel.ids import (
+    AccountId,
     ActId,
     AgencyId,
     CaseId,
@@ -64,6 +65,8 @@ Exporter = Annotated[Caller, Depends(needs(Capability.EXPORT_CONTENT))]
 Verifier = Annotated[Caller, Depends(needs(Capability.VERIFY))]
 Filer = Annotated[Caller, Depends(needs(Capability.FILE_CASES))]
 IdentifierReader = Annotated[Caller, Depends(needs(Capability.SHOW_IDENTIFIERS))]
+Classifier = Annotated[Caller, Depends(needs(Capability.CLASSIFY))]
+Approver = Annotated[Caller, Depends(needs(Capability.APPROVE_RETRIEVAL))]
 Uploader = Annotated[Caller, Depends(needs(Capability.UPLOAD))]
 LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
 LogHealthReader = Annotated[Caller, Depends(needs(Capability.READ_LOG_HEALTH))]
@@ -148,6 +151,11 @@ def download_id_in_path(download_id: str) -> DownloadId:
     return DownloadId(_id_of(download_id))
 
 
+def account_id_in_path(account_id: str) -> AccountId:
+    """Return the account id of the address. Raises: NotFound for what is no id."""
+    return AccountId(_id_of(account_id))
+
+
 def agency_id_in_path(agency_id: str) -> AgencyId:
     """Return the agency id of the address. Raises: NotFound for what is no id."""
     return AgencyId(_id_of(agency_id))
@@ -176,6 +184,7 @@ IdentifierIdPath = Annotated[IdentifierId, Depends(identifier_id_in_path)]
 RecordingIdPath = Annotated[RecordingId, Depends(recording_id_in_path)]
 ActIdPath = Annotated[ActId, Depends(act_id_in_path)]
 PackageIdPath = Annotated[PackageId, Depends(package_id_in_path)]
+AccountIdPath = Annotated[AccountId, Depends(account_id_in_path)]
 AgencyIdPath = Annotated[AgencyId, Depends(agency_id_in_path)]
 UnitIdPath = Annotated[UnitId, Depends(unit_id_in_path)]
 SupervisionIdPath = Annotated[SupervisionId, Depends(supervision_id_in_path)]

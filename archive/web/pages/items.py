@@ -8,9 +8,11 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
+from archive.access.classes import RestrictedClass, classes_in
 from archive.cases.filing import MAX_NUMBER_CHARACTERS, AlreadyLinked, case_by_number, link_object
 from archive.cases.listings import cases_of
 from archive.custody.events import ObjectNotFound
+from archive.custody.models import PreservedObject
 from archive.documents.listings import text_record
 from archive.evidence.items import evidence_item
 from archive.kernel.errors import InvalidInput
@@ -225,6 +227,7 @@ def _item_context(request: Request, tx: Session, services: Services, object_id: 
     return {
         "view": view,
         "original": view.original,
+        **_classes(view.original),
         "cases": cases,
         "section": "cases" if cases else "unlinked",
         "trail": object_trail(tx, object_id, texts=texts),
@@ -260,6 +263,8 @@ def _record(
         context: Mapping[str, Any] = {
             "view": view,
             "original": view.original,
+            **_classes(view.original),
+            **_classes(view.original),
             "cases": cases_of(tx, object_id),
             "trail": object_trail(tx, object_id, texts=texts),
             "filed_by": actor_names(tx, [view.record.filed_by], texts=texts)[view.record.filed_by],
@@ -268,6 +273,10 @@ def _record(
             "here": f"/records/{object_id}",
         }
     return render(request, "record.html", caller=caller, status=status, form=form, **context)
+
+
+def _classes(original: PreservedObject) -> dict[str, Any]:
+    return {"classes": classes_in(original.classes), "restricted_classes": list(RestrictedClass)}
 
 
 def _probe(value: dict[str, Any] | None) -> Probe | None:

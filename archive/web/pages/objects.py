@@ -81,6 +81,13 @@ def proofs_file(object_id: ObjectIdPath, caller: Reader, services: ServicesDep) 
     return _file(json.dumps(leaves).encode(), f"liuhen-{object_id}.proofs.json", "application/json")
 
 
+def object_address(services: Services, object_id: ObjectId) -> str:
+    """Return the address of the page of an item or a text record. Raises: ObjectNotFound."""
+    with services.database.read() as tx:
+        kind = preserved_object(tx, object_id).kind
+    return f"/{'records' if kind == 'record' else 'items'}/{object_id}"
+
+
 @router.post("/verification")
 async def verification_posted(
     request: Request, object_id: ObjectIdPath, caller: Verifier, services: ServicesDep
@@ -90,9 +97,9 @@ async def verification_posted(
 
 
 def _verify(request: Request, object_id: ObjectId, caller: Caller, services: Services) -> Response:
-    report = check_fixity(services.fixity, object_id, by=caller.actor)
     with services.database.read() as tx:
-        original = preserved_object(tx, object_id)
+        original = preserved_object(tx, object_id)  # first: the check itself sees everything
+    report = check_fixity(services.fixity, object_id, by=caller.actor)
     return _verification(request, caller, original, report, at=services.clock.now())
 
 

@@ -142,8 +142,8 @@ class Campaign:
     def finish(self) -> list[str]:
         """Start the service once more after an hour, end it in order, and check the whole run again."""
         codes = [self._service.stop()]
-        for path in (self._service.home / "staging").iterdir():
-            # A file without its upload is kept while its row may still be written.
+        for path in (*(self._service.home / "staging").iterdir(), *(self._service.home / "scratch").glob("*.tmp")):
+            # A file without its upload is kept while its row may still be written, a scratch file for a minute.
             os.utime(path, times=(time.time() - _HOURS_S, time.time() - _HOURS_S))
         self._service.start()
         codes.append(self._service.stop())

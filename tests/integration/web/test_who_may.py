@@ -45,6 +45,7 @@ _READERS = frozenset(Role) - {Role.ADMINISTRATOR, Role.OPERATOR}
 _FILERS = frozenset({Role.CASE_HANDLER, Role.UNIT_HEAD, Role.SUPERVISOR})
 _UPLOADERS = _FILERS | {Role.OFFICER}
 _VIEWERS = _UPLOADERS | {Role.LEGAL_REVIEWER}
+_HEADS = frozenset({Role.UNIT_HEAD})
 _EXPORTERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR})
 _OPERATORS = frozenset({Role.ADMINISTRATOR, Role.OPERATOR})
 _PROVERS = _OPERATORS | {Role.SUPERVISOR, Role.AUDITOR, Role.RECORDS_MANAGER}
@@ -133,6 +134,10 @@ _TABLE = [
     Row(_HEAD, "/content/{grant_id}/document", _VIEWERS, 404, 403),
     Row(_GET, "/content/{grant_id}/original", _EXPORTERS, 404, 403),
     Row(_HEAD, "/content/{grant_id}/original", _EXPORTERS, 404, 403),
+    Row(_POST, "/cases/{case_id}/classes", _FILERS, 422, 403),
+    Row(_POST, "/cases/{case_id}/members", _HEADS, 422, 403),
+    Row(_POST, "/cases/{case_id}/members/{account_id}/removal", _HEADS, 404, 403),
+    Row(_POST, "/objects/{object_id}/classes", _FILERS, 303, 403),
     Row(_POST, "/cases/{case_id}/changes", _FILERS, 422, 403),
     Row(_POST, "/cases/{case_id}/acts/{act_id}/changes", _FILERS, 422, 403),
     Row(_GET, "/subjects", _READERS, 200, 403),
