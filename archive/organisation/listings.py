@@ -70,6 +70,28 @@ def supervisions(tx: Session) -> Sequence[SupervisionRow]:
     return [SupervisionRow(*row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class OfficerRow:
+    """An officer in a list, with the name of the unit that was found for the officer."""
+
+    officer: Officer
+    unit_name: str | None
+
+
+def officers(tx: Session, *, words: str = "", after: str = "", limit: int = 100) -> Sequence[OfficerRow]:
+    """Return officers in the order of their certificate numbers, after one of them; with words those that hold them."""
+    query = select(Officer).order_by(Officer.certificate_number).limit(limit)
+    if after:
+        query = query.where(Officer.certificate_number > after)
+    for word in words.replace("\0", " ").split():
+        query = query.where(
+            Officer.name.contains(word, autoescape=True) | Officer.certificate_number.contains(word, autoescape=True)
+        )
+    found = tx.scalars(query).all()
+    names = unit_names(tx, {row.unit_id for row in found if row.unit_id is not None})
+    return [OfficerRow(row, None if row.unit_id is None else names.get(row.unit_id)) for row in found]
+
+
 def unit_names(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
     """Return the name of each of these units, with its agency's where it is not the root."""
     rows = tx.execute(

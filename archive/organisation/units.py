@@ -143,23 +143,31 @@ def change_unit(
     Who sees what follows a move by a job, within seconds; until then it is as before.
     Raises: UnitNotFound, also for an agency's root, OrganisationNameTaken, UnitUnderItself, InvalidInput.
     """
-    code, name = _clean(code, name)
     with unique_or(OrganisationNameTaken), database.begin() as tx:
-        _have_tree(tx, open_unit(tx, unit_id).agency_id)
-        unit, parent = open_unit(tx, unit_id, lock=True), open_unit(tx, parent_id)
-        if unit.parent_id is None:
-            raise UnitNotFound(unit_id=unit_id)
-        line = lines_of(tx, [parent_id])[parent_id]
-        if unit_id in line or parent.agency_id != unit.agency_id or len(line) + depth_below(tx, unit_id) >= MAX_DEPTH:
-            raise UnitUnderItself
-        was = {"code": unit.code, "name": unit.name, "parent": str(unit.parent_id)}
-        wanted = {"code": code, "name": name, "parent": str(parent_id)}
-        if was == wanted:
-            return
-        tx.execute(update(Unit).where(Unit.id == unit_id).values(code=code, name=name, parent_id=parent_id))
-        entry_id = _tell(tx, EntryType.ADMIN_UNIT_RECORDED, "unit", unit_id, {**wanted, "was": was}, by=by, at=at)
-        if was["parent"] != wanted["parent"]:
-            add_job(tx, REACH_JOB, {"unit_id": str(unit_id)}, at=at, queue=PROMPT, key=f"reach:{entry_id}")
+        rewrite_unit(tx, unit_id, code=code, name=name, parent_id=parent_id, by=by, at=at)
+
+
+def rewrite_unit(
+    tx: Session, unit_id: UnitId, *, code: str, name: str, parent_id: UnitId, by: Actor, at: Instant
+) -> bool:
+    """Do what `change_unit` does in the caller's transaction; return whether anything is different now."""
+    code, name = _clean(code, name)
+    _have_tree(tx, open_unit(tx, unit_id).agency_id)
+    unit, parent = open_unit(tx, unit_id, lock=True), open_unit(tx, parent_id)
+    if unit.parent_id is None:
+        raise UnitNotFound(unit_id=unit_id)
+    line = lines_of(tx, [parent_id])[parent_id]
+    if unit_id in line or parent.agency_id != unit.agency_id or len(line) + depth_below(tx, unit_id) > MAX_DEPTH:
+        raise UnitUnderItself
+    was = {"code": unit.code, "name": unit.name, "parent": str(unit.parent_id)}
+    wanted = {"code": code, "name": name, "parent": str(parent_id)}
+    if was == wanted:
+        return False
+    tx.execute(update(Unit).where(Unit.id == unit_id).values(code=code, name=name, parent_id=parent_id))
+    entry_id = _tell(tx, EntryType.ADMIN_UNIT_RECORDED, "unit", unit_id, {**wanted, "was": was}, by=by, at=at)
+    if was["parent"] != wanted["parent"]:
+        add_job(tx, REACH_JOB, {"unit_id": str(unit_id)}, at=at, queue=PROMPT, key=f"reach:{entry_id}")
+    return True
 
 
 def close_unit(

@@ -196,6 +196,32 @@ def _upload(page: Page, bureau: Bureau) -> None:
         page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
 
 
+def _organisation(bureau: Bureau) -> str:
+    seed.organise(bureau)
+    return "/admin/organisation"
+
+
+def _officers(bureau: Bureau) -> str:
+    seed.organise(bureau)
+    return "/admin/officers"
+
+
+def _try_sheet(page: Page, bureau: Bureau) -> None:
+    rows = ["执法证号,姓名,执法机关,机构,有效期止", "01160117,李晓东,1,关上中队,2028-06-30", "01160160,赵磊,1,太和中队,2029年6月30日",
+            "01160161,钱芳,1,城南中队,", "01160162,孙丽,1,太和中队,2029-13-01", "01160160,赵磊,1,太和中队,"]  # fmt: skip
+    page.click("#sheet > summary")
+    page.set_input_files(
+        "#sheet-file", {"name": "名册.csv", "mimeType": "text/csv", "buffer": "\n".join(rows).encode()}
+    )
+    page.click("#sheet button.primary")
+    page.wait_for_selector("#results-of-sheet")
+
+
+def _restrict(page: Page, bureau: Bureau) -> None:
+    page.click("#classes > summary")
+    page.click("#member > summary")
+
+
 def _systems(bureau: Bureau) -> str:
     seed.connect_systems(bureau)
     return "/admin/systems"
@@ -328,6 +354,13 @@ SHOTS = [
     Shot("admin-systems", Role.ADMINISTRATOR, _systems),
     Shot("admin-systems-new", Role.ADMINISTRATOR, _systems, _new_key),
     Shot("admin-systems-390", Role.ADMINISTRATOR, _systems, width=390, languages=("zh",)),
+    Shot("admin-organisation", Role.ADMINISTRATOR, _organisation),
+    Shot("admin-organisation-unit", Role.ADMINISTRATOR, _organisation, _open("unit"), languages=("zh",)),
+    Shot("admin-organisation-390", Role.ADMINISTRATOR, _organisation, width=390, languages=("zh",)),
+    Shot("admin-officers", Role.ADMINISTRATOR, _officers),
+    Shot("admin-officers-sheet", Role.ADMINISTRATOR, _officers, _try_sheet),
+    Shot("admin-officers-390", Role.ADMINISTRATOR, _officers, width=390, languages=("zh",)),
+    Shot("case-restrict", Role.UNIT_HEAD, _case, _restrict),
     Shot("not-found", Role.SUPERVISOR, lambda _: "/items/nothing-here"),
     Shot("not-allowed", Role.SUPERVISOR, lambda _: "/admin"),
 ]

@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -41,19 +41,22 @@ from archive.cases.records import file_text_record
 from archive.cases.restrictions import classify_case
 from archive.cases.subjects import KnownSubject, NewSubject, record_subject
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
+from archive.db.sight import FIRST_UNIT
 from archive.evidence.models import EvidenceItem
 from archive.jobs.models import Job
 from archive.jobs.queue import LONG, PACKAGE, PROMPT, claim_job, fail_job
 from archive.kernel.digests import digest_of
-from archive.kernel.ids import AccountId, ActId, AgencyId, CaseId, DockId, IntegrationId, ObjectId, SubjectId
+from archive.kernel.ids import AccountId, ActId, AgencyId, CaseId, DockId, IntegrationId, ObjectId, SubjectId, UnitId
 from archive.kernel.instants import Instant, format_instant
 from archive.ledger.entries import OPERATOR, Actor
 from archive.notify.events import Event, EventType, publish
 from archive.notify.models import Webhook, WebhookDelivery
 from archive.notify.webhooks import set_webhook
-from archive.organisation.models import Agency
+from archive.organisation.listings import unit_rows
+from archive.organisation.models import FIRST_AGENCY, Agency
+from archive.organisation.officers import OfficerFacts, record_officer, suspend_officer
 from archive.organisation.supervision import set_supervision
-from archive.organisation.units import record_agency
+from archive.organisation.units import name_first_agency, record_agency, record_unit
 from archive.settings import Settings
 from archive.web.app import create_app
 from archive.wiring import Services, build_services, create_home
@@ -524,6 +527,42 @@ def set_running(bureau: Bureau, object_id: ObjectId, *, permille: int) -> None:
             )
         )
         tx.execute(update(EvidenceItem).where(EvidenceItem.object_id == object_id).values(kind="footage"))
+
+
+def organise(bureau: Bureau) -> None:
+    """Give the bureau units, officers in every state, and two agencies that supervise it. Idempotent."""
+    services, by, now = bureau.services, bureau.people[Role.ADMINISTRATOR], bureau.now()
+    with services.database.read() as tx:
+        if len(unit_rows(tx)) > 1:
+            return
+    name_first_agency(services.database, _ORGANISATION, at=now)
+    units: dict[str, UnitId] = {}
+    for parent, code, name in (
+        ("", "10", "执法监督科"), ("", "20", "综合执法大队"), ("20", "21", "北市区中队"), ("20", "22", "关上中队"),
+        ("20", "23", "太和中队"), ("22", "221", "关上中队夜市组"),
+    ):  # fmt: skip
+        above = units.get(parent, UnitId(FIRST_UNIT))
+        units[code] = record_unit(services.database, parent_id=above, code=code, name=name, by=by, at=now)
+    for code, name, basis, supervised in (
+        ("2", "昆明市综合行政执法局", "《行政执法监督条例》第八条", AgencyId(FIRST_AGENCY)),
+        ("3", "官渡区司法局", "《行政执法监督条例》第五条", None),
+    ):
+        agency_id = record_agency(services.database, code=code, name=name, by=by, at=now)
+        set_supervision(
+            services.database, supervisor_id=agency_id, supervised_id=supervised, basis=basis, by=by, at=now
+        )  # fmt: skip
+    ids = []
+    for number, name, unit, until in (
+        ("01160117", "李晓东", "北市区中队", date(2028, 6, 30)), ("01160131", "马俊", "关上中队", date(2028, 6, 30)),
+        ("01160088", "段雪", "执法监督科", date(2026, 6, 30)), ("01160142", "杨国栋", "综合执法大队", date(2029, 12, 31)),
+        ("01160150", "保红梅", "城南中队", None),
+    ):  # fmt: skip
+        facts = OfficerFacts(
+            certificate_number=number, name=name, agency=_ORGANISATION, unit=unit, area="官渡区",
+            categories=["市容环境卫生", "市政公用"], valid_from=date(2023, 7, 1), valid_until=until,
+        )  # fmt: skip
+        ids.append(record_officer(services.database, facts, by=by, at=now))
+    suspend_officer(services.database, ids[1], reason="未完成年度培训考试", by=by, at=now)
 
 
 def connect_systems(bureau: Bureau) -> None:

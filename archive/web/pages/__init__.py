@@ -13,6 +13,7 @@ from archive.web.pages import (
     lists,
     log_health,
     objects,
+    officers,
     organisation,
     packages,
     proofs,
@@ -50,6 +51,7 @@ _PAGES = (
     case_edits,
     systems,
     organisation,
+    officers,
     restrictions,
 )
 

@@ -22,6 +22,7 @@ from archive.kernel.ids import (
     IdentifierId,
     JobId,
     ObjectId,
+    OfficerId,
     PackageId,
     RecordingId,
     SubjectId,
@@ -156,6 +157,11 @@ def account_id_in_path(account_id: str) -> AccountId:
     return AccountId(_id_of(account_id))
 
 
+def officer_id_in_path(officer_id: str) -> OfficerId:
+    """Return the officer id of the address. Raises: NotFound for what is no id."""
+    return OfficerId(_id_of(officer_id))
+
+
 def agency_id_in_path(agency_id: str) -> AgencyId:
     """Return the agency id of the address. Raises: NotFound for what is no id."""
     return AgencyId(_id_of(agency_id))
@@ -185,6 +191,7 @@ RecordingIdPath = Annotated[RecordingId, Depends(recording_id_in_path)]
 ActIdPath = Annotated[ActId, Depends(act_id_in_path)]
 PackageIdPath = Annotated[PackageId, Depends(package_id_in_path)]
 AccountIdPath = Annotated[AccountId, Depends(account_id_in_path)]
+OfficerIdPath = Annotated[OfficerId, Depends(officer_id_in_path)]
 AgencyIdPath = Annotated[AgencyId, Depends(agency_id_in_path)]
 UnitIdPath = Annotated[UnitId, Depends(unit_id_in_path)]
 SupervisionIdPath = Annotated[SupervisionId, Depends(supervision_id_in_path)]
