@@ -21,6 +21,7 @@ NAMES = (
     "writers",
     "million",
     "search",
+    "sight",
 )
 
 

@@ -55,7 +55,7 @@ def measure(scratch: Path, *, runs: int = RUNS, few: int = FEW, many: int = MANY
     """Measure on SQLite, and on PostgreSQL where its server programs are there."""
     rows: list[Row] = []
     samples: dict[str, tuple[float, ...]] = {}
-    for name, url in _databases(scratch):
+    for name, url in databases(scratch):
         database = Database(url)
         migrate(database)
         at_few = _at(database, few, runs)
@@ -92,7 +92,8 @@ def measure(scratch: Path, *, runs: int = RUNS, few: int = FEW, many: int = MANY
     )
 
 
-def _databases(scratch: Path) -> Iterator[tuple[str, str]]:
+def databases(scratch: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and address of a SQLite file, and of a database of a PostgreSQL server where its programs are there."""
     yield "SQLite", f"sqlite+pysqlite:///{scratch / 'search.sqlite3'}"
     try:
         postgres.server_programs()
@@ -110,7 +111,7 @@ def _at(database: Database, size: int, runs: int) -> dict[str, tuple[float, ...]
     with database.read() as tx:
         there = tx.scalar(select(func.count()).select_from(SearchDocument)) or 0
     if not database.is_sqlite:  # as whoever loads that much at once would
-        _run(database, "DROP INDEX ix_search_document_tokens")
+        run_bare_statements(database, "DROP INDEX ix_search_document_tokens")
     began = time.perf_counter()
     for first in range(there, size, _BATCH):
         ids = {_id(number): number for number in range(first, min(first + _BATCH, size))}
@@ -118,7 +119,7 @@ def _at(database: Database, size: int, runs: int) -> dict[str, tuple[float, ...]
             index_documents(tx, ids, lambda asked, ids=ids: [_document(ids[each], each) for each in asked])
     result = {"build": ((size - there) / (time.perf_counter() - began),)}
     if not database.is_sqlite:
-        _run(
+        run_bare_statements(
             database,
             "CREATE INDEX ix_search_document_tokens ON search_document USING gin (tokens) WITH (fastupdate = off)",
             "VACUUM ANALYZE search_document",
@@ -134,7 +135,8 @@ def _at(database: Database, size: int, runs: int) -> dict[str, tuple[float, ...]
     return result
 
 
-def _run(database: Database, *statements: str) -> None:
+def run_bare_statements(database: Database, *statements: str) -> None:
+    """Run statements outside a transaction."""
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for statement in statements:
             connection.execute(text(statement))
