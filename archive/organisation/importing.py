@@ -108,7 +108,7 @@ def import_officers(
             name=cells["name"],
             agency=cells["agency"],
             unit=cells["unit"],
-            categories=[part.strip() for part in _SEPARATORS.split(cells["categories"]) if part.strip()],
+            categories=split_categories(cells["categories"]),
             area=cells["area"] or None,
             valid_from=parse_day(cells["valid_from"]),
             valid_until=parse_day(cells["valid_until"]),
@@ -151,6 +151,11 @@ def import_units(
         return str(known), Outcome.CHANGED if is_changed else Outcome.SAME
 
     return _import(database, rows, one, title="name", is_dry=is_dry)
+
+
+def split_categories(text: str) -> list[str]:
+    """Return the categories that stand in one cell, with whatever people put between them."""
+    return [part.strip() for part in _SEPARATORS.split(text) if part.strip()]
 
 
 def officer_rows(tx: Session) -> Sequence[Mapping[str, str]]:

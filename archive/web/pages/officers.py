@@ -21,6 +21,7 @@ from archive.organisation.importing import (
     import_officers,
     import_units,
     officer_rows,
+    split_categories,
     unit_sheet_rows,
 )
 from archive.organisation.listings import officers
@@ -201,13 +202,12 @@ def _facts(form: Form) -> OfficerFacts | None:
     agency = form.text("agency", most=MAX_NAME_CHARACTERS)
     if not form.is_good:
         return None
-    categories = [part.strip() for part in form.value("categories")[:_MOST_TEXT].replace("；", ";").split(";")]
     return OfficerFacts(
         certificate_number=number,
         name=name,
         agency=agency,
         unit=form.value("unit").strip()[:MAX_NAME_CHARACTERS],
-        categories=[part for part in categories if part],
+        categories=split_categories(form.value("categories")[:_MOST_TEXT]),
         area=form.value("area").strip()[:MAX_NAME_CHARACTERS] or None,
         **days,
     )
