@@ -102,6 +102,12 @@ class Settings(BaseSettings):
     package_keep_days: int = Field(
         default=7, ge=1, description="Days after which a package that was built for download is removed."
     )
+    session_idle_min: int = Field(
+        default=60, ge=5, le=600, description="Minutes after which a session that nobody uses ends."
+    )
+    second_factor_roles: tuple[str, ...] = Field(
+        default=(), description="Roles whose holders must have a second factor to work, for example administrator."
+    )
     ffmpeg: Path | None = Field(default=None, description="Folder of ffmpeg and ffprobe; empty means search.")
 
     @property

@@ -11,7 +11,7 @@ from archive.access.classes import RestrictedClass, bits
 from archive.access.models import Account, Clearance
 from archive.access.policy import Capability, Extent, Role, extent, may
 from archive.db.sight import EVERYBODYS, Sight, party_of
-from archive.kernel.ids import AccountId
+from archive.kernel.ids import AccountId, SessionId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
 from archive.organisation.models import Unit
@@ -29,6 +29,8 @@ class Caller:
     unit_id: UUID
     actor: Actor
     sight: Sight
+    session_id: SessionId | None = None
+    has_second_factor: bool = False
 
     def may(self, capability: Capability) -> bool:
         """Return whether one of the caller's roles has the capability."""

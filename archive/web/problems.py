@@ -17,6 +17,8 @@ _STATUS: Final[Mapping[str, int]] = {
     "input.unprocessable": 422,
     "access.forbidden": 403,
     "access.not_signed_in": 401,
+    "access.second_factor_due": 403,
+    "access.code_refused": 401,
     "access.sign_in_refused": 401,
     "access.too_many_attempts": 429,
     "access.key_refused": 401,

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from archive.access.models import TotpSecret
+from archive.access.sign_ins import SignIns
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.models import SubjectIdentifier
@@ -44,7 +46,7 @@ from archive.packages.jobs import Packages
 from archive.packages.listing import ListMaker
 from archive.ports.clock import Clock
 from archive.settings import Settings
-from archive.wiring import log_parts
+from archive.wiring import log_parts, people_parts
 from archive.wiring.stores import open_store
 from ingest.contents import ContentJobs
 from ingest.context import Intake
@@ -113,6 +115,7 @@ class Services:
     cosign_rounds: CosignRounds
     anchors: Anchors
     anchor_rounds: AnchorRounds
+    sign_ins: SignIns
 
     @property
     def run_folder(self) -> Path:
@@ -283,6 +286,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
+    identifiers = _identifiers(home, database)
     services = Services(
         settings=settings,
         database=database,
@@ -294,7 +298,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         authority=authority,
         signer=signer,
         tsa=tsa,
-        identifiers=_identifiers(home, database),
+        identifiers=identifiers,
         trust=trust,
         policy=policy,
         intake=Intake(
@@ -357,6 +361,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         anchor_rounds=AnchorRounds(
             anchors, clock, report=home / "run" / "anchors.json", upkeep=[tsa.prepare, lambda: crl(authority, clock)]
         ),
+        sign_ins=people_parts.sign_ins(settings, database, identifiers),
     )
     return replace(services, handlers={**services.handlers, **services.packages.handlers})
 
@@ -411,7 +416,10 @@ def _identifiers(home: Path, database: Database) -> FileIdentifierVault:
     path = home / "keys" / "subjects.key"
     if not path.exists():
         with database.read() as tx:
-            is_unused = tx.scalar(select(SubjectIdentifier.id).limit(1)) is None
+            is_unused = (
+                tx.scalar(select(SubjectIdentifier.id).limit(1)) is None
+                and tx.scalar(select(TotpSecret.account_id).limit(1)) is None
+            )
         if is_unused:
             return FileIdentifierVault.create(path)
     return FileIdentifierVault(path)

@@ -16,9 +16,10 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import make_url, select, text
 
-from archive.access.accounts import create_account, sign_in, signed_in_caller
+from archive.access.accounts import create_account
 from archive.access.callers import Caller
 from archive.access.policy import Role
+from archive.access.sessions import sign_in, signed_in_caller
 from archive.cases.filing import open_case
 from archive.cases.subjects import KnownSubject, NewSubject
 from archive.cases.terms import Category, SubjectKind
@@ -202,7 +203,7 @@ class ArchiveHome:
         return self.signed_in(name)
 
     def signed_in(self, username: str) -> Caller:
-        token = sign_in(self.database, username=username, password=PASSWORD, at=self.clock.now())
+        token = sign_in(self.services.sign_ins, username=username, password=PASSWORD, at=self.clock.now())
         with self.database.read() as tx:
             caller = signed_in_caller(tx, token=token, at=self.clock.now())
         assert caller is not None

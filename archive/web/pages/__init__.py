@@ -4,6 +4,8 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from archive.web.pages import (
+    account,
+    accounts,
     case_edits,
     cases,
     content,
@@ -42,6 +44,8 @@ _PAGES = (
     recordings,
     house,
     log_health,
+    account,
+    accounts,
     upload,
     subject_edits,
     subjects,

@@ -95,6 +95,10 @@ def error_page(request: Request, *, status: int, code: str) -> Response:
 
 
 def _page_of(request: Request, *, status: int, code: str) -> Response:
+    if code == "access.second_factor_due":
+        if "hx-request" in request.headers:
+            return Response(status_code=403, headers={"HX-Redirect": "/account", "Cache-Control": "no-store"})
+        return go_to("/account")
     if code != "access.not_signed_in":
         return error_page(request, status=status, code=code)
     if "hx-request" in request.headers:

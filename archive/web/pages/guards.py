@@ -11,6 +11,7 @@ from archive.access.callers import Caller
 from archive.access.policy import Capability, may, require
 from archive.kernel.errors import InvalidInput, NotFound
 from archive.kernel.ids import (
+    AccountId,
     ActId,
     CaseId,
     DockId,
@@ -22,6 +23,7 @@ from archive.kernel.ids import (
     ObjectId,
     PackageId,
     RecordingId,
+    SessionId,
     SubjectId,
     UploadId,
     WebhookId,
@@ -136,6 +138,16 @@ def download_id_in_path(download_id: str) -> DownloadId:
     return DownloadId(_id_of(download_id))
 
 
+def account_id_in_path(account_id: str) -> AccountId:
+    """Return the account id of the address. Raises: NotFound for what is no id."""
+    return AccountId(_id_of(account_id))
+
+
+def session_id_in_path(session_id: str) -> SessionId:
+    """Return the id of a session of the address. Raises: NotFound for what is no id."""
+    return SessionId(_id_of(session_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 GrantIdPath = Annotated[GrantId, Depends(grant_id_in_path)]
@@ -149,6 +161,8 @@ IdentifierIdPath = Annotated[IdentifierId, Depends(identifier_id_in_path)]
 RecordingIdPath = Annotated[RecordingId, Depends(recording_id_in_path)]
 ActIdPath = Annotated[ActId, Depends(act_id_in_path)]
 PackageIdPath = Annotated[PackageId, Depends(package_id_in_path)]
+AccountIdPath = Annotated[AccountId, Depends(account_id_in_path)]
+SessionIdPath = Annotated[SessionId, Depends(session_id_in_path)]
 DownloadIdPath = Annotated[DownloadId, Depends(download_id_in_path)]
 
 

@@ -5,23 +5,30 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from archive.access.accounts import (
-    SESSION_LIFETIME,
-    SignInRefused,
-    TooManyAttempts,
-    sign_in,
-    sign_out,
+from archive.access.attempts import TooManyAttempts
+from archive.access.passwords import MAX_PASSWORD_CHARACTERS
+from archive.access.second_factors import CodeRefused, confirm_code
+from archive.access.sessions import SignInRefused, awaits_second_factor, sign_in, sign_out
+from archive.web.dependencies import (
+    CallerDep,
+    OptionalCallerDep,
+    OriginDep,
+    RequestIdDep,
+    ServicesDep,
+    give_browser,
+    give_session,
+    session_cookie,
 )
-from archive.web.dependencies import CallerDep, OptionalCallerDep, RequestIdDep, ServicesDep, session_cookie
 from archive.web.i18n import Language
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import safe_next, sign_in_address
 from archive.web.pages.rendering import LANGUAGE_COOKIE, go_to, render
+from archive.wiring import Services
 
 router = APIRouter(include_in_schema=False)
 
 _LANGUAGE_LIFETIME: Final = timedelta(days=365)
-_MOST_PASSWORD_CHARACTERS: Final = 1024
+_MOST_CODE_CHARACTERS: Final = 32
 
 
 @router.get("/sign-in")
@@ -33,42 +40,76 @@ def sign_in_page(request: Request, caller: OptionalCallerDep, next: str = "/") -
 
 
 @router.post("/sign-in")
-def sign_in_posted(request: Request, form: FormDep, services: ServicesDep, request_id: RequestIdDep) -> Response:
-    """Check the password and open a session."""
+def sign_in_posted(
+    request: Request, form: FormDep, services: ServicesDep, origin: OriginDep, request_id: RequestIdDep
+) -> Response:
+    """Check the password and open a session, or go on to the second factor."""
     form.panel = "sign-in"
     next_address = safe_next(form.value("next"))
     username = form.text("username", most=64)
     password = form.value("password")
     if not password:
         form.refuse("password", "form.required")
-    elif len(password) > _MOST_PASSWORD_CHARACTERS:
-        form.refuse("password", "form.too_long", most=_MOST_PASSWORD_CHARACTERS)
+    elif len(password) > MAX_PASSWORD_CHARACTERS:
+        form.refuse("password", "form.too_long", most=MAX_PASSWORD_CHARACTERS)
     if not form.is_good:
         return _page(request, next_address=next_address, form=form, status=422)
     at = services.clock.now()
     try:
-        token = sign_in(services.database, username=username, password=password, at=at, request=request_id)
+        token = sign_in(
+            services.sign_ins, username=username, password=password, at=at, origin=origin, request=request_id
+        )
     except SignInRefused:
         form.refuse("", "sign_in.refused")
         return _page(request, next_address=next_address, form=form, status=401)
     except TooManyAttempts as error:
-        wait_s = int(error.facts["retry_after_s"])
-        form.refuse("", "sign_in.too_many", seconds=wait_s)
-        headers = {"Retry-After": str(wait_s)}
-        return _page(request, next_address=next_address, form=form, status=429, wait_s=wait_s, headers=headers)
+        return _slowed(request, form, error, next_address)
     before = request.cookies.get(session_cookie(request))
     if before is not None:  # whoever had this browser before is out
         sign_out(services.database, token=before, at=at)
+    awaits_code = _awaits_code(services, token)
+    response = go_to(_code_address(next_address) if awaits_code else next_address)
+    give_session(request, response, token)
+    if not awaits_code:
+        give_browser(request, response, services, token, at)
+    return response
+
+
+@router.get("/sign-in/code")
+def code_page(request: Request, services: ServicesDep, next: str = "/") -> Response:  # noqa: A002 - its name in the address
+    """Ask for the second factor where a password was right just now."""
+    if not _awaits_code(services, request.cookies.get(session_cookie(request))):
+        return go_to(sign_in_address(next))
+    return _code_page(request, next_address=safe_next(next))
+
+
+@router.post("/sign-in/code")
+def code_posted(
+    request: Request, form: FormDep, services: ServicesDep, origin: OriginDep, request_id: RequestIdDep
+) -> Response:
+    """Check the code and open the session under a new token."""
+    form.panel = "code"
+    next_address = safe_next(form.value("next"))
+    token = request.cookies.get(session_cookie(request))
+    if token is None or not _awaits_code(services, token):
+        return go_to(sign_in_address(next_address))
+    code = form.text("code", most=_MOST_CODE_CHARACTERS)
+    if not form.is_good:
+        return _code_page(request, next_address=next_address, form=form, status=422)
+    at = services.clock.now()
+    try:
+        fresh = confirm_code(services.sign_ins, token=token, code=code, at=at, origin=origin, request=request_id)
+    except CodeRefused:
+        form.refuse("code", "sign_in.code_refused")
+        return _code_page(request, next_address=next_address, form=form, status=401)
+    except TooManyAttempts as error:
+        wait_s = int(error.facts["retry_after_s"])
+        form.refuse("code", "sign_in.too_many_codes", seconds=wait_s)
+        headers = {"Retry-After": str(wait_s)}
+        return _code_page(request, next_address=next_address, form=form, status=429, headers=headers)
     response = go_to(next_address)
-    response.set_cookie(
-        session_cookie(request),
-        token,
-        max_age=int(SESSION_LIFETIME.total_seconds()),
-        path="/",
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="lax",
-    )
+    give_session(request, response, fresh)
+    give_browser(request, response, services, fresh, at)
     return response
 
 
@@ -100,6 +141,24 @@ def language_posted(request: Request, form: FormDep) -> Response:
     return response
 
 
+def _awaits_code(services: Services, token: str | None) -> bool:
+    if token is None:
+        return False
+    with services.database.read() as tx:
+        return awaits_second_factor(tx, token=token, at=services.clock.now())
+
+
+def _code_address(next_address: str) -> str:
+    return sign_in_address(next_address).replace("/sign-in", "/sign-in/code", 1)
+
+
+def _slowed(request: Request, form: Form, error: TooManyAttempts, next_address: str) -> Response:
+    wait_s = int(error.facts["retry_after_s"])
+    form.refuse("", "sign_in.too_many", seconds=wait_s)
+    headers = {"Retry-After": str(wait_s)}
+    return _page(request, next_address=next_address, form=form, status=429, wait_s=wait_s, headers=headers)
+
+
 def _page(
     request: Request,
     *,
@@ -119,4 +178,24 @@ def _page(
         next_address=next_address,
         wait_s=wait_s,
         here=sign_in_address(next_address),
+    )
+
+
+def _code_page(
+    request: Request,
+    *,
+    next_address: str,
+    form: Form | None = None,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    return render(
+        request,
+        "sign_in_code.html",
+        caller=None,
+        status=status,
+        headers=headers,
+        form=form,
+        next_address=next_address,
+        here=_code_address(next_address),
     )
