@@ -37,13 +37,14 @@ def accounts(tx: Session) -> Sequence[Account]:
 
 def account_rows(tx: Session) -> Sequence[AccountRow]:
     """Return every account with what belongs to it, in the order of user names."""
-    return [AccountRow(*row) for row in tx.execute(_rows().order_by(Account.username)).tuples()]
+    rows = tx.execute(_rows().order_by(Account.username))
+    return [AccountRow(account, unit, number, has_factor) for account, unit, number, has_factor in rows]
 
 
 def account_row(tx: Session, account_id: UUID) -> AccountRow | None:
     """Return one account with what belongs to it."""
-    found = tx.execute(_rows().where(Account.id == account_id)).tuples().one_or_none()
-    return None if found is None else AccountRow(*found)
+    found = tx.execute(_rows().where(Account.id == account_id)).one_or_none()
+    return None if found is None else AccountRow(found[0], found[1], found[2], found[3])
 
 
 def unit_choices(tx: Session) -> Sequence[UnitChoice]:

@@ -68,7 +68,7 @@ def _unfit(password: str, name: str) -> str | None:
     if len(password) > MAX_PASSWORD_CHARACTERS:
         return "long"
     folded = unicodedata.normalize("NFC", password).strip().casefold()
-    if name and not folded.replace(name, "").strip("0123456789-_.!@ "):
+    if name and name in folded and not folded.replace(name, "").strip("0123456789-_.!@ "):
         return "name"
     if len(set(folded)) < _FEWEST_DIFFERENT:
         return "plain"

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from archive.organisation.officers import OfficerFacts, record_officer
 from archive.access.policy import Role
 from archive.cases.filing import open_case, record_act
 from archive.cases.identifiers import Identifier, IdentifierKind
@@ -21,6 +20,7 @@ from archive.cases.subjects import NewSubject
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
 from archive.documents.texts import FoundText, keep_text
 from archive.ledger.entries import OPERATOR
+from archive.organisation.officers import OfficerFacts, record_officer
 from archive.web.app import create_app
 from tests.integration.web.conftest import HTMX, browser, words
 from tests.support import seed

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select, text
 
-from archive.organisation.officers import OfficerFacts, record_officer
 from archive.cases.changes import change_case, update_act
 from archive.cases.filing import AlreadyLinked, NotLinked, link_object, open_case, record_act, unlink_object
 from archive.cases.indexing import missing_count, rebuild_index
@@ -22,6 +21,7 @@ from archive.cases.subjects import KnownSubject, NewSubject, record_subject, upd
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
 from archive.kernel.errors import InvalidInput
 from archive.ledger.entries import OPERATOR
+from archive.organisation.officers import OfficerFacts, record_officer
 from archive.search.documents import Depth
 from archive.search.models import SearchDocument
 from archive.search.queries import search
