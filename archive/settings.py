@@ -105,6 +105,11 @@ class Settings(BaseSettings):
     session_idle_min: int = Field(
         default=60, ge=5, le=600, description="Minutes after which a session that nobody uses ends."
     )
+    passkey_origin: str | None = Field(
+        default=None,
+        pattern=r"^https://[a-z0-9.-]+(:[0-9]+)?$|^http://localhost(:[0-9]+)?$",
+        description="Address of the pages, as https://NAME, where a proxy hides it; passkeys are bound to its name.",
+    )
     second_factor_roles: tuple[str, ...] = Field(
         default=(), description="Roles whose holders must have a second factor to work, for example administrator."
     )

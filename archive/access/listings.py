@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session
 
-from archive.access.models import Account, TotpSecret
+from archive.access.models import Account, Passkey, TotpSecret
 from archive.organisation.models import Agency, Officer, Unit
 
 
@@ -74,7 +74,9 @@ def account_names(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
 
 
 def _rows() -> Select[Account, str, str, bool]:
-    has_second_factor = exists().where(TotpSecret.account_id == Account.id)
+    has_second_factor = or_(
+        exists().where(TotpSecret.account_id == Account.id), exists().where(Passkey.account_id == Account.id)
+    )
     return (
         select(Account, Unit.name, Officer.certificate_number, has_second_factor)
         .outerjoin(Unit, Unit.id == Account.unit_id)

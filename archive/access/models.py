@@ -87,6 +87,30 @@ class RecoveryCode(Base):
     used_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
+class Passkey(Base):
+    """A passkey: the public key by which a person's device signs, and how often it says that it was used."""
+
+    __tablename__ = "passkey"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"), index=True)
+    credential_id: Mapped[bytes] = mapped_column(LargeBinary(1023), unique=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    sign_count: Mapped[int] = mapped_column(BigInt)
+    name: Mapped[str] = mapped_column(String(100))
+    made_at: Mapped[datetime] = mapped_column(Moment)
+    last_used_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class UsedChallenge(Base):
+    """A challenge that a passkey has answered; it counts once. Kept for as long as it could come back."""
+
+    __tablename__ = "used_challenge"
+
+    challenge: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    used_at: Mapped[datetime] = mapped_column(Moment, index=True)
+
+
 class SignInDelay(Base):
     """How often signing in under a name was refused to a source, and until when that source has to wait.
 

@@ -1,4 +1,4 @@
-"""The second factor: codes from an authenticator app, and recovery codes for when it is lost.
+"""The second factor: codes from an authenticator app, and recovery codes for when it or a passkey is lost.
 
 Source: RFC 6238 (30 seconds, 6 digits, SHA-1, one step of tolerance, section 5.2: a code is accepted once).
 """
@@ -12,12 +12,12 @@ from typing import Final
 from uuid import UUID
 
 import pyotp
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session as Tx
 
 from archive.access.attempts import count_refusal, forget_refusals, require_no_delay
 from archive.access.browsers import NOWHERE, Origin
-from archive.access.models import Account, RecoveryCode, Session, TotpSecret
+from archive.access.models import Account, Passkey, RecoveryCode, Session, TotpSecret
 from archive.access.session_rows import Stage, fingerprint, renewed, token_hash
 from archive.access.sign_ins import SignIns
 from archive.db.base import insert_row, insert_rows
@@ -51,7 +51,7 @@ class SecondFactorSet(Conflict):
 
 
 class SecondFactorMissing(NotFound):
-    """The account has no authenticator."""
+    """The account has no second factor of this kind."""
 
     code = "access.second_factor_missing"
 
@@ -84,7 +84,8 @@ class SecondFactorView:
 
 def has_second_factor(tx: Tx, account_id: UUID) -> bool:
     """Return whether signing in asks for more than the password."""
-    return bool(tx.scalar(select(exists().where(TotpSecret.account_id == account_id))))
+    kinds = (TotpSecret, Passkey)
+    return bool(tx.scalar(select(or_(*(exists().where(kind.account_id == account_id) for kind in kinds)))))
 
 
 def second_factor_of(tx: Tx, account_id: AccountId) -> SecondFactorView:
@@ -136,33 +137,42 @@ def set_totp(
         insert_row(
             tx, TotpSecret, account_id=account_id, key_id=kept.key_id, sealed=kept.data, last_step=step, set_at=at
         )
-        codes = _write_codes(tx, sign_ins, account_id, at=at)
+        drop_codes(tx, account_id)
+        codes = write_codes(tx, sign_ins, account_id, at=at)
         _tell(tx, EntryType.ADMIN_FACTOR_SET, account_id, {"factor": "totp"}, by=by, at=at)
     return codes
 
 
 def remove_totp(sign_ins: SignIns, account_id: AccountId, *, by: Actor, at: Instant) -> None:
-    """Sign in by password alone from now on; the recovery codes go too. Raises: SecondFactorMissing."""
+    """Ask for no code from now on; without passkeys the recovery codes go too. Raises: SecondFactorMissing."""
     with sign_ins.database.begin() as tx:
-        if not drop_totp(tx, account_id):
+        gone = delete(TotpSecret).where(TotpSecret.account_id == account_id).returning(TotpSecret.account_id)
+        if tx.execute(gone).scalar_one_or_none() is None:
             raise SecondFactorMissing
+        if not has_second_factor(tx, account_id):
+            drop_codes(tx, account_id)
         _tell(tx, EntryType.ADMIN_FACTOR_REMOVED, account_id, {"factor": "totp"}, by=by, at=at)
 
 
-def drop_totp(tx: Tx, account_id: UUID) -> bool:
-    """Remove authenticator and recovery codes in the caller's transaction; return whether there was one."""
+def drop_codes(tx: Tx, account_id: UUID) -> None:
+    """Remove the recovery codes in the caller's transaction."""
     tx.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
-    gone = tx.execute(delete(TotpSecret).where(TotpSecret.account_id == account_id).returning(TotpSecret.account_id))
-    return gone.scalar_one_or_none() is not None
+
+
+def drop_factors(tx: Tx, account_id: UUID) -> None:
+    """Remove authenticator, passkeys and recovery codes in the caller's transaction."""
+    for table in (TotpSecret, Passkey, RecoveryCode):
+        tx.execute(delete(table).where(table.account_id == account_id))
 
 
 def renew_recovery_codes(sign_ins: SignIns, account_id: AccountId, *, by: Actor, at: Instant) -> Sequence[str]:
     """Make new recovery codes, shown this once; the old ones are worth nothing. Raises: SecondFactorMissing."""
     with sign_ins.database.begin() as tx:
-        if tx.scalar(select(TotpSecret).where(TotpSecret.account_id == account_id).with_for_update()) is None:
+        tx.scalars(select(Account.id).where(Account.id == account_id).with_for_update()).one()
+        if not has_second_factor(tx, account_id):
             raise SecondFactorMissing
-        tx.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
-        codes = _write_codes(tx, sign_ins, account_id, at=at)
+        drop_codes(tx, account_id)
+        codes = write_codes(tx, sign_ins, account_id, at=at)
         _tell(tx, EntryType.ADMIN_FACTOR_SET, account_id, {"factor": "recovery_codes"}, by=by, at=at)
     return codes
 
@@ -270,7 +280,8 @@ def _use(tx: Tx, sign_ins: SignIns, account_id: UUID, given: str, step: int | No
     return None if found is None else "recovery_code"
 
 
-def _write_codes(tx: Tx, sign_ins: SignIns, account_id: UUID, *, at: Instant) -> Sequence[str]:
+def write_codes(tx: Tx, sign_ins: SignIns, account_id: UUID, *, at: Instant) -> Sequence[str]:
+    """Write recovery codes in the caller's transaction and return them, shown this once."""
     codes = ["".join(secrets.choice(_CODE_CHARACTERS) for _ in range(_CODE_LENGTH)) for _ in range(RECOVERY_CODES)]
     rows = [
         {

@@ -36,6 +36,7 @@ IntegrationId = NewType("IntegrationId", uuid.UUID)
 PackageId = NewType("PackageId", uuid.UUID)
 DownloadId = NewType("DownloadId", uuid.UUID)
 WebhookId = NewType("WebhookId", uuid.UUID)
+PasskeyId = NewType("PasskeyId", uuid.UUID)
 EventId = NewType("EventId", uuid.UUID)
 """An event that other systems are told of."""
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from archive.access.attempts import TooManyAttempts
 from archive.access.callers import Caller
 from archive.access.models import Account
+from archive.access.passkeys import passkeys_of
 from archive.access.passwords import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, PasswordUnfit
 from archive.access.second_factors import (
     CodeRefused,
@@ -45,6 +46,7 @@ from archive.web.dependencies import (
 )
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import SessionIdPath
+from archive.web.pages.relying import ShownOffer, relying_party
 from archive.web.pages.rendering import go_to, render
 from archive.wiring import Services
 
@@ -66,7 +68,7 @@ class _Setup:
 @router.get("")
 def account_page(request: Request, caller: CallerDep, services: ServicesDep) -> Response:
     """Show the own sessions, and what signing in takes."""
-    return _page(request, caller, services)
+    return own_account(request, caller, services)
 
 
 @router.post("/sessions/{session_id}/removal")
@@ -94,7 +96,7 @@ def password_posted(
     if form.is_good and form.value("again") != new:
         form.refuse("again", "account.not_the_same")
     if not form.is_good:
-        return _page(request, caller, services, form=form, status=422)
+        return own_account(request, caller, services, form=form, status=422)
     at = services.clock.now()
     token = request.cookies[session_cookie(request)]
     try:
@@ -110,7 +112,7 @@ def password_posted(
         give_session(request, response, fresh)
         give_browser(request, response, services, fresh, at)
         return response
-    return _page(request, caller, services, form=form, status=422)
+    return own_account(request, caller, services, form=form, status=422)
 
 
 @router.post("/second-factor/offers")
@@ -119,15 +121,15 @@ def offer_posted(
 ) -> Response:
     """Ask for the password, and show what an authenticator app takes in; nothing is kept yet."""
     form.panel = "offer"
-    if not _is_asked_again(form, caller, services, request_id):
-        return _page(request, caller, services, form=form, status=422)
+    if not is_asked_again(form, caller, services, request_id):
+        return own_account(request, caller, services, form=form, status=422)
     offer = offer_totp(
         services.sign_ins,
         caller.account_id,
         username=caller.username,
         organisation=services.settings.organisation,
     )
-    return _page(request, caller, services, setup=_shown(offer))
+    return own_account(request, caller, services, setup=_shown(offer))
 
 
 @router.post("/second-factor")
@@ -137,7 +139,7 @@ def second_factor_posted(request: Request, form: FormDep, caller: CallerDep, ser
     sealed = form.text("sealed", most=_MOST_SEALED_CHARACTERS)
     code = form.text("code", most=_MOST_CODE_CHARACTERS)
     if "sealed" in form.faults:
-        return _page(request, caller, services, form=form, status=422)
+        return own_account(request, caller, services, form=form, status=422)
     try:
         if form.is_good:
             codes = set_totp(
@@ -148,15 +150,15 @@ def second_factor_posted(request: Request, form: FormDep, caller: CallerDep, ser
                 by=caller.actor,
                 at=services.clock.now(),
             )
-            return _page(request, caller, services, codes=codes)
+            return own_account(request, caller, services, codes=codes)
     except CodeRefused:
         form.refuse("code", "sign_in.code_refused")
     except SecondFactorSet:
         return go_to(_HERE)
     except EnrolmentStale:
         form.refuse("", "error.access.enrolment_stale")
-        return _page(request, caller, services, form=form, status=422)
-    return _page(request, caller, services, form=form, setup=_again(services, caller, sealed), status=422)
+        return own_account(request, caller, services, form=form, status=422)
+    return own_account(request, caller, services, form=form, setup=_again(services, caller, sealed), status=422)
 
 
 @router.post("/second-factor/removal")
@@ -165,8 +167,8 @@ def second_factor_removal_posted(
 ) -> Response:
     """Sign in by password alone from now on."""
     form.panel = "factor-removal"
-    if not _is_asked_again(form, caller, services, request_id):
-        return _page(request, caller, services, form=form, status=422)
+    if not is_asked_again(form, caller, services, request_id):
+        return own_account(request, caller, services, form=form, status=422)
     remove_totp(services.sign_ins, caller.account_id, by=caller.actor, at=services.clock.now())
     return go_to(f"{_HERE}?done=factor_removed")
 
@@ -177,10 +179,10 @@ def codes_posted(
 ) -> Response:
     """Make new recovery codes and show them, once."""
     form.panel = "codes"
-    if not _is_asked_again(form, caller, services, request_id):
-        return _page(request, caller, services, form=form, status=422)
+    if not is_asked_again(form, caller, services, request_id):
+        return own_account(request, caller, services, form=form, status=422)
     codes = renew_recovery_codes(services.sign_ins, caller.account_id, by=caller.actor, at=services.clock.now())
-    return _page(request, caller, services, codes=codes)
+    return own_account(request, caller, services, codes=codes)
 
 
 def _required(form: Form, name: str) -> str:
@@ -192,7 +194,7 @@ def _required(form: Form, name: str) -> str:
     return value
 
 
-def _is_asked_again(form: Form, caller: Caller, services: Services, request_id: str) -> bool:
+def is_asked_again(form: Form, caller: Caller, services: Services, request_id: str) -> bool:
     """Return whether the password in the form is the caller's; else the form says what is wrong."""
     password = _required(form, "password")
     if not form.is_good or caller.session_id is None:
@@ -225,7 +227,7 @@ def _again(services: Services, caller: Caller, sealed: str) -> _Setup:
     return _shown(TotpOffer(secret, address, sealed))
 
 
-def _page(
+def own_account(
     request: Request,
     caller: Caller,
     services: Services,
@@ -233,12 +235,15 @@ def _page(
     form: Form | None = None,
     setup: _Setup | None = None,
     codes: Sequence[str] = (),
+    passkey: ShownOffer | None = None,
     status: int = 200,
 ) -> Response:
+    """Return the page of the caller's account, with what was made or refused just now."""
     sign_ins, at = services.sign_ins, services.clock.now()
     with services.database.read() as tx:
         sessions = sessions_of(tx, caller.account_id, this=caller.session_id, at=at, idle=sign_ins.idle)
         factor = second_factor_of(tx, caller.account_id)
+        passkeys = passkeys_of(tx, caller.account_id)
     return render(
         request,
         "account.html",
@@ -250,7 +255,10 @@ def _page(
         factor=factor,
         setup=setup,
         codes=codes,
-        is_due=factor.set_at is None and sign_ins.wants_second_factor(caller.roles),
+        passkeys=passkeys,
+        passkey=passkey,
+        has_passkeys=relying_party(request, services) is not None,
+        is_due=factor.set_at is None and not passkeys and sign_ins.wants_second_factor(caller.roles),
         idle_min=services.settings.session_idle_min,
         fewest=MIN_PASSWORD_CHARACTERS,
     )

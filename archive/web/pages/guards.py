@@ -22,6 +22,7 @@ from archive.kernel.ids import (
     JobId,
     ObjectId,
     PackageId,
+    PasskeyId,
     RecordingId,
     SessionId,
     SubjectId,
@@ -143,6 +144,11 @@ def account_id_in_path(account_id: str) -> AccountId:
     return AccountId(_id_of(account_id))
 
 
+def passkey_id_in_path(passkey_id: str) -> PasskeyId:
+    """Return the passkey's id of the address. Raises: NotFound for what is no id."""
+    return PasskeyId(_id_of(passkey_id))
+
+
 def session_id_in_path(session_id: str) -> SessionId:
     """Return the id of a session of the address. Raises: NotFound for what is no id."""
     return SessionId(_id_of(session_id))
@@ -162,6 +168,7 @@ RecordingIdPath = Annotated[RecordingId, Depends(recording_id_in_path)]
 ActIdPath = Annotated[ActId, Depends(act_id_in_path)]
 PackageIdPath = Annotated[PackageId, Depends(package_id_in_path)]
 AccountIdPath = Annotated[AccountId, Depends(account_id_in_path)]
+PasskeyIdPath = Annotated[PasskeyId, Depends(passkey_id_in_path)]
 SessionIdPath = Annotated[SessionId, Depends(session_id_in_path)]
 DownloadIdPath = Annotated[DownloadId, Depends(download_id_in_path)]
 

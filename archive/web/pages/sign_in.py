@@ -6,6 +6,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from archive.access.attempts import TooManyAttempts
+from archive.access.passkeys import PasskeyRefused, sign_in_with_passkey
 from archive.access.passwords import MAX_PASSWORD_CHARACTERS
 from archive.access.second_factors import CodeRefused, confirm_code
 from archive.access.sessions import SignInRefused, awaits_second_factor, sign_in, sign_out
@@ -22,6 +23,7 @@ from archive.web.dependencies import (
 from archive.web.i18n import Language
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import safe_next, sign_in_address
+from archive.web.pages.relying import relying_party, sign_in_offer
 from archive.web.pages.rendering import LANGUAGE_COOKIE, go_to, render
 from archive.wiring import Services
 
@@ -32,11 +34,16 @@ _MOST_CODE_CHARACTERS: Final = 32
 
 
 @router.get("/sign-in")
-def sign_in_page(request: Request, caller: OptionalCallerDep, next: str = "/") -> Response:  # noqa: A002 - its name in the address
+def sign_in_page(
+    request: Request,
+    caller: OptionalCallerDep,
+    services: ServicesDep,
+    next: str = "/",  # noqa: A002 - its name in the address
+) -> Response:
     """Show the form; who is signed in already goes on."""
     if caller is not None:
         return go_to(safe_next(next))
-    return _page(request, next_address=safe_next(next))
+    return _page(request, services, next_address=safe_next(next))
 
 
 @router.post("/sign-in")
@@ -53,7 +60,7 @@ def sign_in_posted(
     elif len(password) > MAX_PASSWORD_CHARACTERS:
         form.refuse("password", "form.too_long", most=MAX_PASSWORD_CHARACTERS)
     if not form.is_good:
-        return _page(request, next_address=next_address, form=form, status=422)
+        return _page(request, services, next_address=next_address, form=form, status=422)
     at = services.clock.now()
     try:
         token = sign_in(
@@ -61,9 +68,9 @@ def sign_in_posted(
         )
     except SignInRefused:
         form.refuse("", "sign_in.refused")
-        return _page(request, next_address=next_address, form=form, status=401)
+        return _page(request, services, next_address=next_address, form=form, status=401)
     except TooManyAttempts as error:
-        return _slowed(request, form, error, next_address)
+        return _slowed(request, services, form, error, next_address)
     before = request.cookies.get(session_cookie(request))
     if before is not None:  # whoever had this browser before is out
         sign_out(services.database, token=before, at=at)
@@ -80,7 +87,7 @@ def code_page(request: Request, services: ServicesDep, next: str = "/") -> Respo
     """Ask for the second factor where a password was right just now."""
     if not _awaits_code(services, request.cookies.get(session_cookie(request))):
         return go_to(sign_in_address(next))
-    return _code_page(request, next_address=safe_next(next))
+    return _code_page(request, services, next_address=safe_next(next))
 
 
 @router.post("/sign-in/code")
@@ -95,21 +102,54 @@ def code_posted(
         return go_to(sign_in_address(next_address))
     code = form.text("code", most=_MOST_CODE_CHARACTERS)
     if not form.is_good:
-        return _code_page(request, next_address=next_address, form=form, status=422)
+        return _code_page(request, services, next_address=next_address, form=form, status=422)
     at = services.clock.now()
     try:
         fresh = confirm_code(services.sign_ins, token=token, code=code, at=at, origin=origin, request=request_id)
     except CodeRefused:
         form.refuse("code", "sign_in.code_refused")
-        return _code_page(request, next_address=next_address, form=form, status=401)
+        return _code_page(request, services, next_address=next_address, form=form, status=401)
     except TooManyAttempts as error:
         wait_s = int(error.facts["retry_after_s"])
         form.refuse("code", "sign_in.too_many_codes", seconds=wait_s)
         headers = {"Retry-After": str(wait_s)}
-        return _code_page(request, next_address=next_address, form=form, status=429, headers=headers)
+        return _code_page(request, services, next_address=next_address, form=form, status=429, headers=headers)
     response = go_to(next_address)
     give_session(request, response, fresh)
     give_browser(request, response, services, fresh, at)
+    return response
+
+
+@router.post("/sign-in/passkey")
+def passkey_posted(
+    request: Request, form: FormDep, services: ServicesDep, origin: OriginDep, request_id: RequestIdDep
+) -> Response:
+    """Open a session with a passkey; the password and the code are not asked for."""
+    form.panel = "passkey"
+    next_address = safe_next(form.value("next"))
+    party, at = relying_party(request, services), services.clock.now()
+    if party is None:
+        form.refuse("", "account.no_passkeys_here")
+        return _page(request, services, next_address=next_address, form=form, status=422)
+    try:
+        token = sign_in_with_passkey(
+            services.sign_ins,
+            party,
+            credential=form.value("credential"),
+            challenge=form.value("challenge"),
+            at=at,
+            origin=origin,
+            request=request_id,
+        )
+    except PasskeyRefused:
+        form.refuse("", "error.access.passkey_refused")
+        return _page(request, services, next_address=next_address, form=form, status=401)
+    before = request.cookies.get(session_cookie(request))
+    if before is not None:
+        sign_out(services.database, token=before, at=at)
+    response = go_to(next_address)
+    give_session(request, response, token)
+    give_browser(request, response, services, token, at)
     return response
 
 
@@ -152,15 +192,16 @@ def _code_address(next_address: str) -> str:
     return sign_in_address(next_address).replace("/sign-in", "/sign-in/code", 1)
 
 
-def _slowed(request: Request, form: Form, error: TooManyAttempts, next_address: str) -> Response:
+def _slowed(request: Request, services: Services, form: Form, error: TooManyAttempts, next_address: str) -> Response:
     wait_s = int(error.facts["retry_after_s"])
     form.refuse("", "sign_in.too_many", seconds=wait_s)
     headers = {"Retry-After": str(wait_s)}
-    return _page(request, next_address=next_address, form=form, status=429, wait_s=wait_s, headers=headers)
+    return _page(request, services, next_address=next_address, form=form, status=429, wait_s=wait_s, headers=headers)
 
 
 def _page(
     request: Request,
+    services: Services,
     *,
     next_address: str,
     form: Form | None = None,
@@ -176,6 +217,7 @@ def _page(
         headers=headers,
         form=form,
         next_address=next_address,
+        passkey=sign_in_offer(request, services),
         wait_s=wait_s,
         here=sign_in_address(next_address),
     )
@@ -183,6 +225,7 @@ def _page(
 
 def _code_page(
     request: Request,
+    services: Services,
     *,
     next_address: str,
     form: Form | None = None,
@@ -197,5 +240,6 @@ def _code_page(
         headers=headers,
         form=form,
         next_address=next_address,
+        passkey=sign_in_offer(request, services),
         here=_code_address(next_address),
     )

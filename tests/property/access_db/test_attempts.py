@@ -1,5 +1,6 @@
 """Whatever strangers do, a browser that the account knows gets in; whatever they do, they guess at a slow rate."""
 
+import itertools
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -49,5 +50,5 @@ def test_strangers_hold_up_strangers_only_and_guess_slowly(
         assert enter(home, name, origin=Origin(network=f"10.0.{own}.0/24", marks=marks))
     # Beyond the free ones, each guess has waited for the one before it.
     late = checked[FREE_ATTEMPTS_OF_ALL:]
-    assert all(later - earlier >= SLOW_RATE for earlier, later in zip(late, late[1:], strict=False))
+    assert all(later - earlier >= SLOW_RATE for earlier, later in itertools.pairwise(late))
     tidy_attempts(home.database, at=home.clock.now() + timedelta(days=2))
