@@ -111,6 +111,21 @@ class UsedChallenge(Base):
     used_at: Mapped[datetime] = mapped_column(Moment, index=True)
 
 
+class Recovery(Base):
+    """That somebody is to be let in again: who began it and why; from its confirmation on, its code as a keyed hash."""
+
+    __tablename__ = "recovery"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"), index=True)
+    reason: Mapped[str] = mapped_column(String(500))
+    begun_by: Mapped[uuid.UUID]
+    begun_at: Mapped[datetime] = mapped_column(Moment)
+    code_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    ended_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
 class SignInDelay(Base):
     """How often signing in under a name was refused to a source, and until when that source has to wait.
 

@@ -166,6 +166,12 @@ def end_sessions(
         return end_all(tx, account_id, but=but, by=by, at=at)
 
 
+def drop_sessions(tx: Tx, account_id: UUID) -> int:
+    """End every session in the caller's transaction, whose entry tells of it; return how many there were."""
+    gone = tx.execute(delete(Session).where(Session.account_id == account_id).returning(Session.id))
+    return len(gone.all())
+
+
 def end_all(tx: Tx, account_id: UUID, *, but: UUID | None, by: Actor, at: Instant) -> int:
     """Do what `end_sessions` does in the caller's transaction."""
     return _end(tx, account_id, true() if but is None else Session.id != but, by=by, at=at)

@@ -37,6 +37,8 @@ PackageId = NewType("PackageId", uuid.UUID)
 DownloadId = NewType("DownloadId", uuid.UUID)
 WebhookId = NewType("WebhookId", uuid.UUID)
 PasskeyId = NewType("PasskeyId", uuid.UUID)
+RecoveryId = NewType("RecoveryId", uuid.UUID)
+"""That somebody is let in again by two administrators."""
 EventId = NewType("EventId", uuid.UUID)
 """An event that other systems are told of."""
 

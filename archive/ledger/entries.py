@@ -82,6 +82,10 @@ class EntryType(StrEnum):
     ADMIN_PASSWORD_CHANGED = "admin.password_changed"  # noqa: S105 - a name
     ADMIN_FACTOR_SET = "admin.factor_set"
     ADMIN_FACTOR_REMOVED = "admin.factor_removed"
+    ADMIN_RECOVERY_BEGUN = "admin.recovery_begun"
+    ADMIN_RECOVERY_CONFIRMED = "admin.recovery_confirmed"
+    ADMIN_RECOVERY_WITHDRAWN = "admin.recovery_withdrawn"
+    ADMIN_ACCOUNT_RECOVERED = "admin.account_recovered"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "access.not_signed_in": 401,
     "access.second_factor_due": 403,
     "access.code_refused": 401,
+    "access.recovery_refused": 401,
     "access.passkey_refused": 401,
     "access.sign_in_refused": 401,
     "access.too_many_attempts": 429,

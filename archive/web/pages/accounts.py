@@ -20,6 +20,7 @@ from archive.access.accounts import (
 from archive.access.callers import Caller, roles_in
 from archive.access.listings import AccountRow, account_row, account_rows, unit_choices
 from archive.access.policy import Role
+from archive.access.recoveries import open_recovery
 from archive.access.sessions import end_sessions, sessions_of
 from archive.db.sight import FIRST_UNIT
 from archive.kernel.errors import InvalidInput
@@ -88,7 +89,7 @@ def account_posted(request: Request, form: FormDep, caller: Administrator, servi
 @router.get("/{account_id}")
 def account_page(request: Request, account_id: AccountIdPath, caller: Administrator, services: ServicesDep) -> Response:
     """Show one account, to change it. Raises: AccountNotFound."""
-    return _one(request, caller, services, account_id)
+    return shown_account(request, caller, services, account_id)
 
 
 @router.post("/{account_id}/changes")
@@ -120,7 +121,7 @@ def changes_posted(
             _refuse(form, error, "unit")
         else:
             return go_to(f"{_HERE}?done=account_changed")
-    return _one(request, caller, services, account_id, form=form, status=422)
+    return shown_account(request, caller, services, account_id, form=form, status=422)
 
 
 @router.post("/{account_id}/sessions/removals")
@@ -205,19 +206,22 @@ def _list(
     )
 
 
-def _one(
+def shown_account(
     request: Request,
     caller: Caller,
     services: Services,
     account_id: AccountId,
     *,
     form: Form | None = None,
+    code: str = "",
     status: int = 200,
 ) -> Response:
+    """Return the page of an account, with what was made or refused just now. Raises: AccountNotFound."""
     row = _require_account(services, account_id)
     at, idle = services.clock.now(), services.sign_ins.idle
     with services.database.read() as tx:
         units = unit_choices(tx)
+        recovery = open_recovery(tx, account_id, at=at)
         sessions = sessions_of(tx, account_id, this=caller.session_id, at=at, idle=idle)
     return render(
         request,
@@ -229,6 +233,8 @@ def _one(
         row=row,
         units=units,
         sessions=sessions,
+        recovery=recovery,
+        code=code,
         roles=list(Role),
         held={role.value for role in roles_in(row.account.roles)},
         is_own=account_id == caller.account_id,

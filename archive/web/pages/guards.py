@@ -24,6 +24,7 @@ from archive.kernel.ids import (
     PackageId,
     PasskeyId,
     RecordingId,
+    RecoveryId,
     SessionId,
     SubjectId,
     UploadId,
@@ -149,6 +150,11 @@ def passkey_id_in_path(passkey_id: str) -> PasskeyId:
     return PasskeyId(_id_of(passkey_id))
 
 
+def recovery_id_in_path(recovery_id: str) -> RecoveryId:
+    """Return the id of a recovery of the address. Raises: NotFound for what is no id."""
+    return RecoveryId(_id_of(recovery_id))
+
+
 def session_id_in_path(session_id: str) -> SessionId:
     """Return the id of a session of the address. Raises: NotFound for what is no id."""
     return SessionId(_id_of(session_id))
@@ -169,6 +175,7 @@ ActIdPath = Annotated[ActId, Depends(act_id_in_path)]
 PackageIdPath = Annotated[PackageId, Depends(package_id_in_path)]
 AccountIdPath = Annotated[AccountId, Depends(account_id_in_path)]
 PasskeyIdPath = Annotated[PasskeyId, Depends(passkey_id_in_path)]
+RecoveryIdPath = Annotated[RecoveryId, Depends(recovery_id_in_path)]
 SessionIdPath = Annotated[SessionId, Depends(session_id_in_path)]
 DownloadIdPath = Annotated[DownloadId, Depends(download_id_in_path)]
 

@@ -75,6 +75,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "code_hash", name=op.f("pk_recovery_code")),
     )
     _passkeys()
+    _recoveries()
 
 
 def _passkeys() -> None:
@@ -100,3 +101,20 @@ def _passkeys() -> None:
         sa.PrimaryKeyConstraint("challenge", name=op.f("pk_used_challenge")),
     )
     op.create_index(op.f("ix_used_challenge_used_at"), "used_challenge", ["used_at"], unique=False)
+
+
+def _recoveries() -> None:
+    op.create_table(
+        "recovery",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("account_id", sa.Uuid(), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("begun_by", sa.Uuid(), nullable=False),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_recovery_account_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_recovery")),
+    )
+    op.create_index(op.f("ix_recovery_account_id"), "recovery", ["account_id"], unique=False)
