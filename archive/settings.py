@@ -113,6 +113,12 @@ class Settings(BaseSettings):
     second_factor_roles: tuple[str, ...] = Field(
         default=(), description="Roles whose holders must have a second factor to work, for example administrator."
     )
+    terms: Literal["asked", "off"] = Field(
+        default="asked", description="Whether people accept terms of use before they work, and again when they change."
+    )
+    terms_file: Path | None = Field(
+        default=None, description="Terms of use of the house (TOML, as archive/access/terms.toml); else those shipped."
+    )
     ffmpeg: Path | None = Field(default=None, description="Folder of ffmpeg and ffprobe; empty means search.")
 
     @property

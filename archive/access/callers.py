@@ -31,6 +31,7 @@ class Caller:
     sight: Sight
     session_id: SessionId | None = None
     has_second_factor: bool = False
+    terms_version: str | None = None
 
     def may(self, capability: Capability) -> bool:
         """Return whether one of the caller's roles has the capability."""

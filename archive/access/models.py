@@ -30,6 +30,7 @@ class Account(Base):
     password_hash: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
+    terms_version: Mapped[str | None] = mapped_column(String(40))
 
 
 class Clearance(Base):

@@ -122,6 +122,7 @@ def signed_in_caller(tx: Tx, *, token: str, at: Instant, idle: timedelta = SESSI
         caller_as(tx, account, auth=fingerprint(token), at=at),
         session_id=SessionId(session.id),
         has_second_factor=has_second_factor(tx, account.id),
+        terms_version=account.terms_version,
     )
 
 

@@ -13,6 +13,7 @@ from archive.access.browsers import Origin, known_browser
 from archive.access.models import Account
 from archive.access.policy import Role
 from archive.access.session_rows import SESSION_LIFETIME
+from archive.access.terms import Terms
 from archive.db.database import Database
 from archive.kernel.instants import Instant
 from archive.ports.identifiers import IdentifierVault
@@ -27,6 +28,7 @@ class SignIns:
     vault: IdentifierVault
     idle: timedelta = SESSION_LIFETIME
     second_factor_roles: frozenset[Role] = frozenset()
+    terms: Terms | None = None
 
     def subject_of(self, username: str) -> bytes:
         """Return what stands for a name among delays: nobody reads it back without the secret."""

@@ -86,6 +86,7 @@ class EntryType(StrEnum):
     ADMIN_RECOVERY_CONFIRMED = "admin.recovery_confirmed"
     ADMIN_RECOVERY_WITHDRAWN = "admin.recovery_withdrawn"
     ADMIN_ACCOUNT_RECOVERED = "admin.account_recovered"
+    ADMIN_TERMS_ACCEPTED = "admin.terms_accepted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from archive.wiring import Services
 
 _COOKIE: Final = "liuhen_session"
 _BROWSER_COOKIE: Final = "liuhen_browser"
-_OPEN_TO_ENROL: Final = ("/account", "/sign-out")
+_OPEN_BEFORE_TERMS: Final = ("/terms", "/sign-out")
+_OPEN_TO_ENROL: Final = (*_OPEN_BEFORE_TERMS, "/account")
 """Where somebody can go who must set a second factor first."""
 
 
@@ -27,6 +28,13 @@ class NotSignedIn(LiuhenError):
     """Sign in first."""
 
     code = "access.not_signed_in"
+    exit_code = 77
+
+
+class TermsDue(LiuhenError):
+    """Read and accept the terms of use first."""
+
+    code = "access.terms_due"
     exit_code = 77
 
 
@@ -88,17 +96,20 @@ def caller_of(request: HTTPConnection, sign_ins: SignIns, clock: Clock) -> Calle
 def required_caller(
     request: Request, services: WholeServicesDep, caller: Annotated[Caller | None, Depends(optional_caller)]
 ) -> Caller:
-    """Return who is signed in. Raises: NotSignedIn, SecondFactorDue."""
+    """Return who is signed in. Raises: NotSignedIn, TermsDue, SecondFactorDue."""
     if caller is None:
         raise NotSignedIn
-    if not _is_under(request.url.path, _OPEN_TO_ENROL):
-        require_second_factor(services.sign_ins, caller)
+    require_nothing_due(services.sign_ins, caller, path=request.url.path)
     return caller
 
 
-def require_second_factor(sign_ins: SignIns, caller: Caller) -> None:
-    """Refuse somebody whose roles need a second factor that is not there. Raises: SecondFactorDue."""
-    if not caller.has_second_factor and sign_ins.wants_second_factor(caller.roles):
+def require_nothing_due(sign_ins: SignIns, caller: Caller, *, path: str) -> None:
+    """Refuse somebody who must accept the terms or set a second factor first. Raises: TermsDue, SecondFactorDue."""
+    terms = sign_ins.terms
+    if terms is not None and caller.terms_version != terms.version and not _is_under(path, _OPEN_BEFORE_TERMS):
+        raise TermsDue
+    is_bare = not caller.has_second_factor and sign_ins.wants_second_factor(caller.roles)
+    if is_bare and not _is_under(path, _OPEN_TO_ENROL):
         raise SecondFactorDue
 
 

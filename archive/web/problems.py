@@ -18,6 +18,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "access.forbidden": 403,
     "access.not_signed_in": 401,
     "access.second_factor_due": 403,
+    "access.terms_due": 403,
     "access.code_refused": 401,
     "access.recovery_refused": 401,
     "access.passkey_refused": 401,

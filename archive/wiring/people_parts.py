@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from archive.access.policy import Role
 from archive.access.sign_ins import SignIns
+from archive.access.terms import load_terms
 from archive.db.database import Database
 from archive.ports.identifiers import IdentifierVault
 from archive.settings import Settings, SettingsInvalid
@@ -13,7 +14,7 @@ from signing.secret_file import secret_from_file
 def sign_ins(settings: Settings, database: Database, vault: IdentifierVault) -> SignIns:
     """Return what signing in works with; its secret is made when an archive is first opened with it.
 
-    Raises: SettingsInvalid for a role that there is not.
+    Raises: SettingsInvalid for a role that there is not, TermsUnreadable.
     """
     return SignIns(
         database,
@@ -21,6 +22,7 @@ def sign_ins(settings: Settings, database: Database, vault: IdentifierVault) -> 
         vault,
         idle=timedelta(minutes=settings.session_idle_min),
         second_factor_roles=frozenset(_roles(settings)),
+        terms=None if settings.terms == "off" else load_terms(settings.terms_file),
     )
 
 

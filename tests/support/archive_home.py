@@ -304,7 +304,8 @@ class ArchiveHome:
 
 
 def new_settings(base: Path, database_url: str, **given: Any) -> Settings:
-    return Settings(home=base / "home", database_url=database_url, reserve_bytes=0, **given)
+    usual = {"reserve_bytes": 0, "terms": "off"}  # terms of use are asked where a test is about them
+    return Settings(home=base / "home", database_url=database_url, **{**usual, **given})
 
 
 def make_home(base: Path, database_url: str, clock: SteppedClock | None = None, **given: Any) -> ArchiveHome:

@@ -28,7 +28,7 @@ from archive.access.policy import Capability, require
 from archive.access.sign_ins import SignIns
 from archive.kernel.errors import InvalidInput, LiuhenError
 from archive.kernel.ids import AccountId, DockId, UploadId, parse_uuid
-from archive.web.dependencies import NotSignedIn, caller_of, require_second_factor
+from archive.web.dependencies import NotSignedIn, caller_of, require_nothing_due
 from archive.web.problems import problem_response
 from ingest.chunks import Checksum, Disconnected
 from ingest.context import Intake
@@ -200,12 +200,12 @@ class UploadsApp:
     def _person(self, connection: HTTPConnection) -> _Sender:
         """Return the person of a session.
 
-        Raises: NotSignedIn, SecondFactorDue, Forbidden, DockRevoked when the door is closed.
+        Raises: NotSignedIn, TermsDue, SecondFactorDue, Forbidden, DockRevoked when the door is closed.
         """
         caller = caller_of(connection, self._sign_ins, self._intake.clock)
         if caller is None:
             raise NotSignedIn
-        require_second_factor(self._sign_ins, caller)
+        require_nothing_due(self._sign_ins, caller, path=connection.url.path)
         require(caller.roles, Capability.UPLOAD)
         door = self._doors.browser()
         return _Sender(door.dock_id, caller.actor.auth or "", caller.account_id, door)

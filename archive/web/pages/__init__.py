@@ -26,6 +26,7 @@ from archive.web.pages import (
     subject_edits,
     subjects,
     systems,
+    terms,
     upload,
 )
 from archive.web.pages.errors import PagesOfErrors
@@ -51,6 +52,7 @@ _PAGES = (
     passkeys,
     accounts,
     recoveries,
+    terms,
     upload,
     subject_edits,
     subjects,

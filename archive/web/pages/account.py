@@ -261,4 +261,5 @@ def own_account(
         is_due=factor.set_at is None and not passkeys and sign_ins.wants_second_factor(caller.roles),
         idle_min=services.settings.session_idle_min,
         fewest=MIN_PASSWORD_CHARACTERS,
+        has_terms=sign_ins.terms is not None,
     )

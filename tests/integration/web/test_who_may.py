@@ -160,6 +160,8 @@ _TABLE = [
     Row(_POST, "/admin/accounts/{account_id}/recoveries", 403, 403, 403, 404),
     Row(_POST, "/admin/accounts/{account_id}/recoveries/{recovery_id}/confirmation", 403, 403, 403, 404),
     Row(_POST, "/admin/accounts/{account_id}/recoveries/{recovery_id}/withdrawal", 403, 403, 403, 404),
+    Row(_GET, "/terms", 404, 404, 404, 404),
+    Row(_POST, "/terms/acceptance", 404, 404, 404, 404),
     Row(_GET, "/account", 200, 200, 200, 200),
     Row(_POST, "/account/sessions/{session_id}/removal", 404, 404, 404, 404),
     Row(_POST, "/account/sessions/removals", 303, 303, 303, 303),

@@ -1,4 +1,4 @@
-"""Sessions that people see, delays by source, second factors.
+"""Sessions that people see, delays by source, second factors, passkeys, recoveries, terms of use.
 
 Sessions are made anew: everybody signs in once more. There is no way back: a downgrade would drop evidence. Restore a
 backup instead.
@@ -36,6 +36,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_session_account_id"), "session", ["account_id"], unique=False)
     op.drop_column("account", "failed_sign_ins")
     op.drop_column("account", "refuse_until")
+    op.add_column("account", sa.Column("terms_version", sa.String(length=40), nullable=True))
     op.create_table(
         "sign_in_delay",
         sa.Column("subject", sa.LargeBinary(length=32), nullable=False),
