@@ -32,6 +32,7 @@ class Caller:
     session_id: SessionId | None = None
     has_second_factor: bool = False
     terms_version: str | None = None
+    is_from_provider: bool = False
 
     def may(self, capability: Capability) -> bool:
         """Return whether one of the caller's roles has the capability."""

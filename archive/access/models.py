@@ -31,6 +31,7 @@ class Account(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
     terms_version: Mapped[str | None] = mapped_column(String(40))
+    provider_subject: Mapped[str | None] = mapped_column(String(255), unique=True, index=True)
 
 
 class Clearance(Base):
@@ -49,7 +50,8 @@ class Clearance(Base):
 class Session(Base):
     """A signed-in browser. The cookie's token is kept as its SHA-256; `id` names the row where people see it.
 
-    `stage` is open, or second_factor while only the password was right. `last_seen_at` is kept to the minute.
+    `stage` is open, or second_factor while only the password was right; `way` is how its holder signed in.
+    `last_seen_at` is kept to the minute.
     """
 
     __tablename__ = "session"
@@ -58,6 +60,7 @@ class Session(Base):
     id: Mapped[uuid.UUID] = mapped_column(unique=True)
     account_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"), index=True)
     stage: Mapped[str] = mapped_column(String(16))
+    way: Mapped[str] = mapped_column(String(16))
     browser: Mapped[str] = mapped_column(String(16))
     system: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(Moment)

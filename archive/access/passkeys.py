@@ -32,7 +32,7 @@ from archive.access.attempts import count_refused_name
 from archive.access.browsers import NOWHERE, Origin
 from archive.access.models import Account, Passkey, UsedChallenge
 from archive.access.second_factors import drop_codes, has_second_factor, write_codes
-from archive.access.session_rows import Stage, fingerprint, write_session
+from archive.access.session_rows import Stage, Way, fingerprint, write_session
 from archive.access.sign_ins import SignIns
 from archive.db.base import insert_row
 from archive.db.database import unique_or
@@ -259,7 +259,7 @@ def sign_in_with_passkey(
         still = select(Account.id).where(Account.id == account.id, Account.disabled_at.is_(None)).with_for_update()
         if counted is None or tx.scalar(still) is None:
             raise PasskeyRefused
-        token = write_session(tx, account.id, Stage.OPEN, origin, at=at)
+        token = write_session(tx, account.id, Stage.OPEN, origin, at=at, way=Way.PASSKEY)
         entry = NewEntry(
             EntryType.ADMIN_SIGNED_IN,
             Actor(account.id, fingerprint(token)),

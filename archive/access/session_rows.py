@@ -28,7 +28,17 @@ class Stage(StrEnum):
     SECOND_FACTOR = "second_factor"
 
 
-def write_session(tx: Tx, account_id: UUID, stage: Stage, origin: Origin, *, at: Instant) -> str:
+class Way(StrEnum):
+    """How somebody signed in; a passkey and the provider answer for a second factor themselves."""
+
+    PASSWORD = "password"  # noqa: S105 - a word
+    PASSKEY = "passkey"
+    PROVIDER = "provider"
+
+
+def write_session(
+    tx: Tx, account_id: UUID, stage: Stage, origin: Origin, *, at: Instant, way: Way = Way.PASSWORD
+) -> str:
     """Write a session and return its token, which is kept nowhere."""
     token = secrets.token_urlsafe(32)
     insert_row(
@@ -38,6 +48,7 @@ def write_session(tx: Tx, account_id: UUID, stage: Stage, origin: Origin, *, at:
         id=new_uuid7(),
         account_id=account_id,
         stage=stage.value,
+        way=way.value,
         browser=origin.browser.value,
         system=origin.system.value,
         created_at=at,
@@ -51,7 +62,7 @@ def renewed(tx: Tx, row: Session, *, at: Instant) -> str:
     """Give a session another token, under which it is open from now on; the old one is worth nothing any more."""
     origin = Origin(browser=Browser(row.browser), system=System(row.system))
     tx.execute(delete(Session).where(Session.token_hash == row.token_hash))
-    return write_session(tx, row.account_id, Stage.OPEN, origin, at=at)
+    return write_session(tx, row.account_id, Stage.OPEN, origin, at=at, way=Way(row.way))
 
 
 def token_hash(token: str) -> bytes:

@@ -16,7 +16,7 @@ from archive.access.callers import Caller, caller_as
 from archive.access.models import Account, Session
 from archive.access.passwords import decoy, hash_password, matches, require_fit_password
 from archive.access.second_factors import has_second_factor
-from archive.access.session_rows import SESSION_LIFETIME, Stage, fingerprint, renewed, token_hash, write_session
+from archive.access.session_rows import SESSION_LIFETIME, Stage, Way, fingerprint, renewed, token_hash, write_session
 from archive.access.sign_ins import SignIns, account_named
 from archive.db.database import Database
 from archive.kernel.errors import LiuhenError, NotFound
@@ -121,7 +121,8 @@ def signed_in_caller(tx: Tx, *, token: str, at: Instant, idle: timedelta = SESSI
     return replace(
         caller_as(tx, account, auth=fingerprint(token), at=at),
         session_id=SessionId(session.id),
-        has_second_factor=has_second_factor(tx, account.id),
+        has_second_factor=session.way != Way.PASSWORD.value or has_second_factor(tx, account.id),
+        is_from_provider=session.way == Way.PROVIDER.value,
         terms_version=account.terms_version,
     )
 

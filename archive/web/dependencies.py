@@ -19,6 +19,7 @@ from archive.wiring import Services
 
 _COOKIE: Final = "liuhen_session"
 _BROWSER_COOKIE: Final = "liuhen_browser"
+_TRIP_COOKIE: Final = "liuhen_trip"
 _OPEN_BEFORE_TERMS: Final = ("/terms", "/sign-out")
 _OPEN_TO_ENROL: Final = (*_OPEN_BEFORE_TERMS, "/account")
 """Where somebody can go who must set a second factor first."""
@@ -63,6 +64,11 @@ def session_cookie(request: HTTPConnection) -> str:
 def browser_cookie(request: HTTPConnection) -> str:
     """Return the name of the cookie by which accounts know a browser."""
     return f"__Host-{_BROWSER_COOKIE}" if request.url.scheme == "https" else _BROWSER_COOKIE
+
+
+def trip_cookie(request: HTTPConnection) -> str:
+    """Return the name of the cookie with which a browser comes back from the sign-in provider."""
+    return f"__Host-{_TRIP_COOKIE}" if request.url.scheme == "https" else _TRIP_COOKIE
 
 
 def origin(request: HTTPConnection) -> Origin:
@@ -126,6 +132,11 @@ def give_browser(request: HTTPConnection, response: Response, services: Services
     """Put the cookie into an answer by which the account of an open session knows this browser from now on."""
     marks = marks_of(services.sign_ins, token=token, marks=origin(request).marks, at=at)
     _set(request, response, browser_cookie(request), marks, int(KNOWN_FOR.total_seconds()), "strict")
+
+
+def give_trip(request: HTTPConnection, response: Response, value: str, *, lifetime_s: int) -> None:
+    """Put the cookie of the way to the sign-in provider into an answer; it comes back from another site, hence Lax."""
+    _set(request, response, trip_cookie(request), value, lifetime_s, "lax")
 
 
 def _set(

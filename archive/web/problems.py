@@ -20,6 +20,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "access.second_factor_due": 403,
     "access.terms_due": 403,
     "access.code_refused": 401,
+    "access.oidc_refused": 401,
     "access.recovery_refused": 401,
     "access.passkey_refused": 401,
     "access.sign_in_refused": 401,

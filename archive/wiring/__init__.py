@@ -116,6 +116,7 @@ class Services:
     anchors: Anchors
     anchor_rounds: AnchorRounds
     sign_ins: SignIns
+    federation: people_parts.Federation | None
 
     @property
     def run_folder(self) -> Path:
@@ -362,6 +363,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             anchors, clock, report=home / "run" / "anchors.json", upkeep=[tsa.prepare, lambda: crl(authority, clock)]
         ),
         sign_ins=people_parts.sign_ins(settings, database, identifiers),
+        federation=people_parts.federation(settings, identifiers),
     )
     return replace(services, handlers={**services.handlers, **services.packages.handlers})
 

@@ -18,6 +18,7 @@ from archive.web.pages import (
     packages,
     passkeys,
     proofs,
+    provider,
     recordings,
     recoveries,
     search,
@@ -34,6 +35,7 @@ from archive.web.pages.static import StaticCaching
 
 _PAGES = (
     sign_in,
+    provider,
     lists,
     search,
     inbox,

@@ -25,13 +25,18 @@ def relying_party(request: Request, services: Services) -> RelyingParty | None:
     A name that somebody makes up in a request is worth nothing: browsers sign the one that they see, and a passkey
     answers only to the name that it was made for.
     """
-    given = services.settings.passkey_origin or f"{request.url.scheme}://{request.url.netloc}"
+    given = public_origin(request, services)
     name = urlsplit(given).hostname or ""
     try:
         ipaddress.ip_address(name)
     except ValueError:
         return RelyingParty(name, given, services.settings.organisation) if name else None
     return None
+
+
+def public_origin(request: Request, services: Services) -> str:
+    """Return the address of these pages as browsers see it, without a path."""
+    return services.settings.public_origin or f"{request.url.scheme}://{request.url.netloc}"
 
 
 def shown(offer: PasskeyOffer) -> ShownOffer:

@@ -6,6 +6,8 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from archive.access.attempts import TooManyAttempts
+from archive.access.callers import Caller
+from archive.access.oidc import OidcUnreachable
 from archive.access.passkeys import PasskeyRefused, sign_in_with_passkey
 from archive.access.passwords import MAX_PASSWORD_CHARACTERS
 from archive.access.second_factors import CodeRefused, confirm_code
@@ -23,7 +25,7 @@ from archive.web.dependencies import (
 from archive.web.i18n import Language
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import safe_next, sign_in_address
-from archive.web.pages.relying import relying_party, sign_in_offer
+from archive.web.pages.relying import public_origin, relying_party, sign_in_offer
 from archive.web.pages.rendering import LANGUAGE_COOKIE, go_to, render
 from archive.wiring import Services
 
@@ -155,11 +157,15 @@ def passkey_posted(
 
 @router.post("/sign-out")
 def sign_out_posted(request: Request, caller: CallerDep, services: ServicesDep) -> Response:
-    """Close the session."""
-    del caller
-    name = session_cookie(request)
-    sign_out(services.database, token=request.cookies[name], at=services.clock.now())
-    response = go_to("/sign-in?done=signed_out")
+    """Close the session; who came from the sign-in provider is led out of that too."""
+    name, at = session_cookie(request), services.clock.now()
+    sign_out(services.database, token=request.cookies[name], at=at)
+    address = _provider_logout(request, caller, services)
+    if address is None:
+        response: Response = go_to("/sign-in?done=signed_out")
+    else:
+        # A page of its own: what a form leads to stays on this host, by the policy of all pages.
+        response = render(request, "signed_out.html", caller=None, address=address, here="/sign-in")
     response.delete_cookie(name, path="/", secure=request.url.scheme == "https", httponly=True, samesite="lax")
     return response
 
@@ -179,6 +185,23 @@ def language_posted(request: Request, form: FormDep) -> Response:
         samesite="lax",
     )
     return response
+
+
+def refused_page(request: Request, services: Services, key: str, *, status: int) -> Response:
+    """Return the sign-in page with what went wrong elsewhere."""
+    form = Form({}, panel="provider")
+    form.refuse("", key)
+    return _page(request, services, next_address="/", form=form, status=status)
+
+
+def _provider_logout(request: Request, caller: Caller, services: Services) -> str | None:
+    if services.federation is None or not caller.is_from_provider:
+        return None
+    back = public_origin(request, services) + "/sign-in"
+    try:
+        return services.federation.provider.logout_address(back=back, at=services.clock.now())
+    except OidcUnreachable:  # the own session is closed already
+        return None
 
 
 def _awaits_code(services: Services, token: str | None) -> bool:
@@ -219,6 +242,7 @@ def _page(
         next_address=next_address,
         passkey=sign_in_offer(request, services),
         wait_s=wait_s,
+        has_provider=services.federation is not None,
         here=sign_in_address(next_address),
     )
 

@@ -72,7 +72,7 @@ def test_at_an_address_that_is_no_name_there_are_no_passkeys(base: str) -> None:
 
 
 def test_a_setting_says_the_name_where_a_proxy_hides_it(home: ArchiveHome) -> None:  # noqa: F811
-    home.settings = home.settings.model_copy(update={"passkey_origin": "https://evidence.example.org"})
+    home.settings = home.settings.model_copy(update={"public_origin": "https://evidence.example.org"})
     home.reopen()
     with seed.listening(create_app(home.services)) as base, browser(base) as client:
         assert offered(client.get("/sign-in"))["rpId"] == "evidence.example.org"

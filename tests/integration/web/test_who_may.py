@@ -31,6 +31,8 @@ _PUBLIC = {
     ("GET", "/sign-in/code"),
     ("POST", "/sign-in/code"),
     ("POST", "/sign-in/passkey"),
+    ("GET", "/sign-in/provider"),
+    ("GET", "/sign-in/provider/back"),
     ("GET", "/recovery"),
     ("POST", "/recovery"),
     ("POST", "/language"),

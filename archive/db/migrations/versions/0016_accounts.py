@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("account_id", sa.Uuid(), nullable=False),
         sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column("way", sa.String(length=16), nullable=False),
         sa.Column("browser", sa.String(length=16), nullable=False),
         sa.Column("system", sa.String(length=16), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -37,6 +38,8 @@ def upgrade() -> None:
     op.drop_column("account", "failed_sign_ins")
     op.drop_column("account", "refuse_until")
     op.add_column("account", sa.Column("terms_version", sa.String(length=40), nullable=True))
+    op.add_column("account", sa.Column("provider_subject", sa.String(length=255), nullable=True))
+    op.create_index(op.f("ix_account_provider_subject"), "account", ["provider_subject"], unique=True)
     op.create_table(
         "sign_in_delay",
         sa.Column("subject", sa.LargeBinary(length=32), nullable=False),
