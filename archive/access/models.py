@@ -159,13 +159,15 @@ class RefusedNames(Base):
 class ApiKey(Base):
     """A scoped, expiring key for a machine. `holder_id` is the dock or the integration.
 
-    Several scopes stand with blanks between them. `last_used_at` is kept for integrations, to the minute.
+    `key_id` names the key of the house that the hash was made with. Several scopes stand with blanks between them.
+    `last_used_at` is kept for integrations, to the minute.
     """
 
     __tablename__ = "api_key"
 
     prefix: Mapped[str] = mapped_column(String(16), primary_key=True)
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    key_id: Mapped[str | None] = mapped_column(String(16))
     scope: Mapped[str] = mapped_column(String(200))
     holder_id: Mapped[uuid.UUID] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(Moment)

@@ -87,6 +87,7 @@ class EntryType(StrEnum):
     ADMIN_RECOVERY_WITHDRAWN = "admin.recovery_withdrawn"
     ADMIN_ACCOUNT_RECOVERED = "admin.account_recovered"
     ADMIN_TERMS_ACCEPTED = "admin.terms_accepted"
+    ADMIN_INTEGRATION_CHANGED = "admin.integration_changed"
 
 
 @dataclass(frozen=True, slots=True)

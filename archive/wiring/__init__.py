@@ -98,6 +98,7 @@ class Services:
     signer: CadesSigner
     tsa: EmbeddedTsa
     identifiers: FileIdentifierVault
+    api_key_hashes: FileIdentifierVault
     trust: TrustFile
     policy: WitnessPolicy
     intake: Intake
@@ -288,6 +289,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = _identifiers(home, database)
+    api_key_hashes = people_parts.api_key_hashes(home, database)
+    database.hash_with(api_key_hashes)
     services = Services(
         settings=settings,
         database=database,
@@ -300,6 +303,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         signer=signer,
         tsa=tsa,
         identifiers=identifiers,
+        api_key_hashes=api_key_hashes,
         trust=trust,
         policy=policy,
         intake=Intake(

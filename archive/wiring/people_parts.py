@@ -1,8 +1,11 @@
 """Putting together how people sign in."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
+from archive.access.api_keys import adopt_hashes
 from archive.access.federation import FederationRules
 from archive.access.oidc import Provider
 from archive.access.policy import Role
@@ -12,6 +15,8 @@ from archive.adapters.http_outbound import HttpOutbound
 from archive.db.database import Database
 from archive.ports.identifiers import IdentifierVault
 from archive.settings import Settings, SettingsInvalid
+from signing.identifier_vault import FileIdentifierVault
+from signing.keyfiles import fsync_directory
 from signing.secret_file import secret_from_file
 
 
@@ -35,6 +40,21 @@ def _roles(settings: Settings) -> list[Role]:
         return [Role(name) for name in settings.second_factor_roles]
     except ValueError as exc:
         raise SettingsInvalid("The setting second_factor_roles names a role that there is not") from exc
+
+
+def api_key_hashes(home: Path, database: Database) -> FileIdentifierVault:
+    """Return the keys that API keys are hashed with; an archive from before there were any gets its first one now.
+
+    The file has its name only when everything is hashed with what is in it, so what breaks off is gone on with.
+    """
+    path = home / "keys" / "api.key"
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        adopt_hashes(database, FileIdentifierVault.create(fresh))
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker
+            fresh.rename(path)
+            fsync_directory(path.parent)
+    return FileIdentifierVault(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from uuid import UUID
 
 from starlette.requests import HTTPConnection
 
+from archive.access.api_keys import renew_hash
 from archive.access.policy import Capability, require
 from archive.access.sign_ins import SignIns
 from archive.kernel.errors import InvalidInput, LiuhenError
@@ -193,7 +194,8 @@ class UploadsApp:
         def look_up() -> _Sender:
             with self._intake.database.read() as tx:
                 dock, holder = authenticated_dock(tx, key, at=self._intake.clock.now())
-                return _Sender(DockId(dock.id), holder.actor.auth or "")
+            renew_hash(self._intake.database, key)
+            return _Sender(DockId(dock.id), holder.actor.auth or "")
 
         return await self.receiver.run(look_up)
 

@@ -454,3 +454,38 @@ def test_two_administrators_who_make_one_name_at_once_make_one_account(
         for thread in threads:
             thread.join()
     assert sorted(answers) == [200, 422]
+
+
+# ---- systems -------------------------------------------------------------------------------------------------------
+
+
+def test_a_system_is_put_into_a_unit_and_shows_its_last_use(
+    home: ArchiveHome,  # noqa: F811
+    admin: httpx.Client,
+    base: str,
+) -> None:
+    at = home.clock.now()
+    unit_id = record_unit(home.database, parent_id=FIRST_UNIT, code="01", name="北市区中队", by=OPERATOR, at=at)
+    given = {
+        "name": "cms",
+        "title": "办案系统",
+        "scope-items.read": "1",
+        "expires_on": str((at + timedelta(days=9)).date()),
+    }
+    made = admin.post("/admin/systems/keys", data={**given, "unit": str(unit_id)})
+    key = re.search(r"lh_[0-9a-f]{12}_[A-Za-z0-9_-]{43}", made.text)
+    assert key is not None
+    page = admin.get("/admin/systems")
+    assert key[0] not in page.text
+    assert "北市区中队" in words(page).partition("所属机构")[2]
+    with browser(base) as system:
+        system.get("/api/v1/items", headers={"Authorization": f"Bearer {key[0]}", "Accept": "application/json"})
+    assert home.rows("SELECT count(*) FROM api_key WHERE last_used_at IS NOT NULL") == [(1,)]
+    moved = admin.post("/admin/systems/cms/unit", data={"unit": str(FIRST_UNIT)})
+    assert "所属机构已调整" in words(admin.get(moved.headers["location"]))
+    assert home.types()[-1] == "admin.integration_changed"
+    for unit in ("", "nonsense", str(uuid4())):
+        assert admin.post("/admin/systems/cms/unit", data={"unit": unit}).status_code == 422
+    assert admin.post("/admin/systems/nobody/unit", data={"unit": str(FIRST_UNIT)}).status_code == 404
+    refused = admin.post("/admin/systems/keys", data={**given, "unit": str(uuid4())})
+    assert refused.status_code == 422

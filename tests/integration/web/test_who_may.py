@@ -150,6 +150,7 @@ _TABLE = [
     Row(_GET, "/admin/systems", 403, 403, 403, 200),
     Row(_POST, "/admin/systems/keys", 403, 403, 403, 422),
     Row(_POST, "/admin/systems/keys/{prefix}/revocation", 403, 403, 403, 404),
+    Row(_POST, "/admin/systems/{name}/unit", 403, 403, 403, 422),
     Row(_POST, "/admin/systems/webhooks", 403, 403, 403, 422),
     Row(_POST, "/admin/systems/webhooks/{webhook_id}/secret", 403, 403, 403, 404),
     Row(_POST, "/admin/systems/webhooks/{webhook_id}/removal", 403, 403, 403, 404),

@@ -1,4 +1,4 @@
-"""Sessions that people see, delays by source, second factors, passkeys, recoveries, terms of use.
+"""Sessions that people see, delays by source, second factors, passkeys, recoveries, terms, keyed hashes of API keys.
 
 Sessions are made anew: everybody signs in once more. There is no way back: a downgrade would drop evidence. Restore a
 backup instead.
@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_session_id")),
     )
     op.create_index(op.f("ix_session_account_id"), "session", ["account_id"], unique=False)
+    op.add_column("api_key", sa.Column("key_id", sa.String(length=16), nullable=True))
     op.drop_column("account", "failed_sign_ins")
     op.drop_column("account", "refuse_until")
     op.add_column("account", sa.Column("terms_version", sa.String(length=40), nullable=True))
