@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page
 from sqlalchemy import select, update
 
-from archive.access.models import Passkey
+from archive.access.models import Account, Passkey
 from archive.access.policy import Role
 from archive.web.app import create_app
 from tests.e2e.browser import sign_in
@@ -114,7 +114,8 @@ def test_a_passkey_signs_in_without_name_and_password(home: ArchiveHome, page: P
     page.wait_for_url("**/account")
     assert home.types()[-3:] == ["admin.factor_set", "admin.signed_out", "admin.signed_in"]
     with home.database.read() as tx:
-        row = tx.scalars(select(Passkey)).one()
+        mine = select(Passkey).join(Account, Account.id == Passkey.account_id).where(Account.username == "wang")
+        row = tx.scalars(mine).one()
     assert (row.name, row.last_used_at is not None) == ("办公电脑", True)
     sign_out(page)
     sign_in(page, base, "wang", PASSWORD)

@@ -2,6 +2,7 @@
 
 import html
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -163,6 +164,26 @@ def test_the_cookie_of_a_known_browser_goes_nowhere_else(base: str) -> None:
         (known,) = [cookie for cookie in cookies if cookie.startswith("liuhen_browser=")]
         for part in ("HttpOnly", "SameSite=strict", "Path=/"):
             assert part in known
+
+
+def test_over_tls_every_cookie_is_bound_to_the_host(home: ArchiveHome) -> None:  # noqa: F811
+    authority = home.path / "ca"
+    trust = ssl.create_default_context(cafile=authority / "root.cert.pem")
+    make(home)
+    with (
+        seed.listening(create_app(home.services), tls=authority / "tls.pem") as base,
+        browser(base, verify=trust) as client,
+    ):
+        given = client.post("/sign-in", data={"username": "wang", "password": PASSWORD}).headers.get_list("set-cookie")
+        assert sorted(cookie.partition("=")[0] for cookie in given) == [
+            "__Host-liuhen_browser",
+            "__Host-liuhen_session",
+        ]
+        for cookie in given:
+            assert {"Secure", "HttpOnly", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+            assert "Domain" not in cookie
+            assert "SameSite=lax" in cookie or "SameSite=strict" in cookie
+        assert client.get("/account").status_code == 200
 
 
 # ---- password ------------------------------------------------------------------------------------------------------
