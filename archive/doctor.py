@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import select, text
 
+from archive.access.rekeying import keys_of_second_factors
 from archive.cases.indexing import missing_count
 from archive.cases.rekeying import used_keys
 from archive.db.roles import role_standing
@@ -143,7 +144,7 @@ def _secrets(home: Path) -> Finding:
 
 def _identifiers(services: Services) -> Finding:
     with services.database.read() as tx:
-        used = set(used_keys(tx))
+        used = {*used_keys(tx), *keys_of_second_factors(tx)}
     try:
         missing = sorted(used - set(services.identifiers.key_ids))
     except IdentifierUnreadable as error:

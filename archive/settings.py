@@ -102,6 +102,57 @@ class Settings(BaseSettings):
     package_keep_days: int = Field(
         default=7, ge=1, description="Days after which a package that was built for download is removed."
     )
+    session_idle_min: int = Field(
+        default=60, ge=5, le=600, description="Minutes after which a session that nobody uses ends."
+    )
+    public_origin: str | None = Field(
+        default=None,
+        pattern=r"^https://[a-z0-9.-]+(:[0-9]+)?$|^http://localhost(:[0-9]+)?$",
+        description="Address of the pages, as https://NAME, where a proxy hides it; passkeys are bound to its name.",
+    )
+    second_factor_roles: tuple[str, ...] = Field(
+        default=(), description="Roles whose holders must have a second factor to work, for example administrator."
+    )
+    terms: Literal["asked", "off"] = Field(
+        default="asked", description="Whether people accept terms of use before they work, and again when they change."
+    )
+    terms_file: Path | None = Field(
+        default=None, description="Terms of use of the house (TOML, as archive/access/terms.toml); else those shipped."
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="Issuer of the bureau's sign-in provider (OpenID Connect); empty means there is none.",
+    )
+    oidc_client_id: str = Field(
+        default="", description="Name that the provider knows this archive by; needed with oidc_issuer."
+    )
+    oidc_client_secret_file: Path | None = Field(
+        default=None, description="File with the secret that goes with it; needed with oidc_issuer."
+    )
+    oidc_scopes: str = Field(
+        default="openid profile",
+        description="What the provider is asked for, with blanks between; openid is one of them.",
+    )
+    oidc_username_claim: str = Field(
+        default="preferred_username", description="Claim that holds the user name of the account."
+    )
+    oidc_groups_claim: str = Field(
+        default="groups", description="Claim that holds the groups that oidc_roles speaks of."
+    )
+    oidc_roles: dict[str, tuple[str, ...]] = Field(
+        default={}, description="Which roles each group has; empty leaves roles to administrators."
+    )
+    oidc_make_accounts: bool = Field(
+        default=False, description="Whether somebody without an account gets one, in the first unit; needs oidc_roles."
+    )
+    oidc_networks: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="Private networks (CIDR) that the provider may be in, also over plain http; others get https only.",
+    )
+    oidc_ca: Path | None = Field(
+        default=None, description="Further certificate authorities that the provider may have, as PEM."
+    )
     ffmpeg: Path | None = Field(default=None, description="Folder of ffmpeg and ffprobe; empty means search.")
 
     @property

@@ -17,7 +17,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 
 pytest.register_assert_rewrite("tests.support")  # before anything of it is imported
 
-from archive.access import accounts  # noqa: E402
+from archive.access import passwords  # noqa: E402
 from tests.support import postgres, schema  # noqa: E402
 
 _ROOT = Path(__file__).parent.parent
@@ -125,7 +125,7 @@ def _is_loopback(host: str) -> bool:
 def _passwords_cost_little() -> Iterator[None]:
     """Hash passwords quickly: tests make thousands. What a real one costs is asked of a process of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts, "_hasher", PasswordHasher(time_cost=1, memory_cost=256, parallelism=1))
+        patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=256, parallelism=1))
         yield
 
 

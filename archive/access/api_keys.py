@@ -1,7 +1,9 @@
 """API keys: shown once, kept as a hash, scoped, expiring, revocable.
 
-A key reads `lh_<prefix>_<secret>`: the prefix finds the row, the secret (256 random bits) proves the holder. Since the
-secret has full entropy, a plain keyed-by-nothing SHA-256 is enough; argon2 is for passwords.
+A key reads `lh_<prefix>_<secret>`: the prefix finds the row, the secret (256 random bits) proves the holder. Kept is
+the HMAC of its SHA-256, under a key from `keys/api.key`, so that whoever can write to the database alone cannot make a
+key that works; argon2 is for passwords. The file may hold several keys, the newest last: `liuhen keys rotate` adds one,
+and each API key is hashed anew when it is used next, since only then its secret is there.
 """
 
 import hashlib
@@ -14,14 +16,16 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from archive.access.models import ApiKey
 from archive.db.base import insert_row
+from archive.db.database import HASHES, Database
 from archive.kernel.errors import LiuhenError
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
+from archive.ports.identifiers import IdentifierVault
 
 LIFETIME: Final = timedelta(days=365)
 
@@ -49,6 +53,13 @@ class KeyRefused(LiuhenError):
     exit_code = 77
 
 
+class HashesMissing(LiuhenError):
+    """The keys that API keys are hashed with are not there."""
+
+    code = "access.hashes_missing"
+    exit_code = 78
+
+
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
     """Whoever presented a valid key."""
@@ -66,11 +77,13 @@ def issue_key(tx: Session, *, holder_id: UUID, scope: Scope, at: Instant) -> str
 def write_key(tx: Session, *, holder_id: UUID, scopes: Iterable[Scope], at: Instant, expires_at: Instant) -> str:
     """Make a key with several scopes and return it; it cannot be shown again."""
     prefix, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    key_id = _hashes(tx).key_ids[-1]
     insert_row(
         tx,
         ApiKey,
         prefix=prefix,
-        secret_hash=_hash(secret),
+        secret_hash=_hash(tx, secret, key_id),
+        key_id=key_id,
         scope=" ".join(sorted(scope.value for scope in scopes)),
         holder_id=holder_id,
         created_at=at,
@@ -94,14 +107,8 @@ def key_holder(tx: Session, key: str, *, scope: Scope, at: Instant) -> KeyHolder
 
 def any_key_holder(tx: Session, key: str, *, at: Instant) -> KeyHolder:
     """Return who holds the key, whatever it can do. Raises: KeyRefused, without saying which part was wrong."""
-    parts = key.split("_", 2)
-    row = tx.get(ApiKey, parts[1]) if len(parts) == 3 and parts[0] == "lh" else None
-    if (
-        row is None
-        or not hmac.compare_digest(row.secret_hash, _hash(parts[2]))
-        or row.revoked_at is not None
-        or row.expires_at <= at
-    ):
+    row = _presented(tx, key)
+    if row is None or row.revoked_at is not None or row.expires_at <= at:
         raise KeyRefused
     return KeyHolder(row.holder_id, scopes_of(row), Actor(row.holder_id, f"key:{row.prefix}"))
 
@@ -117,5 +124,66 @@ def scopes_of(row: ApiKey) -> frozenset[Scope]:
     return frozenset(scope for scope in Scope if scope.value in row.scope.split())
 
 
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+def renew_hash(database: Database, key: str) -> None:
+    """Hash a key that was presented just now under the newest key, where it is under another one.
+
+    The same secret opens the same things, so there is nothing to write into the log.
+    """
+    with database.read() as tx:
+        row, newest = _presented(tx, key), _hashes(tx).key_ids[-1]
+        if row is None or row.key_id == newest:
+            return
+        before, fresh = row.secret_hash, _hash(tx, key.split("_", 2)[2], newest)
+    with database.begin() as tx:
+        same = (ApiKey.prefix == row.prefix, ApiKey.secret_hash == before)
+        tx.execute(update(ApiKey).where(*same).values(secret_hash=fresh, key_id=newest))
+
+
+def adopt_hashes(database: Database, keys: IdentifierVault) -> None:
+    """Hash what an archive from before there was a key kept as a plain SHA-256; done once, when the key is made.
+
+    Later such a row opens nothing: it could be anybody's who can write to the database.
+    """
+    newest = keys.key_ids[-1]
+    with database.read() as tx:
+        plain = tx.scalars(select(ApiKey).where(ApiKey.key_id.is_(None))).all()
+    for row in plain:
+        with database.begin() as tx:
+            values = {"secret_hash": _keyed(keys, row.secret_hash, newest), "key_id": newest}
+            tx.execute(update(ApiKey).where(ApiKey.prefix == row.prefix, ApiKey.key_id.is_(None)).values(**values))
+
+
+def keys_of_hashes(tx: Session, *, at: Instant) -> frozenset[str]:
+    """Return under which keys the valid API keys are hashed."""
+    valid = (ApiKey.revoked_at.is_(None), ApiKey.expires_at > at)
+    return frozenset(key_id for key_id in tx.scalars(select(ApiKey.key_id).where(*valid).distinct()) if key_id)
+
+
+def stale_count(tx: Session, *, at: Instant) -> int:
+    """Return how many valid API keys are not hashed under the newest key yet."""
+    stale = (ApiKey.revoked_at.is_(None), ApiKey.expires_at > at, ApiKey.key_id != _hashes(tx).key_ids[-1])
+    return tx.scalar(select(func.count()).select_from(ApiKey).where(*stale)) or 0
+
+
+def _presented(tx: Session, key: str) -> ApiKey | None:
+    """Return the row of a key, if the secret in it is right."""
+    parts = key.split("_", 2)
+    row = tx.get(ApiKey, parts[1]) if len(parts) == 3 and parts[0] == "lh" else None
+    if row is None or row.key_id is None or row.key_id not in _hashes(tx).key_ids:
+        return None
+    return row if hmac.compare_digest(row.secret_hash, _hash(tx, parts[2], row.key_id)) else None
+
+
+def _hash(tx: Session, secret: str, key_id: str) -> bytes:
+    return _keyed(_hashes(tx), hashlib.sha256(secret.encode()).digest(), key_id)
+
+
+def _keyed(keys: IdentifierVault, digest: bytes, key_id: str) -> bytes:
+    return keys.index(digest.hex(), key_id=key_id)
+
+
+def _hashes(tx: Session) -> IdentifierVault:
+    found: IdentifierVault | None = tx.info.get(HASHES)
+    if found is None:
+        raise HashesMissing
+    return found

@@ -11,7 +11,7 @@ from archive.access.classes import RestrictedClass, bits
 from archive.access.models import Account, Clearance
 from archive.access.policy import ACTING, Capability, Extent, Role, extent, may
 from archive.db.sight import EVERYBODYS, Sight, party_of
-from archive.kernel.ids import AccountId
+from archive.kernel.ids import AccountId, SessionId
 from archive.kernel.instants import BUREAU_ZONE, Instant
 from archive.ledger.entries import Actor
 from archive.organisation.models import Officer, Unit
@@ -31,6 +31,10 @@ class Caller:
     actor: Actor
     sight: Sight
     is_barred: bool = False
+    session_id: SessionId | None = None
+    has_second_factor: bool = False
+    terms_version: str | None = None
+    is_from_provider: bool = False
 
     def may(self, capability: Capability) -> bool:
         """Return whether one of the caller's roles has the capability, and no certificate bars the caller from it."""

@@ -21,13 +21,14 @@ from archive.access.api_keys import (
 )
 from archive.access.models import ApiKey, Integration
 from archive.db.database import Database, unique_or
-from archive.db.sight import Sight, party_of
+from archive.db.sight import FIRST_UNIT, Sight, party_of
 from archive.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from archive.kernel.ids import IntegrationId, new_uuid7
 from archive.kernel.instants import Instant
 from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.organisation.units import open_unit
 
 MAX_NAME_CHARACTERS: Final = 64
 MAX_TITLE_CHARACTERS: Final = 200
@@ -101,12 +102,15 @@ def issue_integration_key(
     title: str | None,
     scopes: Collection[Scope],
     lifetime: timedelta = LIFETIME,
+    unit_id: UUID | None = None,
     by: Actor,
     at: Instant,
 ) -> str:
     """Make a key for another system and return it, this once; a system that is new is written down with it.
 
-    Raises: NameInvalid, InvalidInput without scopes, for a scope of docks, and for a lifetime beyond five years.
+    A system is in the unit that is given, a new one without any in the first; what it makes is that unit's.
+    Raises: NameInvalid, UnitNotFound, InvalidInput without scopes, for a scope of docks, and for a lifetime beyond five
+        years.
     """
     if not _NAME.fullmatch(name):
         raise NameInvalid
@@ -116,9 +120,9 @@ def issue_integration_key(
         raise InvalidInput("A key is valid for at least a moment and at most five years")
     shown = clean_text(title, "title", MAX_TITLE_CHARACTERS) if title else None
     try:
-        return _issue(database, name, shown, scopes, lifetime, by=by, at=at)
+        return _issue(database, name, shown, scopes, lifetime, unit_id, by=by, at=at)
     except _MadeAlready:
-        return _issue(database, name, shown, scopes, lifetime, by=by, at=at)
+        return _issue(database, name, shown, scopes, lifetime, unit_id, by=by, at=at)
 
 
 def _issue(
@@ -127,22 +131,29 @@ def _issue(
     title: str | None,
     scopes: Collection[Scope],
     lifetime: timedelta,
+    unit_id: UUID | None,
     *,
     by: Actor,
     at: Instant,
 ) -> str:
     with unique_or(_MadeAlready), database.begin() as tx:
         integration = tx.scalar(select(Integration).where(Integration.name == name).with_for_update())
+        if unit_id is not None:
+            open_unit(tx, unit_id)
         if integration is None:
-            integration = Integration(id=new_uuid7(), name=name, title=title or name, created_at=at)
+            given = unit_id or FIRST_UNIT
+            integration = Integration(id=new_uuid7(), name=name, title=title or name, unit_id=given, created_at=at)
             tx.add(integration)
             tx.flush()
         elif title is not None:
             integration.title = title
+        if unit_id is not None:
+            _move(tx, integration, unit_id, by=by, at=at)
         key = write_key(tx, holder_id=integration.id, scopes=scopes, at=at, expires_at=at + lifetime)
         detail = {
             "system": name,
             "title": integration.title,
+            "unit": str(integration.unit_id),
             "key": key.split("_")[1],
             "scopes": sorted(scope.value for scope in scopes),
             "expires_at": (at + lifetime).isoformat(),
@@ -150,6 +161,29 @@ def _issue(
         entry = NewEntry(EntryType.ADMIN_KEY_ISSUED, by, Target("integration", integration.id), detail=detail)
         append_entry(tx, entry, at=at)
     return key
+
+
+def move_integration(database: Database, name: str, unit_id: UUID, *, by: Actor, at: Instant) -> None:
+    """Put a system into another unit; what it has made stays where it is. What is the same already writes nothing.
+
+    Raises: IntegrationNotFound, UnitNotFound.
+    """
+    with database.begin() as tx:
+        integration = tx.scalar(select(Integration).where(Integration.name == name).with_for_update())
+        if integration is None:
+            raise IntegrationNotFound(system=name[:MAX_NAME_CHARACTERS])
+        open_unit(tx, unit_id)
+        _move(tx, integration, unit_id, by=by, at=at)
+
+
+def _move(tx: Session, integration: Integration, unit_id: UUID, *, by: Actor, at: Instant) -> None:
+    if integration.unit_id == unit_id:
+        return
+    detail = {"system": integration.name, "unit": str(unit_id), "was": {"unit": str(integration.unit_id)}}
+    integration.unit_id = unit_id
+    tx.flush()
+    entry = NewEntry(EntryType.ADMIN_INTEGRATION_CHANGED, by, Target("integration", integration.id), detail=detail)
+    append_entry(tx, entry, at=at)
 
 
 def revoke_integration_key(database: Database, prefix: str, *, by: Actor, at: Instant) -> None:

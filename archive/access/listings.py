@@ -1,13 +1,34 @@
-"""Lists of accounts, and the names behind ids."""
+"""Lists of accounts, the units that they can be in, and the names behind ids."""
 
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session
 
-from archive.access.models import Account
+from archive.access.models import Account, Passkey, TotpSecret
+from archive.organisation.models import Agency, Officer, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account in the administrator's list, with its unit, its officer and what signing in takes."""
+
+    account: Account
+    unit_name: str | None
+    certificate_number: str | None
+    has_second_factor: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnitChoice:
+    """A unit that somebody can be put in, by how deep it stands in its agency's tree."""
+
+    id: UUID
+    name: str
+    depth: int
 
 
 def accounts(tx: Session) -> Sequence[Account]:
@@ -29,9 +50,50 @@ def has_accounts(tx: Session, unit_id: UUID) -> bool:
     return tx.scalar(query) is not None
 
 
+def account_rows(tx: Session) -> Sequence[AccountRow]:
+    """Return every account with what belongs to it, in the order of user names."""
+    rows = tx.execute(_rows().order_by(Account.username))
+    return [AccountRow(account, unit, number, has_factor) for account, unit, number, has_factor in rows]
+
+
+def account_row(tx: Session, account_id: UUID) -> AccountRow | None:
+    """Return one account with what belongs to it."""
+    found = tx.execute(_rows().where(Account.id == account_id)).one_or_none()
+    return None if found is None else AccountRow(found[0], found[1], found[2], found[3])
+
+
+def unit_choices(tx: Session) -> Sequence[UnitChoice]:
+    """Return every open unit, each below the one that it belongs to, agency by agency."""
+    agencies = tx.scalars(select(Agency).where(Agency.closed_at.is_(None)).order_by(Agency.code)).all()
+    below: dict[UUID | None, list[Unit]] = {}
+    units = tx.scalars(select(Unit).where(Unit.closed_at.is_(None)).order_by(Unit.code)).all()
+    for unit in units:
+        below.setdefault(unit.parent_id, []).append(unit)
+    roots = {unit.id: unit for unit in below.get(None, [])}
+    found: list[UnitChoice] = []
+    for agency in agencies:
+        waiting = [(roots[agency.root_unit_id], 0)] if agency.root_unit_id in roots else []
+        while waiting:
+            unit, depth = waiting.pop()
+            found.append(UnitChoice(unit.id, unit.name, depth))
+            waiting.extend((lower, depth + 1) for lower in reversed(below.get(unit.id, [])))
+    return found
+
+
 def account_names(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
     """Return the display name of each of these ids that is an account."""
     if not ids:
         return {}
     rows = tx.execute(select(Account.id, Account.display_name).where(Account.id.in_(ids)))
     return dict(rows.all())
+
+
+def _rows() -> Select[Account, str, str, bool]:
+    has_second_factor = or_(
+        exists().where(TotpSecret.account_id == Account.id), exists().where(Passkey.account_id == Account.id)
+    )
+    return (
+        select(Account, Unit.name, Officer.certificate_number, has_second_factor)
+        .outerjoin(Unit, Unit.id == Account.unit_id)
+        .outerjoin(Officer, Officer.id == Account.officer_id)
+    )

@@ -21,6 +21,7 @@ from archive.ports.outbound import AddressRefused, NotEncrypted, Reply, TooSlow,
 
 _MOST_URL_CHARACTERS: Final = 1000
 _MOST_REPLY_BYTES: Final = 16 * 1024
+_MOST_DOCUMENT_BYTES: Final = 256 * 1024
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -60,6 +61,15 @@ class HttpOutbound:
 
     def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
         """Post one body. Raises: UrlRefused, Undelivered and what stands below it."""
+        return self._request("POST", url, headers, body, most_bytes=_MOST_REPLY_BYTES)
+
+    def get(self, url: str, *, headers: Mapping[str, str]) -> Reply:
+        """Get what is at an address. Raises: as `post`."""
+        return self._request("GET", url, headers, None, most_bytes=_MOST_DOCUMENT_BYTES)
+
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, most_bytes: int
+    ) -> Reply:
         place = _place(url)
         addresses = self._addresses(place)
         try:
@@ -68,7 +78,7 @@ class HttpOutbound:
                 _Deadline(sock, self._timeout_s) as ends,
             ):
                 try:
-                    return self._exchange(sock, place, headers, body)
+                    return self._exchange(sock, place, method, headers, body, most_bytes)
                 except (OSError, http.client.HTTPException) as exc:
                     if ends.is_over:
                         raise TooSlow from exc
@@ -80,16 +90,25 @@ class HttpOutbound:
         except (OSError, http.client.HTTPException) as exc:
             raise Undelivered(cause=type(exc).__name__) from exc
 
-    def _exchange(self, sock: socket.socket, place: _Place, headers: Mapping[str, str], body: bytes) -> Reply:
+    def _exchange(
+        self,
+        sock: socket.socket,
+        place: _Place,
+        method: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        most_bytes: int,
+    ) -> Reply:
         kind = http.client.HTTPSConnection if place.is_tls else http.client.HTTPConnection
         with contextlib.closing(kind(place.host, place.port)) as connection:
             connection.sock = self._context().wrap_socket(sock, server_hostname=place.host) if place.is_tls else sock
-            connection.putrequest("POST", place.target, skip_accept_encoding=True)
-            for name, value in {**headers, "Content-Length": str(len(body)), "Connection": "close"}.items():
+            connection.putrequest(method, place.target, skip_accept_encoding=True)
+            length = {} if body is None else {"Content-Length": str(len(body))}
+            for name, value in {**headers, **length, "Connection": "close"}.items():
                 connection.putheader(name, value)
             connection.endheaders(body)
             with connection.getresponse() as response:
-                told = response.read(_MOST_REPLY_BYTES)
+                told = response.read(most_bytes)
                 return Reply(response.status, _seconds(response.getheader("retry-after")), told)
 
     def _context(self) -> ssl.SSLContext:

@@ -6,15 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from archive.access.api_keys import INTEGRATION_SCOPES, LIFETIME, Scope
+from archive.access.api_keys import INTEGRATION_SCOPES, LIFETIME, Scope, keys_of_hashes, stale_count
 from archive.access.integrations import (
     integration_keys,
     integration_named,
     integrations,
     issue_integration_key,
+    move_integration,
     revoke_integration_key,
 )
-from archive.cli.options import AsJson, Home, opened
+from archive.cli.options import AsJson, Home, named_unit, opened
+from archive.cli.processes import alone
 from archive.kernel.ids import IntegrationId, WebhookId, parse_uuid
 from archive.kernel.instants import format_instant
 from archive.ledger.entries import OPERATOR
@@ -33,6 +35,8 @@ def register(app: typer.Typer) -> None:
     keys.command("issue")(issue)
     keys.command("list")(list_keys)
     keys.command("revoke")(revoke)
+    keys.command("move")(move)
+    keys.command("rotate")(rotate)
     app.add_typer(keys, name="keys")
     webhooks = typer.Typer(help="Where events are sent to.", no_args_is_help=True)
     webhooks.command("set")(set_)
@@ -48,6 +52,7 @@ def issue(
     scope: Annotated[list[Scope], typer.Option(help=f"What the key may do; repeatable: {_SCOPES}.", metavar="SCOPE")],
     title: Annotated[str | None, typer.Option(help="Name of the system, for people.")] = None,
     days: Annotated[int, typer.Option(min=1, help="Days until the key expires.")] = LIFETIME.days,
+    unit: Annotated[str, typer.Option(help="Agency and unit, by code or name, as AGENCY/UNIT; else the first.")] = "",
     home: Home = None,
 ) -> None:
     """Make a key for another system; it is printed this once."""
@@ -58,6 +63,7 @@ def issue(
             title=title,
             scopes=scope,
             lifetime=timedelta(days=days),
+            unit_id=named_unit(services, unit) if unit else None,
             by=OPERATOR,
             at=services.clock.now(),
         )
@@ -77,12 +83,15 @@ def list_keys(home: Home = None, as_json: AsJson = False) -> None:
             "state": "revoked" if row.key.revoked_at else "valid" if row.is_valid(now) else "expired",
             "scopes": [scope.value for scope in row.scopes],
             "expires_at": format_instant(row.key.expires_at),
+            "unit": str(row.integration.unit_id),
             "last_used_at": None if row.key.last_used_at is None else format_instant(row.key.last_used_at),
         }
         for row in rows
     ]
     for row in told:
+        used = (row["last_used_at"] or "-")[:16]
         line = f"{row['key']}  {row['state']:8}  {row['expires_at'][:10]}  {row['system']}  {' '.join(row['scopes'])}"  # type: ignore[index,arg-type]
+        line += f"  used {used}"
         print(json.dumps(row, ensure_ascii=False) if as_json else line)
 
 
@@ -93,6 +102,35 @@ def revoke(
     """Refuse a key from now on."""
     with opened(home) as services:
         revoke_integration_key(services.database, key, by=OPERATOR, at=services.clock.now())
+
+
+def move(
+    system: Annotated[str, typer.Option(help="Short name of the system.")],
+    unit: Annotated[str, typer.Option(help="Agency and unit, by code or name, as AGENCY/UNIT.")],
+    home: Home = None,
+) -> None:
+    """Put a system into another unit; what it has made stays where it is."""
+    with opened(home) as services:
+        unit_id = named_unit(services, unit)
+        move_integration(services.database, system, unit_id, by=OPERATOR, at=services.clock.now())
+
+
+def rotate(
+    forget: Annotated[bool, typer.Option(help="Remove older keys that no valid API key is under any more.")] = False,
+    home: Home = None,
+) -> None:
+    """Hash API keys with a new key of the house from now on; each is hashed anew when it is used next."""
+    with opened(home) as services, alone(services.settings.home, "rotate"):
+        if forget:
+            with services.database.read() as tx:
+                used = keys_of_hashes(tx, at=services.clock.now())
+            gone = services.api_key_hashes.forget_keys(but=used)
+            print(f"Older keys removed: {len(gone)}")
+        else:
+            print(f"API keys are hashed with the key {services.api_key_hashes.add_key()}.")
+        with services.database.read() as tx:
+            waiting = stale_count(tx, at=services.clock.now())
+        print(f"Valid API keys still under an older one, until they are used: {waiting}")
 
 
 def set_(

@@ -5,7 +5,6 @@ import json
 import secrets
 from pathlib import Path
 from typing import Annotated
-from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -14,13 +13,12 @@ from rich.table import Table
 from archive.access.accounts import create_account
 from archive.access.policy import Role
 from archive.cli.database import AsUrl, same_database
-from archive.cli.options import AsJson, Home, opened
-from archive.db.sight import FIRST_UNIT
+from archive.cli.options import AsJson, Home, named_unit, opened
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
-from archive.organisation.units import UnitNotFound, name_first_agency, unit_named
+from archive.organisation.units import name_first_agency
 from archive.settings import load_settings
-from archive.wiring import Services, create_home
+from archive.wiring import create_home
 
 _FIRST_ACCOUNTS = (
     ("admin", "Administrator", Role.ADMINISTRATOR),
@@ -165,21 +163,9 @@ def add_account(
             username=username,
             display_name=display_name or username,
             roles=role,
-            unit_id=_unit(services, unit),
+            unit_id=named_unit(services, unit),
             password=password,
             by=OPERATOR,
             at=services.clock.now(),
         )
     print(f"{username} was made." + (f" Password (shown once): {password}" if password_file is None else ""))
-
-
-def _unit(services: Services, named: str) -> UUID:
-    """Return the unit that is named on the command line. Raises: UnitNotFound."""
-    if not named:
-        return FIRST_UNIT
-    agency, _, unit = named.partition("/")
-    with services.database.read() as tx:
-        found = unit_named(tx, agency, unit)
-    if found is None:
-        raise UnitNotFound(unit=named)
-    return found

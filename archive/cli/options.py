@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
@@ -39,3 +40,18 @@ def opened(home: Path | None) -> "Iterator[Services]":
         yield services
     finally:
         services.close()
+
+
+def named_unit(services: "Services", named: str) -> UUID:
+    """Return the unit that is named as AGENCY/UNIT, by code or name; without a name the first. Raises: UnitNotFound."""
+    from archive.db.sight import FIRST_UNIT
+    from archive.organisation.units import UnitNotFound, unit_named
+
+    if not named:
+        return FIRST_UNIT
+    agency, _, unit = named.partition("/")
+    with services.database.read() as tx:
+        found = unit_named(tx, agency, unit)
+    if found is None:
+        raise UnitNotFound(unit=named)
+    return found

@@ -3,7 +3,9 @@
 from typing import Annotated
 
 import typer
+from sqlalchemy.orm import Session
 
+from archive.access.rekeying import keys_of_second_factors, rekey_second_factors
 from archive.cases.rekeying import rekey_identifiers, used_keys
 from archive.cases.subject_listings import subjects
 from archive.cli.options import Home, opened
@@ -39,16 +41,22 @@ def rekey(
     forget: Annotated[bool, typer.Option(help="Remove the older keys afterwards; backups need them.")] = False,
     home: Home = None,
 ) -> None:
-    """Make a new key, and put every number under it. May run beside a live archive; what breaks off is gone on with."""
+    """Make a new key, and put every number and authenticator under it; what breaks off is gone on with."""
     with opened(home) as services, alone(services.settings.home, "rekey"):
         vault = services.identifiers
         with services.database.read() as tx:
-            is_unfinished = len(vault.key_ids) > 1 and set(used_keys(tx)) - {vault.key_ids[-1]} != set()
+            is_unfinished = len(vault.key_ids) > 1 and _used(tx) - {vault.key_ids[-1]} != set()
         if not is_unfinished:
             vault.add_key()
         count = rekey_identifiers(services.database, vault, by=OPERATOR, clock=services.clock)
+        factors = rekey_second_factors(services.database, vault, by=OPERATOR, clock=services.clock)
+        print(f"Authenticators put under the key {vault.key_ids[-1]}: {factors}")
         print(f"Numbers put under the key {vault.key_ids[-1]}: {count}")
         if forget:
             with services.database.read() as tx:
-                gone = vault.forget_keys(but=used_keys(tx))
+                gone = vault.forget_keys(but=_used(tx))
             print(f"Older keys removed: {len(gone)}")
+
+
+def _used(tx: Session) -> set[str]:
+    return {*used_keys(tx), *keys_of_second_factors(tx)}

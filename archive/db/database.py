@@ -23,7 +23,10 @@ from archive.db.append_only import TAKEN
 from archive.db.shared_commits import WRITES, SharedCommits
 from archive.db.sight import Sight, bind
 from archive.kernel.errors import LiuhenError, StorageFull, Unavailable
+from archive.ports.identifiers import IdentifierVault
 
+HASHES: Final = "hashes"
+"""Where a transaction carries the keys of `Database.hash_with`."""
 _BUSY_TIMEOUT_MS: Final = 30_000
 _SHORT_TIMEOUT_MS: Final = 1_000
 _UNIQUE_VIOLATION: Final = "23505"
@@ -59,12 +62,21 @@ class Database:
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._shared = SharedCommits(self.engine, _file_of(self.url), wait_s=wait_s) if self.is_sqlite else None
         self._sight: Sight | None = None
+        self._hashes: IdentifierVault | None = None
 
     def seen_by(self, sight: Sight) -> Self:
         """Return this database as somebody sees it: its transactions are bound to the sight (`archive.db.sight`)."""
         bound = copy.copy(self)
         bound._sight = sight  # noqa: SLF001 - a copy of ourselves
         return bound
+
+    def hash_with(self, keys: IdentifierVault) -> None:
+        """Have transactions carry the keys that secrets of machines are hashed with (`archive.access.api_keys`)."""
+        self._hashes = keys
+
+    def _bind(self, tx: Session) -> None:
+        bind(tx, self._sight)
+        tx.info[HASHES] = self._hashes
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
@@ -76,11 +88,11 @@ class Database:
         """
         if self._shared is not None:
             with _translated(), self._shared.begin() as tx:
-                bind(tx, self._sight)
+                self._bind(tx)
                 yield tx
             return
         with self._sessions() as tx, _translated():
-            bind(tx, self._sight)
+            self._bind(tx)
             yield tx
             tx.commit()
 
@@ -88,14 +100,14 @@ class Database:
     def read(self) -> Iterator[Session]:
         """Open a reading transaction; it is always rolled back."""
         with self._sessions() as tx, _translated():
-            bind(tx, self._sight)
+            self._bind(tx)
             yield tx
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """Open a reading transaction that sees one state from its first statement to its end, however long it lasts."""
         with self._sessions() as tx, _translated():
-            bind(tx, self._sight)
+            self._bind(tx)
             if not self.is_sqlite:  # SQLite's WAL gives every reader a snapshot
                 connection = tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
                 connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")

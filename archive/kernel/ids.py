@@ -15,6 +15,8 @@ ObjectId = NewType("ObjectId", uuid.UUID)
 """Anything preserved: an evidence item or a text record; the id of its OCFL object."""
 JobId = NewType("JobId", uuid.UUID)
 AccountId = NewType("AccountId", uuid.UUID)
+SessionId = NewType("SessionId", uuid.UUID)
+"""A signed-in browser, as people see it; not the token."""
 DockId = NewType("DockId", uuid.UUID)
 UploadId = NewType("UploadId", uuid.UUID)
 CaseId = NewType("CaseId", uuid.UUID)
@@ -35,6 +37,9 @@ IntegrationId = NewType("IntegrationId", uuid.UUID)
 PackageId = NewType("PackageId", uuid.UUID)
 DownloadId = NewType("DownloadId", uuid.UUID)
 WebhookId = NewType("WebhookId", uuid.UUID)
+PasskeyId = NewType("PasskeyId", uuid.UUID)
+RecoveryId = NewType("RecoveryId", uuid.UUID)
+"""That somebody is let in again by two administrators."""
 EventId = NewType("EventId", uuid.UUID)
 """An event that other systems are told of."""
 

@@ -77,6 +77,17 @@ class EntryType(StrEnum):
     ADMIN_SIGNED_IN = "admin.signed_in"
     ADMIN_SIGN_IN_REFUSED = "admin.sign_in_refused"
     ADMIN_SIGNED_OUT = "admin.signed_out"
+    ADMIN_SIGN_IN_BEGUN = "admin.sign_in_begun"
+    ADMIN_SESSION_ENDED = "admin.session_ended"
+    ADMIN_PASSWORD_CHANGED = "admin.password_changed"  # noqa: S105 - a name
+    ADMIN_FACTOR_SET = "admin.factor_set"
+    ADMIN_FACTOR_REMOVED = "admin.factor_removed"
+    ADMIN_RECOVERY_BEGUN = "admin.recovery_begun"
+    ADMIN_RECOVERY_CONFIRMED = "admin.recovery_confirmed"
+    ADMIN_RECOVERY_WITHDRAWN = "admin.recovery_withdrawn"
+    ADMIN_ACCOUNT_RECOVERED = "admin.account_recovered"
+    ADMIN_TERMS_ACCEPTED = "admin.terms_accepted"
+    ADMIN_INTEGRATION_CHANGED = "admin.integration_changed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class TooSlow(Undelivered):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the other side answered. Units: seconds. `body` is the beginning of it, at most 16 KiB."""
+    """What the other side answered. Units: seconds. `body` is the beginning of it, at most 16 KiB of a post."""
 
     status: int
     retry_after_s: int | None = None
@@ -67,4 +67,8 @@ class Outbound(Protocol):
         The name is resolved once, and the address that it leads to is checked and used.
         Raises: UrlRefused, Undelivered and what stands below it.
         """
+        ...
+
+    def get(self, url: str, *, headers: Mapping[str, str]) -> Reply:
+        """Get what is at an address, as `post` does; of the reply up to 256 KiB are read. Raises: as `post`."""
         ...

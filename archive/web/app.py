@@ -12,6 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from archive.access.attempts import tidy_attempts
+from archive.access.sessions import forget_ended_sessions
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import UploadId
 from archive.web import STATIC
@@ -37,7 +39,9 @@ _log = structlog.get_logger("liuhen.web")
 def create_app(services: Services) -> FastAPI:
     """Return the application over these services."""
     executor = ThreadPoolExecutor(_INTAKE_THREADS, thread_name_prefix="intake")
-    uploads = UploadsApp(services.intake, executor, base_path=UPLOADS_PATH, doors=services.doors)
+    uploads = UploadsApp(
+        services.intake, executor, base_path=UPLOADS_PATH, doors=services.doors, sign_ins=services.sign_ins
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -106,9 +110,16 @@ async def _sweep(services: Services, uploads: UploadsApp) -> None:
             for upload_id in await uploads.receiver.run(expire_uploads, services.intake):
                 await uploads.receiver.abandon(upload_id, lambda: None)  # its open file would keep the disk's space
             await asyncio.to_thread(services.packages.sweep)
+            await asyncio.to_thread(_sweep_sign_ins, services)
         except Exception:  # noqa: BLE001 - the sweep must outlive whatever one round met
             _log.exception("sweep_failed")
         await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+def _sweep_sign_ins(services: Services) -> None:
+    at = services.clock.now()
+    tidy_attempts(services.database, at=at)
+    forget_ended_sessions(services.database, at=at)
 
 
 async def _finish(receiver: Receiver, upload_id: UploadId) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from archive.access.models import TotpSecret
+from archive.access.sign_ins import SignIns
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.models import SubjectIdentifier
@@ -45,7 +47,7 @@ from archive.packages.jobs import Packages
 from archive.packages.listing import ListMaker
 from archive.ports.clock import Clock
 from archive.settings import Settings
-from archive.wiring import log_parts
+from archive.wiring import log_parts, people_parts
 from archive.wiring.stores import open_store
 from ingest.contents import ContentJobs
 from ingest.context import Intake
@@ -97,6 +99,7 @@ class Services:
     signer: CadesSigner
     tsa: EmbeddedTsa
     identifiers: FileIdentifierVault
+    api_key_hashes: FileIdentifierVault
     trust: TrustFile
     policy: WitnessPolicy
     intake: Intake
@@ -114,6 +117,8 @@ class Services:
     cosign_rounds: CosignRounds
     anchors: Anchors
     anchor_rounds: AnchorRounds
+    sign_ins: SignIns
+    federation: people_parts.Federation | None
 
     @property
     def run_folder(self) -> Path:
@@ -284,6 +289,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
+    identifiers = _identifiers(home, database)
+    api_key_hashes = people_parts.api_key_hashes(home, database)
+    database.hash_with(api_key_hashes)
     services = Services(
         settings=settings,
         database=database,
@@ -295,7 +303,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         authority=authority,
         signer=signer,
         tsa=tsa,
-        identifiers=_identifiers(home, database),
+        identifiers=identifiers,
+        api_key_hashes=api_key_hashes,
         trust=trust,
         policy=policy,
         intake=Intake(
@@ -358,6 +367,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         anchor_rounds=AnchorRounds(
             anchors, clock, report=home / "run" / "anchors.json", upkeep=[tsa.prepare, lambda: crl(authority, clock)]
         ),
+        sign_ins=people_parts.sign_ins(settings, database, identifiers),
+        federation=people_parts.federation(settings, identifiers),
     )
     return replace(services, handlers={**services.handlers, **services.packages.handlers})
 
@@ -413,7 +424,10 @@ def _identifiers(home: Path, database: Database) -> FileIdentifierVault:
     path = home / "keys" / "subjects.key"
     if not path.exists():
         with database.read() as tx:
-            is_unused = tx.scalar(select(SubjectIdentifier.id).limit(1)) is None
+            is_unused = (
+                tx.scalar(select(SubjectIdentifier.id).limit(1)) is None
+                and tx.scalar(select(TotpSecret.account_id).limit(1)) is None
+            )
         if is_unused:
             return FileIdentifierVault.create(path)
     return FileIdentifierVault(path)

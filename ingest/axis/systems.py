@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from archive.access.api_keys import KeyRefused, Scope, issue_key, key_holder, key_is_valid, revoke_keys
+from archive.access.api_keys import KeyRefused, Scope, issue_key, key_holder, key_is_valid, renew_hash, revoke_keys
 from archive.db.base import insert_row
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DockId
@@ -103,6 +103,7 @@ def open_token(doors: Doors, *, user: str, key: str) -> AxisTicket:
             key_prefix=key.split("_")[1],
             expires_at=at + TOKEN_LIFETIME,
         )
+    renew_hash(doors.database, key)
     return AxisTicket(token, DockId(dock.id), TOKEN_LIFETIME)
 
 

@@ -153,7 +153,10 @@ class Demo:
     def replay(self, items: list[dict[str, str]]) -> None:
         with httpx.Client(base_url=self.address, follow_redirects=True, timeout=30) as browser:
             form = {"username": "supervisor", "password": self.accounts["supervisor"]}
-            browser.post("/sign-in", data=form).raise_for_status()
+            first = browser.post("/sign-in", data=form).raise_for_status()
+            version = re.search(r'name="version" value="([^"]+)"', first.text)
+            if version is not None:  # the terms of use come first
+                browser.post("/terms/acceptance", data={"version": version[1]}).raise_for_status()
             played = 0
             for item in items:
                 if item["state"] == "unplayable":

@@ -16,9 +16,10 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import make_url, select, text
 
-from archive.access.accounts import create_account, sign_in, signed_in_caller
+from archive.access.accounts import create_account
 from archive.access.callers import Caller
 from archive.access.policy import Role
+from archive.access.sessions import sign_in, signed_in_caller
 from archive.cases.filing import open_case
 from archive.cases.subjects import KnownSubject, NewSubject
 from archive.cases.terms import Category, SubjectKind
@@ -204,7 +205,7 @@ class ArchiveHome:
         return self.signed_in(name)
 
     def signed_in(self, username: str) -> Caller:
-        token = sign_in(self.database, username=username, password=PASSWORD, at=self.clock.now())
+        token = sign_in(self.services.sign_ins, username=username, password=PASSWORD, at=self.clock.now())
         with self.database.read() as tx:
             caller = signed_in_caller(tx, token=token, at=self.clock.now())
         assert caller is not None
@@ -306,7 +307,8 @@ class ArchiveHome:
 
 
 def new_settings(base: Path, database_url: str, **given: Any) -> Settings:
-    return Settings(home=base / "home", database_url=database_url, reserve_bytes=0, **given)
+    usual = {"reserve_bytes": 0, "terms": "off"}  # terms of use are asked where a test is about them
+    return Settings(home=base / "home", database_url=database_url, **{**usual, **given})
 
 
 def make_home(base: Path, database_url: str, clock: SteppedClock | None = None, **given: Any) -> ArchiveHome:

@@ -115,6 +115,7 @@ class Bureau:
 def new_bureau(folder: Path, **settings: object) -> Bureau:
     """Make an archive in `folder` with one account for each role."""
     given = {"home": folder, "organisation": _ORGANISATION, "sandbox": "preferred", "reserve_bytes": 0, "tls": False}
+    given["terms"] = "off"
     create_home(Settings(**{**given, **settings}))  # type: ignore[arg-type]
     bureau = Bureau(build_services(Settings(**{**given, **settings})))  # type: ignore[arg-type]
     for role, (username, name) in PEOPLE.items():

@@ -61,6 +61,7 @@ class Server:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("LIUHEN_")},
             "LIUHEN_LEASE_S": "3",
+            "LIUHEN_TERMS": "off",
             **({"LIUHEN_DATABASE_URL": database_url} if database_url else {}),
             **(environment or {}),
         }

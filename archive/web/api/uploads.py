@@ -24,10 +24,12 @@ from uuid import UUID
 
 from starlette.requests import HTTPConnection
 
+from archive.access.api_keys import renew_hash
 from archive.access.policy import Capability, require
+from archive.access.sign_ins import SignIns
 from archive.kernel.errors import InvalidInput, LiuhenError
 from archive.kernel.ids import AccountId, DockId, UploadId, parse_uuid
-from archive.web.dependencies import NotSignedIn, caller_of
+from archive.web.dependencies import NotSignedIn, caller_of, require_nothing_due
 from archive.web.problems import problem_response
 from ingest.chunks import Checksum, Disconnected
 from ingest.context import Intake
@@ -133,9 +135,10 @@ _NOBODY: Final = _Sender(DockId(UUID(int=0)), "")
 class UploadsApp:
     """The tus server. Mounted where docks expect it; `base_path` is put before the ids in `Location`."""
 
-    def __init__(self, intake: Intake, executor: Executor, *, base_path: str, doors: Doors) -> None:
+    def __init__(self, intake: Intake, executor: Executor, *, base_path: str, doors: Doors, sign_ins: SignIns) -> None:
         """Serve uploads into `intake`, with blocking work in `executor`."""
         self._doors = doors
+        self._sign_ins = sign_ins
         self._intake = intake
         self._executor = executor
         self._base_path = base_path
@@ -191,15 +194,20 @@ class UploadsApp:
         def look_up() -> _Sender:
             with self._intake.database.read() as tx:
                 dock, holder = authenticated_dock(tx, key, at=self._intake.clock.now())
-                return _Sender(DockId(dock.id), holder.actor.auth or "")
+            renew_hash(self._intake.database, key)
+            return _Sender(DockId(dock.id), holder.actor.auth or "")
 
         return await self.receiver.run(look_up)
 
     def _person(self, connection: HTTPConnection) -> _Sender:
-        """Return the person of a session. Raises: NotSignedIn, Forbidden, DockRevoked when the door is closed."""
-        caller = caller_of(connection, self._intake.database, self._intake.clock)
+        """Return the person of a session.
+
+        Raises: NotSignedIn, TermsDue, SecondFactorDue, Forbidden, DockRevoked when the door is closed.
+        """
+        caller = caller_of(connection, self._sign_ins, self._intake.clock)
         if caller is None:
             raise NotSignedIn
+        require_nothing_due(self._sign_ins, caller, path=connection.url.path)
         require(caller.roles, Capability.UPLOAD)
         door = self._doors.browser()
         return _Sender(door.dock_id, caller.actor.auth or "", caller.account_id, door)

@@ -4,6 +4,8 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from archive.web.pages import (
+    account,
+    accounts,
     case_edits,
     cases,
     content,
@@ -16,8 +18,11 @@ from archive.web.pages import (
     officers,
     organisation,
     packages,
+    passkeys,
     proofs,
+    provider,
     recordings,
+    recoveries,
     restrictions,
     search,
     sign_in,
@@ -25,6 +30,7 @@ from archive.web.pages import (
     subject_edits,
     subjects,
     systems,
+    terms,
     upload,
 )
 from archive.web.pages.errors import PagesOfErrors
@@ -32,6 +38,7 @@ from archive.web.pages.static import StaticCaching
 
 _PAGES = (
     sign_in,
+    provider,
     lists,
     search,
     inbox,
@@ -40,11 +47,17 @@ _PAGES = (
     objects,
     content,
     packages,
+    passkeys,
     proofs,
     streams,
     recordings,
     house,
     log_health,
+    account,
+    passkeys,
+    accounts,
+    recoveries,
+    terms,
     upload,
     subject_edits,
     subjects,

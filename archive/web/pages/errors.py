@@ -6,7 +6,7 @@ answered as before.
 
 import json
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import structlog
 from fastapi import Request
@@ -14,12 +14,14 @@ from starlette.responses import Response
 
 from archive.kernel.errors import LiuhenError
 from archive.web.middleware import AsgiApp, Receive, Scope, Send
-from archive.web.pages.guards import sign_in_address
+from archive.web.pages.guards import safe_next, sign_in_address
 from archive.web.pages.rendering import go_to, render
 
 _MACHINE_PATHS: Final = ("/api/", "/static/")
 _PROBLEM: Final = b"application/problem+json"
 _TITLED: Final = {400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 503, 507}
+_FIRST: Final = {"access.terms_due": "/terms", "access.second_factor_due": "/account"}
+"""Where somebody goes first who has to do something before anything else."""
 _log = structlog.get_logger("liuhen.web")
 
 
@@ -95,6 +97,10 @@ def error_page(request: Request, *, status: int, code: str) -> Response:
 
 
 def _page_of(request: Request, *, status: int, code: str) -> Response:
+    if code in _FIRST:
+        if "hx-request" in request.headers:
+            return Response(status_code=403, headers={"HX-Redirect": _FIRST[code], "Cache-Control": "no-store"})
+        return go_to(_FIRST[code] if request.method != "GET" else _leading_back(_FIRST[code], request))
     if code != "access.not_signed_in":
         return error_page(request, status=status, code=code)
     if "hx-request" in request.headers:
@@ -104,3 +110,11 @@ def _page_of(request: Request, *, status: int, code: str) -> Response:
     query = f"?{request.url.query}" if request.url.query else ""
     back = request.url.path + query if request.method == "GET" else "/"
     return go_to(sign_in_address(back))
+
+
+def _leading_back(address: str, request: Request) -> str:
+    """Return the address of the terms so that it leads on to what was asked for; the account's page stays."""
+    if address != "/terms" or request.url.path == "/":
+        return address
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{address}?next={quote(safe_next(request.url.path + query), safe='/')}"

@@ -24,7 +24,10 @@ from archive.kernel.ids import (
     ObjectId,
     OfficerId,
     PackageId,
+    PasskeyId,
     RecordingId,
+    RecoveryId,
+    SessionId,
     SubjectId,
     SupervisionId,
     UnitId,
@@ -177,6 +180,21 @@ def supervision_id_in_path(supervision_id: str) -> SupervisionId:
     return SupervisionId(_id_of(supervision_id))
 
 
+def passkey_id_in_path(passkey_id: str) -> PasskeyId:
+    """Return the passkey's id of the address. Raises: NotFound for what is no id."""
+    return PasskeyId(_id_of(passkey_id))
+
+
+def recovery_id_in_path(recovery_id: str) -> RecoveryId:
+    """Return the id of a recovery of the address. Raises: NotFound for what is no id."""
+    return RecoveryId(_id_of(recovery_id))
+
+
+def session_id_in_path(session_id: str) -> SessionId:
+    """Return the id of a session of the address. Raises: NotFound for what is no id."""
+    return SessionId(_id_of(session_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 GrantIdPath = Annotated[GrantId, Depends(grant_id_in_path)]
@@ -195,6 +213,9 @@ OfficerIdPath = Annotated[OfficerId, Depends(officer_id_in_path)]
 AgencyIdPath = Annotated[AgencyId, Depends(agency_id_in_path)]
 UnitIdPath = Annotated[UnitId, Depends(unit_id_in_path)]
 SupervisionIdPath = Annotated[SupervisionId, Depends(supervision_id_in_path)]
+PasskeyIdPath = Annotated[PasskeyId, Depends(passkey_id_in_path)]
+RecoveryIdPath = Annotated[RecoveryId, Depends(recovery_id_in_path)]
+SessionIdPath = Annotated[SessionId, Depends(session_id_in_path)]
 DownloadIdPath = Annotated[DownloadId, Depends(download_id_in_path)]
 
 

@@ -20,13 +20,17 @@ from archive.access.integrations import (
     integration_named,
     integrations,
     issue_integration_key,
+    move_integration,
     revoke_integration_key,
 )
-from archive.kernel.ids import IntegrationId, WebhookId
+from archive.access.listings import unit_choices
+from archive.kernel.errors import InvalidInput
+from archive.kernel.ids import IntegrationId, WebhookId, parse_uuid
 from archive.kernel.instants import BUREAU_ZONE, Instant
 from archive.notify.events import EventType
 from archive.notify.listings import deliveries, webhook_rows
 from archive.notify.webhooks import NewWebhook, remove_webhook, renew_secret, replay_events, set_webhook
+from archive.organisation.units import UnitNotFound
 from archive.ports.outbound import UrlRefused
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
@@ -66,15 +70,40 @@ def key_posted(request: Request, form: FormDep, caller: Administrator, services:
     if not scopes:
         form.refuse("scopes", "form.choose")
     lifetime = _lifetime(form, now)
+    unit_id = _unit(form) if form.value("unit") else None
     if form.is_good and lifetime is not None:
         try:
             key = issue_integration_key(
-                services.database, name=name, title=title, scopes=scopes, lifetime=lifetime, by=caller.actor, at=now
+                services.database,
+                name=name,
+                title=title,
+                scopes=scopes,
+                lifetime=lifetime,
+                unit_id=unit_id,
+                by=caller.actor,
+                at=now,
             )
         except NameInvalid:
             form.refuse("name", "error.access.integration_name_invalid")
+        except UnitNotFound:
+            form.refuse("unit", "form.choose")
         else:
             return _page(request, caller, services, shown=_Shown("key", title or name, key))
+    return _page(request, caller, services, form=form, status=422)
+
+
+@router.post("/{name}/unit")
+def unit_posted(request: Request, name: str, form: FormDep, caller: Administrator, services: ServicesDep) -> Response:
+    """Put a system into another unit. Raises: IntegrationNotFound."""
+    form.panel = f"unit-{name}"
+    unit_id = _unit(form)
+    if unit_id is not None:
+        try:
+            move_integration(services.database, name, unit_id, by=caller.actor, at=services.clock.now())
+        except UnitNotFound:
+            form.refuse("unit", "form.choose")
+        else:
+            return go_to(f"{_HERE}?done=system_moved")
     return _page(request, caller, services, form=form, status=422)
 
 
@@ -147,6 +176,14 @@ def replay_posted(
     return go_to(f"{_HERE}?done=replayed")
 
 
+def _unit(form: Form) -> UUID | None:
+    try:
+        return parse_uuid(form.value("unit"))
+    except InvalidInput:
+        form.refuse("unit", "form.choose")
+        return None
+
+
 def _lifetime(form: Form, now: Instant) -> timedelta | None:
     """Return how long a key is valid: to the end of a day in the bureau's zone."""
     text = form.value("expires_on").strip()
@@ -186,10 +223,13 @@ def _page(
         systems = integrations(tx)
         keys = integration_keys(tx)
         webhooks = webhook_rows(tx)
+        units = unit_choices(tx)
         failing = deliveries(tx, [WebhookId(row.webhook.id) for row in webhooks])
     titles: Mapping[UUID, str] = {system.id: system.title for system in systems}
     context: dict[str, Any] = {
         "systems": systems,
+        "units": units,
+        "unit_names": {unit.id: unit.name for unit in units},
         "keys": keys,
         "webhooks": webhooks,
         "failing": failing,

@@ -6,19 +6,13 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from archive.access.accounts import (
-    SESSION_LIFETIME,
-    Caller,
-    SignInRefused,
-    TooManyAttempts,
-    UsernameTaken,
-    create_account,
-    sign_in,
-    sign_out,
-    signed_in_caller,
-)
-from archive.access.models import Account, Session
+from archive.access.accounts import UsernameTaken, create_account
+from archive.access.attempts import TooManyAttempts
+from archive.access.callers import Caller
+from archive.access.models import Account, Session, SignInDelay
 from archive.access.policy import Capability, Role, may, require
+from archive.access.session_rows import SESSION_LIFETIME
+from archive.access.sessions import SignInRefused, sign_in, sign_out, signed_in_caller
 from archive.kernel.errors import Forbidden, InvalidInput
 from archive.ledger.entries import OPERATOR
 from tests.support.archive_home import PASSWORD, ArchiveHome
@@ -32,7 +26,7 @@ def make(home: ArchiveHome, username: str = "王芳", password: str = PASSWORD, 
 
 
 def enter(home: ArchiveHome, username: str = "王芳", password: str = PASSWORD) -> str:
-    return sign_in(home.database, username=username, password=password, at=home.clock.now(), request="r-1")
+    return sign_in(home.services.sign_ins, username=username, password=password, at=home.clock.now(), request="r-1")
 
 
 def caller_of(home: ArchiveHome, token: str) -> Caller | None:
@@ -40,9 +34,9 @@ def caller_of(home: ArchiveHome, token: str) -> Caller | None:
         return signed_in_caller(tx, token=token, at=home.clock.now())
 
 
-def account(home: ArchiveHome) -> Account:
+def delay(home: ArchiveHome) -> SignInDelay:
     with home.database.read() as tx:
-        return tx.scalars(select(Account)).one()
+        return tx.scalars(select(SignInDelay).where(SignInDelay.source == "net:")).one()
 
 
 def wrong(home: ArchiveHome, times: int = 1) -> None:
@@ -159,11 +153,12 @@ def test_wrong_passwords_slow_down_and_never_lock(home: ArchiveHome) -> None:
 
 def test_the_delay_holds_however_often_somebody_tried(home: ArchiveHome) -> None:
     make(home)
+    wrong(home)
     for failed in (40, 60, 5000):
         with home.database.begin() as tx:
-            tx.execute(update(Account).values(failed_sign_ins=failed, refuse_until=None))
+            tx.execute(update(SignInDelay).values(failed=failed, refuse_until=None))
         wrong(home)
-        until = account(home).refuse_until
+        until = delay(home).refuse_until
         assert until is not None
         assert until - home.clock.now() > timedelta(minutes=4)
 
@@ -181,8 +176,8 @@ def test_attempts_at_the_same_time_do_not_hide_each_other(home: ArchiveHome) -> 
         thread.start()
     for thread in threads:
         thread.join()
-    found = account(home)
-    assert found.failed_sign_ins == home.types().count("admin.sign_in_refused")
+    found = delay(home)
+    assert found.failed == home.types().count("admin.sign_in_refused")
     assert found.refuse_until is not None
     with pytest.raises(TooManyAttempts):
         enter(home)
@@ -191,20 +186,21 @@ def test_attempts_at_the_same_time_do_not_hide_each_other(home: ArchiveHome) -> 
 def test_refusals_while_a_right_password_is_checked_count_against_it(home: ArchiveHome) -> None:
     """Guessing side by side must not be a way around the delay."""
     make(home)
+    wrong(home)
     started: datetime = home.clock.now()
     with home.database.begin() as tx:
-        tx.execute(update(Account).values(failed_sign_ins=8))
+        tx.execute(update(SignInDelay).values(failed=8))
     results: list[object] = []
 
     def right() -> None:
         try:
-            results.append(sign_in(home.database, username="王芳", password=PASSWORD, at=started))
+            results.append(sign_in(home.services.sign_ins, username="王芳", password=PASSWORD, at=started))
         except TooManyAttempts as error:
             results.append(error)
 
     def guess() -> None:
         with pytest.raises((SignInRefused, TooManyAttempts)):
-            sign_in(home.database, username="王芳", password="wrong password", at=started)
+            sign_in(home.services.sign_ins, username="王芳", password="wrong password", at=started)
 
     threads = [threading.Thread(target=work) for work in (guess, guess, guess, right)]
     for thread in threads:

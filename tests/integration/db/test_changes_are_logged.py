@@ -10,15 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from archive.access.accounts import (
-    SignInRefused,
-    TooManyAttempts,
-    UsernameTaken,
-    create_account,
-    sign_in,
-    sign_out,
-)
+from archive.access.accounts import UsernameTaken, create_account
+from archive.access.attempts import TooManyAttempts
 from archive.access.policy import Role
+from archive.access.sessions import SignInRefused, sign_in, sign_out
 from archive.cases.changes import update_case
 from archive.cases.filing import (
     AlreadyLinked,
@@ -68,10 +63,10 @@ from ingest.uploads import expire_uploads, terminate_upload
 from retention.fixity import check_fixity
 from tests.support.archive_home import PASSWORD, PDF, ArchiveHome, EnrolledDock
 
-# Leases, offsets, what is announced and not done yet, and the log itself.
+# Leases, offsets, what is announced and not done yet, counts of refusals, and the log itself.
 TECHNICAL = {
     "job", "upload", "intake_claim", "preservation_intent", "log_entry", "log_detail", "log_pending", "log_leaf",
-    "log_node", "log_checkpoint", "log_segment",
+    "log_node", "log_checkpoint", "log_segment", "sign_in_delay", "refused_names",
 }  # fmt: skip
 
 Dump = Mapping[str, list[str]]
@@ -132,7 +127,7 @@ def test_people(home: ArchiveHome, walk: Walk) -> None:
         return create_account(database, username=username, password=password, at=clock.now(), **fields)
 
     def enter(password: str = PASSWORD, username: str = "wang") -> str:
-        return sign_in(database, username=username, password=password, at=clock.now())
+        return sign_in(home.services.sign_ins, username=username, password=password, at=clock.now())
 
     walk.step(make, "admin.account_created")
     walk.refused(UsernameTaken, make)

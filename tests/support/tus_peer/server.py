@@ -51,7 +51,7 @@ def node_peer(
         ) as process,
     ):
         try:
-            line = _first_line(process)
+            line = first_line(process)
             if not line:
                 process.kill()
                 process.wait()
@@ -59,17 +59,19 @@ def node_peer(
                 raise PeerUnavailable(f"The Node server did not start:\n{errors.read().decode(errors='replace')}")
             yield NodePeer(url=json.loads(line)["url"], pid=process.pid, directory=directory)
         finally:
-            _stop(process)
+            stop(process)
 
 
-def _first_line(process: subprocess.Popen[bytes]) -> bytes:
+def first_line(process: subprocess.Popen[bytes]) -> bytes:
+    """Give the next line that a program prints, nothing where it prints none within a minute."""
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         return process.stdout.readline() if selector.select(START_TIMEOUT_S) else b""
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a program that ends with its standard input."""
     assert process.stdin is not None
     process.stdin.close()  # the server ends when its standard input does
     try:

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 from fastapi import Depends, Header, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from archive.access.api_keys import KeyRefused, Scope
+from archive.access.api_keys import KeyRefused, Scope, renew_hash
 from archive.access.external_ids import MAX_EXTERNAL_ID_CHARACTERS, ExternalIdInvalid, clean_external_id
 from archive.access.integrations import IntegrationCaller, OtherSystem, authenticated_integration, note_use
 from archive.cases.systems.push import Pusher, Wish
@@ -31,6 +31,7 @@ def presented_integration(
         caller = authenticated_integration(tx, presented.credentials, at=now)
     request.app.state.meter.take(caller.id)
     note_use(services.database, caller.key_prefix, at=now)
+    renew_hash(services.database, presented.credentials)
     return caller
 
 
