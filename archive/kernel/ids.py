@@ -36,6 +36,11 @@ DownloadId = NewType("DownloadId", uuid.UUID)
 WebhookId = NewType("WebhookId", uuid.UUID)
 EventId = NewType("EventId", uuid.UUID)
 """An event that other systems are told of."""
+NoticeId = NewType("NoticeId", uuid.UUID)
+"""A notice to a person."""
+ComplaintId = NewType("ComplaintId", uuid.UUID)
+DeviceId = NewType("DeviceId", uuid.UUID)
+"""A camera or another source in the register of devices."""
 
 
 def new_uuid7() -> uuid.UUID:

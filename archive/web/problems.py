@@ -58,6 +58,9 @@ _STATUS: Final[Mapping[str, int]] = {
     "tus.method": 405,
     "tus.version_unsupported": 412,
     "store.blob_missing": 404,
+    "mail.address_invalid": 422,
+    "mail.code_wrong": 422,
+    "mail.too_soon": 429,
 }
 _BY_EXIT_CODE: Final[Mapping[int, int]] = {64: 400, 65: 400, 66: 404, 73: 409, 75: 503, 77: 403}
 

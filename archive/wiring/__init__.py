@@ -37,6 +37,7 @@ from archive.ledger.publishing import Published
 from archive.ledger.sequencer import Sequencer
 from archive.ledger.trustfile import MalformedTrustFile, TrustFile
 from archive.notify.delivery import DeliveryJobs
+from archive.notify.mailing import MailJobs
 from archive.notify.webhooks import Webhooks
 from archive.ocfl.root import OcflRoot
 from archive.packages.building import Packager
@@ -45,6 +46,7 @@ from archive.packages.listing import ListMaker
 from archive.ports.clock import Clock
 from archive.settings import Settings
 from archive.wiring import log_parts
+from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
 from ingest.contents import ContentJobs
 from ingest.context import Intake
@@ -103,6 +105,7 @@ class Services:
     workshop: Workshop
     webhooks: Webhooks
     delivery: DeliveryJobs
+    mail: MailJobs
     handlers: Mapping[str, Handler]
     fixity: Fixity
     published: Published
@@ -282,6 +285,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     journal = log_parts.journal(home, database)
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
+    mail = mail_jobs(settings, database, clock)
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     services = Services(
         settings=settings,
@@ -317,7 +321,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         workshop=workshop,
         webhooks=webhooks,
         delivery=delivery,
-        handlers=_handlers(workshop, settings, delivery),
+        mail=mail,
+        handlers={**_handlers(workshop, settings, delivery), **mail.handlers},
         fixity=Fixity(database, objects, clock, authority.root_pem),
         published=published,
         journal=journal,

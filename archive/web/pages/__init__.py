@@ -12,6 +12,7 @@ from archive.web.pages import (
     items,
     lists,
     log_health,
+    notices,
     objects,
     packages,
     proofs,
@@ -47,6 +48,7 @@ _PAGES = (
     subjects,
     case_edits,
     systems,
+    notices,
 )
 
 

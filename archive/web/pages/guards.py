@@ -13,12 +13,15 @@ from archive.kernel.errors import InvalidInput, NotFound
 from archive.kernel.ids import (
     ActId,
     CaseId,
+    ComplaintId,
+    DeviceId,
     DockId,
     DownloadId,
     EntryId,
     GrantId,
     IdentifierId,
     JobId,
+    NoticeId,
     ObjectId,
     PackageId,
     RecordingId,
@@ -52,6 +55,9 @@ Viewer = Annotated[Caller, Depends(needs(Capability.VIEW_CONTENT))]
 Exporter = Annotated[Caller, Depends(needs(Capability.EXPORT_CONTENT))]
 Verifier = Annotated[Caller, Depends(needs(Capability.VERIFY))]
 Filer = Annotated[Caller, Depends(needs(Capability.FILE_CASES))]
+ComplaintHandler = Annotated[Caller, Depends(needs(Capability.HANDLE_COMPLAINTS))]
+HiddenComplaintHandler = Annotated[Caller, Depends(needs(Capability.HANDLE_COMPLAINTS, hidden=True))]
+HiddenFiler = Annotated[Caller, Depends(needs(Capability.FILE_CASES, hidden=True))]
 IdentifierReader = Annotated[Caller, Depends(needs(Capability.SHOW_IDENTIFIERS))]
 Uploader = Annotated[Caller, Depends(needs(Capability.UPLOAD))]
 LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
@@ -136,6 +142,21 @@ def download_id_in_path(download_id: str) -> DownloadId:
     return DownloadId(_id_of(download_id))
 
 
+def notice_id_in_path(notice_id: str) -> NoticeId:
+    """Return the notice's id of the address. Raises: NotFound for what is no id."""
+    return NoticeId(_id_of(notice_id))
+
+
+def complaint_id_in_path(complaint_id: str) -> ComplaintId:
+    """Return the complaint's id of the address. Raises: NotFound for what is no id."""
+    return ComplaintId(_id_of(complaint_id))
+
+
+def device_id_in_path(device_id: str) -> DeviceId:
+    """Return the device's id of the address. Raises: NotFound for what is no id."""
+    return DeviceId(_id_of(device_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 GrantIdPath = Annotated[GrantId, Depends(grant_id_in_path)]
@@ -150,6 +171,9 @@ RecordingIdPath = Annotated[RecordingId, Depends(recording_id_in_path)]
 ActIdPath = Annotated[ActId, Depends(act_id_in_path)]
 PackageIdPath = Annotated[PackageId, Depends(package_id_in_path)]
 DownloadIdPath = Annotated[DownloadId, Depends(download_id_in_path)]
+NoticeIdPath = Annotated[NoticeId, Depends(notice_id_in_path)]
+ComplaintIdPath = Annotated[ComplaintId, Depends(complaint_id_in_path)]
+DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:
