@@ -8,6 +8,7 @@ from archive.cases.rekeying import rekey_identifiers, used_keys
 from archive.cases.subject_listings import subjects
 from archive.cli.options import Home, opened
 from archive.cli.processes import alone
+from archive.complaints.complainants import keys_of_complainants, rekey_complainants
 from archive.ledger.entries import OPERATOR
 
 
@@ -43,12 +44,15 @@ def rekey(
     with opened(home) as services, alone(services.settings.home, "rekey"):
         vault = services.identifiers
         with services.database.read() as tx:
-            is_unfinished = len(vault.key_ids) > 1 and set(used_keys(tx)) - {vault.key_ids[-1]} != set()
+            is_unfinished = (
+                len(vault.key_ids) > 1 and {*used_keys(tx), *keys_of_complainants(tx)} - {vault.key_ids[-1]} != set()
+            )
         if not is_unfinished:
             vault.add_key()
         count = rekey_identifiers(services.database, vault, by=OPERATOR, clock=services.clock)
+        count += rekey_complainants(services.database, vault, by=OPERATOR, clock=services.clock)
         print(f"Numbers put under the key {vault.key_ids[-1]}: {count}")
         if forget:
             with services.database.read() as tx:
-                gone = vault.forget_keys(but=used_keys(tx))
+                gone = vault.forget_keys(but={*used_keys(tx), *keys_of_complainants(tx)})
             print(f"Older keys removed: {len(gone)}")

@@ -16,6 +16,9 @@ from sqlalchemy import select
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.models import SubjectIdentifier
+from archive.complaints.models import Complaint
+from archive.complaints.rules import ComplaintRules
+from archive.complaints.sweeping import ComplaintJobs
 from archive.db.database import Database
 from archive.db.revision import require_current_schema
 from archive.documents.typesetting import Typesetter
@@ -106,6 +109,7 @@ class Services:
     webhooks: Webhooks
     delivery: DeliveryJobs
     mail: MailJobs
+    complaints: ComplaintJobs
     handlers: Mapping[str, Handler]
     fixity: Fixity
     published: Published
@@ -286,6 +290,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     mail = mail_jobs(settings, database, clock)
+    complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     services = Services(
         settings=settings,
@@ -322,7 +327,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         webhooks=webhooks,
         delivery=delivery,
         mail=mail,
-        handlers={**_handlers(workshop, settings, delivery), **mail.handlers},
+        complaints=complaints,
+        handlers={**_handlers(workshop, settings, delivery), **mail.handlers, **complaints.handlers},
         fixity=Fixity(database, objects, clock, authority.root_pem),
         published=published,
         journal=journal,
@@ -416,7 +422,8 @@ def _identifiers(home: Path, database: Database) -> FileIdentifierVault:
     path = home / "keys" / "subjects.key"
     if not path.exists():
         with database.read() as tx:
-            is_unused = tx.scalar(select(SubjectIdentifier.id).limit(1)) is None
+            used = (SubjectIdentifier.key_id, Complaint.key_id)
+            is_unused = all(tx.scalar(select(key).where(key.is_not(None)).limit(1)) is None for key in used)
         if is_unused:
             return FileIdentifierVault.create(path)
     return FileIdentifierVault(path)

@@ -68,7 +68,7 @@ def mail_server(
 
     def admitted(_server: Any, _session: Any, _envelope: Any, _mechanism: Any, given: Any) -> AuthResult:
         assert isinstance(given, LoginPassword)
-        return AuthResult(success=(given.login, given.password) == server.password)
+        return AuthResult(success=(given.login, given.password) == server.password, handled=False)
 
     loop = asyncio.new_event_loop()
 

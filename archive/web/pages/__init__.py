@@ -6,6 +6,8 @@ from starlette.middleware import Middleware
 from archive.web.pages import (
     case_edits,
     cases,
+    complaint,
+    complaints,
     content,
     house,
     inbox,
@@ -49,6 +51,8 @@ _PAGES = (
     case_edits,
     systems,
     notices,
+    complaints,
+    complaint,
 )
 
 

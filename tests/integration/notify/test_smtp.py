@@ -57,7 +57,6 @@ def test_tls_from_the_start(tmp_path: Path) -> None:
         assert len(server.got) == 1
 
 
-@pytest.mark.filterwarnings("ignore:Session.login_data")  # the server sets it itself
 def test_a_user_name_and_password_admit(tmp_path: Path) -> None:
     with mail_server(tmp_path, password=(b"liuhen", b"geheim")) as server:
         known = replace(place(server), username="liuhen", password="geheim")
