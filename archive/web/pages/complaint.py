@@ -10,6 +10,7 @@ from archive.complaints.complainants import Complainant, masked_complainant, sho
 from archive.complaints.handlers import NoHandler, possible_handlers
 from archive.complaints.linking import AlreadyAbout, Links, link_complaint, unlink_complaint
 from archive.complaints.listings import complaint_view
+from archive.complaints.models import Complaint
 from archive.complaints.steps import (
     MAX_WORDS_CHARACTERS,
     StateDoesNotFollow,
@@ -17,7 +18,6 @@ from archive.complaints.steps import (
     assign_complaint,
     take_step,
 )
-from archive.complaints.models import Complaint
 from archive.complaints.terms import FOLLOWING, ComplaintKind, State, StepKind
 from archive.custody.events import ObjectNotFound, preserved_object
 from archive.kernel.errors import InvalidInput
