@@ -108,6 +108,7 @@ def register_complaint(
                 detail={
                     "number": number,
                     "kind": given.kind.value,
+                    "state": State.REGISTERED.value,
                     "channel": given.channel.value,
                     "unit": str(given.unit_id),
                     "received_at": given.received_at.isoformat(),

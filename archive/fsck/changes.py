@@ -37,8 +37,9 @@ _TABLES: Final = (
     _Told(
         "account",
         ("admin.account_created",),
+        later=("admin.account_changed",),
         when="created_at",
-        details={"username": "username", "display_name": "display_name", "role": "role"},
+        details={"username": "username", "display_name": "display_name", "roles": "roles"},
     ),
     _Told(
         "dock",
@@ -78,6 +79,29 @@ _TABLES: Final = (
         device="dock_id",
         details={
             name: name for name in ("device_serial", "source_kind", "officer_number", "channel", "series", "sequence")
+        },
+    ),
+    _Told(
+        "complaint",
+        ("complaint.registered",),
+        later=("complaint.step", "complaint.assigned", "complaint.linked"),
+        when="registered_at",
+        who="registered_by",
+        details={
+            **{name: name for name in ("number", "kind", "channel", "state")},
+            "unit_id": "unit",
+            "responsible_id": "responsible",
+        },
+    ),
+    _Told(
+        "device",
+        ("device.recorded",),
+        later=("device.updated", "device.handed_over"),
+        when="recorded_at",
+        details={
+            **{name: name for name in ("serial", "kind", "model", "firmware", "state", "note")},
+            "unit_id": "unit",
+            "holder_id": "holder",
         },
     ),
     _Told(
@@ -276,6 +300,7 @@ def _is_at(value: Any, entry: Entry) -> bool:
 
 
 _TIMES: Final = {"started_at", "ended_at"}
+_IDS: Final = {"subject_id", "unit_id", "responsible_id", "holder_id"}
 _BEFORE: Final = {"kind": "station"}
 """What an entry means that is older than the word: all docks were stations."""
 
@@ -287,6 +312,6 @@ def _plain(value: Any, column: str) -> Any:
     try:
         if value is not None and column in _TIMES:
             return as_instant(value)
-        return as_uuid(value) if value is not None and column == "subject_id" else value
+        return as_uuid(value) if value is not None and column in _IDS else value
     except ValueError:
         return value

@@ -56,6 +56,7 @@ class EntryType(StrEnum):
     COMPLAINT_STEP = "complaint.step"
     COMPLAINT_UPDATED = "complaint.updated"
     DEVICE_RECORDED = "device.recorded"
+    DEVICE_UPDATED = "device.updated"
     DEVICE_HANDED_OVER = "device.handed_over"
     ACCESS_VIEW = "access.view"
     ACCESS_EXPORT = "access.export"
