@@ -49,7 +49,7 @@ def test_one_notice_is_marked_and_the_others_stay(handler: httpx.Client, bureau:
 
 def test_nobody_marks_the_notices_of_others(handler: httpx.Client, auditor: httpx.Client, bureau: Bureau) -> None:
     tell(bureau, Role.CASE_HANDLER, "3")
-    notice = handler.get("/notices").text.split('href="/notices/')[2].split('"')[0]
+    notice = handler.get("/notices").text.split('href="/notices/')[1].split('"')[0]
     for address in (f"/notices/{notice}", f"/notices/{notice}/read"):
         answer = auditor.request("POST" if address.endswith("read") else "GET", address)
         assert answer.status_code == 404
