@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, or_, update
 from sqlalchemy.orm import Session
 
 from archive.access.models import ApiKey
@@ -80,8 +80,17 @@ def write_key(tx: Session, *, holder_id: UUID, scopes: Iterable[Scope], at: Inst
 
 
 def revoke_keys(tx: Session, *, holder_id: UUID, at: Instant) -> None:
-    """Revoke every key of a holder."""
-    tx.execute(update(ApiKey).where(ApiKey.holder_id == holder_id, ApiKey.revoked_at.is_(None)).values(revoked_at=at))
+    """Revoke every key of a holder, also one that ends later anyway."""
+    tx.execute(update(ApiKey).where(ApiKey.holder_id == holder_id, _is_open(at)).values(revoked_at=at))
+
+
+def replace_keys(tx: Session, *, holder_id: UUID, presented: str, until: Instant, at: Instant) -> None:
+    """Revoke every key of a holder but the one with the prefix `presented`, which ends at `until`, if not sooner."""
+    ours = (ApiKey.holder_id == holder_id, _is_open(at))
+    tx.execute(update(ApiKey).where(*ours, ApiKey.prefix != presented).values(revoked_at=at))
+    tx.execute(
+        update(ApiKey).where(*ours, ApiKey.prefix == presented, ApiKey.revoked_at.is_(None)).values(revoked_at=until)
+    )
 
 
 def key_holder(tx: Session, key: str, *, scope: Scope, at: Instant) -> KeyHolder:
@@ -99,7 +108,7 @@ def any_key_holder(tx: Session, key: str, *, at: Instant) -> KeyHolder:
     if (
         row is None
         or not hmac.compare_digest(row.secret_hash, _hash(parts[2]))
-        or row.revoked_at is not None
+        or (row.revoked_at is not None and row.revoked_at <= at)
         or row.expires_at <= at
     ):
         raise KeyRefused
@@ -109,12 +118,17 @@ def any_key_holder(tx: Session, key: str, *, at: Instant) -> KeyHolder:
 def key_is_valid(tx: Session, prefix: str, *, at: Instant) -> bool:
     """Return whether the key with this prefix is neither revoked nor expired; for what was got with it before."""
     row = tx.get(ApiKey, prefix)
-    return row is not None and row.revoked_at is None and row.expires_at > at
+    return row is not None and (row.revoked_at is None or row.revoked_at > at) and row.expires_at > at
 
 
 def scopes_of(row: ApiKey) -> frozenset[Scope]:
     """Return what a key can do; a scope that this program does not know opens nothing."""
     return frozenset(scope for scope in Scope if scope.value in row.scope.split())
+
+
+def _is_open(at: Instant) -> ColumnElement[bool]:
+    """Return the condition that a key is not revoked yet."""
+    return or_(ApiKey.revoked_at.is_(None), ApiKey.revoked_at > at)
 
 
 def _hash(secret: str) -> bytes:

@@ -83,7 +83,6 @@ class EntryType(StrEnum):
     ADMIN_WEBHOOK_SET = "admin.webhook_set"
     ADMIN_WEBHOOK_REMOVED = "admin.webhook_removed"
     ADMIN_JOB_RETRIED = "admin.job_retried"
-    ADMIN_DOCK_KEY_ROTATED = "admin.dock_key_rotated"
     ADMIN_MAIL_CHANGED = "admin.mail_changed"
     ADMIN_SIGNED_IN = "admin.signed_in"
     ADMIN_SIGN_IN_REFUSED = "admin.sign_in_refused"

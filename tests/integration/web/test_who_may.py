@@ -30,6 +30,7 @@ _PUBLIC = {
     ("POST", "/sign-in"),
     ("POST", "/language"),
     ("POST", "/api/v1/docks/enrolment"),
+    ("POST", "/api/v1/docks/key"),
     ("GET", "/api/v1/time"),
     ("GET", "/api/v1/health"),
     ("GET", "/api/v1/ca.pem"),
