@@ -9,6 +9,8 @@ from archive.web.pages import (
     complaint,
     complaints,
     content,
+    device,
+    devices,
     house,
     inbox,
     items,
@@ -53,6 +55,8 @@ _PAGES = (
     notices,
     complaints,
     complaint,
+    devices,
+    device,
 )
 
 
