@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from archive.access.api_keys import KeyHolder, KeyRefused, Scope, issue_key, key_holder, replace_keys
+from archive.access.api_keys import KeyHolder, KeyRefused, Scope, issue_key, key_holder, newest_key_at, replace_keys
 from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.db.sight import FIRST_UNIT
@@ -124,6 +124,7 @@ def rotate_key(database: Database, *, api_key: str, firmware: str | None = None,
         if dock.kind != "station":
             raise KeyRefused
         dock_id, presented = DockId(dock.id), api_key.split("_")[1]
+        at = max(at, newest_key_at(tx, dock_id) + timedelta(microseconds=1))  # whoever came second has the newer key
         replace_keys(tx, holder_id=dock_id, presented=presented, until=at + OLD_KEY_LASTS, at=at)
         fresh = issue_key(tx, holder_id=dock_id, scope=Scope.UPLOAD, at=at)
         if told is not None:

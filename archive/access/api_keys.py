@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from archive.access.models import ApiKey
@@ -82,6 +82,13 @@ def write_key(tx: Session, *, holder_id: UUID, scopes: Iterable[Scope], at: Inst
 def revoke_keys(tx: Session, *, holder_id: UUID, at: Instant) -> None:
     """Revoke every key of a holder, also one that ends later anyway."""
     tx.execute(update(ApiKey).where(ApiKey.holder_id == holder_id, _is_open(at)).values(revoked_at=at))
+
+
+def newest_key_at(tx: Session, holder_id: UUID) -> Instant:
+    """Return when the newest key of a holder was made, who has one."""
+    return tx.scalars(
+        select(ApiKey.created_at).where(ApiKey.holder_id == holder_id).order_by(ApiKey.created_at.desc()).limit(1)
+    ).one()
 
 
 def replace_keys(tx: Session, *, holder_id: UUID, presented: str, until: Instant, at: Instant) -> None:

@@ -68,12 +68,15 @@ def enrol(body: EnrolmentRequest, services: WholeServicesDep) -> EnrolmentRead:
     return EnrolmentRead(dock_id=str(enrolment.dock_id), api_key=enrolment.api_key, trust=str(services.trust))
 
 
-_bearer = HTTPBearer(auto_error=False, description="The key of the dock: `Authorization: Bearer lh_...`.")
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="DockKey", description="The key of the dock: `Authorization: Bearer lh_...`."
+)
 
 
 @router.post("/docks/key", status_code=201, operation_id="rotate_dock_key")
 def rotate(
     body: KeyRequest,
+    response: Response,
     services: WholeServicesDep,
     presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> KeyRead:
@@ -86,6 +89,7 @@ def rotate(
     given = rotate_key(
         services.database, api_key=presented.credentials, firmware=body.firmware, at=services.clock.now()
     )  # fmt: skip
+    response.headers["Cache-Control"] = "no-store"
     return KeyRead(api_key=given.api_key)
 
 
