@@ -7,6 +7,7 @@ from sqlalchemy import select, text
 from archive.access.rekeying import keys_of_second_factors
 from archive.cases.indexing import missing_count
 from archive.cases.rekeying import used_keys
+from archive.complaints.complainants import keys_of_complainants
 from archive.db.roles import role_standing
 from archive.jobs.models import Job
 from archive.kernel.findings import Finding, Report, indeterminate, invalid, valid
@@ -144,7 +145,7 @@ def _secrets(home: Path) -> Finding:
 
 def _identifiers(services: Services) -> Finding:
     with services.database.read() as tx:
-        used = {*used_keys(tx), *keys_of_second_factors(tx)}
+        used = {*used_keys(tx), *keys_of_second_factors(tx), *keys_of_complainants(tx)}
     try:
         missing = sorted(used - set(services.identifiers.key_ids))
     except IdentifierUnreadable as error:
@@ -152,7 +153,7 @@ def _identifiers(services: Services) -> Finding:
     if missing:
         told = "Numbers of subjects are under keys that the key file lacks"
         return invalid("doctor.identifiers", told, ", ".join(missing))
-    return valid("doctor.identifiers", "The key file has every key that the numbers of subjects are under")
+    return valid("doctor.identifiers", "The key file has every key that numbers of subjects and complainants are under")
 
 
 def _search(services: Services) -> Finding:

@@ -99,6 +99,29 @@ class Settings(BaseSettings):
     proxy_540: Literal["always", "on_demand", "never"] = Field(
         default="never", description="When versions of 540 lines for very slow links are made."
     )
+    smtp_host: str | None = Field(default=None, description="Mail server for notices; without it no mail is sent.")
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_security: Literal["starttls", "tls"] = Field(
+        default="starttls", description="How mail is encrypted: STARTTLS (port 587), or TLS from the start (port 465)."
+    )
+    smtp_ca: Path | None = Field(
+        default=None, description="Further certificate authorities that the mail server may have, as PEM."
+    )
+    smtp_username: str = Field(default="", description="User name at the mail server; empty means none.")
+    smtp_password_file: Path | None = Field(
+        default=None, description="File that holds the password at the mail server, readable by its owner only."
+    )
+    smtp_sender: str | None = Field(default=None, description="Address that mail comes from; needed with smtp_host.")
+    smtp_link: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s?#]+$",
+        description="Address of this archive in people's browsers, for links in mail; needed with smtp_host.",
+    )
+    smtp_timeout_s: float = Field(default=20.0, gt=0, le=120, description="Seconds that sending one mail may take.")
+    complaint_rules: Path | None = Field(
+        default=None,
+        description="Rules of numbers and deadlines of complaints (TOML); empty means those that are shipped.",
+    )
     package_keep_days: int = Field(
         default=7, ge=1, description="Days after which a package that was built for download is removed."
     )

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from archive.access.api_keys import KeyHolder, Scope, issue_key, key_holder
+from archive.access.api_keys import KeyHolder, KeyRefused, Scope, issue_key, key_holder, newest_key_at, replace_keys
 from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.db.sight import FIRST_UNIT
@@ -25,6 +25,9 @@ from ingest.errors import DockNotFound, DockRevoked, EnrolmentRefused
 from ingest.models import Dock, EnrolmentCode
 
 CODE_LIFETIME: Final = timedelta(hours=1)
+OLD_KEY_LASTS: Final = timedelta(minutes=10)
+"""How long a key opens the door after it was replaced: an answer that is lost does not lock a dock out."""
+MAX_FIRMWARE_CHARACTERS: Final = 100
 _ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
 
@@ -103,6 +106,35 @@ def revoke_dock(database: Database, dock_id: DockId, *, by: Actor, at: Instant) 
         if changed is None:
             raise DockNotFound
         append_entry(tx, NewEntry(EntryType.ADMIN_DOCK_REVOKED, by, Target("dock", dock_id), device=dock_id), at=at)
+
+
+def rotate_key(database: Database, *, api_key: str, firmware: str | None = None, at: Instant) -> Enrolment:
+    """Give a dock another key for the one that it presents, which goes on opening the door for 10 minutes.
+
+    A replaced key may ask again within that time, when the answer was lost; what was given before is revoked then.
+    Raises: KeyRefused, DockRevoked, InvalidInput.
+    """
+    told = None if firmware is None else clean_text(firmware, "firmware", MAX_FIRMWARE_CHARACTERS)
+    with database.begin() as tx:
+        dock, _ = authenticated_dock(tx, api_key, at=at)
+        # Of two at once with one key, the second waits here and sees what the first has done.
+        tx.execute(select(Dock.id).where(Dock.id == dock.id).with_for_update())
+        tx.expire_all()
+        dock, holder = authenticated_dock(tx, api_key, at=at)
+        if dock.kind != "station":
+            raise KeyRefused
+        dock_id, presented = DockId(dock.id), api_key.split("_")[1]
+        at = max(at, newest_key_at(tx, dock_id) + timedelta(microseconds=1))  # whoever came second has the newer key
+        replace_keys(tx, holder_id=dock_id, presented=presented, until=at + OLD_KEY_LASTS, at=at)
+        fresh = issue_key(tx, holder_id=dock_id, scope=Scope.UPLOAD, at=at)
+        if told is not None:
+            tx.execute(update(Dock).where(Dock.id == dock_id).values(firmware=told))
+        detail = {"prefix": fresh.split("_")[1], "scope": Scope.UPLOAD.value, "firmware": told}
+        entry = NewEntry(
+            EntryType.ADMIN_KEY_ISSUED, holder.actor, Target("dock", dock_id), device=dock_id, detail=detail
+        )  # fmt: skip
+        append_entry(tx, entry, at=at)
+    return Enrolment(dock_id, fresh)
 
 
 def authenticated_dock(tx: Session, api_key: str, *, at: Instant) -> tuple[Dock, KeyHolder]:

@@ -8,23 +8,27 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from archive.access.listings import account_names
+from archive.access.models import ApiKey
 from archive.custody.models import CustodyEvent
 from archive.kernel.canonical import parse_json
 from archive.kernel.ids import AccountId, ObjectId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import EntryType
 from archive.ledger.models import LogEntry, LogLeaf
+from archive.organisation.models import Unit
 from ingest.manifest import parse_manifest
 from ingest.models import Dock, QuarantineItem, Upload
 
 
 @dataclass(frozen=True, slots=True)
 class DockRow:
-    """A dock, when its last upload ended, and how many were accepted."""
+    """A dock and its unit, when its last upload ended, how many were accepted, and when its key was made."""
 
     dock: Dock
     last_upload_at: Instant | None
     accepted_count: int
+    unit: str | None = None
+    key_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,18 @@ def dock_rows(tx: Session) -> Sequence[DockRow]:
         .group_by(Upload.dock_id)
         .subquery()
     )
+    keys = (
+        select(ApiKey.holder_id, func.max(ApiKey.created_at).label("key_at"))
+        .where(ApiKey.revoked_at.is_(None))
+        .group_by(ApiKey.holder_id)
+        .subquery()
+    )
+    counted = func.coalesce(finished.c.accepted_count, 0)
     rows = tx.execute(
-        select(Dock, finished.c.last_upload_at, func.coalesce(finished.c.accepted_count, 0))
+        select(Dock, finished.c.last_upload_at, counted, Unit.name, keys.c.key_at)
         .outerjoin(finished, finished.c.dock_id == Dock.id)
+        .outerjoin(Unit, Unit.id == Dock.unit_id)
+        .outerjoin(keys, keys.c.holder_id == Dock.id)
         .order_by(Dock.enrolled_at, Dock.id)
     )
     return [DockRow(*row) for row in rows]

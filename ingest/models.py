@@ -13,7 +13,8 @@ from archive.db.sight import FIRST_UNIT
 class Dock(Base):
     """A docking station and its public key, or a door of the archive itself (docs/formats/dock-manifest.md).
 
-    `kind` is station, browser or axis; the key of the last two is the archive's own.
+    `kind` is station, browser or axis; the key of the last two is the archive's own. `firmware` is what the station
+    told last, if it did.
     """
 
     __tablename__ = "dock"
@@ -25,6 +26,7 @@ class Dock(Base):
     enrolled_at: Mapped[datetime] = mapped_column(Moment)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
     unit_id: Mapped[uuid.UUID] = mapped_column(server_default=FIRST_UNIT.hex)
+    firmware: Mapped[str | None] = mapped_column(String(100))
 
 
 class EnrolmentCode(Base):

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from archive.access.models import ApiKey
@@ -93,8 +93,24 @@ def write_key(tx: Session, *, holder_id: UUID, scopes: Iterable[Scope], at: Inst
 
 
 def revoke_keys(tx: Session, *, holder_id: UUID, at: Instant) -> None:
-    """Revoke every key of a holder."""
-    tx.execute(update(ApiKey).where(ApiKey.holder_id == holder_id, ApiKey.revoked_at.is_(None)).values(revoked_at=at))
+    """Revoke every key of a holder, also one that ends later anyway."""
+    tx.execute(update(ApiKey).where(ApiKey.holder_id == holder_id, _is_open(at)).values(revoked_at=at))
+
+
+def newest_key_at(tx: Session, holder_id: UUID) -> Instant:
+    """Return when the newest key of a holder was made, who has one."""
+    return tx.scalars(
+        select(ApiKey.created_at).where(ApiKey.holder_id == holder_id).order_by(ApiKey.created_at.desc()).limit(1)
+    ).one()
+
+
+def replace_keys(tx: Session, *, holder_id: UUID, presented: str, until: Instant, at: Instant) -> None:
+    """Revoke every key of a holder but the one with the prefix `presented`, which ends at `until`, if not sooner."""
+    ours = (ApiKey.holder_id == holder_id, _is_open(at))
+    tx.execute(update(ApiKey).where(*ours, ApiKey.prefix != presented).values(revoked_at=at))
+    tx.execute(
+        update(ApiKey).where(*ours, ApiKey.prefix == presented, ApiKey.revoked_at.is_(None)).values(revoked_at=until)
+    )
 
 
 def key_holder(tx: Session, key: str, *, scope: Scope, at: Instant) -> KeyHolder:
@@ -108,7 +124,7 @@ def key_holder(tx: Session, key: str, *, scope: Scope, at: Instant) -> KeyHolder
 def any_key_holder(tx: Session, key: str, *, at: Instant) -> KeyHolder:
     """Return who holds the key, whatever it can do. Raises: KeyRefused, without saying which part was wrong."""
     row = _presented(tx, key)
-    if row is None or row.revoked_at is not None or row.expires_at <= at:
+    if row is None or (row.revoked_at is not None and row.revoked_at <= at) or row.expires_at <= at:
         raise KeyRefused
     return KeyHolder(row.holder_id, scopes_of(row), Actor(row.holder_id, f"key:{row.prefix}"))
 
@@ -116,7 +132,7 @@ def any_key_holder(tx: Session, key: str, *, at: Instant) -> KeyHolder:
 def key_is_valid(tx: Session, prefix: str, *, at: Instant) -> bool:
     """Return whether the key with this prefix is neither revoked nor expired; for what was got with it before."""
     row = tx.get(ApiKey, prefix)
-    return row is not None and row.revoked_at is None and row.expires_at > at
+    return row is not None and (row.revoked_at is None or row.revoked_at > at) and row.expires_at > at
 
 
 def scopes_of(row: ApiKey) -> frozenset[Scope]:
@@ -155,13 +171,13 @@ def adopt_hashes(database: Database, keys: IdentifierVault) -> None:
 
 def keys_of_hashes(tx: Session, *, at: Instant) -> frozenset[str]:
     """Return under which keys the valid API keys are hashed."""
-    valid = (ApiKey.revoked_at.is_(None), ApiKey.expires_at > at)
+    valid = (_is_open(at), ApiKey.expires_at > at)
     return frozenset(key_id for key_id in tx.scalars(select(ApiKey.key_id).where(*valid).distinct()) if key_id)
 
 
 def stale_count(tx: Session, *, at: Instant) -> int:
     """Return how many valid API keys are not hashed under the newest key yet."""
-    stale = (ApiKey.revoked_at.is_(None), ApiKey.expires_at > at, ApiKey.key_id != _hashes(tx).key_ids[-1])
+    stale = (_is_open(at), ApiKey.expires_at > at, ApiKey.key_id != _hashes(tx).key_ids[-1])
     return tx.scalar(select(func.count()).select_from(ApiKey).where(*stale)) or 0
 
 
@@ -187,3 +203,8 @@ def _hashes(tx: Session) -> IdentifierVault:
     if found is None:
         raise HashesMissing
     return found
+
+
+def _is_open(at: Instant) -> ColumnElement[bool]:
+    """Return the condition that a key is not revoked yet."""
+    return or_(ApiKey.revoked_at.is_(None), ApiKey.revoked_at > at)

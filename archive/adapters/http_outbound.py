@@ -9,14 +9,14 @@ import http.client
 import ipaddress
 import socket
 import ssl
-import threading
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 from urllib.parse import quote, urlsplit
 
+from archive.adapters.deadline import Deadline
 from archive.ports.outbound import AddressRefused, NotEncrypted, Reply, TooSlow, Undelivered, Untrusted, UrlRefused
 
 _MOST_URL_CHARACTERS: Final = 1000
@@ -75,7 +75,7 @@ class HttpOutbound:
         try:
             with (
                 _connected(addresses, place.port, self._connect_timeout_s) as sock,
-                _Deadline(sock, self._timeout_s) as ends,
+                Deadline(sock, self._timeout_s) as ends,
             ):
                 try:
                     return self._exchange(sock, place, method, headers, body, most_bytes)
@@ -200,28 +200,3 @@ def _connected(addresses: Sequence[Address], port: int, timeout_s: float) -> Ite
                 yield sock
             return
     raise failure or OSError("no address")
-
-
-class _Deadline:
-    """Shuts a socket when the time is over: time limits of single reads do not stop who sends a byte a second."""
-
-    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
-        sock.settimeout(timeout_s)
-        # Not the TLS socket that takes over the number: it would forget its encryption before the socket is shut.
-        self._twin = sock.dup()
-        self._timer = threading.Timer(timeout_s, self._end)
-        self.is_over = False
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._timer.join()
-        self._twin.close()
-
-    def _end(self) -> None:
-        self.is_over = True
-        with contextlib.suppress(OSError):
-            self._twin.shutdown(socket.SHUT_RDWR)

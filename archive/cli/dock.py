@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     dock.command("list")(list_)
     dock.command("revoke")(revoke)
     dock.command("enrol")(enrol)
+    dock.command("rotate")(rotate)
     dock.command("push")(push)
     dock.command("watch")(watch)
     doors.register(dock)
@@ -101,6 +102,18 @@ def enrol(
     for line in str(identity.trust).splitlines():
         if not line.startswith("#"):
             print(f"  {line}")
+
+
+def rotate(state: State = None) -> None:
+    """Trade this dock's key for another one, with the old one; no code is needed. Not while a push runs.
+
+    When the answer is lost, run it again within 10 minutes.
+    """
+    from ingest.agent.rotation import rotate as rotate_here
+    from ingest.agent.state import StateFolder
+
+    identity = rotate_here(StateFolder.chosen(state))
+    print(f"Dock {identity.dock_id} has another key for {identity.place}; the old one ends within 10 minutes.")
 
 
 def push(

@@ -108,6 +108,7 @@ def run_worker(settings: Settings) -> None:
     worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=settings.lease_s)
     on_stop(worker.stop)
     services.delivery.begin()
+    services.complaints.begin()
     queues = {PROMPT: settings.prompt_workers, LONG: settings.long_workers, PROXY: 1, PACKAGE: 1}
     worker.run({**queues, DELIVERY: settings.webhook_workers})
     services.close()

@@ -10,6 +10,7 @@ from archive.cases.rekeying import rekey_identifiers, used_keys
 from archive.cases.subject_listings import subjects
 from archive.cli.options import Home, opened
 from archive.cli.processes import alone
+from archive.complaints.complainants import keys_of_complainants, rekey_complainants
 from archive.ledger.entries import OPERATOR
 
 
@@ -49,6 +50,7 @@ def rekey(
         if not is_unfinished:
             vault.add_key()
         count = rekey_identifiers(services.database, vault, by=OPERATOR, clock=services.clock)
+        count += rekey_complainants(services.database, vault, by=OPERATOR, clock=services.clock)
         factors = rekey_second_factors(services.database, vault, by=OPERATOR, clock=services.clock)
         print(f"Authenticators put under the key {vault.key_ids[-1]}: {factors}")
         print(f"Numbers put under the key {vault.key_ids[-1]}: {count}")
@@ -59,4 +61,4 @@ def rekey(
 
 
 def _used(tx: Session) -> set[str]:
-    return {*used_keys(tx), *keys_of_second_factors(tx)}
+    return {*used_keys(tx), *keys_of_second_factors(tx), *keys_of_complainants(tx)}

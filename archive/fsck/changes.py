@@ -100,6 +100,29 @@ _TABLES: Final = (
         },
     ),
     _Told(
+        "complaint",
+        ("complaint.registered",),
+        later=("complaint.step", "complaint.assigned", "complaint.linked"),
+        when="registered_at",
+        who="registered_by",
+        details={
+            **{name: name for name in ("number", "kind", "channel", "state")},
+            "unit_id": "unit",
+            "responsible_id": "responsible",
+        },
+    ),
+    _Told(
+        "device",
+        ("device.recorded",),
+        later=("device.updated", "device.handed_over"),
+        when="recorded_at",
+        details={
+            **{name: name for name in ("serial", "kind", "model", "firmware", "state", "note")},
+            "unit_id": "unit",
+            "holder_id": "holder",
+        },
+    ),
+    _Told(
         "quarantine_item",
         ("ingest.quarantined",),
         row_id="upload_id",
@@ -295,7 +318,7 @@ def _is_at(value: Any, entry: Entry) -> bool:
 
 
 _TIMES: Final = {"started_at", "ended_at", "disabled_at"}
-_IDS: Final = {"subject_id", "unit_id", "officer_id"}
+_IDS: Final = {"subject_id", "unit_id", "officer_id", "responsible_id", "holder_id"}
 _BEFORE: Final = {"kind": "station", "unit": "00000000-0000-7000-8000-0000000000a1"}
 """What an entry means that is older than the word: all docks were stations, and all was the first unit's."""
 _FORMERLY: Final = {"roles": "role"}

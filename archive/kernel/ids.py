@@ -42,6 +42,11 @@ RecoveryId = NewType("RecoveryId", uuid.UUID)
 """That somebody is let in again by two administrators."""
 EventId = NewType("EventId", uuid.UUID)
 """An event that other systems are told of."""
+NoticeId = NewType("NoticeId", uuid.UUID)
+"""A notice to a person."""
+ComplaintId = NewType("ComplaintId", uuid.UUID)
+DeviceId = NewType("DeviceId", uuid.UUID)
+"""A camera or another source in the register of devices."""
 
 
 def new_uuid7() -> uuid.UUID:

@@ -1,4 +1,4 @@
-"""Tables of events, of the webhooks that want them, and of how far each delivery is."""
+"""Tables of events and the webhooks that want them, and of notices to people and how they want them."""
 
 import uuid
 from datetime import datetime
@@ -76,3 +76,53 @@ class WebhookDelivery(Base):
     next_at: Mapped[datetime | None] = mapped_column(Moment)
     status: Mapped[int | None]
     cause: Mapped[str | None] = mapped_column(String(64))
+
+
+class Notice(Base):
+    """Something that a person is told of. The text is made of kind and parameters when it is read.
+
+    `params` hold nothing that this person may not see. `mail_state` is none, waiting, sent, refused or dropped.
+    """
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        Index("ix_notice_account_id_made_at_id", "account_id", "made_at", "id"),
+        Index("ix_notice_account_id_read_at", "account_id", "read_at"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"))
+    kind: Mapped[str] = mapped_column(String(40))
+    params: Mapped[dict[str, Any]] = mapped_column(JSON)
+    link: Mapped[str] = mapped_column(String(300))
+    made_at: Mapped[datetime] = mapped_column(Moment)
+    read_at: Mapped[datetime | None] = mapped_column(Moment)
+    mail_state: Mapped[str] = mapped_column(String(8), server_default="none")
+    mail_attempts: Mapped[int] = mapped_column(server_default="0")
+
+
+class NoticeChoice(Base):
+    """That a person wants notices of a kind by mail too; without a row they stand in the page only."""
+
+    __tablename__ = "notice_choice"
+
+    account_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40), primary_key=True)
+
+
+class MailAddress(Base):
+    """Where a person gets mail, and in which language; used once a code that was sent there has come back.
+
+    The code is kept as its SHA-256, made anew with every attempt to send it.
+    """
+
+    __tablename__ = "mail_address"
+
+    account_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    address: Mapped[str] = mapped_column(String(254))
+    language: Mapped[str] = mapped_column(String(8))
+    asked_at: Mapped[datetime] = mapped_column(Moment)
+    verified_at: Mapped[datetime | None] = mapped_column(Moment)
+    code_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    code_until: Mapped[datetime | None] = mapped_column(Moment)
+    wrong_codes: Mapped[int] = mapped_column(server_default="0")

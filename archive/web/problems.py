@@ -64,6 +64,12 @@ _STATUS: Final[Mapping[str, int]] = {
     "tus.method": 405,
     "tus.version_unsupported": 412,
     "store.blob_missing": 404,
+    "mail.address_invalid": 422,
+    "mail.code_wrong": 422,
+    "mail.too_soon": 429,
+    "complaints.not_found": 404,
+    "devices.not_found": 404,
+    "complaints.no_handler": 422,
 }
 _BY_EXIT_CODE: Final[Mapping[int, int]] = {64: 400, 65: 400, 66: 404, 73: 409, 75: 503, 77: 403}
 

@@ -19,6 +19,9 @@ from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.models import SubjectIdentifier
 from archive.cases.reach_jobs import ReachJobs
+from archive.complaints.models import Complaint
+from archive.complaints.rules import ComplaintRules
+from archive.complaints.sweeping import ComplaintJobs
 from archive.db.database import Database
 from archive.db.revision import require_current_schema
 from archive.documents.typesetting import Typesetter
@@ -40,6 +43,7 @@ from archive.ledger.publishing import Published
 from archive.ledger.sequencer import Sequencer
 from archive.ledger.trustfile import MalformedTrustFile, TrustFile
 from archive.notify.delivery import DeliveryJobs
+from archive.notify.mailing import MailJobs
 from archive.notify.webhooks import Webhooks
 from archive.ocfl.root import OcflRoot
 from archive.packages.building import Packager
@@ -48,6 +52,7 @@ from archive.packages.listing import ListMaker
 from archive.ports.clock import Clock
 from archive.settings import Settings
 from archive.wiring import log_parts, people_parts
+from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
 from ingest.contents import ContentJobs
 from ingest.context import Intake
@@ -107,6 +112,8 @@ class Services:
     workshop: Workshop
     webhooks: Webhooks
     delivery: DeliveryJobs
+    mail: MailJobs
+    complaints: ComplaintJobs
     handlers: Mapping[str, Handler]
     fixity: Fixity
     published: Published
@@ -288,6 +295,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     journal = log_parts.journal(home, database)
     webhooks = _webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
+    mail = mail_jobs(settings, database, clock)
+    complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = _identifiers(home, database)
     api_key_hashes = people_parts.api_key_hashes(home, database)
@@ -327,7 +336,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         workshop=workshop,
         webhooks=webhooks,
         delivery=delivery,
-        handlers=_handlers(workshop, settings, delivery),
+        mail=mail,
+        complaints=complaints,
+        handlers={**_handlers(workshop, settings, delivery), **mail.handlers, **complaints.handlers},
         fixity=Fixity(database, objects, clock, authority.root_pem),
         published=published,
         journal=journal,
@@ -424,10 +435,8 @@ def _identifiers(home: Path, database: Database) -> FileIdentifierVault:
     path = home / "keys" / "subjects.key"
     if not path.exists():
         with database.read() as tx:
-            is_unused = (
-                tx.scalar(select(SubjectIdentifier.id).limit(1)) is None
-                and tx.scalar(select(TotpSecret.account_id).limit(1)) is None
-            )
+            used = (SubjectIdentifier.key_id, Complaint.key_id, TotpSecret.account_id)
+            is_unused = all(tx.scalar(select(key).where(key.is_not(None)).limit(1)) is None for key in used)
         if is_unused:
             return FileIdentifierVault.create(path)
     return FileIdentifierVault(path)

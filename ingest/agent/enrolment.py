@@ -18,7 +18,7 @@ from ingest.agent.state import Identity, StateFolder
 from ingest.agent.wire import Place, Wire, tls_context
 
 _MOST_PEM_BYTES: Final = 64 * 1024
-_API_KEY: Final = re.compile(r"[\x21-\x7e]{16,256}")
+API_KEY: Final = re.compile(r"[\x21-\x7e]{16,256}")
 _HELP: Final = (
     "The certificate of the archive is not one that this dock trusts. Most archives have an authority of their own: "
     "get the file ca/root.cert.pem from the server and give it with --ca, or have its SHA-256 read to you and give it "
@@ -80,7 +80,7 @@ def enrol(
             ca_pem=ca_pem if place.is_tls else None,
             algorithms=tuple(algorithms),
         )
-        if not _API_KEY.fullmatch(identity.api_key):
+        if not API_KEY.fullmatch(identity.api_key):
             raise NotTheArchive
     except (ValueError, KeyError, TypeError, AttributeError, InvalidInput) as exc:
         raise NotTheArchive from exc

@@ -90,6 +90,15 @@ class StateFolder:
         }
         replace_durably(self.path / "dock.json", json.dumps(fields, indent=1).encode() + b"\n", mode=PRIVATE)
 
+    def store_api_key(self, api_key: str) -> None:
+        """Put another key for uploads in the place of the one that this dock has. Raises: StateBroken, StorageFull."""
+        try:
+            fields: Any = json.loads(read_secret(self.path / "dock.json"))
+            told = {**fields, "api_key": api_key}
+        except (ValueError, TypeError) as exc:
+            raise StateBroken(folder=str(self.path), cause=type(exc).__name__) from exc
+        replace_durably(self.path / "dock.json", json.dumps(told, indent=1).encode() + b"\n", mode=PRIVATE)
+
     def set_aside(self, *, new_trust: TrustFile) -> None:
         """Before an enrolment with other keys: put the receipts away that the old keys have signed."""
         try:

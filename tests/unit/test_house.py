@@ -21,8 +21,9 @@ _ROOT = Path(__file__).parents[2]
 _PACKAGES = ("archive", "ingest", "signing", "retention")
 _FOLDERS = {*_PACKAGES, "docker", "tests", "docs", ".ci"}
 _ARCHIVE = {
-    "kernel", "ports", "db", "ledger", "jobs", "trust", "ocfl", "custody", "calendar", "search", "notify", "organisation", "access",
-    "evidence", "documents", "cases", "complaints", "retrieval", "review", "legal_review", "publicity", "statistics",
+    "kernel", "ports", "db", "ledger", "jobs", "trust", "ocfl", "custody", "calendar", "search", "notify", "organisation",
+    "access", "evidence", "documents", "devices", "cases", "complaints", "retrieval", "review", "legal_review",
+    "publicity", "statistics",
     "packages", "fsck", "adapters", "wiring", "web", "worker", "cli",
 }  # fmt: skip
 _ENTRY_POINTS = ("archive/web", "archive/worker", "archive/cli")

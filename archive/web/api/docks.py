@@ -4,13 +4,15 @@ import base64
 import binascii
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
+from archive.access.api_keys import KeyRefused
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import format_instant
 from archive.web.dependencies import WholeServicesDep
-from ingest.docks import enrol_dock
+from ingest.docks import MAX_FIRMWARE_CHARACTERS, enrol_dock, rotate_key
 
 router = APIRouter(prefix="/api/v1", tags=["docks"])
 
@@ -32,6 +34,23 @@ class EnrolmentRead(BaseModel):
     trust: Annotated[str, Field(description="The trust file: keys of the log and of receipts, to be pinned.")]
 
 
+class KeyRequest(BaseModel):
+    """What a dock says when it asks for another key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    firmware: Annotated[
+        str | None,
+        Field(description="What the station runs.", examples=["liuhen 0.1.0"], max_length=MAX_FIRMWARE_CHARACTERS),
+    ] = None
+
+
+class KeyRead(BaseModel):
+    """Another key for a dock."""
+
+    api_key: Annotated[str, Field(description="The key from now on; it cannot be shown again.")]
+
+
 class TimeRead(BaseModel):
     """The archive's clock."""
 
@@ -47,6 +66,31 @@ def enrol(body: EnrolmentRequest, services: WholeServicesDep) -> EnrolmentRead:
         raise InvalidInput("The public key is not in Base64") from exc
     enrolment = enrol_dock(services.database, code=body.code, public_key=public_key, at=services.clock.now())
     return EnrolmentRead(dock_id=str(enrolment.dock_id), api_key=enrolment.api_key, trust=str(services.trust))
+
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="DockKey", description="The key of the dock: `Authorization: Bearer lh_...`."
+)
+
+
+@router.post("/docks/key", status_code=201, operation_id="rotate_dock_key")
+def rotate(
+    body: KeyRequest,
+    response: Response,
+    services: WholeServicesDep,
+    presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> KeyRead:
+    """Trade a dock's key for another one; the old one goes on for 10 minutes, so that a lost answer can be asked again.
+
+    Whoever holds the old key beyond these minutes holds nothing.
+    """
+    if presented is None:
+        raise KeyRefused
+    given = rotate_key(
+        services.database, api_key=presented.credentials, firmware=body.firmware, at=services.clock.now()
+    )  # fmt: skip
+    response.headers["Cache-Control"] = "no-store"
+    return KeyRead(api_key=given.api_key)
 
 
 @router.get("/time", operation_id="read_time")

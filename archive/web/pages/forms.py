@@ -65,6 +65,17 @@ class Form:
             self.refuse(name, "form.control_characters")
         return text
 
+    def lines(self, name: str, *, most: int) -> str:
+        """Return a field of several lines that must say something, in NFC without outer blanks."""
+        text = unicodedata.normalize("NFC", self.value(name)).replace("\r\n", "\n").strip()
+        if not text:
+            self.refuse(name, "form.required")
+        elif len(text) > most:
+            self.refuse(name, "form.too_long", most=most)
+        elif any(unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t" for char in text):
+            self.refuse(name, "form.control_characters")
+        return text
+
     def choice(self, name: str, kind: type[Choice]) -> Choice:
         """Return one of a closed list; with a fault, the list's first."""
         try:

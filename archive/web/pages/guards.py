@@ -15,12 +15,15 @@ from archive.kernel.ids import (
     ActId,
     AgencyId,
     CaseId,
+    ComplaintId,
+    DeviceId,
     DockId,
     DownloadId,
     EntryId,
     GrantId,
     IdentifierId,
     JobId,
+    NoticeId,
     ObjectId,
     OfficerId,
     PackageId,
@@ -68,6 +71,9 @@ Viewer = Annotated[Caller, Depends(needs(Capability.VIEW_CONTENT))]
 Exporter = Annotated[Caller, Depends(needs(Capability.EXPORT_CONTENT))]
 Verifier = Annotated[Caller, Depends(needs(Capability.VERIFY))]
 Filer = Annotated[Caller, Depends(needs(Capability.FILE_CASES))]
+ComplaintHandler = Annotated[Caller, Depends(needs(Capability.HANDLE_COMPLAINTS))]
+HiddenComplaintHandler = Annotated[Caller, Depends(needs(Capability.HANDLE_COMPLAINTS, hidden=True))]
+HiddenFiler = Annotated[Caller, Depends(needs(Capability.FILE_CASES, hidden=True))]
 IdentifierReader = Annotated[Caller, Depends(needs(Capability.SHOW_IDENTIFIERS))]
 Classifier = Annotated[Caller, Depends(needs(Capability.CLASSIFY))]
 Approver = Annotated[Caller, Depends(needs(Capability.APPROVE_RETRIEVAL))]
@@ -195,6 +201,21 @@ def session_id_in_path(session_id: str) -> SessionId:
     return SessionId(_id_of(session_id))
 
 
+def notice_id_in_path(notice_id: str) -> NoticeId:
+    """Return the notice's id of the address. Raises: NotFound for what is no id."""
+    return NoticeId(_id_of(notice_id))
+
+
+def complaint_id_in_path(complaint_id: str) -> ComplaintId:
+    """Return the complaint's id of the address. Raises: NotFound for what is no id."""
+    return ComplaintId(_id_of(complaint_id))
+
+
+def device_id_in_path(device_id: str) -> DeviceId:
+    """Return the device's id of the address. Raises: NotFound for what is no id."""
+    return DeviceId(_id_of(device_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 GrantIdPath = Annotated[GrantId, Depends(grant_id_in_path)]
@@ -217,6 +238,9 @@ PasskeyIdPath = Annotated[PasskeyId, Depends(passkey_id_in_path)]
 RecoveryIdPath = Annotated[RecoveryId, Depends(recovery_id_in_path)]
 SessionIdPath = Annotated[SessionId, Depends(session_id_in_path)]
 DownloadIdPath = Annotated[DownloadId, Depends(download_id_in_path)]
+NoticeIdPath = Annotated[NoticeId, Depends(notice_id_in_path)]
+ComplaintIdPath = Annotated[ComplaintId, Depends(complaint_id_in_path)]
+DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from archive.access.callers import Caller
 from archive.access.policy import Capability, may
+from archive.notify.notices import MOST_COUNTED, unread_count
 from archive.web import STATIC
 from archive.web.i18n import Catalogue, catalogue, preferred_language
 from archive.web.pages import formats
@@ -100,6 +101,7 @@ def render(
         "organisation": request.app.state.services.settings.organisation,
         "done": f"done.{done}" if texts.has(f"done.{done}") else None,
         "form": None,
+        "unread": _unread(request, template, caller),
     }
     body = _environment().get_template(template).render({**common, **context})
     return HTMLResponse(body, status_code=status, headers={**_HEADERS, **(headers or {})})
@@ -107,6 +109,15 @@ def render(
 
 def _can(caller: Caller | None, capability: str) -> bool:
     return caller is not None and caller.may(Capability(capability))
+
+
+def _unread(request: Request, template: str, caller: Caller | None) -> str:
+    """Return the count of unread notices beside the bell; nothing for none, and where no bell is shown."""
+    if caller is None or template.startswith("_"):
+        return ""
+    with request.app.state.services.database.read() as tx:
+        count = unread_count(tx, caller.account_id)
+    return "" if count == 0 else str(count) if count <= MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
 def _section(path: str) -> str:

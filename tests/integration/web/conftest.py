@@ -55,7 +55,7 @@ def everybody(base: str) -> Iterator[dict[Role | None, httpx.Client]]:
     """Give a signed-in browser for each role, and one that nobody has signed in with, under None."""
     with ExitStack() as opened:
         made: dict[Role | None, httpx.Client] = {None: browser(base)}
-        made |= {role: signed_in(base, role) for role in Role}
+        made |= {role: signed_in(base, role) for role in PEOPLE}
         for client in made.values():
             opened.callback(client.close)
         yield made

@@ -2,9 +2,13 @@
 
 import os
 
+from archive.access.policy import Role
 from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.subjects import NewSubject, record_subject
 from archive.cases.terms import SubjectKind
+from archive.complaints.complainants import Complainant, show_complainant
+from archive.complaints.registering import NewComplaint, register_complaint
+from archive.complaints.terms import Channel, ComplaintKind
 from archive.doctor import examine
 from archive.kernel.findings import Outcome
 from archive.ledger.entries import OPERATOR
@@ -55,6 +59,20 @@ def test_numbers_get_a_new_key(inside: ArchiveHome, liuhen: type_liuhen) -> None
     assert path.stat().st_mode & 0o777 == 0o600
     inside.sequence()
     inside.assert_sound()
+
+
+def test_complainants_get_the_new_key_too(inside: ArchiveHome, liuhen: type_liuhen) -> None:  # noqa: F811
+    by = inside.person(Role.UNIT_HEAD)
+    somebody = Complainant("张三丰", "13812345678")
+    at = inside.clock.now()
+    given = NewComplaint(ComplaintKind.COMPLAINT, Channel.LETTER, at, "内容", by.unit_id, somebody)
+    vault, rules = inside.services.identifiers, inside.services.complaints.rules
+    complaint_id = register_complaint(inside.database, vault, rules, given, by=by, at=at)
+    told = liuhen("subject", "rekey", "--forget")
+    assert told.code == 0, told.err
+    assert "Older keys removed: 1" in told.out
+    shown = show_complainant(inside.database, vault, complaint_id, purpose="答复", by=by, at=inside.clock.now())
+    assert shown == somebody
 
 
 def test_a_rekeying_that_broke_off_is_gone_on_with(inside: ArchiveHome, liuhen: type_liuhen) -> None:  # noqa: F811

@@ -13,12 +13,20 @@ from archive.access.api_keys import INTEGRATION_SCOPES
 from archive.access.classes import RestrictedClass
 from archive.access.policy import Role
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
+from archive.complaints.listings import Urgency, Which
+from archive.complaints.sweeping import WATCH_DEADLINES
+from archive.complaints.terms import Channel, ComplaintKind, State, StepKind
+from archive.devices.importing import COLUMNS
+from archive.devices.listings import WhichDevices
+from archive.devices.terms import DeviceState
 from archive.documents.texts import READ_RECORD
 from archive.evidence.terms import RecordedFrom, SourceKind
 from archive.kernel.findings import Outcome
 from archive.ledger.entries import EntryType
+from archive.notify.addresses import SEND_CODE
 from archive.notify.delivery import FORGET_EVENTS
 from archive.notify.events import DELIVER_EVENT, EventType
+from archive.notify.notices import SEND_NOTICE
 from archive.packages.requests import BUILD_PACKAGE
 from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
 from archive.web.pages.items import PURPOSES
@@ -153,7 +161,21 @@ _LISTS: dict[str, Iterable[str]] = {
         DELIVER_EVENT,
         FORGET_EVENTS,
         BUILD_PACKAGE,
+        SEND_NOTICE,
+        SEND_CODE,
+        WATCH_DEADLINES,
     ),
+    "complaint_kind": ComplaintKind,
+    "channel": Channel,
+    "complaint_state": State,
+    "complaint_step": (*State, *StepKind),
+    "complaint_filter": Which,
+    "complaint_about": ("case", "officer", "object"),
+    "urgency": Urgency,
+    "device_state": DeviceState,
+    "device_filter": WhichDevices,
+    "device_column": COLUMNS,
+    "device_problem": ("missing", "unreadable", "unknown", "known", "twice"),
     "package_state": ("waiting", "building", "retrying", "failed", "ready", "removed"),
 }
 
