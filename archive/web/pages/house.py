@@ -1,10 +1,12 @@
-"""The house's own pages: docks, quarantine and jobs for the administrator; the log for the auditor."""
+"""The house's own pages: docks, accounts, quarantine and jobs for the administrator; the log for the auditor."""
 
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
 from archive.access.callers import Caller
+from archive.access.listings import accounts
+from archive.access.policy import Capability
 from archive.jobs.listings import dead_jobs, unfinished_counts
 from archive.ledger.listings import newest_entries
 from archive.ledger.proofs import head, pending_count
@@ -24,7 +26,7 @@ _LOG_ROWS: Final = 50
 
 @router.get("/admin")
 def admin_page(request: Request, caller: Operator, services: ServicesDep) -> Response:
-    """Show docks, quarantine and jobs."""
+    """Show docks, accounts, quarantine and jobs."""
     return _admin(request, caller, services)
 
 
@@ -91,6 +93,7 @@ def _admin(
     with services.database.read() as tx:
         context: dict[str, Any] = {
             "docks": dock_rows(tx),
+            "accounts": accounts(tx) if caller.may(Capability.ADMINISTER) else None,
             "quarantine": quarantine(tx),
             "job_counts": unfinished_counts(tx),
             "dead_jobs": dead_jobs(tx),
