@@ -103,7 +103,10 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
     merge = f"{subject}/merge?other={bureau.subjects['阿明烧烤']}"
     proofs = [f"/objects/{bureau.items['video']}/entries", f"/cases/{bureau.cases['main']}/proofs"]
     return {
-        Role.SUPERVISOR: [*shared, record, "/subjects", subject, merge, "/upload", "/nowhere"],
+        Role.SUPERVISOR: [
+            *(*shared, record, "/subjects", subject, merge, "/upload", "/nowhere"),
+            *("/complaints", "/devices", "/notices", "/account"),
+        ],
         Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs],
         Role.ADMINISTRATOR: ["/admin", "/admin/systems", "/log/health"],
     }
