@@ -9,7 +9,8 @@ from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session
 
 from archive.access.models import Account, Passkey, TotpSecret
-from archive.organisation.models import Agency, Officer, Unit
+from archive.organisation.listings import unit_rows
+from archive.organisation.models import Officer, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +65,7 @@ def account_row(tx: Session, account_id: UUID) -> AccountRow | None:
 
 def unit_choices(tx: Session) -> Sequence[UnitChoice]:
     """Return every open unit, each below the one that it belongs to, agency by agency."""
-    agencies = tx.scalars(select(Agency).where(Agency.closed_at.is_(None)).order_by(Agency.code)).all()
-    below: dict[UUID | None, list[Unit]] = {}
-    units = tx.scalars(select(Unit).where(Unit.closed_at.is_(None)).order_by(Unit.code)).all()
-    for unit in units:
-        below.setdefault(unit.parent_id, []).append(unit)
-    roots = {unit.id: unit for unit in below.get(None, [])}
-    found: list[UnitChoice] = []
-    for agency in agencies:
-        waiting = [(roots[agency.root_unit_id], 0)] if agency.root_unit_id in roots else []
-        while waiting:
-            unit, depth = waiting.pop()
-            found.append(UnitChoice(unit.id, unit.name, depth))
-            waiting.extend((lower, depth + 1) for lower in reversed(below.get(unit.id, [])))
-    return found
+    return [UnitChoice(row.unit.id, row.unit.name, row.depth) for row in unit_rows(tx)]
 
 
 def account_names(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:

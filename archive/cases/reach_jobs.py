@@ -1,11 +1,12 @@
 """The job that brings in step who sees what after a unit has moved, or an officer was written down later."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from archive.cases.indexing import index_cases, index_objects, index_subjects
 from archive.cases.models import Case, CaseLink, Subject
@@ -18,15 +19,21 @@ from archive.organisation.units import REACH_JOB, below
 from archive.ports.clock import Clock
 
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
+Settle = Callable[[Session, Collection[UUID]], None]
+Follower = tuple[Callable[[Session, Collection[UUID]], Collection[UUID]], Settle]
 _BATCH: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ReachJobs:
-    """Handles jobs of `archive.organisation` that say whose sight has changed."""
+    """Handles jobs of `archive.organisation` that say whose sight has changed.
+
+    `others` are what domains beside cases keep in step: what units have, and how it is settled.
+    """
 
     database: Database
     clock: Clock
+    others: Sequence[Follower] = ()
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -58,6 +65,11 @@ class ReachJobs:
             (index_objects, CaseLink.object_id, filed.distinct()),
         ):
             yield from self._portions(index, column, query)
+        for had_by, settle in self.others:
+            with self.database.read() as tx:
+                ids = sorted(had_by(tx, units))
+            for first in range(0, len(ids), _BATCH):
+                yield settle, ids[first : first + _BATCH]
 
     def _of_officers(self, numbers: Sequence[str]) -> Iterator[tuple[Any, Sequence[UUID]]]:
         query = select(EvidenceItem.object_id).where(EvidenceItem.officer_number.in_(numbers))

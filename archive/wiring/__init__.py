@@ -20,10 +20,12 @@ from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.models import SubjectIdentifier
 from archive.cases.reach_jobs import ReachJobs
 from archive.complaints.models import Complaint
+from archive.complaints.reaching import complaints_of_units, reach_complaints
 from archive.complaints.rules import ComplaintRules
 from archive.complaints.sweeping import ComplaintJobs
 from archive.db.database import Database
 from archive.db.revision import require_current_schema
+from archive.devices.reaching import devices_of_units, reach_devices
 from archive.documents.typesetting import Typesetter
 from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
@@ -425,7 +427,11 @@ def _handlers(workshop: Workshop, settings: Settings, delivery: DeliveryJobs) ->
     families = (
         *(PlayableJobs(workshop), LiveJobs(workshop), ProxyJobs(workshop), ContentJobs(workshop)),
         *(InspectionJobs(workshop, settings.find_damage), recordings, delivery),
-        ReachJobs(workshop.database, workshop.clock),
+        ReachJobs(
+            workshop.database,
+            workshop.clock,
+            others=[(complaints_of_units, reach_complaints), (devices_of_units, reach_devices)],
+        ),
     )
     return {kind: handler for family in families for kind, handler in family.handlers.items()}
 

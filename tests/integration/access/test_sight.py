@@ -18,7 +18,6 @@ from archive.access.clearances import end_clearance, grant_clearance
 from archive.access.policy import Role
 from archive.cases import listings
 from archive.cases.filing import CaseNotFound, link_object, record_act, unlink_object
-from archive.cases.reach_jobs import ReachJobs
 from archive.cases.records import file_text_record
 from archive.cases.restrictions import (
     AlreadyMember,
@@ -41,7 +40,7 @@ from archive.ledger.entries import OPERATOR
 from archive.organisation.models import FIRST_AGENCY, Agency
 from archive.organisation.officers import OfficerFacts, record_officer
 from archive.organisation.supervision import end_supervision, set_supervision
-from archive.organisation.units import change_unit, record_agency, record_unit
+from archive.organisation.units import REACH_JOB, change_unit, record_agency, record_unit
 from archive.retrieval.grants import GrantKind, grant_access
 from archive.search.queries import search
 from archive.worker.loop import Worker
@@ -101,7 +100,7 @@ def work(home: ArchiveHome) -> None:
             """What else waits is not what is tried here."""
             return lambda job, _: finished(home, job)
 
-    handlers = Handlers(ReachJobs(home.database, home.clock).handlers)
+    handlers = Handlers({REACH_JOB: home.services.handlers[REACH_JOB]})
     worker = Worker(home.database, handlers=handlers, clock=home.clock, lease_s=60)
     while worker.run_once([PROMPT]):
         pass

@@ -8,17 +8,17 @@ import pytest
 
 from archive.access.accounts import create_account
 from archive.access.callers import Caller
-from archive.access.models import Clearance
+from archive.access.classes import RestrictedClass
+from archive.access.clearances import grant_clearance
 from archive.access.policy import Role
 from archive.complaints.complainants import Complainant
 from archive.complaints.linking import Links
 from archive.complaints.registering import NewComplaint, register_complaint
 from archive.complaints.rules import ComplaintRules
 from archive.complaints.terms import Channel, ComplaintKind
-from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.db.sight import FIRST_UNIT
-from archive.kernel.ids import ComplaintId, OfficerId, UnitId, new_uuid7
+from archive.kernel.ids import ComplaintId, OfficerId, UnitId
 from archive.ledger.entries import OPERATOR
 from archive.organisation.officers import OfficerFacts, record_officer
 from archive.organisation.units import record_unit
@@ -50,11 +50,10 @@ class Office:
     def cleared(self, person: Caller) -> Caller:
         """Clear a person for informants, and sign in anew."""
         now = self.home.clock.now()
-        with self.home.database.begin() as tx:
-            insert_row(
-                tx, Clearance, id=new_uuid7(), account_id=person.account_id, restricted_class="informant",
-                reason="举报件承办", granted_at=now, until=now + timedelta(days=400),
-            )  # fmt: skip
+        grant_clearance(
+            self.home.database, person.account_id, restricted_class=RestrictedClass.INFORMANT, reason="举报件承办",
+            until=now + timedelta(days=300), by=OPERATOR, at=now,
+        )  # fmt: skip
         return self.home.signed_in(person.username)
 
     def seen_by(self, person: Caller) -> Database:

@@ -39,7 +39,6 @@ from archive.complaints.listings import (
     export_complaints,
 )
 from archive.complaints.models import Complaint, ComplaintStep
-from archive.complaints.reaching import complaints_of_units, reach_complaints
 from archive.complaints.steps import StateDoesNotFollow, add_note, assign_complaint, take_step
 from archive.complaints.sweeping import tell_deadlines
 from archive.complaints.terms import ComplaintKind, State
@@ -50,6 +49,7 @@ from archive.ledger.entries import OPERATOR
 from archive.notify.notices import notices
 from archive.organisation.units import UnitNotFound, change_unit
 from archive.worker.loop import Worker
+from tests.integration.access.test_sight import work
 from tests.integration.complaints.conftest import ZHANG, Office
 from tests.support.archive_home import ArchiveHome
 
@@ -189,8 +189,7 @@ def test_what_moves_with_its_unit_is_seen_from_there(office: Office, home: Archi
     change_unit(
         home.database, office.team, code="01", name="一中队", parent_id=office.other_team, by=OPERATOR, at=home.clock.now()
     )  # fmt: skip
-    with home.database.begin() as tx:
-        reach_complaints(tx, complaints_of_units(tx, [office.team]))
+    work(home)
     assert listed(office, other) == [complaint_id]
 
 

@@ -28,7 +28,6 @@ from archive.devices.importing import (
 )
 from archive.devices.listings import WhichDevices, device_view, devices
 from archive.devices.models import Device, DeviceHandover
-from archive.devices.reaching import devices_of_units, reach_devices
 from archive.devices.register import (
     DeviceFacts,
     DeviceHeld,
@@ -45,6 +44,7 @@ from archive.ledger.entries import OPERATOR
 from archive.organisation.models import Officer, Unit
 from archive.organisation.officers import OfficerFacts, OfficerNotFound, record_officer
 from archive.organisation.units import UnitNotFound, change_unit
+from tests.integration.access.test_sight import work
 from tests.integration.complaints.conftest import Office
 from tests.support.archive_home import ArchiveHome
 
@@ -162,8 +162,7 @@ def test_another_units_device_looks_as_if_it_did_not_exist(office: Office, home:
     change_unit(
         home.database, office.team, code="01", name="一中队", parent_id=office.other_team, by=OPERATOR, at=home.clock.now()
     )  # fmt: skip
-    with home.database.begin() as tx:
-        reach_devices(tx, devices_of_units(tx, [office.team]))
+    work(home)
     assert listed(office, beside) == ["DSJ-0140"]
 
 
