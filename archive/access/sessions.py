@@ -121,6 +121,7 @@ def signed_in_caller(tx: Tx, *, token: str, at: Instant, idle: timedelta = SESSI
     return replace(
         caller_as(tx, account, auth=fingerprint(token), at=at),
         session_id=SessionId(session.id),
+        last_seen_at=session.last_seen_at,
         has_second_factor=session.way != Way.PASSWORD.value or has_second_factor(tx, account.id),
         is_from_provider=session.way == Way.PROVIDER.value,
         terms_version=account.terms_version,
