@@ -49,6 +49,7 @@ class TooManyAttempts(LiuhenError):
 def require_no_delay(tx: Tx, subject: bytes, sources: Sequence[str], *, at: Instant, lock: bool = False) -> None:
     """Refuse a source that has to wait. Raises: TooManyAttempts with `retry_after_s`."""
     query = select(SignInDelay).where(SignInDelay.subject == subject, SignInDelay.source.in_(sources))
+    query = query.order_by(SignInDelay.source)  # locked in one order everywhere
     rows = tx.scalars(query.with_for_update() if lock else query).all()
     until = max((row.refuse_until for row in rows if row.refuse_until is not None), default=None)
     if until is not None and until > at:
@@ -57,7 +58,7 @@ def require_no_delay(tx: Tx, subject: bytes, sources: Sequence[str], *, at: Inst
 
 def count_refusal(tx: Tx, subject: bytes, sources: Sequence[str], *, is_known: bool, at: Instant) -> None:
     """Count a wrong password for each of the sources, and let them wait where it was one too many."""
-    for source in sources:
+    for source in sorted(sources):  # locked in one order everywhere
         failed = _counted(tx, subject, source, is_known=is_known, at=at)
         delay = _delay(source, failed)
         if delay is not None:

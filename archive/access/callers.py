@@ -32,6 +32,7 @@ class Caller:
     sight: Sight
     is_barred: bool = False
     session_id: SessionId | None = None
+    last_seen_at: Instant | None = None
     has_second_factor: bool = False
     terms_version: str | None = None
     is_from_provider: bool = False

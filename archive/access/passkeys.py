@@ -248,6 +248,10 @@ def sign_in_with_passkey(
             append_entry(tx, refused, at=at)
         raise PasskeyRefused from exc
     with sign_ins.database.begin() as tx:
+        # The account before what belongs to it, as everywhere: of two at once neither waits for the other for ever.
+        still = select(Account.id).where(Account.id == account.id, Account.disabled_at.is_(None)).with_for_update()
+        if tx.scalar(still) is None:
+            raise PasskeyRefused
         _use_up(tx, expected, at=at)
         # Of two that are counted alike one is a copy: the condition stands in the statement that writes.
         counted = tx.execute(
@@ -256,8 +260,7 @@ def sign_in_with_passkey(
             .values(sign_count=used.new_sign_count, last_used_at=at)
             .returning(Passkey.id)
         ).scalar_one_or_none()
-        still = select(Account.id).where(Account.id == account.id, Account.disabled_at.is_(None)).with_for_update()
-        if counted is None or tx.scalar(still) is None:
+        if counted is None:
             raise PasskeyRefused
         token = write_session(tx, account.id, Stage.OPEN, origin, at=at, way=Way.PASSKEY)
         entry = NewEntry(

@@ -121,6 +121,7 @@ def signed_in_caller(tx: Tx, *, token: str, at: Instant, idle: timedelta = SESSI
     return replace(
         caller_as(tx, account, auth=fingerprint(token), at=at),
         session_id=SessionId(session.id),
+        last_seen_at=session.last_seen_at,
         has_second_factor=session.way != Way.PASSWORD.value or has_second_factor(tx, account.id),
         is_from_provider=session.way == Way.PROVIDER.value,
         terms_version=account.terms_version,
@@ -192,8 +193,11 @@ def change_password(
     require_fit_password(new, username=account.username)
     password_hash = hash_password(new)
     with sign_ins.database.begin() as tx:
+        # The account before its sessions, as everywhere: of two at once neither waits for the other for ever.
+        if tx.scalar(_still_so(account).with_for_update()) is None:
+            raise SignInRefused
         row = tx.scalar(select(Session).where(Session.token_hash == token_hash(token)).with_for_update())
-        if row is None or tx.scalar(_still_so(account).with_for_update()) is None:
+        if row is None:
             raise SignInRefused
         tx.execute(update(Account).where(Account.id == account.id).values(password_hash=password_hash))
         actor = Actor(account.id, fingerprint(token))

@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 from archive.access.browsers import KNOWN_FOR, Origin, origin_of
 from archive.access.callers import Caller
 from archive.access.session_rows import SESSION_LIFETIME
-from archive.access.sessions import marks_of, note_seen, signed_in_caller
+from archive.access.sessions import SEEN_EVERY, marks_of, note_seen, signed_in_caller
 from archive.access.sign_ins import SignIns
 from archive.db.sight import Sight
 from archive.kernel.errors import LiuhenError
@@ -94,9 +94,13 @@ def caller_of(request: HTTPConnection, sign_ins: SignIns, clock: Clock) -> Calle
     at = clock.now()
     with sign_ins.database.read() as tx:
         caller = signed_in_caller(tx, token=token, at=at, idle=sign_ins.idle)
-    if caller is not None and caller.session_id is not None:
+    if caller is not None and caller.session_id is not None and _is_stale(caller, at):
         note_seen(sign_ins.database, caller.session_id, at=at)
     return caller
+
+
+def _is_stale(caller: Caller, at: Instant) -> bool:
+    return caller.last_seen_at is None or caller.last_seen_at + SEEN_EVERY <= at
 
 
 def required_caller(
