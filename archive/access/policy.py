@@ -91,6 +91,12 @@ ACTING: Final = _FILING - {Capability.SHOW_IDENTIFIERS} | {Capability.APPROVE_RE
 _WIDENING: Final = tuple(Extent)
 
 
+class CertificateBars(Forbidden):
+    """Your enforcement certificate is suspended or not valid today, so you cannot act; you may look as before."""
+
+    code = "access.certificate_bars"
+
+
 def may(roles: Collection[Role], capability: Capability) -> bool:
     """Return whether any of the roles has the capability."""
     return any(capability in _ALLOWED[role] for role in roles)

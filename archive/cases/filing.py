@@ -15,7 +15,8 @@ from archive.cases.terms import Category, Stage
 from archive.custody.events import preserved_object, record_event
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
-from archive.kernel.errors import Conflict, InvalidInput, NotFound
+from archive.db.sight import sight_of
+from archive.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from archive.kernel.ids import ActId, CaseId, ObjectId, new_uuid7
 from archive.kernel.instants import Instant
 from archive.kernel.texts import clean_text
@@ -44,6 +45,12 @@ class AlreadyLinked(Conflict):
     """It is filed under this case already."""
 
     code = "cases.already_linked"
+
+
+class WouldUncover(Forbidden):
+    """The case is restricted, and what is taken out of it would not be: somebody who is cleared for it does this."""
+
+    code = "cases.would_uncover"
 
 
 class NotLinked(NotFound):
@@ -227,6 +234,10 @@ def unlink_object(
     """Take an object out of a case; the object itself and the trace of the link stay. Raises: NotLinked."""
     reason = clean_text(reason, "reason", 500)
     with database.begin() as tx:
+        sight = sight_of(tx)
+        classes = tx.scalar(select(Case.classes).where(Case.id == case_id))
+        if sight is not None and classes is not None and classes & ~sight.cleared:
+            raise WouldUncover
         # The deletion is the lock: of two that unlink at once, one takes the row.
         gone = tx.execute(
             delete(CaseLink)

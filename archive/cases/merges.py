@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from archive.cases.indexing import index_subjects
 from archive.cases.models import Subject, SubjectMerge
-from archive.cases.subjects import SubjectNotFound
+from archive.cases.subjects import SubjectNotFound, require_subject
 from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.kernel.errors import Conflict, InvalidInput
@@ -77,11 +77,12 @@ def merge_subjects(
 def separate_subjects(database: Database, gone_id: SubjectId, *, reason: str, by: Actor, at: Instant) -> None:
     """Undo the merge of this subject; whoever was merged into it before goes with it again.
 
-    Raises: NotMerged, InvalidInput without a reason.
+    Raises: SubjectNotFound, NotMerged, InvalidInput without a reason.
     """
     reason = clean_text(reason, "reason", 500)
     with database.begin() as tx:
         _lock(tx, database)
+        require_subject(tx, gone_id)
         row = tx.get(SubjectMerge, gone_id)
         if row is None:
             raise NotMerged(subject_id=gone_id)

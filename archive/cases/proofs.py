@@ -1,7 +1,7 @@
 """Every entry of the log about one object or one case, with its place: what proofs are asked for."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from archive.cases.filing import CaseNotFound
 from archive.cases.models import Case, CaseLink
 from archive.custody.models import CustodyEvent
+from archive.db.sight import sight_of
 from archive.kernel.ids import CaseId, EntryId, ObjectId
 from archive.kernel.instants import Instant, parse_instant
 from archive.ledger.models import LogCheckpoint, LogEntry, LogLeaf
@@ -53,12 +54,24 @@ def entries_of_case(tx: Session, case_id: CaseId) -> Sequence[EntryPlace]:
         raise CaseNotFound
     filed = select(CaseLink.object_id).where(CaseLink.case_id == case_id)
     ids = set(tx.scalars(select(CustodyEvent.entry_id).where(CustodyEvent.object_id.in_(filed))))
+    seen = None if sight_of(tx) is None else _seen_objects(tx, case_id)
     mark, first = str(case_id).encode(), _first_id(case.opened_at - _EARLIER)
     log = select(LogEntry.id, LogEntry.body).where(LogEntry.id >= first).execution_options(yield_per=1000)
     for entry_id, body in tx.execute(log):
-        if mark in body and _is_about(json.loads(body), str(case_id)):
+        if mark in body and _is_about(fields := json.loads(body), str(case_id)) and _is_seen(fields, seen):
             ids.add(entry_id)
     return _places(tx, ids)
+
+
+def _seen_objects(tx: Session, case_id: CaseId) -> Collection[str]:
+    events = select(CustodyEvent.object_id).where(CustodyEvent.case_id == case_id).distinct()
+    return {str(found) for found in tx.scalars(events)}
+
+
+def _is_seen(fields: Mapping[str, Any], seen: Collection[str] | None) -> bool:
+    """Return whether an entry about a case tells of nothing that is filed there and not seen."""
+    target = fields.get("obj") or {}
+    return seen is None or target.get("kind") not in {"item", "record", "object"} or target.get("id") in seen
 
 
 def proofs_of(tx: Session, places: Iterable[EntryPlace]) -> Iterator[dict[str, Any]]:

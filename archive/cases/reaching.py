@@ -12,7 +12,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -40,11 +40,15 @@ OBJECTS: Final = (ITEM, "record")
 
 @dataclass(frozen=True, slots=True)
 class _Right:
-    """That a party sees a case and what is filed under it. `is_member`: whatever is restricted there."""
+    """That a party sees a case and what is filed under it. `is_member`: whatever is restricted there.
+
+    `spared` are the classes that a member is spared: those of the thing and of the case, and of no other case.
+    """
 
     party: int
     is_member: bool = False
     until: int | None = None
+    spared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,12 @@ def _rows_of_objects(tx: Session, object_ids: Collection[UUID]) -> Iterator[_Row
         if officer_id is not None:
             found.append(_Right(party_of(officer_id)))
         found += [_Right(party_of(sender)) for sender in senders[object_id]]
-        found += [right for case_id, _ in filed[object_id] for right in rights[case_id]]
+        for case_id, of_case in filed[object_id]:
+            elsewhere = 0
+            for other_id, of_other in filed[object_id]:
+                elsewhere |= 0 if other_id == case_id else of_other
+            spared = (own_classes | of_case) & ~elsewhere
+            found += [replace(right, spared=spared if right.is_member else 0) for right in rights[case_id]]
         yield from _told(kind, microseconds(at), object_id, classes, found)
 
 
@@ -138,7 +147,8 @@ def _rows_of_cases(tx: Session, case_ids: Collection[UUID]) -> Iterator[_Row]:
         select(Case.id, Case.opened_at, Case.classes).where(Case.id.in_(case_ids))
     ):
         pushed = [_Right(party_of(system), is_member=True) for system in _pushers(tx, case_id)]
-        yield from _told(CASE, microseconds(opened_at), case_id, classes, [*rights[case_id], *pushed])
+        found = [replace(right, spared=classes if right.is_member else 0) for right in (*rights[case_id], *pushed)]
+        yield from _told(CASE, microseconds(opened_at), case_id, classes, found)
 
 
 def _rows_of_subjects(tx: Session, family: Collection[UUID]) -> Iterator[_Row]:
@@ -197,14 +207,15 @@ def _told(kind: str, at: int, ref_id: UUID, classes: int, rights: Iterable[_Righ
     widest: dict[int, _Right] = {}
     for right in rights:
         known = widest.get(right.party)
-        if known is None or _width(right) > _width(known):
+        if known is None or _width(right, classes) > _width(known, classes):
             widest[right.party] = right
     for right in widest.values():
-        yield _Row(right.party, kind, at, ref_id, 0 if right.is_member else classes, right.until)
+        yield _Row(right.party, kind, at, ref_id, classes & ~right.spared, right.until)
 
 
-def _width(right: _Right) -> tuple[bool, bool, int]:
-    return right.is_member, right.until is None, right.until or 0
+def _width(right: _Right, classes: int) -> tuple[int, bool, int]:
+    """Return what makes one right wider than another: fewer classes to be cleared for, then a later end."""
+    return -(classes & ~right.spared).bit_count(), right.until is None, right.until or 0
 
 
 def _settle(tx: Session, kinds: Sequence[str], ref_ids: Collection[UUID], wanted: Iterable[_Row]) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_ as or_bits
 from typing import Final
 
 from sqlalchemy import Delete, delete, or_, select, update
@@ -14,11 +16,12 @@ from archive.access.models import Account
 from archive.access.policy import Capability, require
 from archive.cases.filing import CaseNotFound
 from archive.cases.indexing import index_objects, index_sight
-from archive.cases.models import Case, CaseMember
+from archive.cases.models import Case, CaseLink, CaseMember
 from archive.custody.events import ObjectNotFound, record_event
 from archive.custody.models import PreservedObject
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
+from archive.db.sight import unbound
 from archive.kernel.errors import Conflict, InvalidInput, NotFound
 from archive.kernel.ids import AccountId, CaseId, ObjectId
 from archive.kernel.instants import Instant
@@ -65,7 +68,7 @@ def classify_case(
         was = row.classes
         if was == bits(classes):
             return False
-        _require_cleared(tx, by, case_id, classes, at=at)
+        _require_cleared(tx, by, case_id, was, bits(classes), at=at)
         tx.execute(update(Case).where(Case.id == case_id).values(classes=bits(classes)))
         detail = {"classes": _told(bits(classes)), "reason": reason, "was": {"classes": _told(was)}}
         entry = NewEntry(EntryType.CASE_CLASSIFIED, by.actor, Target("case", case_id), case=case_id, detail=detail)
@@ -96,7 +99,7 @@ def classify_object(
         kind, was = row.kind, row.classes
         if was == bits(classes):
             return False
-        _require_cleared(tx, by, None, classes, at=at)
+        _require_cleared(tx, by, None, was, bits(classes), at=at)
         tx.execute(update(PreservedObject).where(PreservedObject.id == object_id).values(classes=bits(classes)))
         detail = {"classes": _told(bits(classes)), "reason": reason, "was": {"classes": _told(was)}}
         entry = NewEntry(EntryType.OBJECT_CLASSIFIED, by.actor, Target(kind, object_id), detail=detail)
@@ -117,8 +120,8 @@ def add_member(
 ) -> None:
     """Let somebody see a case and what is filed under it, whatever the unit and what is restricted there.
 
-    Nobody adds the own account: a second person says that the duty asks for it.
-    Raises: Forbidden, CaseNotFound, AccountNotFound, AlreadyMember, InvalidInput.
+    Nobody adds the own account: a second person says that the duty asks for it, who is cleared for all of it.
+    Raises: Forbidden, CaseNotFound, AccountNotFound, AlreadyMember, WouldNotSee, InvalidInput.
     """
     require(by.roles, Capability.APPROVE_RETRIEVAL)
     reason = clean_text(reason, "reason", MAX_REASON_CHARACTERS)
@@ -127,8 +130,11 @@ def add_member(
     if until is not None and until <= at:
         raise InvalidInput("A membership ends after now")
     with unique_or(AlreadyMember), database.begin() as tx:
-        if tx.scalar(select(Case.id).where(Case.id == case_id).with_for_update()) is None:
+        case = tx.scalar(select(Case).where(Case.id == case_id).with_for_update())
+        if case is None:
             raise CaseNotFound(case_id=case_id)
+        if _classes_of_all(tx, case) & ~by.sight.cleared:
+            raise WouldNotSee
         if tx.scalar(select(Account.id).where(Account.id == account_id, Account.disabled_at.is_(None))) is None:
             raise AccountNotFound(account_id=account_id)
         lasting = tx.get(CaseMember, (case_id, account_id))
@@ -193,15 +199,30 @@ def case_sight(tx: Session, case: Case, *, at: Instant) -> CaseSight:
     return CaseSight(unit, classes_in(case.classes), [MemberRow(*row) for row in members])
 
 
+def _classes_of_all(tx: Session, case: Case) -> int:
+    """Return the classes of a case and of everything that is filed under it: a member sees all of it."""
+    with unbound(tx):
+        filed = (
+            select(PreservedObject.classes)
+            .join(CaseLink, CaseLink.object_id == PreservedObject.id)
+            .where(CaseLink.case_id == case.id)
+            .distinct()
+        )
+        return reduce(or_bits, tx.scalars(filed), case.classes)
+
+
 def _row(case_id: CaseId, account_id: AccountId) -> Delete:
     return delete(CaseMember).where(CaseMember.case_id == case_id, CaseMember.account_id == account_id)
 
 
-def _require_cleared(
-    tx: Session, by: Caller, case_id: CaseId | None, classes: Collection[RestrictedClass], *, at: Instant
-) -> None:
-    """Make sure that whoever sets these classes still sees the thing. Raises: WouldNotSee."""
-    if not bits(classes) & ~by.sight.cleared:
+def _require_cleared(tx: Session, by: Caller, case_id: CaseId | None, was: int, now: int, *, at: Instant) -> None:
+    """Make sure that whoever sets classes still sees the thing, and is cleared for what is taken away.
+
+    Raises: WouldNotSee.
+    """
+    if was & ~now & ~by.sight.cleared:
+        raise WouldNotSee
+    if not now & ~by.sight.cleared:
         return
     member = None if case_id is None else tx.get(CaseMember, (case_id, by.account_id))
     if member is None or (member.until is not None and member.until <= at):

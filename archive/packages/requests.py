@@ -3,24 +3,25 @@
 The entries of the grant stand in the transaction of the job's row; each download is granted and written down anew.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
 from archive.access.policy import Capability, require
-from archive.cases.models import Case
-from archive.custody.models import CustodyEvent
+from archive.cases.models import Case, CaseLink
+from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.base import insert_row
 from archive.db.database import Database
+from archive.db.sight import unbound
 from archive.jobs.listings import jobs_by_key
 from archive.jobs.models import Job
 from archive.jobs.queue import PACKAGE, add_job
-from archive.kernel.errors import Conflict, NotFound
+from archive.kernel.errors import Conflict, Forbidden, NotFound
 from archive.kernel.ids import CaseId, DownloadId, ObjectId, PackageId, new_uuid7
 from archive.kernel.instants import Instant
 from archive.kernel.names import safe_file_name
@@ -34,6 +35,12 @@ from archive.retrieval.grants import LIFETIME
 BUILD_PACKAGE: Final = "build_package"
 _MOST_LISTED: Final = 20
 _NAME_CHARACTERS: Final = 100
+
+
+class PackageRestricted(Forbidden):
+    """Something in this case is restricted: whoever is cleared for all of it exports it."""
+
+    code = "package.restricted"
 
 
 class PackageMissing(NotFound):
@@ -78,7 +85,7 @@ def ask_for_package(
     """Have the package of a case built, for a purpose.
 
     Guarantees: on return the entries of the grant, the package's row and its job are committed together.
-    Raises: Forbidden, InvalidInput without a purpose, CaseMissing, PackageUnderWay.
+    Raises: Forbidden, InvalidInput without a purpose, CaseMissing, PackageRestricted, PackageUnderWay.
     """
     require(by.roles, Capability.EXPORT_CONTENT)
     purpose = clean_text(purpose, "purpose", MAX_PURPOSE_CHARACTERS)
@@ -87,6 +94,8 @@ def ask_for_package(
         case = tx.get(Case, case_id)
         if case is None:
             raise CaseMissing
+        if not _sees_all_of(tx, case_id):
+            raise PackageRestricted
         if any(view.goes_on and view.row.account_id == by.account_id for view in packages_of(tx, case_id)):
             raise PackageUnderWay
         new = NewPackage(package_id, case_id, by.actor, purpose, with_renditions)
@@ -210,4 +219,20 @@ def _ready(tx: Session, package_id: PackageId) -> CasePackage:
     row = tx.get(CasePackage, package_id)
     if row is None or row.state != "ready":
         raise PackageMissing
+    with unbound(tx):
+        packed = granted_objects(tx, row)
+    if not _sees(tx, packed):  # whoever fetches it reads everything in it
+        raise PackageMissing
     return row
+
+
+def _sees_all_of(tx: Session, case_id: CaseId) -> bool:
+    with unbound(tx):
+        filed = set(tx.scalars(select(CaseLink.object_id).where(CaseLink.case_id == case_id)))
+    return _sees(tx, filed)
+
+
+def _sees(tx: Session, object_ids: Collection[UUID]) -> bool:
+    """Return whether the transaction's sight has reach of all of these."""
+    query = select(func.count()).select_from(PreservedObject).where(PreservedObject.id.in_(object_ids))
+    return tx.scalar(query) == len(object_ids)

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from archive.access.external_ids import ExternalKind, bound_id
 from archive.cases.changes import change_case
 from archive.cases.filing import CaseNumberTaken, case_by_number, write_case
+from archive.cases.models import Case
 from archive.cases.subjects import KnownSubject
 from archive.cases.systems.push import (
     Outcome,
@@ -22,6 +23,7 @@ from archive.cases.systems.push import (
 )
 from archive.cases.systems.reading import facts_of
 from archive.cases.terms import Category
+from archive.db.sight import unbound
 from archive.kernel.ids import CaseId, SubjectId
 
 _KIND = ExternalKind.CASE
@@ -62,7 +64,7 @@ def push_case(pusher: Pusher, external_id: str, facts: CaseFacts, wish: Wish) ->
 
 def _take(tx: Session, pusher: Pusher, external_id: str, facts: CaseFacts, wish: Wish) -> tuple[Outcome, CaseId]:
     """Open a case, or take the one that has its number where that is wished."""
-    other = case_by_number(tx, facts.number)
+    other = _by_number(tx, facts.number)
     if other is None:
         with still_free(CaseNumberTaken):
             case_id = write_case(
@@ -84,9 +86,20 @@ def _take(tx: Session, pusher: Pusher, external_id: str, facts: CaseFacts, wish:
     return Outcome.ADOPTED, case_id
 
 
+def _by_number(tx: Session, number: str) -> Case | None:
+    """Return the case with this number. Raises: CaseNumberTaken for one that the system does not see."""
+    found = case_by_number(tx, number)
+    if found is None:
+        with unbound(tx):
+            is_hidden = case_by_number(tx, number) is not None
+        if is_hidden:
+            raise CaseNumberTaken
+    return found
+
+
 def _require_number(tx: Session, pusher: Pusher, facts: CaseFacts, case_id: CaseId) -> None:
     """Refuse to give a case a number that is another one's. Raises: CaseNumberTaken."""
-    other = case_by_number(tx, facts.number)
+    other = _by_number(tx, facts.number)
     if other is not None and other.id != case_id:
         raise CaseNumberTaken(case_id=other.id, **name_of(tx, pusher, _KIND, other.id))
 

@@ -25,7 +25,7 @@ from uuid import UUID
 from starlette.requests import HTTPConnection
 
 from archive.access.api_keys import renew_hash
-from archive.access.policy import Capability, require
+from archive.access.policy import Capability, CertificateBars, require
 from archive.access.sign_ins import SignIns
 from archive.kernel.errors import InvalidInput, LiuhenError
 from archive.kernel.ids import AccountId, DockId, UploadId, parse_uuid
@@ -209,6 +209,8 @@ class UploadsApp:
             raise NotSignedIn
         require_nothing_due(self._sign_ins, caller, path=connection.url.path)
         require(caller.roles, Capability.UPLOAD)
+        if not caller.may(Capability.UPLOAD):
+            raise CertificateBars
         door = self._doors.browser()
         return _Sender(door.dock_id, caller.actor.auth or "", caller.account_id, door)
 

@@ -8,8 +8,8 @@ from uuid import UUID
 from fastapi import Depends
 
 from archive.access.callers import Caller
-from archive.access.policy import Capability, may, require
-from archive.kernel.errors import Forbidden, InvalidInput, NotFound
+from archive.access.policy import Capability, CertificateBars, may, require
+from archive.kernel.errors import InvalidInput, NotFound
 from archive.kernel.ids import (
     AccountId,
     ActId,
@@ -39,12 +39,6 @@ from archive.kernel.ids import (
     parse_uuid,
 )
 from archive.web.dependencies import CallerDep
-
-
-class CertificateBars(Forbidden):
-    """Your enforcement certificate is suspended or not valid today, so you cannot act; you may look as before."""
-
-    code = "access.certificate_bars"
 
 
 def needs(capability: Capability, *, hidden: bool = False) -> Callable[[Caller], Caller]:

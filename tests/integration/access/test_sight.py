@@ -7,6 +7,8 @@ import random
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +19,7 @@ from archive.access.classes import RestrictedClass, bits
 from archive.access.clearances import end_clearance, grant_clearance
 from archive.access.policy import Role
 from archive.cases import listings
-from archive.cases.filing import CaseNotFound, link_object, record_act, unlink_object
+from archive.cases.filing import CaseNotFound, WouldUncover, link_object, record_act, unlink_object
 from archive.cases.records import file_text_record
 from archive.cases.restrictions import (
     AlreadyMember,
@@ -41,6 +43,7 @@ from archive.organisation.models import FIRST_AGENCY, Agency
 from archive.organisation.officers import OfficerFacts, record_officer
 from archive.organisation.supervision import end_supervision, set_supervision
 from archive.organisation.units import REACH_JOB, change_unit, record_agency, record_unit
+from archive.packages.requests import PackageMissing, PackageRestricted, ask_for_package, grant_download
 from archive.retrieval.grants import GrantKind, grant_access
 from archive.search.queries import search
 from archive.worker.loop import Worker
@@ -325,6 +328,48 @@ def seen_as_things(home: ArchiveHome, caller: Caller, case_id: CaseId, object_id
     return found
 
 
+def test_nobody_takes_a_class_away_without_being_cleared_for_it(home: ArchiveHome) -> None:
+    head, member = home.person(Role.UNIT_HEAD, "head"), home.person(Role.UNIT_HEAD, "m", unit_id=unit(home, "10"))
+    case_id, object_id = home.case(), home.deliver(home.dock(), b"clip")
+    link_object(home.database, case_id, object_id, act_id=None, reason="同一检查", by=OPERATOR, at=home.clock.now())
+    clear(home, head, MINORS)
+    classify(home, head, case_id, MINORS)
+    add_member(
+        home.database, case_id, member.account_id, reason="抽调", until=None, by=home.signed_in("head"),
+        at=home.clock.now(),
+    )  # fmt: skip
+    member = home.signed_in("m")
+    database = home.database.seen_by(member.sight)
+    with pytest.raises(WouldNotSee):
+        classify_case(database, case_id, [], reason="x", by=member, at=home.clock.now())
+    with pytest.raises(WouldUncover):
+        unlink_object(database, case_id, object_id, reason="x", by=member.actor, at=home.clock.now())
+    third = home.person(Role.CASE_HANDLER, "third")
+    with pytest.raises(WouldNotSee):
+        add_member(database, case_id, third.account_id, reason="x", until=None, by=member, at=home.clock.now())
+
+
+def test_a_package_is_for_who_sees_all_that_is_in_it(home: ArchiveHome) -> None:
+    head, other = home.person(Role.UNIT_HEAD, "head"), home.person(Role.UNIT_HEAD, "other")
+    case_id, object_id = home.case(), home.deliver(home.dock(), b"clip")
+    link_object(home.database, case_id, object_id, act_id=None, reason="同一检查", by=OPERATOR, at=home.clock.now())
+    clear(home, head, MINORS)
+    head = home.signed_in("head")
+    classify_object(home.database, object_id, [MINORS], reason="x", by=head, at=home.clock.now())
+
+    def ask(by: Caller) -> Any:
+        database = home.database.seen_by(by.sight)
+        return ask_for_package(database, case_id, by=by, purpose="x", with_renditions=False, at=home.clock.now())
+
+    with pytest.raises(PackageRestricted):
+        ask(other)
+    package_id = ask(head)
+    home.execute("UPDATE package SET state = 'ready'")
+    grant_download(home.database.seen_by(head.sight), package_id, by=head, at=home.clock.now())
+    with pytest.raises(PackageMissing):
+        grant_download(home.database.seen_by(other.sight), package_id, by=other, at=home.clock.now())
+
+
 # ---- against a model -------------------------------------------------------------------------------------------
 
 
@@ -362,7 +407,11 @@ class Model:
             units = {
                 above for part in (where, *(self.case_unit[case_id] for case_id in cases)) for above in self.line(part)
             }
-            is_member = any((case_id, account) in self.members for case_id in cases)
+            is_member = any(
+                (case_id, account) in self.members
+                and not reduce(or_, (self.classes.get(other, 0) for other in cases if other != case_id), 0) & ~cleared
+                for case_id in cases
+            )
             if (unit_id in units and not classes & ~cleared) or is_member:
                 found.add(object_id)
         return found
@@ -439,9 +488,20 @@ def test_everybody_sees_what_the_model_says_after_every_change(home: ArchiveHome
         free = [(c, a) for c in model.case_unit for a in people if (c, a) not in model.members]
         if free:
             case_id, account = chance.choice(free)
-            by = home.signed_in(next(name for other, (name, _) in people.items() if other != account))
-            add_member(home.database, CaseId(case_id), account, reason="x", until=None, by=by, at=home.clock.now())
-            model.members.add((case_id, account))
+            adder, name = next((other, name) for other, (name, _) in people.items() if other != account)
+            filed = (object_id for other, object_id in model.filed if other == case_id)
+            restricted = reduce(or_, (model.classes.get(thing, 0) for thing in (case_id, *filed)), 0)
+
+            def add() -> None:
+                by, at = home.signed_in(name), home.clock.now()
+                add_member(home.database, CaseId(case_id), account, reason="x", until=None, by=by, at=at)
+
+            if restricted & ~model.cleared.get(adder, 0):
+                with pytest.raises(WouldNotSee):
+                    add()
+            else:
+                add()
+                model.members.add((case_id, account))
 
     def leave() -> None:
         if model.members:

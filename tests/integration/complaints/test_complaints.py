@@ -482,6 +482,7 @@ def test_of_two_who_look_at_once_one_tells(office: Office, home: ArchiveHome, he
 
 def test_the_worker_watches_deadlines_again_and_again(office: Office, home: ArchiveHome, head: Caller) -> None:
     office.register(head, ago=timedelta(days=10))
+    work(home)  # what waits since the officer was written down
     home.services.complaints.begin()
     home.services.complaints.begin()
     worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=30)

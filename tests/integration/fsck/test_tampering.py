@@ -17,12 +17,15 @@ from sqlalchemy import Table, create_engine, delete, insert, select, text, updat
 
 from archive.access.api_keys import Scope
 from archive.access.callers import Caller
+from archive.access.classes import RestrictedClass
+from archive.access.clearances import grant_clearance
 from archive.access.integrations import integration_named, issue_integration_key
 from archive.access.policy import Role
 from archive.cases.filing import link_object, record_act, unlink_object
 from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.merges import merge_subjects
 from archive.cases.records import file_text_record
+from archive.cases.restrictions import add_member, classify_case
 from archive.cases.subjects import NewSubject, record_subject
 from archive.cases.systems.acts import ActFacts, push_act
 from archive.cases.systems.cases import CaseFacts, push_case
@@ -30,17 +33,30 @@ from archive.cases.systems.officers import push_officer
 from archive.cases.systems.push import Pusher, Wish
 from archive.cases.systems.subjects import SubjectFacts, push_subject
 from archive.cases.terms import Category, RecordForm, Stage, SubjectKind
+from archive.complaints.complainants import Complainant
+from archive.complaints.linking import Links
+from archive.complaints.registering import NewComplaint, register_complaint
+from archive.complaints.rules import ComplaintRules
+from archive.complaints.steps import add_note
+from archive.complaints.terms import Channel, ComplaintKind
 from archive.db.base import Base
+from archive.db.sight import FIRST_UNIT
+from archive.devices.handover import Check, hand_over
+from archive.devices.register import DeviceFacts, record_device
 from archive.evidence.grouping import RecordingRules
 from archive.evidence.models import EvidenceItem
 from archive.evidence.regrouping import group_item
+from archive.evidence.terms import SourceKind
 from archive.jobs.queue import LONG, PACKAGE, PROMPT
 from archive.kernel.findings import Outcome
-from archive.kernel.ids import CaseId, IntegrationId
+from archive.kernel.ids import AgencyId, CaseId, IntegrationId, ObjectId, UnitId
 from archive.ledger.entries import OPERATOR
 from archive.notify.events import EventType
 from archive.notify.webhooks import remove_webhook, renew_secret, set_webhook
-from archive.organisation.officers import OfficerFacts
+from archive.organisation.models import FIRST_AGENCY
+from archive.organisation.officers import OfficerFacts, record_officer
+from archive.organisation.supervision import set_supervision
+from archive.organisation.units import record_agency, record_unit
 from archive.packages.requests import ask_for_package, grant_download
 from archive.retrieval.grants import GrantKind, grant_access
 from archive.worker.loop import Worker
@@ -57,8 +73,20 @@ from tests.support.unguarded import guard, lift
 CLIP = b"not much of a recording" * 100
 UNBOUND = {
     # Secrets and their technical state: no entry can hold them.
-    "account": {"password_hash", "failed_sign_ins", "refuse_until"},
-    "api_key": {"prefix", "secret_hash", "created_at", "expires_at", "last_used_at"},
+    "account": {"password_hash"},
+    "passkey": None, "totp_secret": None, "recovery": None, "recovery_code": None, "used_challenge": None,
+    "sign_in_delay": None, "refused_names": None,
+    # What a complaint says is for who is cleared: the entries hold the numbers of its rows and digests of its words.
+    "complaint": {"accept_by", "answer_by", "classes", "contact_sealed", "due_at", "key_id", "name_sealed",
+                  "received_at", "rules_from", "says"},
+    "complaint_case": None, "complaint_object": None, "complaint_officer": None, "complaint_step": None,
+    "device_handover": None,
+    # An entry names who supervises whom.
+    "supervision": {"id"},
+    "integration": {"unit_id"},
+    # What somebody is told, and where; no part of any case.
+    "mail_address": None, "notice": None, "notice_choice": None, "complaint_alarm": None, "complaint_count": None,
+    "api_key": {"prefix", "secret_hash", "key_id", "created_at", "expires_at", "last_used_at"},
     "session": None, "enrolment_code": None,
     # Work, not history.
     "job": None, "intake_claim": None, "preservation_intent": None, "axis_container": None, "axis_object": None,
@@ -136,6 +164,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
         at=at(),
     )  # fmt: skip
     object_id = home.deliver(dock, CLIP, "clip.mp4")
+    organise(home, case_id, object_id)
     home.deliver(other, CLIP, "again.mp4", case="1")
     record_two_clips(home, dock)
     unlink_object(home.database, case_id, object_id, reason="x", by=OPERATOR, at=at())
@@ -158,6 +187,41 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     witnessed.cosign()
     home.assert_sound()
     return home
+
+
+def organise(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
+    """A unit, an agency that supervises, a member of a case, what is restricted, a complaint, a device in use."""
+    database, at = home.database, home.clock.now()
+    unit_id = record_unit(database, parent_id=UnitId(FIRST_UNIT), code="10", name="一中队", by=OPERATOR, at=at)
+    agency_id = record_agency(database, code="2", name="市局", by=OPERATOR, at=at)
+    set_supervision(
+        database, supervisor_id=agency_id, supervised_id=AgencyId(FIRST_AGENCY), basis="条例", by=OPERATOR, at=at
+    )  # fmt: skip
+    head, other = home.person(Role.UNIT_HEAD), home.person(Role.CASE_HANDLER, unit_id=unit_id)
+    grant_clearance(
+        database, head.account_id, restricted_class=RestrictedClass.PRIVACY, until=at + timedelta(days=300),
+        reason="承办", by=OPERATOR, at=at,
+    )  # fmt: skip
+    head = home.signed_in(head.username)
+    add_member(database, case_id, other.account_id, reason="抽调", until=None, by=head, at=at)
+    classify_case(database, case_id, [RestrictedClass.PRIVACY], reason="住址", by=head, at=at)
+    facts = OfficerFacts("执 2", "赵六", "局", "队")
+    officer_id = record_officer(database, facts, by=OPERATOR, at=at)
+    given = NewComplaint(
+        ComplaintKind.COMPLAINT, Channel.HOTLINE, at, "未出示证件。", FIRST_UNIT, Complainant("张三丰", "13812345678"),
+        Links(cases=[case_id], officers=[officer_id], objects=[object_id]),
+    )  # fmt: skip
+    complaint_id = register_complaint(
+        database, home.services.identifiers, ComplaintRules.load(), given, by=head, at=home.clock.now()
+    )  # fmt: skip
+    add_note(database, complaint_id, text="已联系投诉人。", by=head, at=home.clock.now())
+    device_id = record_device(
+        database, DeviceFacts("DSJ-1", unit_id=FIRST_UNIT, kind=SourceKind.BODY_WORN, model="X1", firmware="1.0", note="新机"), by=head,
+        at=home.clock.now(),
+    )  # fmt: skip
+    hand_over(
+        database, device_id, seen_holder=None, to=officer_id, check=Check(95, 51_200, -2), by=head, at=home.clock.now()
+    )  # fmt: skip
 
 
 def take_a_case_away(witnessed: CosignedHome, case_id: CaseId, by: Caller) -> None:
@@ -490,7 +554,8 @@ ROWS: dict[str, Callable[[ArchiveHome], tuple[str, dict[str, Any]]]] = {
     ),
     "a key of a dock that nobody gave": lambda home: (
         (
-            "INSERT INTO api_key SELECT 'x', secret_hash, scope, holder_id, created_at, expires_at, revoked_at, last_used_at "
+            "INSERT INTO api_key (prefix, secret_hash, key_id, scope, holder_id, created_at, expires_at) "
+            "SELECT 'x', secret_hash, key_id, scope, holder_id, created_at, expires_at "
             "FROM api_key WHERE scope = 'upload' LIMIT 1"
         ),
         {},
@@ -507,7 +572,7 @@ ROWS: dict[str, Callable[[ArchiveHome], tuple[str, dict[str, Any]]]] = {
         "UPDATE dock SET revoked_at = NULL WHERE revoked_at IS NOT NULL",
         {},
     ),
-    "an account with another role": lambda home: ("UPDATE account SET role = 'administrator'", {}),
+    "an account with another role": lambda home: ("UPDATE account SET roles = 'administrator'", {}),
     "an upload without its entry": lambda home: ("UPDATE upload SET entry_id = NULL WHERE state = 'accepted'", {}),
     "an upload under another's entry": lambda home: (
         "UPDATE upload SET entry_id = (SELECT min(CAST(entry_id AS text)) FROM custody_event WHERE type = 'fixity.ok')"

@@ -215,7 +215,7 @@ def test_everything_of_a_subject_stands_in_time_order(
 ) -> None:
     first = subject(home, "张三")
     one = home.case("甲1", "第一案", KnownSubject(first))
-    home.clock.step(timedelta(hours=1))
+    home.clock.step(timedelta(minutes=10))
     home.case("甲2", "第二案", KnownSubject(first))
     home.case("乙1", "别人的案", NewSubject("李四", PERSON))
     home.deliver(dock, b"shared", "两案共用.mp4", case="甲1")
