@@ -4,13 +4,24 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    ForeignKey,
+    FromClause,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    or_,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
+from archive.db.sight import Reached, Sight
 
 
-class OutboxEvent(Base):
+class OutboxEvent(Reached, Base):
     """Something that happened to an item, as other systems are told it; written in the transaction of the change.
 
     `sequence` counts the events of one `about_id`. `external` holds, by integration, what that system calls the things
@@ -27,6 +38,11 @@ class OutboxEvent(Base):
     at: Mapped[datetime] = mapped_column(Moment)
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
     external: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    @classmethod
+    def seen_if(cls, sight: Sight, table: FromClause) -> ColumnElement[bool]:
+        """Return the condition that its item is seen; an upload that became none is nobody's."""
+        return or_(sight.sees(table.c.about_id), table.c.type == "item.quarantined")
 
 
 class EventCount(Base):

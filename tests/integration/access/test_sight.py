@@ -33,12 +33,14 @@ from archive.cases.restrictions import (
 from archive.cases.subject_listings import subjects
 from archive.cases.terms import RecordForm, Stage
 from archive.custody.events import ObjectNotFound, custody_trail, preserved_object
-from archive.db.sight import FIRST_UNIT
+from archive.db.sight import FIRST_UNIT, Sight, party_of
 from archive.evidence.items import evidence_item, item_ids
 from archive.jobs.queue import PROMPT, ClaimedJob, finish_job
 from archive.kernel.errors import Forbidden, InvalidInput
 from archive.kernel.ids import AgencyId, CaseId, ObjectId, UnitId
 from archive.ledger.entries import OPERATOR
+from archive.notify.events import Event, EventType, publish
+from archive.notify.listings import events
 from archive.organisation.models import FIRST_AGENCY, Agency
 from archive.organisation.officers import OfficerFacts, record_officer
 from archive.organisation.supervision import end_supervision, set_supervision
@@ -368,6 +370,16 @@ def test_a_package_is_for_who_sees_all_that_is_in_it(home: ArchiveHome) -> None:
     grant_download(home.database.seen_by(head.sight), package_id, by=head, at=home.clock.now())
     with pytest.raises(PackageMissing):
         grant_download(home.database.seen_by(other.sight), package_id, by=other, at=home.clock.now())
+
+
+def test_events_are_told_of_what_is_seen_only(home: ArchiveHome) -> None:
+    team, sister = unit(home, "10"), unit(home, "11")
+    object_id = home.deliver(home.dock(unit_id=team), b"clip")
+    with home.database.begin() as tx:
+        publish(tx, Event(EventType.ITEM_READY, object_id, {"item": {"id": str(object_id)}}), at=home.clock.now())
+    for where, wanted in ((team, [object_id]), (FIRST_UNIT, [object_id]), (sister, [])):
+        with home.database.seen_by(Sight(frozenset({party_of(where)}), 0, home.clock.now())).read() as tx:
+            assert [row.about_id for row in events(tx).rows] == wanted
 
 
 # ---- against a model -------------------------------------------------------------------------------------------
