@@ -19,6 +19,9 @@ PETITION: Final = "petition"
 def reach_complaints(tx: Session, complaint_ids: Collection[UUID]) -> None:
     """Bring in step who sees these complaints, at the end of the transaction that made them or moved their unit."""
     with unbound(tx):
+        # The rows are the lock: of two that settle one complaint, the later one sees what the earlier one wrote.
+        rows = select(Complaint.id).where(Complaint.id.in_(complaint_ids)).order_by(Complaint.id)
+        tx.execute(rows.with_for_update()).all()
         tx.execute(delete(Reach).where(Reach.kind == PETITION, Reach.ref_id.in_(complaint_ids)))
         insert_rows(tx, Reach, list(_rows(tx, complaint_ids)))
 

@@ -19,6 +19,8 @@ DEVICE: Final = "device"
 def reach_devices(tx: Session, device_ids: Collection[UUID]) -> None:
     """Bring in step who sees these devices, at the end of the transaction that changed unit or holder, or made them."""
     with unbound(tx):
+        # The rows are the lock: of two that settle one device, the later one sees what the earlier one wrote.
+        tx.execute(select(Device.id).where(Device.id.in_(device_ids)).order_by(Device.id).with_for_update()).all()
         tx.execute(delete(Reach).where(Reach.kind == DEVICE, Reach.ref_id.in_(device_ids)))
         insert_rows(tx, Reach, list(_rows(tx, device_ids)))
 

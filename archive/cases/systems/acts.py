@@ -10,7 +10,7 @@ from archive.access.external_ids import ExternalKind, bound_id
 from archive.cases.changes import change_act
 from archive.cases.filing import write_act
 from archive.cases.indexing import index_sight
-from archive.cases.models import Act, ActOfficer
+from archive.cases.models import Act, ActOfficer, Case
 from archive.cases.systems.push import Outcome, Pushed, Pusher, Wish, bind, name_of, referred, require_version, settled
 from archive.cases.systems.reading import facts_of
 from archive.cases.terms import Stage
@@ -85,6 +85,8 @@ def _set_officers(tx: Session, pusher: Pusher, case_id: CaseId, act_id: ActId, o
     """Write down who carries the act out; return whether that is different now. Raises: UnknownReference."""
     if officers is None:
         return False
+    # Who sees it is settled one after the other; rows that refer to the case are not kept waiting.
+    tx.scalar(select(Case.id).where(Case.id == case_id).with_for_update(key_share=True))
     wanted = {OfficerId(referred(tx, pusher, ExternalKind.OFFICER, officer)) for officer in officers}
     was = set(tx.scalars(select(ActOfficer.officer_id).where(ActOfficer.act_id == act_id)))
     if wanted == was:

@@ -189,6 +189,7 @@ def test_a_grant_ends(home: ArchiveHome, dock: EnrolledDock) -> None:  # noqa: F
         address = f"/content/{grant}/original"
         assert client.get(address).content == b"anything"
         home.clock.step(timedelta(hours=4, seconds=1))
+        client.post("/sign-in", data={"username": "supervisor", "password": PASSWORD})  # the session has ended too
         ended = client.get(address)
         assert ended.status_code == 404
         assert "没有这项调阅授权" in words(ended)
