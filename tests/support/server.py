@@ -34,6 +34,7 @@ from archive.kernel.clock import SystemClock
 from archive.kernel.findings import Outcome
 from archive.ledger.entries import OPERATOR
 from archive.settings import Settings
+from archive.wiring.people_parts import api_key_hashes
 from ingest.docks import invite_dock
 
 ROLES = ("web", "worker", "sequencer")
@@ -90,6 +91,7 @@ class Server:
         if self._database is None:
             settings = Settings(home=self.home, database_url=self._database_url)
             self._database = Database(settings.effective_database_url)
+            self._database.hash_with(api_key_hashes(self.home, self._database))
         return self._database
 
     def start(self) -> None:

@@ -25,6 +25,7 @@ from archive.access.integrations import (
     issue_integration_key,
     move_integration,
 )
+from archive.access.listings import has_accounts
 from archive.access.models import ApiKey
 from archive.db.database import Database
 from archive.kernel.ids import UnitId, new_uuid7
@@ -186,7 +187,7 @@ def test_a_system_is_in_the_unit_that_was_chosen_and_is_moved(home: ArchiveHome)
 
 def test_no_system_is_moved_to_where_nobody_is(home: ArchiveHome) -> None:
     closed = unit(home)
-    close_unit(home.database, closed, by=OPERATOR, at=home.clock.now())
+    close_unit(home.database, closed, has_people=has_accounts, by=OPERATOR, at=home.clock.now())
     issue(home)
     for unit_id in (closed, UUID(int=5)):
         with pytest.raises(UnitNotFound):

@@ -178,7 +178,7 @@ def test_docks_and_accounts(inside: ArchiveHome, dock: EnrolledDock, liuhen: typ
     liuhen("account", "add", "li", "--role", "nobody").failed(64, "cli.usage")
     secret = tmp_path / "password"
     secret.write_text("short\n")
-    liuhen("account", "add", "li", "--role", "auditor", "--password-file", secret).failed(64, "input.invalid")
+    liuhen("account", "add", "li", "--role", "auditor", "--password-file", secret).failed(64, "access.password_unfit")
     liuhen("account", "add", "li", "--role", "auditor", "--password-file", tmp_path / "none").failed(74, "cli.io")
     secret.write_text("correct horse battery\n")
     told = liuhen("account", "add", "li", "--role", "auditor", "--password-file", secret)
