@@ -1,6 +1,7 @@
 """Sheets of people and units as files: CSV and XLSX, with headings in Chinese or English.
 
 A file is somebody else's: it is read within limits, and a cell is text whatever a spreadsheet would make of it.
+openpyxl is loaded for a sheet that needs it: every process would else wait for it at its start.
 """
 
 import csv
@@ -11,10 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
-
-from openpyxl import Workbook, load_workbook
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-from openpyxl.utils.exceptions import InvalidFileException
 
 from archive.kernel.errors import InvalidInput
 
@@ -92,6 +89,8 @@ def csv_sheet(columns: Columns, rows: Iterable[Mapping[str, str]]) -> bytes:
 
 def xlsx_sheet(columns: Columns, rows: Iterable[Mapping[str, str]]) -> bytes:
     """Return an XLSX file in which every cell is text. Source: ISO/IEC 29500."""
+    from openpyxl import Workbook
+
     book = Workbook(write_only=True)
     sheet = book.create_sheet("Liuhen")
     sheet.append([headings[0] for headings in columns.values()])
@@ -153,6 +152,9 @@ def _unquoted(cell: str) -> str:
 
 
 def _xlsx_lines(data: bytes) -> Iterator[list[str]]:
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
             if sum(member.file_size for member in packed.infolist()) > _MOST_UNPACKED_BYTES:
@@ -179,6 +181,7 @@ def _cell_text(value: Any) -> str:
 
 def _text_cell(sheet: Any, text: str) -> Any:
     from openpyxl.cell import WriteOnlyCell
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     cell = WriteOnlyCell(sheet, value=ILLEGAL_CHARACTERS_RE.sub("", text))
     cell.data_type = "s"  # never a formula
