@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, Subquery, bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
 from archive.cases.filing import CaseNotFound
 from archive.cases.merges import root_of
 from archive.cases.models import Act, ActOfficer, Case, CaseLink, Subject
 from archive.cases.reaching import CASE, ITEM
-from archive.cases.slices import Slice, before, cursor_of, looked_up, newest_seen, sliced
+from archive.cases.slices import Slice, before, cursor_of, looked_up, newest_seen, place_before, sliced
 from archive.custody.models import CustodyEvent, PreservedObject
-from archive.db.sight import Reach, sight_of
+from archive.db.sight import Reach, moment, newest_of, sight_of, unbound
 from archive.documents.models import TextRecord
 from archive.evidence.models import EvidenceItem
 from archive.kernel.ids import CaseId, ObjectId
@@ -194,10 +195,12 @@ def _items(
 
     if query_words(words) != ():
         return looked_up(tx, words, filters, found, cursor=cursor, limit=limit)
+    if sight_of(tx) is not None and not conditions:
+        return _newest_items(tx, listing, cursor=cursor, limit=limit)
     if sight_of(tx) is not None:
 
-        def narrowed(seen: Select[Any]) -> Select[Any]:
-            return seen.join(EvidenceItem, EvidenceItem.object_id == Reach.ref_id).where(*conditions)
+        def narrowed(found: Select[Any]) -> Select[Any]:
+            return found.join(EvidenceItem, EvidenceItem.object_id == Reach.ref_id).where(*conditions)
 
         return newest_seen(
             tx,
@@ -206,7 +209,7 @@ def _items(
             listing=listing,
             cursor=cursor,
             limit=limit,
-            **({"narrowed": narrowed} if conditions else {}),
+            narrowed=narrowed,
         )
     query = query.order_by(EvidenceItem.received_at.desc(), EvidenceItem.object_id.desc()).limit(limit + 1)
     query = query.where(*conditions)
@@ -214,3 +217,24 @@ def _items(
         query = query.where(before(EvidenceItem.received_at, EvidenceItem.object_id, cursor, listing))
     rows = [ItemRow(*row) for row in tx.execute(query)]
     return sliced(rows, limit, lambda row: cursor_of(listing, row.item.received_at, row.item.object_id))
+
+
+def _newest_items(tx: Session, listing: str, *, cursor: str | None, limit: int) -> Slice[ItemRow]:
+    """Return the items that a bound transaction sees: one statement, as long as one for who sees all of them."""
+    newest, values = newest_of(tx, ITEM, before=place_before(cursor, listing), limit=limit + 1)
+    with unbound(tx):  # the statement names nothing beside what was found to be seen
+        found = tx.execute(_rows_of_newest(newest), values).all()
+    rows = [(ItemRow(item, original), at) for item, original, at in found]
+    part = sliced(rows, limit, lambda row: cursor_of(listing, moment(row[1]), row[0].original.id))
+    return Slice([row for row, _ in part.rows], part.next_cursor)
+
+
+@cache
+def _rows_of_newest(newest: Subquery) -> Select[Any]:
+    return (
+        select(EvidenceItem, PreservedObject, newest.c.at)
+        .join(newest, newest.c.ref_id == EvidenceItem.object_id)
+        .join(PreservedObject, PreservedObject.id == EvidenceItem.object_id)
+        .order_by(newest.c.at.desc(), newest.c.ref_id.desc())
+        .limit(bindparam("sight_limit"))
+    )

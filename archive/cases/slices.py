@@ -52,6 +52,14 @@ def _read(cursor: str, listing: str) -> tuple[Instant, UUID]:
     return parse_instant(parts[1]), parse_uuid(parts[2])
 
 
+def place_before(cursor: str | None, listing: str) -> tuple[int, UUID] | None:
+    """Return the place in `reach` after which a list goes on. Raises: InvalidInput for another list's cursor."""
+    if cursor is None:
+        return None
+    at, row_id = _read(cursor, listing)
+    return microseconds(at), row_id
+
+
 def newest_seen(
     tx: Session,
     kind: str,
@@ -63,9 +71,7 @@ def newest_seen(
     narrowed: Callable[[Any], Any] = lambda query: query,
 ) -> Slice[Row]:
     """Return the rows of what a bound transaction sees of a kind, newest first. Raises: InvalidInput."""
-    after = None if cursor is None else _read(cursor, listing)
-    place = None if after is None else (microseconds(after[0]), after[1])
-    found = sight.newest_seen(tx, kind, before=place, limit=limit + 1, narrowed=narrowed)
+    found = sight.newest_seen(tx, kind, before=place_before(cursor, listing), limit=limit + 1, narrowed=narrowed)
     kept = found[:limit]
     more = cursor_of(listing, moment(kept[-1][0]), kept[-1][1]) if len(found) > limit else None
     return Slice(rows_of([ref_id for _, ref_id in kept]), more)

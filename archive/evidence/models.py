@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
-from archive.db.sight import Reached, Sight
+from archive.db.sight import Reached, Sees
 
 
 class EvidenceItem(Reached, Base):
@@ -128,10 +128,10 @@ class Recording(Reached, Base):
     duration_ms: Mapped[int] = mapped_column(BigInt)
 
     @classmethod
-    def seen_if(cls, sight: Sight, table: FromClause) -> ColumnElement[bool]:
+    def seen_if(cls, sees: Sees, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that any of its clips is seen."""
         clip = Clip.__table__.alias("clip_seen")
-        return exists().where(clip.c.recording_id == table.c.id, sight.sees(clip.c.object_id))
+        return exists().where(clip.c.recording_id == table.c.id, sees(clip.c.object_id))
 
 
 class Clip(Reached, Base):

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
-from archive.db.sight import Reached, Sight
+from archive.db.sight import Reached, Sees
 
 
 class OutboxEvent(Reached, Base):
@@ -40,9 +40,9 @@ class OutboxEvent(Reached, Base):
     external: Mapped[dict[str, Any]] = mapped_column(JSON)
 
     @classmethod
-    def seen_if(cls, sight: Sight, table: FromClause) -> ColumnElement[bool]:
+    def seen_if(cls, sees: Sees, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that its item is seen; an upload that became none is nobody's."""
-        return or_(sight.sees(table.c.about_id), table.c.type == "item.quarantined")
+        return or_(sees(table.c.about_id), table.c.type == "item.quarantined")
 
 
 class EventCount(Base):
