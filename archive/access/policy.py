@@ -108,6 +108,11 @@ def require(roles: Collection[Role], capability: Capability) -> None:
         raise Forbidden(capability=capability.value)
 
 
+def roles_with(*capabilities: Capability) -> frozenset[Role]:
+    """Return the roles that have any of these capabilities."""
+    return frozenset(role for role, allowed in _ALLOWED.items() if not allowed.isdisjoint(capabilities))
+
+
 def extent(roles: Collection[Role]) -> Extent:
     """Return how far the widest of the roles sees."""
     return max((_EXTENT[role] for role in roles), key=_WIDENING.index, default=Extent.NOTHING)

@@ -18,6 +18,7 @@ from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.indexing import index_subjects
 from archive.cases.models import Subject, SubjectIdentifier
 from archive.cases.terms import SubjectKind
+from archive.custody.accesses import record_access
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.db.sight import unbound
@@ -219,7 +220,7 @@ def show_identifier(
         if row is None or row.subject_id != subject_id:
             raise IdentifierNotFound
         shown = opened_identifier(vault, row)
-        append_entry(
+        record_access(
             tx,
             NewEntry(
                 EntryType.ACCESS_IDENTIFIER,

@@ -109,6 +109,7 @@ def run_worker(settings: Settings) -> None:
     on_stop(worker.stop)
     services.delivery.begin()
     services.complaints.begin()
+    services.retrievals.begin()
     queues = {PROMPT: settings.prompt_workers, LONG: settings.long_workers, PROXY: 1, PACKAGE: 1}
     worker.run({**queues, DELIVERY: settings.webhook_workers})
     services.close()

@@ -14,6 +14,7 @@ from archive.access.policy import Capability, require
 from archive.cases.identifiers import masked
 from archive.complaints.handlers import complaint_to_handle
 from archive.complaints.models import Complaint
+from archive.custody.accesses import record_access
 from archive.db.database import Database
 from archive.kernel.errors import NotFound
 from archive.kernel.ids import ComplaintId
@@ -120,7 +121,7 @@ def show_complainant(
             raise ComplainantUnknown
         detail = {"purpose": purpose, "kind": "complainant"}
         entry = NewEntry(EntryType.ACCESS_IDENTIFIER, by.actor, Target("complaint", complaint_id), detail=detail)
-        append_entry(tx, entry, at=at)
+        record_access(tx, entry, at=at)
     return shown
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller, caller_as
 from archive.access.models import Account
 from archive.access.policy import Capability, require
 from archive.complaints.models import Complaint, ComplaintOfficer
-from archive.db.sight import Reach, microseconds, unbound
+from archive.db.sight import is_seen, unbound
 from archive.kernel.errors import Forbidden, InvalidInput, NotFound
 from archive.kernel.ids import ComplaintId
 from archive.kernel.instants import Instant
@@ -95,11 +95,4 @@ def _can_handle(tx: Session, complaint: Complaint, account: Account, *, at: Inst
     caller = caller_as(tx, account, auth="", at=at)
     if not caller.may(Capability.HANDLE_COMPLAINTS) or is_named(tx, complaint.id, account.id):
         return False
-    sight = caller.sight
-    seen = exists().where(
-        Reach.ref_id == complaint.id,
-        Reach.party.in_(sight.parties),
-        Reach.classes.bitwise_and(~sight.cleared) == 0,
-        Reach.until.is_(None) | (Reach.until > microseconds(sight.at)),
-    )
-    return bool(tx.scalar(select(seen)))
+    return is_seen(tx, complaint.id, caller.sight)

@@ -24,12 +24,12 @@ from archive.complaints.models import (
 from archive.complaints.reaching import PETITION
 from archive.complaints.rules import ComplaintRules
 from archive.complaints.terms import State
+from archive.custody.accesses import record_access
 from archive.custody.models import PreservedObject
 from archive.db.database import Database
 from archive.db.sight import Reach, sight_of
 from archive.kernel.ids import CaseId, ComplaintId, ObjectId
 from archive.kernel.instants import Instant
-from archive.ledger.append import append_entry
 from archive.ledger.entries import EntryType, NewEntry
 from archive.organisation.models import Officer, Unit
 
@@ -181,7 +181,7 @@ def export_complaints(
     require(by.roles, Capability.HANDLE_COMPLAINTS)
     with database.begin() as tx:
         detail = {"list": "complaints", "which": which.value, "form": "csv"}
-        append_entry(tx, NewEntry(EntryType.ACCESS_LIST_EXPORTED, by.actor, detail=detail), at=at)
+        record_access(tx, NewEntry(EntryType.ACCESS_LIST_EXPORTED, by.actor, detail=detail), at=at)
     return _rows(database, rules, which=which, by=by, at=at)
 
 

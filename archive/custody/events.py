@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from archive.custody.accesses import ACCESSES, note_access
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.base import insert_row
 from archive.kernel.canonical import parse_json
@@ -39,8 +40,10 @@ class TrailRow:
 
 
 def record_event(tx: Session, object_id: ObjectId, entry: NewEntry, *, at: Instant) -> EntryId:
-    """Write a custody event of a preserved object and its log entry, in the caller's transaction."""
+    """Write a custody event of an object and its log entry, in the caller's transaction; an access has its row too."""
     entry_id = append_entry(tx, entry, at=at)
+    if entry.type in ACCESSES:
+        note_access(tx, entry, entry_id, at=at)
     insert_row(
         tx,
         CustodyEvent,

@@ -3,11 +3,11 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, String
+from sqlalchemy import ColumnElement, ForeignKey, FromClause, Index, SmallInteger, String, false, or_, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
-from archive.db.sight import FIRST_UNIT, Reached
+from archive.db.sight import FIRST_UNIT, Reached, Sees
 
 
 class PreservedObject(Reached, Base):
@@ -48,6 +48,40 @@ class CustodyEvent(Reached, Base):
     type: Mapped[str] = mapped_column(String(40))
     actor_id: Mapped[uuid.UUID]
     at: Mapped[datetime] = mapped_column(Moment)
+
+
+class AccessRecord(Reached, Base):
+    """That somebody saw, copied or was told something that is kept from others; its words stand in the entry's detail.
+
+    `ref_id` is what was looked at, None for a list that was taken away.
+    `is_judged`: it was held against the rules of what is unusual.
+    """
+
+    __tablename__ = "access_record"
+    __table_args__ = (
+        Index("ix_access_record_actor_id_at", "actor_id", "at"),
+        Index("ix_access_record_at", "at", "entry_id"),
+        Index("ix_access_record_ref_id_at", "ref_id", "at"),
+        Index(
+            "ix_access_record_not_judged",
+            "at",
+            sqlite_where=text("NOT is_judged"),
+            postgresql_where=text("NOT is_judged"),
+        ),
+    )
+
+    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), primary_key=True)
+    type: Mapped[str] = mapped_column(String(40))
+    actor_id: Mapped[uuid.UUID]
+    ref_kind: Mapped[str | None] = mapped_column(String(16))
+    ref_id: Mapped[uuid.UUID | None]
+    at: Mapped[datetime] = mapped_column(Moment)
+    is_judged: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+    @classmethod
+    def seen_if(cls, sees: Sees, table: FromClause) -> ColumnElement[bool]:
+        """Return the condition that what was looked at is seen. Lists are narrowed by whoever reads the trace."""
+        return or_(table.c.ref_id.is_(None), sees(table.c.ref_id))
 
 
 class PreservationIntent(Base):

@@ -26,6 +26,7 @@ from sqlalchemy import (
     bindparam,
     column,
     event,
+    literal,
     or_,
     select,
     text,
@@ -107,6 +108,11 @@ class Sight:
     def values(self) -> Mapping[str, Any]:
         """What stands for this sight in the condition that is the same for all."""
         return {_PARTIES: sorted(self.parties), _HIDDEN: ~self.cleared, _AT: microseconds(self.at)}
+
+
+def is_seen(tx: Session, ref_id: UUID, sight: Sight) -> bool:
+    """Return whether somebody else sees a thing."""
+    return bool(tx.scalar(select(sight.sees(literal(ref_id, Uuid())))))
 
 
 def newest_seen(

@@ -123,6 +123,18 @@ _TABLES: Final = (
         },
     ),
     _Told(
+        "retrieval_request",
+        ("access.requested",),
+        later=("access.request_decided",),
+        when="asked_at",
+        who="account_id",
+        details={
+            **{name: name for name in ("kind", "purpose", "reference", "days", "state", "reason")},
+            **{name: name for name in ("decide_by", "decided_by", "decided_at", "until")},
+            "object_id": "object",
+        },
+    ),
+    _Told(
         "quarantine_item",
         ("ingest.quarantined",),
         row_id="upload_id",
@@ -177,6 +189,7 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
     """Hold links, grants and custody events against the log: no state change and no grant without its entry."""
     links = _Links()
     granted: dict[str, Entry] = {}
+    renewed: dict[str, Any] = {}
     touched: dict[str, Entry] = {}
     for entry in entries(connection):
         # What is exported as a case has an entry for the case itself, which touches no object, and needs no grants.
@@ -185,10 +198,13 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
             touched[entry.id] = entry
         if entry.type in _GRANTING and not is_package:
             granted[entry.id] = entry
+        if entry.type == "access.renewed" and entry.detail is not None:
+            known = renewed.get(str(entry.detail.get("grant")), "")
+            renewed[str(entry.detail.get("grant"))] = max(known, str(entry.detail.get("until")))
         links.take(entry)
     count = len(touched)
     yield from _events(connection, touched)
-    yield from _grants(connection, granted)
+    yield from _grants(connection, granted, renewed)
     yield from links.faults(connection)
     yield valid("fsck.custody", f"{count} custody events were held against the log")
 
@@ -196,10 +212,12 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
 _TOUCHING: Final = {
     "object.preserved", "ingest.received", "record.filed", "case.link", "case.unlink", "access.view", "access.export",
     "fixity.ok", "fixity.fail", "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
-    "item.described", "recording.grouped", "object.classified",
+    "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
-_GRANTING: Final = {"access.view": "view", "access.export": "export"}
+_GRANTING: Final = {
+    "access.view": "view", "access.export": "export", "access.print": "print", "access.break_glass": "view",
+}  # fmt: skip
 
 
 def _events(connection: Connection, logged: dict[str, Entry]) -> Iterator[Finding]:
@@ -229,15 +247,20 @@ def _subjects(entry: Entry, row: Mapping[str, Any]) -> set[Any]:
     return {as_uuid(row["object_id"]) if entry.detail is None else entry.detail.get("of")}
 
 
-def _grants(connection: Connection, logged: dict[str, Entry]) -> Iterator[Finding]:
+def _grants(connection: Connection, logged: dict[str, Entry], renewed: Mapping[str, Any]) -> Iterator[Finding]:
     for row in rows(connection, "SELECT * FROM retrieval_grant"):
         where, entry = as_uuid(row["id"]), logged.pop(as_uuid(row["entry_id"]), None)
         if entry is None:
             yield invalid("fsck.unlogged", "A grant has no log entry", where)
             continue
-        said = {"grant": where, "purpose": row["purpose"]}
+        told = entry.detail or {}
+        said = {"grant": where, "purpose": row["purpose"], "reference": row["reference"] or told.get("reference")}
+        said["request"] = None if row["request_id"] is None else as_uuid(row["request_id"])
+        until = renewed.get(where, told.get("until"))
         if (
-            row["kind"] != _GRANTING[entry.type]
+            bool(row["is_emergency"]) != (entry.type == "access.break_glass")
+            or (until is not None and as_instant(row["expires_at"]) != parse_instant(str(until)))
+            or row["kind"] != _GRANTING[entry.type]
             or as_uuid(row["account_id"]) != entry.told("actor")
             or as_uuid(row["object_id"]) != entry.told("obj", "id")
             or not _is_at(row["granted_at"], entry)
@@ -317,8 +340,8 @@ def _is_at(value: Any, entry: Entry) -> bool:
         return False
 
 
-_TIMES: Final = {"started_at", "ended_at", "disabled_at"}
-_IDS: Final = {"subject_id", "unit_id", "officer_id", "responsible_id", "holder_id"}
+_TIMES: Final = {"started_at", "ended_at", "disabled_at", "decide_by", "decided_at", "until"}
+_IDS: Final = {"subject_id", "unit_id", "officer_id", "responsible_id", "holder_id", "object_id", "decided_by"}
 _BEFORE: Final = {"kind": "station", "unit": "00000000-0000-7000-8000-0000000000a1"}
 """What an entry means that is older than the word: all docks were stations, and all was the first unit's."""
 _FORMERLY: Final = {"roles": "role"}

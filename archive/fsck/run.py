@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from archive.db.database import Database
+from archive.fsck.accesses import check_accesses
 from archive.fsck.anchors import check_anchors, read_anchored
 from archive.fsck.catalogue import check_derived, check_jobs, check_objects, check_uploads
 from archive.fsck.changes import check_changes, check_custody
@@ -84,6 +85,7 @@ def fsck(target: Target) -> ArchiveReport:
             "texts": check_texts(connection),
             "subjects": check_subjects(connection),
             "rights": check_rights(connection),
+            "accesses": check_accesses(connection),
             "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
             "systems": check_systems(connection),
             "dock keys": check_dock_keys(connection),

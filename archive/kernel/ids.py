@@ -24,6 +24,8 @@ SubjectId = NewType("SubjectId", uuid.UUID)
 IdentifierId = NewType("IdentifierId", uuid.UUID)
 """A number that a subject is known by, as it is recorded; not the number itself."""
 ActId = NewType("ActId", uuid.UUID)
+RequestId = NewType("RequestId", uuid.UUID)
+"""That somebody asks to see or copy something."""
 GrantId = NewType("GrantId", uuid.UUID)
 RenditionId = NewType("RenditionId", uuid.UUID)
 RecordingId = NewType("RecordingId", uuid.UUID)

@@ -30,6 +30,14 @@ class NoticeKind(StrEnum):
     COMPLAINT_ASSIGNED = "complaint.assigned"
     COMPLAINT_DUE = "complaint.due"
     COMPLAINT_OVERDUE = "complaint.overdue"
+    RETRIEVAL_ASKED = "retrieval.asked"
+    RETRIEVAL_APPROVED = "retrieval.approved"
+    RETRIEVAL_REFUSED = "retrieval.refused"
+    RETRIEVAL_LAPSED = "retrieval.lapsed"
+    RETRIEVAL_ENDING = "retrieval.ending"
+    RETRIEVAL_ENDED = "retrieval.ended"
+    RETRIEVAL_EMERGENCY = "retrieval.emergency"
+    RETRIEVAL_UNUSUAL = "retrieval.unusual"
 
 
 PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
@@ -37,6 +45,14 @@ PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
     NoticeKind.COMPLAINT_ASSIGNED: frozenset({"number"}),
     NoticeKind.COMPLAINT_DUE: frozenset({"number", "day"}),
     NoticeKind.COMPLAINT_OVERDUE: frozenset({"number", "day"}),
+    NoticeKind.RETRIEVAL_ASKED: frozenset({"name"}),
+    NoticeKind.RETRIEVAL_APPROVED: frozenset({"reference"}),
+    NoticeKind.RETRIEVAL_REFUSED: frozenset({"reference"}),
+    NoticeKind.RETRIEVAL_LAPSED: frozenset({"reference"}),
+    NoticeKind.RETRIEVAL_ENDING: frozenset({"reference", "day"}),
+    NoticeKind.RETRIEVAL_ENDED: frozenset({"reference"}),
+    NoticeKind.RETRIEVAL_EMERGENCY: frozenset({"name"}),
+    NoticeKind.RETRIEVAL_UNUSUAL: frozenset({"name"}),
 }
 """What stands in the text of each kind."""
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from archive.access.callers import Caller
 from archive.access.policy import Capability, require
 from archive.cases.models import Case, CaseLink
+from archive.custody.accesses import record_access
 from archive.custody.events import record_event
 from archive.custody.models import PreservedObject
 from archive.db.database import Database
@@ -27,7 +28,6 @@ from archive.kernel.ids import CaseId, EntryId, ObjectId, new_uuid7
 from archive.kernel.instants import Instant
 from archive.kernel.texts import clean_text
 from archive.ledger.anchors import Anchor
-from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
 from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
 from archive.ocfl.inventory import Inventory
@@ -147,7 +147,7 @@ def write_grant(tx: Session, new: NewPackage, *, at: Instant) -> EntryId:
         .order_by(PreservedObject.id)
     ).all()
     entry = NewEntry(EntryType.ACCESS_EXPORT, new.by, Target("case", new.case_id), case=new.case_id)
-    entry_id = append_entry(tx, replace(entry, detail={**detail, "objects": len(rows)}), at=at)
+    entry_id = record_access(tx, replace(entry, detail={**detail, "objects": len(rows)}), at=at)
     for row in rows:
         about = replace(entry, target=Target(row.kind, row.id), detail=detail)
         record_event(tx, ObjectId(row.id), about, at=at)

@@ -5,6 +5,7 @@ The entries of the grant stand in the transaction of the job's row; each downloa
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 from archive.access.callers import Caller
 from archive.access.policy import Capability, require
 from archive.cases.models import Case, CaseLink
+from archive.custody.accesses import record_access
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.base import insert_row
 from archive.db.database import Database
@@ -26,13 +28,14 @@ from archive.kernel.ids import CaseId, DownloadId, ObjectId, PackageId, new_uuid
 from archive.kernel.instants import Instant
 from archive.kernel.names import safe_file_name
 from archive.kernel.texts import clean_text
-from archive.ledger.append import append_entry
 from archive.ledger.entries import EntryType, NewEntry, Target
 from archive.packages.building import MAX_PURPOSE_CHARACTERS, CaseMissing, NewPackage, write_grant
 from archive.packages.models import CasePackage, PackageDownload
-from archive.retrieval.grants import LIFETIME
+from archive.retrieval.decisions import admission_to
+from archive.retrieval.rules import GrantKind, RetrievalRules
 
 BUILD_PACKAGE: Final = "build_package"
+LIFETIME: Final = timedelta(hours=4)
 _MOST_LISTED: Final = 20
 _NAME_CHARACTERS: Final = 100
 
@@ -41,6 +44,12 @@ class PackageRestricted(Forbidden):
     """Something in this case is restricted: whoever is cleared for all of it exports it."""
 
     code = "package.restricted"
+
+
+class PackageNeedsApproval(Forbidden):
+    """Something in this case is copied after a head of unit has approved it; ask for each of these first."""
+
+    code = "package.needs_approval"
 
 
 class PackageMissing(NotFound):
@@ -80,12 +89,20 @@ class PackageView:
 
 
 def ask_for_package(
-    database: Database, case_id: CaseId, *, by: Caller, purpose: str, with_renditions: bool, at: Instant
+    database: Database,
+    case_id: CaseId,
+    *,
+    by: Caller,
+    purpose: str,
+    with_renditions: bool,
+    rules: RetrievalRules,
+    at: Instant,
 ) -> PackageId:
     """Have the package of a case built, for a purpose.
 
     Guarantees: on return the entries of the grant, the package's row and its job are committed together.
-    Raises: Forbidden, InvalidInput without a purpose, CaseMissing, PackageRestricted, PackageUnderWay.
+    Raises: Forbidden, InvalidInput without a purpose, CaseMissing, PackageRestricted, PackageNeedsApproval,
+        PackageUnderWay.
     """
     require(by.roles, Capability.EXPORT_CONTENT)
     purpose = clean_text(purpose, "purpose", MAX_PURPOSE_CHARACTERS)
@@ -96,6 +113,8 @@ def ask_for_package(
             raise CaseMissing
         if not _sees_all_of(tx, case_id):
             raise PackageRestricted
+        if not _may_copy_all_of(tx, case_id, by=by, rules=rules, at=at):
+            raise PackageNeedsApproval
         if any(view.goes_on and view.row.account_id == by.account_id for view in packages_of(tx, case_id)):
             raise PackageUnderWay
         new = NewPackage(package_id, case_id, by.actor, purpose, with_renditions)
@@ -190,7 +209,7 @@ def grant_download(database: Database, package_id: PackageId, *, by: Caller, at:
             id=download_id,
             package_id=package_id,
             account_id=by.account_id,
-            entry_id=append_entry(tx, entry, at=at),
+            entry_id=record_access(tx, entry, at=at),
             granted_at=at,
             expires_at=at + LIFETIME,
         )
@@ -230,6 +249,15 @@ def _sees_all_of(tx: Session, case_id: CaseId) -> bool:
     with unbound(tx):
         filed = set(tx.scalars(select(CaseLink.object_id).where(CaseLink.case_id == case_id)))
     return _sees(tx, filed)
+
+
+def _may_copy_all_of(tx: Session, case_id: CaseId, *, by: Caller, rules: RetrievalRules, at: Instant) -> bool:
+    rows = tx.scalars(
+        select(PreservedObject)
+        .join(CaseLink, CaseLink.object_id == PreservedObject.id)
+        .where(CaseLink.case_id == case_id)
+    )
+    return all(admission_to(tx, row, GrantKind.EXPORT, by=by, rules=rules, at=at).is_open for row in rows.all())
 
 
 def _sees(tx: Session, object_ids: Collection[UUID]) -> bool:

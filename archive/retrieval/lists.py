@@ -5,9 +5,9 @@ from typing import Final
 
 from archive.access.callers import Caller
 from archive.access.policy import Capability, require
+from archive.custody.accesses import record_access
 from archive.db.database import Database
 from archive.kernel.instants import Instant
-from archive.ledger.append import append_entry
 from archive.ledger.entries import EntryType, NewEntry
 from archive.search.documents import Depth
 from archive.search.queries import Filters, Hit, search
@@ -36,7 +36,7 @@ def export_list(
     require(by.roles, Capability.EXPORT_CONTENT)
     with database.begin() as tx:
         detail = {"query": words, "filters": dict(told), "depth": depth.value, "form": form}
-        append_entry(tx, NewEntry(EntryType.ACCESS_LIST_EXPORTED, by.actor, detail=detail), at=at)
+        record_access(tx, NewEntry(EntryType.ACCESS_LIST_EXPORTED, by.actor, detail=detail), at=at)
     return _rows(database, words, filters, depth)
 
 

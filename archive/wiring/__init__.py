@@ -52,6 +52,8 @@ from archive.packages.building import Packager
 from archive.packages.jobs import Packages
 from archive.packages.listing import ListMaker
 from archive.ports.clock import Clock
+from archive.retrieval.rules import RetrievalRules
+from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
 from archive.wiring import log_parts, people_parts
 from archive.wiring.mail import mail_jobs
@@ -116,6 +118,7 @@ class Services:
     delivery: DeliveryJobs
     mail: MailJobs
     complaints: ComplaintJobs
+    retrievals: RetrievalJobs
     handlers: Mapping[str, Handler]
     fixity: Fixity
     published: Published
@@ -299,6 +302,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     mail = mail_jobs(settings, database, clock)
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
+    retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = _identifiers(home, database)
     api_key_hashes = people_parts.api_key_hashes(home, database)
@@ -340,7 +344,13 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         delivery=delivery,
         mail=mail,
         complaints=complaints,
-        handlers={**_handlers(workshop, settings, delivery), **mail.handlers, **complaints.handlers},
+        retrievals=retrievals,
+        handlers={
+            **_handlers(workshop, settings, delivery),
+            **mail.handlers,
+            **complaints.handlers,
+            **retrievals.handlers,
+        },
         fixity=Fixity(database, objects, clock, authority.root_pem),
         published=published,
         journal=journal,

@@ -29,13 +29,15 @@ from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from archive.ledger.models import LogLeaf
 from archive.ledger.note import SignedNote
 from archive.ledger.proofs import pending_count
-from archive.retrieval.grants import GrantKind, grant_access
+from archive.retrieval.grants import Purpose, grant_access
+from archive.retrieval.rules import GrantKind, RetrievalRules
 from archive.settings import Settings
 from archive.wiring import Services, build_services, create_home
 from tests.bench.archive import settle
 from tests.bench.report import Row, Samples, Section, target_row
 from tests.support import postgres
 
+RULES = RetrievalRules.load()
 NAME = "writers"
 RUNS = 5
 WRITERS: Final = 8
@@ -156,7 +158,15 @@ class _Bureau:
         def one(_number: int, _count: int) -> None:
             at = self.services.clock.now()
             kind = GrantKind.VIEW
-            grant_access(self.services.database, self.object_id, kind=kind, purpose="复核现场", by=self.caller, at=at)
+            grant_access(
+                self.services.database,
+                self.object_id,
+                kind=kind,
+                purpose=Purpose("复核现场", "任务 1"),
+                by=self.caller,
+                rules=RULES,
+                at=at,
+            )
 
         return _rate(one, seconds)
 

@@ -75,6 +75,7 @@ def package_wanted(
         by=caller,
         purpose=body.purpose,
         with_renditions=body.renditions,
+        rules=services.retrievals.rules,
         at=services.clock.now(),
     )
     answer.headers["Location"] = f"/api/v1/packages/{package_id}"

@@ -29,6 +29,7 @@ from archive.web.pages import (
     recordings,
     recoveries,
     restrictions,
+    retrievals,
     search,
     sign_in,
     streams,
@@ -36,6 +37,7 @@ from archive.web.pages import (
     subjects,
     systems,
     terms,
+    trace,
     upload,
 )
 from archive.web.pages.errors import PagesOfErrors
@@ -76,6 +78,8 @@ _PAGES = (
     complaint,
     devices,
     device,
+    retrievals,
+    trace,
 )
 
 

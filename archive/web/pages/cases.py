@@ -22,10 +22,10 @@ from archive.kernel.ids import CaseId, ObjectId, parse_uuid
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep, FormTooLarge, declared_bytes
 from archive.web.pages.guards import CaseIdPath, Filer, Reader, chosen_act
-from archive.web.pages.items import PURPOSES
 from archive.web.pages.package_lines import package_lines
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparations
+from archive.web.pages.purposes import usual_purposes
 from archive.web.pages.rendering import go_to, reader_texts, render
 from archive.web.pages.subject_forms import offered_subjects
 from archive.wiring import Services
@@ -225,7 +225,7 @@ def show_case(
         "packages": packages,
         "sight": sight,
         "restricted_classes": list(RestrictedClass),
-        "purposes": [texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
+        "purposes": usual_purposes(texts),
         "here": f"/cases/{case_id}",
     }
     return render(request, "case.html", caller=caller, status=status, form=form, **context)

@@ -26,8 +26,8 @@ from archive.organisation.officers import officer_by_certificate
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import ComplaintHandler, ComplaintIdPath, HiddenComplaintHandler
-from archive.web.pages.items import PURPOSES
 from archive.web.pages.people import actor_names
+from archive.web.pages.purposes import usual_purposes
 from archive.web.pages.rendering import go_to, reader_texts, render
 from archive.wiring import Services
 
@@ -240,7 +240,7 @@ def _show(
         shown=shown,
         steps_offered=[*(state.value for state in following), StepKind.NOTE.value],
         basis=_basis(services, row),
-        purposes=[texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
+        purposes=usual_purposes(texts),
         most=MAX_WORDS_CHARACTERS,
         here=f"/complaints/{complaint_id}",
         **context,

@@ -20,11 +20,12 @@ from archive.evidence.items import evidence_item
 from archive.evidence.models import Rendition
 from archive.kernel.ids import GrantId, ObjectId
 from archive.kernel.names import safe_file_name
-from archive.retrieval.grants import GrantKind, GrantNotFound, active_grant
+from archive.retrieval.grants import GrantNotFound, active_grant
 from archive.retrieval.models import Grant
+from archive.retrieval.rules import GrantKind
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.contents import entries_after, page_of
-from archive.web.pages.guards import Exporter, GrantIdPath, Viewer
+from archive.web.pages.guards import GrantIdPath, Viewer
 from archive.web.pages.ranges import Range, Unsatisfiable, is_current, is_known, wanted_range
 from archive.web.pages.rendering import render
 from archive.wiring import Services
@@ -140,8 +141,12 @@ def entries_part(
 @router.api_route("/document", methods=_METHODS)
 def document(request: Request, grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
     """Serve a text record for reading in the browser's own viewer."""
+    return _document(request, grant_id, caller, services, GrantKind.VIEW)
+
+
+def _document(request: Request, grant_id: GrantId, caller: Caller, services: Services, kind: GrantKind) -> Response:
     with services.database.read() as tx:
-        grant = granted(tx, services, grant_id, GrantKind.VIEW, caller)
+        grant = granted(tx, services, grant_id, kind, caller)
         row = preserved_object(tx, ObjectId(grant.object_id))
     if row.kind != "record":
         raise GrantNotFound
@@ -150,8 +155,14 @@ def document(request: Request, grant_id: GrantIdPath, caller: Viewer, services: 
     return serve(request, blob, headers=headers)
 
 
+@router.api_route("/print", methods=_METHODS)
+def printed(request: Request, grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
+    """Serve a text record to be printed, which its grant has put in the register of copies."""
+    return _document(request, grant_id, caller, services, GrantKind.PRINT)
+
+
 @router.api_route("/original", methods=_METHODS)
-def original(request: Request, grant_id: GrantIdPath, caller: Exporter, services: ServicesDep) -> Response:
+def original(request: Request, grant_id: GrantIdPath, caller: Viewer, services: ServicesDep) -> Response:
     """Serve the preserved original as a download, never for the browser to interpret."""
     with services.database.read() as tx:
         grant = granted(tx, services, grant_id, GrantKind.EXPORT, caller)

@@ -30,6 +30,7 @@ from archive.kernel.ids import (
     PasskeyId,
     RecordingId,
     RecoveryId,
+    RequestId,
     SessionId,
     SubjectId,
     SupervisionId,
@@ -71,6 +72,8 @@ HiddenFiler = Annotated[Caller, Depends(needs(Capability.FILE_CASES, hidden=True
 IdentifierReader = Annotated[Caller, Depends(needs(Capability.SHOW_IDENTIFIERS))]
 Classifier = Annotated[Caller, Depends(needs(Capability.CLASSIFY))]
 Approver = Annotated[Caller, Depends(needs(Capability.APPROVE_RETRIEVAL))]
+GlassBreaker = Annotated[Caller, Depends(needs(Capability.BREAK_GLASS))]
+TraceReader = Annotated[Caller, Depends(needs(Capability.READ_TRACE))]
 Uploader = Annotated[Caller, Depends(needs(Capability.UPLOAD))]
 LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
 LogHealthReader = Annotated[Caller, Depends(needs(Capability.READ_LOG_HEALTH))]
@@ -93,6 +96,11 @@ def case_id_in_path(case_id: str) -> CaseId:
 def object_id_in_path(object_id: str) -> ObjectId:
     """Return the object id of the address. Raises: NotFound for what is no id."""
     return ObjectId(_id_of(object_id))
+
+
+def request_id_in_path(request_id: str) -> RequestId:
+    """Return the id of a retrieval's request of the address. Raises: NotFound for what is no id."""
+    return RequestId(_id_of(request_id))
 
 
 def grant_id_in_path(grant_id: str) -> GrantId:
@@ -212,6 +220,7 @@ def device_id_in_path(device_id: str) -> DeviceId:
 
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
+RequestIdPath = Annotated[RequestId, Depends(request_id_in_path)]
 GrantIdPath = Annotated[GrantId, Depends(grant_id_in_path)]
 EntryIdPath = Annotated[EntryId, Depends(entry_id_in_path)]
 UploadIdPath = Annotated[UploadId, Depends(upload_id_in_path)]

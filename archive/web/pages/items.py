@@ -2,30 +2,33 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
 from archive.access.classes import RestrictedClass, classes_in
 from archive.cases.filing import MAX_NUMBER_CHARACTERS, AlreadyLinked, case_by_number, link_object
 from archive.cases.listings import cases_of
-from archive.custody.events import ObjectNotFound
+from archive.custody.events import ObjectNotFound, preserved_object
 from archive.custody.models import PreservedObject
 from archive.documents.listings import text_record
 from archive.evidence.items import evidence_item
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import CaseId, GrantId, ObjectId
-from archive.retrieval.grants import GrantKind, active_grant, grant_access
+from archive.retrieval.decisions import admission_to, case_numbers
+from archive.retrieval.grants import Purpose, active_grant, grant_access
+from archive.retrieval.rules import Decision, GrantKind
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.axis import recording_context
 from archive.web.pages.content import disposition
 from archive.web.pages.contents import contents_of, shown_contents
 from archive.web.pages.forms import Form, FormDep
-from archive.web.pages.guards import Exporter, Filer, ObjectIdPath, Reader, UploadIdPath, Verifier, Viewer
+from archive.web.pages.guards import Filer, ObjectIdPath, Reader, UploadIdPath, Verifier, Viewer, grant_id_in_path
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparation
+from archive.web.pages.purposes import given_purpose, retrieval_context
 from archive.web.pages.rendering import go_to, is_fragment, reader_texts, render
 from archive.web.pages.strip import device_facts, strip_of
 from archive.web.pages.trail import object_trail
@@ -38,23 +41,27 @@ from ingest.receipts import receipt
 
 router = APIRouter(include_in_schema=False)
 
-_MOST_PURPOSE: Final = 500
 _USUAL_RATE: Final = Fraction(25)
-PURPOSES: Final = ("case_handling", "file_review", "legal_review", "complaint", "litigation", "supervision")
-"""Usual purposes that the form offers; any other can be written."""
 
 
 @router.get("/items/{object_id}")
-def item_page(request: Request, object_id: ObjectIdPath, caller: Reader, services: ServicesDep) -> Response:
-    """Show an item."""
-    return _item(request, object_id, caller, services)
+def item_page(
+    request: Request,
+    object_id: ObjectIdPath,
+    caller: Reader,
+    services: ServicesDep,
+    grant: Annotated[str | None, Query(max_length=36)] = None,
+) -> Response:
+    """Show an item, and what a grant that was just given shows."""
+    grant_id = None if grant is None else grant_id_in_path(grant)
+    return show_item(request, object_id, caller, services, grant_id=grant_id)
 
 
 @router.get("/items/{object_id}/stage")
 def stage_part(request: Request, object_id: ObjectIdPath, caller: Reader, services: ServicesDep) -> Response:
     """Show how far an item is; with the answer that it is ready, the facts beside it are renewed too."""
     with services.database.read() as tx:
-        context = _item_context(request, tx, services, object_id)
+        context = _item_context(request, tx, services, object_id, caller)
     is_over = context["preparation"] is None
     headers = {"HX-Trigger": "trail-changed"} if is_over else None
     return render(request, "_stage_update.html", caller=caller, headers=headers, **context)
@@ -70,13 +77,13 @@ def play_posted(
         _require_playable(tx, object_id)
     grant_id = _granted(form, object_id, GrantKind.VIEW, caller, services)
     if grant_id is None:
-        return _item(request, object_id, caller, services, form=form, status=422, part="_stage.html")
-    return _item(request, object_id, caller, services, grant_id=grant_id, part="_stage.html")
+        return show_item(request, object_id, caller, services, form=form, status=422, part="_stage.html")
+    return show_item(request, object_id, caller, services, grant_id=grant_id, part="_stage.html")
 
 
 @router.post("/items/{object_id}/export")
 def item_export_posted(
-    request: Request, object_id: ObjectIdPath, form: FormDep, caller: Exporter, services: ServicesDep
+    request: Request, object_id: ObjectIdPath, form: FormDep, caller: Viewer, services: ServicesDep
 ) -> Response:
     """Grant a copy of the original for a purpose, and send it."""
     form.panel = "export"
@@ -84,7 +91,7 @@ def item_export_posted(
         evidence_item(tx, object_id)
     grant_id = _granted(form, object_id, GrantKind.EXPORT, caller, services)
     if grant_id is None:
-        return _item(request, object_id, caller, services, form=form, status=422)
+        return show_item(request, object_id, caller, services, form=form, status=422)
     return go_to(f"/content/{grant_id}/original")
 
 
@@ -117,7 +124,7 @@ def item_link_posted(
                 form.refuse("number", "error.cases.already_linked")
             else:
                 return go_to(f"/items/{object_id}?done=linked")
-    return _item(request, object_id, caller, services, form=form, status=422)
+    return show_item(request, object_id, caller, services, form=form, status=422)
 
 
 @router.get("/items/{object_id}/receipts/{upload_id}")
@@ -142,7 +149,7 @@ def receipt_file(object_id: ObjectIdPath, upload_id: UploadIdPath, caller: Verif
 @router.get("/records/{object_id}")
 def record_page(request: Request, object_id: ObjectIdPath, caller: Reader, services: ServicesDep) -> Response:
     """Show a text record."""
-    return _record(request, object_id, caller, services)
+    return show_record(request, object_id, caller, services)
 
 
 @router.post("/records/{object_id}/open")
@@ -155,29 +162,47 @@ def record_open_posted(
         text_record(tx, object_id)
     grant_id = _granted(form, object_id, GrantKind.VIEW, caller, services)
     if grant_id is None:
-        return _record(request, object_id, caller, services, form=form, status=422)
+        return show_record(request, object_id, caller, services, form=form, status=422)
     return go_to(f"/content/{grant_id}/document")
 
 
 @router.post("/records/{object_id}/export")
 def record_export_posted(
-    request: Request, object_id: ObjectIdPath, form: FormDep, caller: Exporter, services: ServicesDep
+    request: Request, object_id: ObjectIdPath, form: FormDep, caller: Viewer, services: ServicesDep
 ) -> Response:
     """Grant a copy of a text record for a purpose, and send it."""
-    form.panel = "export"
+    return _copied(request, object_id, form, caller, services, kind=GrantKind.EXPORT, part="original")
+
+
+@router.post("/records/{object_id}/print")
+def record_print_posted(
+    request: Request, object_id: ObjectIdPath, form: FormDep, caller: Viewer, services: ServicesDep
+) -> Response:
+    """Grant a print of a text record for a purpose, and show what is printed."""
+    return _copied(request, object_id, form, caller, services, kind=GrantKind.PRINT, part="print")
+
+
+def _copied(
+    request: Request, object_id: ObjectId, form: Form, caller: Caller, services: Services, *, kind: GrantKind, part: str
+) -> Response:
+    form.panel = kind.value
     with services.database.read() as tx:
         text_record(tx, object_id)
-    grant_id = _granted(form, object_id, GrantKind.EXPORT, caller, services)
+    grant_id = _granted(form, object_id, kind, caller, services)
     if grant_id is None:
-        return _record(request, object_id, caller, services, form=form, status=422)
-    return go_to(f"/content/{grant_id}/original")
+        return show_record(request, object_id, caller, services, form=form, status=422)
+    return go_to(f"/content/{grant_id}/{part}")
 
 
 def _granted(form: Form, object_id: ObjectId, kind: GrantKind, caller: Caller, services: Services) -> GrantId | None:
-    purpose = form.text("purpose", most=_MOST_PURPOSE)
+    rules, at = services.retrievals.rules, services.clock.now()
+    with services.database.read() as tx:
+        row = preserved_object(tx, object_id)
+        is_asked = admission_to(tx, row, kind, by=caller, rules=rules, at=at).decision is Decision.AT_ONCE
+        purpose = given_purpose(form, case_numbers(tx, object_id)) if is_asked else Purpose("", "")
     if not form.is_good:
         return None
-    return grant_access(services.database, object_id, kind=kind, purpose=purpose, by=caller, at=services.clock.now())
+    return grant_access(services.database, object_id, kind=kind, purpose=purpose, by=caller, rules=rules, at=at)
 
 
 def _require_playable(tx: Session, object_id: ObjectId) -> None:
@@ -188,7 +213,7 @@ def _require_playable(tx: Session, object_id: ObjectId) -> None:
         raise ObjectNotFound
 
 
-def _item(
+def show_item(
     request: Request,
     object_id: ObjectId,
     caller: Caller,
@@ -199,8 +224,9 @@ def _item(
     status: int = 200,
     part: str | None = None,
 ) -> Response:
+    """Show an item with its form's faults, or with what a grant shows."""
     with services.database.read() as tx:
-        context = _item_context(request, tx, services, object_id)
+        context = _item_context(request, tx, services, object_id, caller)
         grant = None if grant_id is None else active_grant(tx, grant_id, by=caller, at=services.clock.now())
         if grant is not None and context["view"].item.kind in {Kind.DOCUMENT, Kind.ARCHIVE}:
             context["shown"] = shown_contents(tx, context["view"])
@@ -219,7 +245,9 @@ def _item(
     )
 
 
-def _item_context(request: Request, tx: Session, services: Services, object_id: ObjectId) -> dict[str, Any]:
+def _item_context(
+    request: Request, tx: Session, services: Services, object_id: ObjectId, caller: Caller
+) -> dict[str, Any]:
     texts = reader_texts(request)
     view = evidence_item(tx, object_id)
     cases, probe = cases_of(tx, object_id), _probe(view.item.probe)
@@ -241,14 +269,14 @@ def _item_context(request: Request, tx: Session, services: Services, object_id: 
         "place": place,
         "strip": None,
         "shown": None,
-        "purposes": [texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
+        **retrieval_context(tx, view.original, (GrantKind.VIEW, GrantKind.EXPORT), caller, services, texts=texts),
         "printed_at": services.clock.now(),
         "grant": None,
         "versions": None,
     }
 
 
-def _record(
+def show_record(
     request: Request,
     object_id: ObjectId,
     caller: Caller,
@@ -257,6 +285,7 @@ def _record(
     form: Form | None = None,
     status: int = 200,
 ) -> Response:
+    """Show a text record with its form's faults."""
     texts = reader_texts(request)
     with services.database.read() as tx:
         view = text_record(tx, object_id)
@@ -264,11 +293,10 @@ def _record(
             "view": view,
             "original": view.original,
             **_classes(view.original),
-            **_classes(view.original),
             "cases": cases_of(tx, object_id),
             "trail": object_trail(tx, object_id, texts=texts),
             "filed_by": actor_names(tx, [view.record.filed_by], texts=texts)[view.record.filed_by],
-            "purposes": [texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
+            **retrieval_context(tx, view.original, tuple(GrantKind), caller, services, texts=texts),
             "printed_at": services.clock.now(),
             "here": f"/records/{object_id}",
         }

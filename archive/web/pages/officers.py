@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from archive.access.callers import Caller
+from archive.custody.accesses import record_access
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import BUREAU_ZONE
-from archive.ledger.append import append_entry
 from archive.ledger.entries import EntryType, NewEntry
 from archive.organisation.importing import (
     OFFICER_COLUMNS,
@@ -137,7 +137,7 @@ def sheet_file(what: str, ending: str, caller: Administrator, services: Services
     columns, _, _, rows_of = _SHEETS[what]
     with services.database.begin() as tx:
         entry = NewEntry(EntryType.ACCESS_LIST_EXPORTED, caller.actor, detail={"list": what, "form": ending})
-        append_entry(tx, entry, at=services.clock.now())
+        record_access(tx, entry, at=services.clock.now())
         rows = rows_of(tx)
     made = csv_sheet(columns, rows) if ending == "csv" else xlsx_sheet(columns, rows)
     headers = {"Content-Disposition": disposition("attachment", f"liuhen-{what}.{ending}"), "Cache-Control": "no-store"}

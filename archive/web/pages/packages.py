@@ -8,7 +8,13 @@ from archive.access.callers import Caller
 from archive.cases import listings
 from archive.kernel.ids import DownloadId, PackageId
 from archive.packages.building import MAX_PURPOSE_CHARACTERS
-from archive.packages.requests import PackageUnderWay, active_download, ask_for_package, grant_download
+from archive.packages.requests import (
+    PackageNeedsApproval,
+    PackageUnderWay,
+    active_download,
+    ask_for_package,
+    grant_download,
+)
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.cases import show_case
 from archive.web.pages.content import Blob, disposition, serve
@@ -49,10 +55,13 @@ def package_asked(
                 by=caller,
                 purpose=purpose,
                 with_renditions=bool(form.value("renditions")),
+                rules=services.retrievals.rules,
                 at=services.clock.now(),
             )
         except PackageUnderWay:
             form.refuse("purpose", "error.package.under_way")
+        except PackageNeedsApproval:
+            form.refuse("purpose", "error.package.needs_approval")
         else:
             return go_to(f"/cases/{case_id}?done=package_asked#packages")
     return show_case(request, case_id, caller, services, form=form, status=422)

@@ -1,27 +1,28 @@
 """A recording of several clips: what follows what, where something is missing, and playing clip after clip."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
 from archive.cases.listings import cases_of
-from archive.evidence.recordings import recording_view
+from archive.evidence.recordings import RecordingView, recording_view
 from archive.kernel.errors import NotFound
 from archive.kernel.ids import GrantId, ObjectId, RecordingId
-from archive.retrieval.grants import GrantKind, active_grant, grant_all
+from archive.retrieval.decisions import admission_to, case_numbers
+from archive.retrieval.grants import active_grant, grant_all
+from archive.retrieval.rules import Decision, GrantKind
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.axis import axis_marks
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Reader, RecordingIdPath, Viewer
-from archive.web.pages.items import PURPOSES
+from archive.web.pages.purposes import given_purpose, grant_context, usual_purposes
 from archive.web.pages.rendering import is_fragment, reader_texts, render
 from archive.wiring import Services
 
 router = APIRouter(include_in_schema=False)
-
-_MOST_PURPOSE: Final = 500
 
 
 class NothingToPlay(NotFound):
@@ -44,14 +45,21 @@ def recording_play_posted(
     form.panel = "play"
     with services.database.read() as tx:
         view = recording_view(tx, recording_id)
-    playable = [ObjectId(clip.item.object_id) for clip in view.clips if clip.is_playable]
-    if not playable:
-        raise NothingToPlay(recording_id=recording_id)
-    purpose = form.text("purpose", most=_MOST_PURPOSE)
+        playable = [ObjectId(clip.item.object_id) for clip in view.clips if clip.is_playable]
+        if not playable:
+            raise NothingToPlay(recording_id=recording_id)
+        purpose = given_purpose(form, case_numbers(tx, playable[0]))
     if not form.is_good:
         return _recording(request, recording_id, caller, services, form=form, status=422)
-    at = services.clock.now()
-    grants = grant_all(services.database, playable, kind=GrantKind.VIEW, purpose=purpose, by=caller, at=at)
+    grants = grant_all(
+        services.database,
+        playable,
+        kind=GrantKind.VIEW,
+        purpose=purpose,
+        by=caller,
+        rules=services.retrievals.rules,
+        at=services.clock.now(),
+    )
     return _recording(request, recording_id, caller, services, grants=grants)
 
 
@@ -72,6 +80,9 @@ def _recording(
         context: dict[str, Any] = {
             "view": view,
             "cases": cases_of(tx, first),
+            "numbers": case_numbers(tx, first),
+            "all_open": _all_open(tx, view, caller, services),
+            **grant_context(services),
             "officers": sorted({clip.item.officer_number for clip in view.clips if clip.item.officer_number}),
             "channels": sorted({clip.item.channel for clip in view.clips if clip.item.channel}),
             "grants": grants or {},
@@ -88,8 +99,18 @@ def _recording(
         status=status,
         form=form,
         section="items",
-        purposes=[texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
+        purposes=usual_purposes(texts),
         here=f"/recordings/{recording_id}",
         marks=axis_marks(view),
         **context,
+    )
+
+
+def _all_open(tx: Session, view: RecordingView, caller: Caller, services: Services) -> bool:
+    """Return whether each clip that can be played is granted at once: one purpose is asked for all of them."""
+    rules, now = services.retrievals.rules, services.clock.now()
+    return all(
+        admission_to(tx, clip.original, GrantKind.VIEW, by=caller, rules=rules, at=now).decision is Decision.AT_ONCE
+        for clip in view.clips
+        if clip.is_playable
     )

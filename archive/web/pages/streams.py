@@ -19,7 +19,8 @@ from archive.evidence.items import evidence_item
 from archive.evidence.models import Rendition
 from archive.kernel.errors import NotFound, Unavailable
 from archive.kernel.ids import GrantId, ObjectId
-from archive.retrieval.grants import GrantKind, GrantNotFound
+from archive.retrieval.grants import GrantNotFound
+from archive.retrieval.rules import GrantKind
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.content import Blob, granted, rendition_blob, serve
 from archive.web.pages.guards import GrantIdPath, ObjectIdPath, Reader, Viewer

@@ -17,8 +17,8 @@ from archive.kernel.ids import IdentifierId, SubjectId
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Filer, IdentifierIdPath, IdentifierReader, ListReader, Reader, SubjectIdPath
-from archive.web.pages.items import PURPOSES
 from archive.web.pages.people import actor_names
+from archive.web.pages.purposes import usual_purposes
 from archive.web.pages.rendering import go_to, is_fragment, reader_texts, render
 from archive.web.pages.subject_forms import offered_subjects
 from archive.wiring import Services
@@ -145,7 +145,7 @@ def _facts(request: Request, tx: Session, view: SubjectView) -> dict[str, Any]:
     texts = reader_texts(request)
     return {
         "merged_by": actor_names(tx, [one.merge.merged_by for one in view.merged], texts=texts),
-        "purposes": [texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
+        "purposes": usual_purposes(texts),
         "subject_kinds": list(SubjectKind),
         "identifier_kinds": list(IdentifierKind),
         "here": f"/subjects/{view.subject.id}",

@@ -46,12 +46,16 @@ from archive.organisation.officers import OfficerFacts, record_officer
 from archive.organisation.supervision import end_supervision, set_supervision
 from archive.organisation.units import REACH_JOB, change_unit, record_agency, record_unit
 from archive.packages.requests import PackageMissing, PackageRestricted, ask_for_package, grant_download
-from archive.retrieval.grants import GrantKind, grant_access
+from archive.retrieval.grants import Purpose, grant_access
+from archive.retrieval.rules import GrantKind, RetrievalRules
 from archive.search.queries import search
 from archive.worker.loop import Worker
 from tests.support.archive_home import PDF, ArchiveHome
 
 MINORS, PRIVACY = RestrictedClass.MINORS, RestrictedClass.PRIVACY
+
+
+RULES = RetrievalRules.load()
 
 
 def unit(home: ArchiveHome, code: str, parent: UUID = FIRST_UNIT) -> UnitId:
@@ -161,7 +165,9 @@ def test_what_is_not_seen_is_not_there_for_any_use_case(home: ArchiveHome) -> No
             title="x", name="x.pdf", pdf=PDF, by=mine.actor, at=now,
         )  # fmt: skip
     with pytest.raises(ObjectNotFound):
-        grant_access(database, object_id, kind=GrantKind.VIEW, purpose="x", by=mine, at=now)
+        grant_access(
+            database, object_id, kind=GrantKind.VIEW, purpose=Purpose("x", "任务 1"), by=mine, rules=RULES, at=now
+        )
     with pytest.raises(CaseNotFound):
         classify_case(database, other, [], reason="x", by=mine, at=now)
     with pytest.raises(ObjectNotFound):
@@ -361,7 +367,9 @@ def test_a_package_is_for_who_sees_all_that_is_in_it(home: ArchiveHome) -> None:
 
     def ask(by: Caller) -> Any:
         database = home.database.seen_by(by.sight)
-        return ask_for_package(database, case_id, by=by, purpose="x", with_renditions=False, at=home.clock.now())
+        return ask_for_package(
+            database, case_id, by=by, purpose="x", with_renditions=False, rules=RULES, at=home.clock.now()
+        )
 
     with pytest.raises(PackageRestricted):
         ask(other)

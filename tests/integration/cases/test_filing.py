@@ -27,9 +27,11 @@ from archive.documents.records import MAX_RECORD_BYTES, NotPdf
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import CaseId, ObjectId, new_uuid7
 from archive.ledger.entries import OPERATOR
-from archive.retrieval.grants import LIFETIME, GrantKind, GrantNotFound, active_grant, grant_access
+from archive.retrieval.grants import GrantNotFound, Purpose, active_grant, grant_access
+from archive.retrieval.rules import GrantKind, RetrievalRules
 from tests.support.archive_home import PDF, ArchiveHome
 
+RULES = RetrievalRules.load()
 Deliver = Callable[..., ObjectId]
 
 
@@ -217,7 +219,13 @@ def test_a_grant_is_its_owners_while_it_lasts(home: ArchiveHome, deliver: Delive
     object_id = deliver(b"footage")
     owner, other = home.person(Role.SUPERVISOR), home.person(Role.SUPERVISOR, "other")
     grant_id = grant_access(
-        home.database, object_id, kind=GrantKind.VIEW, purpose="评查", by=owner, at=home.clock.now()
+        home.database,
+        object_id,
+        kind=GrantKind.VIEW,
+        purpose=Purpose("评查", "任务 1"),
+        by=owner,
+        rules=RULES,
+        at=home.clock.now(),
     )
 
     def active(by: Any) -> Any:
@@ -227,7 +235,7 @@ def test_a_grant_is_its_owners_while_it_lasts(home: ArchiveHome, deliver: Delive
     assert active(owner).object_id == object_id
     with pytest.raises(GrantNotFound):
         active(other)
-    home.clock.step(LIFETIME - timedelta(minutes=1))
+    home.clock.step(RULES.lasts - timedelta(minutes=1))
     assert active(owner)
     home.clock.step(timedelta(minutes=1))
     with pytest.raises(GrantNotFound):
@@ -238,7 +246,15 @@ def test_a_grant_is_its_owners_while_it_lasts(home: ArchiveHome, deliver: Delive
 def test_nothing_is_shown_without_a_purpose(home: ArchiveHome, deliver: Deliver, purpose: str) -> None:
     object_id, owner = deliver(b"footage"), home.person(Role.SUPERVISOR)
     with pytest.raises(InvalidInput):
-        grant_access(home.database, object_id, kind=GrantKind.VIEW, purpose=purpose, by=owner, at=home.clock.now())
+        grant_access(
+            home.database,
+            object_id,
+            kind=GrantKind.VIEW,
+            purpose=Purpose(purpose, "任务 1"),
+            by=owner,
+            rules=RULES,
+            at=home.clock.now(),
+        )
     assert "access.view" not in home.types()
 
 

@@ -46,7 +46,8 @@ from archive.jobs.queue import PROMPT
 from archive.kernel.errors import Forbidden, InvalidInput, LiuhenError
 from archive.kernel.ids import CaseId, DockId, ObjectId, SubjectId, new_uuid7
 from archive.ledger.entries import OPERATOR
-from archive.retrieval.grants import GrantKind, grant_access
+from archive.retrieval.grants import Purpose, grant_access
+from archive.retrieval.rules import GrantKind, RetrievalRules
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
 from ingest.docks import enrol_dock, invite_dock, revoke_dock
@@ -69,6 +70,7 @@ TECHNICAL = {
     "log_node", "log_checkpoint", "log_segment", "sign_in_delay", "refused_names",
 }  # fmt: skip
 
+RULES = RetrievalRules.load()
 Dump = Mapping[str, list[str]]
 
 
@@ -254,7 +256,9 @@ def test_cases_and_what_is_filed(home: ArchiveHome, dock: EnrolledDock) -> None:
     walk.refused(InvalidInput, lambda: file(title="\n"))
 
     def grant(by: Any = supervisor, kind: GrantKind = GrantKind.VIEW, found: ObjectId = object_id) -> Any:
-        return grant_access(database, found, kind=kind, purpose="案卷评查", by=by, at=clock.now())
+        return grant_access(
+            database, found, kind=kind, purpose=Purpose("案卷评查", "任务 1"), by=by, rules=RULES, at=clock.now()
+        )
 
     walk.step(grant, "access.view")
     walk.step(lambda: grant(kind=GrantKind.EXPORT), "access.export")

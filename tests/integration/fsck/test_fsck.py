@@ -17,10 +17,13 @@ from archive.cases.records import file_text_record
 from archive.cases.terms import RecordForm
 from archive.kernel.findings import Outcome
 from archive.ledger.entries import OPERATOR
-from archive.retrieval.grants import GrantKind, grant_access
+from archive.retrieval.grants import Purpose, grant_access
+from archive.retrieval.rules import GrantKind, RetrievalRules
 from ingest.accept import finish_upload
 from ingest.errors import Quarantined
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock
+
+RULES = RetrievalRules.load()
 
 
 def everything(home: ArchiveHome) -> dict[str, str]:
@@ -73,7 +76,15 @@ def test_it_never_cries_wolf_beside_an_archive_at_work(home: ArchiveHome, dock: 
 
     def deliver(number: int) -> None:
         object_id = home.deliver(dock, b"footage %d" % number, case="1")
-        grant_access(home.database, object_id, kind=GrantKind.VIEW, purpose="x", by=supervisor, at=home.clock.now())
+        grant_access(
+            home.database,
+            object_id,
+            kind=GrantKind.VIEW,
+            purpose=Purpose("x", "任务 1"),
+            by=supervisor,
+            rules=RULES,
+            at=home.clock.now(),
+        )
 
     works: list[Callable[[int], None]] = [
         deliver,

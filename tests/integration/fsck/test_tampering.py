@@ -58,7 +58,8 @@ from archive.organisation.officers import OfficerFacts, record_officer
 from archive.organisation.supervision import set_supervision
 from archive.organisation.units import record_agency, record_unit
 from archive.packages.requests import ask_for_package, grant_download
-from archive.retrieval.grants import GrantKind, grant_access
+from archive.retrieval.grants import Purpose, grant_access
+from archive.retrieval.rules import GrantKind, RetrievalRules
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
 from ingest.docks import revoke_dock
@@ -70,6 +71,7 @@ from tests.support.cosigned import CosignedHome, cosigned_home
 from tests.support.moulds import Moulds
 from tests.support.unguarded import guard, lift
 
+RULES = RetrievalRules.load()
 CLIP = b"not much of a recording" * 100
 UNBOUND = {
     # Secrets and their technical state: no entry can hold them.
@@ -175,7 +177,15 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
         home.database, home.services.objects, home.services.signer, case_id=case_id, form=RecordForm.OTHER,
         title="笔录", name="笔录.pdf", pdf=PDF, by=OPERATOR, at=at(),
     )  # fmt: skip
-    grant_access(home.database, object_id, kind=GrantKind.VIEW, purpose="评查", by=supervisor, at=at())
+    grant_access(
+        home.database,
+        object_id,
+        kind=GrantKind.VIEW,
+        purpose=Purpose("评查", "任务 1"),
+        by=supervisor,
+        rules=RULES,
+        at=at(),
+    )
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
     home.sequence()
     take_a_case_away(witnessed, case_id, supervisor)
@@ -228,7 +238,7 @@ def take_a_case_away(witnessed: CosignedHome, case_id: CaseId, by: Caller) -> No
     """A package that was asked for, built and fetched."""
     home = witnessed.home
     package_id = ask_for_package(
-        home.database, case_id, by=by, purpose="送检察院", with_renditions=False, at=home.clock.now()
+        home.database, case_id, by=by, purpose="送检察院", with_renditions=False, rules=RULES, at=home.clock.now()
     )
     home.sequence()
     witnessed.cosign()

@@ -34,9 +34,11 @@ from archive.packages.requests import (
 )
 from archive.packages.verification.check import Given, check_package
 from archive.packages.verification.findings import PackageReport
+from archive.retrieval.rules import RetrievalRules
 from archive.worker.loop import Worker
 from tests.support.archive_home import ArchiveHome, flip
 
+RULES = RetrievalRules.load()
 Deliver = Callable[..., ObjectId]
 NUMBER = "昆市监罚〔2026〕1号"
 
@@ -61,7 +63,9 @@ def supervisor(home: ArchiveHome) -> Caller:
 
 
 def ask(home: ArchiveHome, case_id: CaseId, by: Caller, *, purpose: str = "送检察院") -> PackageId:
-    return ask_for_package(home.database, case_id, by=by, purpose=purpose, with_renditions=False, at=home.clock.now())
+    return ask_for_package(
+        home.database, case_id, by=by, purpose=purpose, with_renditions=False, rules=RULES, at=home.clock.now()
+    )
 
 
 def work(home: ArchiveHome) -> None:

@@ -15,21 +15,24 @@ from archive.custody.models import PreservedObject
 from archive.evidence.models import Rendition
 from archive.kernel.canonical import parse_json
 from archive.kernel.ids import GrantId, ObjectId
+from archive.kernel.instants import format_instant
 from archive.ledger.models import LogDetail
-from archive.retrieval.grants import GrantKind, grant_access
+from archive.retrieval.grants import Purpose, grant_access
 from archive.retrieval.models import Grant
+from archive.retrieval.rules import GrantKind, RetrievalRules
 from archive.web.app import create_app
 from tests.integration.web.conftest import HTMX, VIDEO, browser, words
 from tests.support import seed
 from tests.support.archive_home import PASSWORD, ArchiveHome, EnrolledDock, clock, dock, home  # noqa: F401
 from tests.support.seed import Bureau
 
+RULES = RetrievalRules.load()
 _PURPOSE = "案卷评查 <b>"
 
 
 def _play(client: httpx.Client, item: ObjectId) -> str:
     """Press play; return the address under the grant."""
-    answer = client.post(f"/items/{item}/play", data={"purpose": _PURPOSE}, headers=HTMX)
+    answer = client.post(f"/items/{item}/play", data={"purpose": _PURPOSE, "reference": "任务 1"}, headers=HTMX)
     assert answer.status_code == 200
     match = re.search(r'src="(/content/[0-9a-f-]+)/playable"', answer.text)
     assert match is not None
@@ -47,7 +50,7 @@ def test_playing_is_granted_for_a_purpose_and_logged_before_anything_is_shown(
     supervisor: httpx.Client, bureau: Bureau
 ) -> None:
     item = bureau.items["video"]
-    answer = supervisor.post(f"/items/{item}/play", data={"purpose": _PURPOSE}, headers=HTMX)
+    answer = supervisor.post(f"/items/{item}/play", data={"purpose": _PURPOSE, "reference": "任务 1"}, headers=HTMX)
     assert '<section id="stage"' in answer.text
     assert "<video" in answer.text
     assert _PURPOSE in words(answer)
@@ -60,7 +63,8 @@ def test_playing_is_granted_for_a_purpose_and_logged_before_anything_is_shown(
         grant = tx.get_one(Grant, GrantId(seed.UUID(grant_id[1])))
         detail = parse_json(tx.get_one(LogDetail, grant.entry_id).detail)
     assert (grant.kind, grant.purpose, grant.object_id) == ("view", _PURPOSE, item)
-    assert detail == {"purpose": _PURPOSE, "grant": grant_id[1]}
+    until = format_instant(grant.expires_at)
+    assert detail == {"purpose": _PURPOSE, "reference": "任务 1", "grant": grant_id[1], "until": until}
     trail = words(supervisor.get(f"/objects/{item}/trail", headers=HTMX))
     assert f"调阅查看 调阅事由 ： {_PURPOSE}" in trail or f"调阅查看 调阅事由：{_PURPOSE}" in trail
 
@@ -71,7 +75,7 @@ def test_without_a_purpose_nothing_is_granted(supervisor: httpx.Client, bureau: 
     with bureau.services.database.read() as tx:
         before = len(tx.scalars(select(Grant.id)).all())
     for headers in (HTMX, {}):
-        answer = supervisor.post(f"/items/{item}/play", data={"purpose": purpose}, headers=headers)
+        answer = supervisor.post(f"/items/{item}/play", data={"purpose": purpose, "reference": "任务 1"}, headers=headers)
         assert answer.status_code == 422
         assert 'id="play-purpose-fault"' in answer.text
         assert "/playable" not in answer.text
@@ -81,14 +85,14 @@ def test_without_a_purpose_nothing_is_granted(supervisor: httpx.Client, bureau: 
 
 
 def test_without_scripts_the_player_comes_with_the_page(supervisor: httpx.Client, bureau: Bureau) -> None:
-    answer = supervisor.post(f"/items/{bureau.items['audio']}/play", data={"purpose": "x"})
+    answer = supervisor.post(f"/items/{bureau.items['audio']}/play", data={"purpose": "x", "reference": "任务 1"})
     assert answer.text.startswith("<!doctype html>")
     assert "<audio" in answer.text
 
 
 @pytest.mark.parametrize("item", ["unplayable", "pending"])
 def test_what_does_not_play_is_not_granted(supervisor: httpx.Client, bureau: Bureau, item: str) -> None:
-    answer = supervisor.post(f"/items/{bureau.items[item]}/play", data={"purpose": "x"}, headers=HTMX)
+    answer = supervisor.post(f"/items/{bureau.items[item]}/play", data={"purpose": "x", "reference": "任务 1"}, headers=HTMX)
     assert answer.status_code == 404
 
 
@@ -176,14 +180,22 @@ def test_a_grant_is_for_one_person_one_thing_and_one_kind(
     assert anybody.get(f"{under}/playable", headers={"Accept": "*/*"}).status_code == 401
     assert supervisor.get(f"{under}/original").status_code == 404  # to see is not to copy
     assert supervisor.get(f"{under}/document").status_code == 404  # an item is no document
-    export = supervisor.post(f"/items/{bureau.items['video']}/export", data={"purpose": "x"}).headers["location"]
+    export = supervisor.post(f"/items/{bureau.items['video']}/export", data={"purpose": "x", "reference": "任务 1"}).headers["location"]
     assert supervisor.get(export.replace("original", "playable")).status_code == 404  # and to copy is not to see
 
 
 def test_a_grant_ends(home: ArchiveHome, dock: EnrolledDock) -> None:  # noqa: F811
     item = home.deliver(dock, b"anything", "a.bin")
     caller: Caller = home.person(Role.SUPERVISOR)
-    grant = grant_access(home.database, item, kind=GrantKind.EXPORT, purpose="x", by=caller, at=home.clock.now())
+    grant = grant_access(
+        home.database,
+        item,
+        kind=GrantKind.EXPORT,
+        purpose=Purpose("x", "任务 1"),
+        by=caller,
+        rules=RULES,
+        at=home.clock.now(),
+    )
     with seed.listening(create_app(home.services)) as base, browser(base) as client:
         client.post("/sign-in", data={"username": "supervisor", "password": PASSWORD})
         address = f"/content/{grant}/original"
@@ -202,7 +214,7 @@ def test_the_original_is_a_download_that_no_browser_interprets(supervisor: httpx
     item = bureau.items["video"]
     with bureau.services.database.read() as tx:
         row = tx.get_one(PreservedObject, item)
-    answer = supervisor.post(f"/items/{item}/export", data={"purpose": "移送公安"})
+    answer = supervisor.post(f"/items/{item}/export", data={"purpose": "移送公安", "reference": "任务 1"})
     assert answer.status_code == 303
     file = supervisor.get(answer.headers["location"])
     assert hashlib.sha256(file.content).hexdigest() == row.sha256
@@ -220,7 +232,7 @@ def test_the_original_is_a_download_that_no_browser_interprets(supervisor: httpx
 
 
 def test_what_cannot_be_played_can_be_copied(supervisor: httpx.Client, bureau: Bureau) -> None:
-    answer = supervisor.post(f"/items/{bureau.items['unplayable']}/export", data={"purpose": "x"})
+    answer = supervisor.post(f"/items/{bureau.items['unplayable']}/export", data={"purpose": "x", "reference": "任务 1"})
     file = supervisor.get(answer.headers["location"])
     assert file.content.startswith(b"")
     assert file.status_code == 200
@@ -228,7 +240,7 @@ def test_what_cannot_be_played_can_be_copied(supervisor: httpx.Client, bureau: B
 
 def test_a_copy_needs_a_purpose(supervisor: httpx.Client, bureau: Bureau) -> None:
     for path in (f"/items/{bureau.items['video']}/export", f"/records/{bureau.records['inspection']}/export"):
-        answer = supervisor.post(path, data={"purpose": " "})
+        answer = supervisor.post(path, data={"purpose": " ", "reference": "任务 1"})
         assert answer.status_code == 422
         assert 'id="export-purpose-fault"' in answer.text
         assert 'id="export" open' in answer.text
@@ -236,7 +248,7 @@ def test_a_copy_needs_a_purpose(supervisor: httpx.Client, bureau: Bureau) -> Non
 
 def test_a_record_is_read_in_the_browser_under_its_own_policy(handler: httpx.Client, bureau: Bureau) -> None:
     record = bureau.records["inspection"]
-    answer = handler.post(f"/records/{record}/open", data={"purpose": "法制审核"})
+    answer = handler.post(f"/records/{record}/open", data={"purpose": "法制审核", "reference": "任务 1"})
     assert re.fullmatch(r"/content/[0-9a-f-]+/document", answer.headers["location"])
     file = handler.get(answer.headers["location"])
     assert file.content.startswith(b"%PDF-")
@@ -253,6 +265,6 @@ def test_a_record_is_not_an_item_and_an_item_is_not_a_record(supervisor: httpx.C
     item, record = bureau.items["video"], bureau.records["inspection"]
     assert supervisor.get(f"/items/{record}").status_code == 404
     assert supervisor.get(f"/records/{item}").status_code == 404
-    assert supervisor.post(f"/records/{item}/open", data={"purpose": "x"}).status_code == 404
-    assert supervisor.post(f"/items/{record}/play", data={"purpose": "x"}).status_code == 404
-    assert supervisor.post(f"/items/{record}/export", data={"purpose": "x"}).status_code == 404
+    assert supervisor.post(f"/records/{item}/open", data={"purpose": "x", "reference": "任务 1"}).status_code == 404
+    assert supervisor.post(f"/items/{record}/play", data={"purpose": "x", "reference": "任务 1"}).status_code == 404
+    assert supervisor.post(f"/items/{record}/export", data={"purpose": "x", "reference": "任务 1"}).status_code == 404

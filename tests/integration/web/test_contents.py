@@ -56,7 +56,7 @@ def _written(path: Path, text: str) -> Path:
 
 def opened(client: httpx.Client, object_id: ObjectId) -> tuple[str, str]:
     """Open an item for a purpose; return the answer and the grant."""
-    answer = client.post(f"/items/{object_id}/play", data={"purpose": "案卷评查"}, headers=HTMX)
+    answer = client.post(f"/items/{object_id}/play", data={"purpose": "案卷评查", "reference": "任务 1"}, headers=HTMX)
     assert answer.status_code == 200
     found = re.search(r"/content/([0-9a-f-]{36})/", answer.text)
     return answer.text, found[1] if found else ""
@@ -139,4 +139,4 @@ def test_what_cannot_be_shown_says_why(supervisor: httpx.Client, filed: dict[str
     page = words(supervisor.get(f"/items/{filed['ofd']}"))
     for part in ("无法在页面中查看", "这里没有能显示此类文档的程序", "无法查看", "导出原件"):
         assert part in page
-    assert supervisor.post(f"/items/{filed['ofd']}/play", data={"purpose": "x"}).status_code in {404, 409}
+    assert supervisor.post(f"/items/{filed['ofd']}/play", data={"purpose": "x", "reference": "任务 1"}).status_code in {404, 409}

@@ -105,11 +105,11 @@ def test_an_item_shows_its_place_and_leads_to_its_neighbours(supervisor: httpx.C
 def test_one_purpose_grants_each_clip_that_can_be_played(supervisor: httpx.Client, scene: Bureau) -> None:
     view = recording(scene)
     path = f"/recordings/{view.recording.id}/play"
-    refused = supervisor.post(path, data={"purpose": " "})
+    refused = supervisor.post(path, data={"purpose": " ", "reference": "任务 1"})
     assert refused.status_code == 422
     with scene.services.database.read() as tx:
         assert tx.scalars(select(Grant)).all() == []
-    part = supervisor.post(path, data={"purpose": "案卷评查"}, headers=HTMX)
+    part = supervisor.post(path, data={"purpose": "案卷评查", "reference": "任务 1"}, headers=HTMX)
     assert part.status_code == 200
     assert "<html" not in part.text
     assert part.text.count("data-clip=") == 2
@@ -120,7 +120,7 @@ def test_one_purpose_grants_each_clip_that_can_be_played(supervisor: httpx.Clien
     assert {(grant.kind, grant.purpose) for grant in grants} == {("view", "案卷评查")}
     for grant in grants:
         assert supervisor.get(f"/content/{grant.id}/playable", headers={"Range": "bytes=0-9"}).status_code == 206
-    whole = supervisor.post(path, data={"purpose": "案卷评查"})
+    whole = supervisor.post(path, data={"purpose": "案卷评查", "reference": "任务 1"})
     assert "<html" in whole.text
     assert whole.text.count("data-clip=") == 2
     trail = words(supervisor.get(f"/items/{scene.items['1']}"))
@@ -133,4 +133,4 @@ def test_who_may_not_see_content_sees_the_clips_and_no_player(address: str, scen
         page = auditor.get(f"/recordings/{view.recording.id}")
         assert "DSJ-1_1.mp4" in page.text
         assert "/play" not in page.text
-        assert auditor.post(f"/recordings/{view.recording.id}/play", data={"purpose": "x"}).status_code == 403
+        assert auditor.post(f"/recordings/{view.recording.id}/play", data={"purpose": "x", "reference": "任务 1"}).status_code == 403

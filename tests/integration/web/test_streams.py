@@ -116,7 +116,7 @@ def watched(scene: Scene, tmp_path: Path) -> Iterator[Scene]:
 
 
 def _play(client: httpx.Client, item: ObjectId) -> str:
-    answer = client.post(f"/items/{item}/play", data={"purpose": "案卷评查"}, headers=HTMX)
+    answer = client.post(f"/items/{item}/play", data={"purpose": "案卷评查", "reference": "任务 1"}, headers=HTMX)
     assert answer.status_code == 200, answer.text
     match = re.search(r'data-content="(/content/[0-9a-f-]+)"', answer.text)
     assert match is not None
@@ -130,7 +130,7 @@ def test_what_is_being_encoded_can_be_watched_and_says_so(watched: Scene, superv
     assert 'hx-trigger="every 1s"' not in page.text, "who fills in a purpose is not disturbed"
     progress = supervisor.get(f"/items/{watched.encoding}/progress", headers=HTMX)
     assert "现在就可以播放" in words(progress)
-    player = supervisor.post(f"/items/{watched.encoding}/play", data={"purpose": "x"}, headers=HTMX)
+    player = supervisor.post(f"/items/{watched.encoding}/play", data={"purpose": "x", "reference": "任务 1"}, headers=HTMX)
     assert "data-live" in player.text
     assert re.search(r"<video[^>]* src=", player.text) is None
     assert "versions" not in player.text
@@ -204,7 +204,7 @@ def test_before_the_first_segment_there_is_nothing_to_watch(watched: Scene, supe
     watched.tell(LiveState())
     assert supervisor.get(f"{under}/live.m3u8").status_code == 404
     assert supervisor.get(f"{under}/live/0.m4s").status_code == 404
-    assert supervisor.post(f"/items/{watched.encoding}/play", data={"purpose": "x"}, headers=HTMX).status_code == 404
+    assert supervisor.post(f"/items/{watched.encoding}/play", data={"purpose": "x", "reference": "任务 1"}, headers=HTMX).status_code == 404
     assert 'hx-trigger="every 1s"' in supervisor.get(f"/items/{watched.encoding}").text
 
 
@@ -240,7 +240,7 @@ def test_a_real_encode_is_served_while_it_runs(own: tuple[Scene, httpx.Client]) 
 
 def test_a_version_is_asked_for_made_and_offered(own: tuple[Scene, httpx.Client]) -> None:
     (scene, supervisor), item = own, own[0].large
-    player = supervisor.post(f"/items/{item}/play", data={"purpose": "x"}, headers=HTMX)
+    player = supervisor.post(f"/items/{item}/play", data={"purpose": "x", "reference": "任务 1"}, headers=HTMX)
     assert "准备供慢速网络使用的版本" in words(player)
     assert "/playable" in player.text
     under = _play(supervisor, item)
@@ -254,7 +254,7 @@ def test_a_version_is_asked_for_made_and_offered(own: tuple[Scene, httpx.Client]
     assert "hx-trigger" not in part.text
     offered = re.findall(r'option value="([^"]+)"', part.text)
     assert offered == ["auto", "whole", "proxy-720", "proxy-540"]
-    again = supervisor.post(f"/items/{item}/play", data={"purpose": "x"}, headers=HTMX)
+    again = supervisor.post(f"/items/{item}/play", data={"purpose": "x", "reference": "任务 1"}, headers=HTMX)
     assert re.search(r"<video[^>]* src=", again.text) is None, "the player chooses"
     master = supervisor.get(f"{under}/master.m3u8")
     assert master.headers["content-type"] == "application/vnd.apple.mpegurl"

@@ -28,8 +28,14 @@ from archive.notify.delivery import FORGET_EVENTS
 from archive.notify.events import DELIVER_EVENT, EventType
 from archive.notify.notices import SEND_NOTICE
 from archive.packages.requests import BUILD_PACKAGE
+from archive.retrieval.requests import RequestState
+from archive.retrieval.rules import GrantKind, RetrievalRules
+from archive.retrieval.trace import Which as Trace
+from archive.retrieval.unusual import BREAK_GLASS
+from archive.retrieval.watching import WATCH_RETRIEVALS
 from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
-from archive.web.pages.items import PURPOSES
+from archive.web.pages.purposes import PURPOSES
+from archive.web.pages.trace import COLUMNS as TRACE_COLUMNS
 from ingest import follow_ups
 from ingest.media.allowed import Kind
 
@@ -164,7 +170,16 @@ _LISTS: dict[str, Iterable[str]] = {
         SEND_NOTICE,
         SEND_CODE,
         WATCH_DEADLINES,
+        WATCH_RETRIEVALS,
     ),
+    "grant_kind": GrantKind,
+    "request_state": RequestState,
+    "trace": Trace,
+    "trace_column": TRACE_COLUMNS,
+    "unusual": (*RetrievalRules.load().unusual, BREAK_GLASS),
+    "listed": ("search", "complaints", "officers", "units", *(f"trace.{which}" for which in Trace)),
+    "ask": GrantKind,
+    "trace_note": Trace,
     "complaint_kind": ComplaintKind,
     "channel": Channel,
     "complaint_state": State,
