@@ -71,6 +71,7 @@ def _once(archive: BenchArchive, page: Page, recording: Path) -> tuple[float, fl
     _until(page, "!!document.querySelector('#play-purpose')")
     offered = time.perf_counter() - began
     page.fill("#play-purpose", "bench")
+    page.fill("#play-reference", "任务 1")
     page.press("#play-purpose", "Enter")
     _until(page, f"{_VIDEO} && {_VIDEO}.getVideoPlaybackQuality().totalVideoFrames > 0 && {_VIDEO}.currentTime > 0")
     pictured = time.perf_counter() - began

@@ -161,7 +161,9 @@ class Demo:
             for item in items:
                 if item["state"] == "unplayable":
                     continue
-                page = browser.post(f"/items/{item['id']}/play", data={"purpose": "演示：核对录像", "reference": "任务 1"})
+                page = browser.post(
+                    f"/items/{item['id']}/play", data={"purpose": "演示：核对录像", "reference": "任务 1"}
+                )
                 source = re.search(r'src="([^"]*/content/[^"]+)"', page.text)
                 if page.status_code != 200 or source is None:
                     raise Failed(f"{item['name']} was not granted: {page.status_code}")

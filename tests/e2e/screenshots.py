@@ -55,6 +55,7 @@ def _case(bureau: Bureau) -> str:
 def _play(page: Page, bureau: Bureau) -> None:
     is_chinese = page.locator("html").get_attribute("lang") == "zh-Hans"
     page.fill("#play-purpose", "案件办理" if is_chinese else "Case handling")
+    page.fill("#play-reference", "任务 1")
     page.click("button.play")
     page.wait_for_selector("[data-player] video, [data-player] audio, img.photo")
     if page.locator("[data-player]").count():
@@ -69,6 +70,7 @@ def _read(page: Page, bureau: Bureau) -> None:
     del bureau
     is_chinese = page.locator("html").get_attribute("lang") == "zh-Hans"
     page.fill("#play-purpose", "案件办理" if is_chinese else "Case handling")
+    page.fill("#play-reference", "任务 1")
     page.press("#play-purpose", "Enter")
     page.wait_for_selector(".reader, .entries")
     page.wait_for_timeout(800)
@@ -79,6 +81,7 @@ def _play_joint(page: Page, bureau: Bureau) -> None:
     del bureau
     is_chinese = page.locator("html").get_attribute("lang") == "zh-Hans"
     page.fill("#play-purpose", "案件办理" if is_chinese else "Case handling")
+    page.fill("#play-reference", "任务 1")
     page.click("button.play")
     until(page, "[...document.querySelectorAll('[data-joint] video')].some((video) => video.currentTime > 0.2)")
     page.click("[data-do=toggle]")

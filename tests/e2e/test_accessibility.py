@@ -163,6 +163,7 @@ def test_what_appears_later_is_as_good(chromium: Browser, scene: tuple[str, Bure
     sign_in(page, base, PEOPLE[Role.SUPERVISOR][0], PASSWORD)
     page.goto(f"{base}/items/{bureau.items['video']}")
     page.fill("#play-purpose", "x")
+    page.fill("#play-reference", "任务 1")
     page.click("button.play")
     page.wait_for_selector("video")
     page.click("#verify-now")

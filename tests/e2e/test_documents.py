@@ -50,6 +50,7 @@ def _bytes(path: Path) -> bytes:
 def opened(page: Page, object_id: ObjectId) -> None:
     page.goto(f"/items/{object_id}")
     page.fill("#play-purpose", "案卷评查")
+    page.fill("#play-reference", "任务 1")
     page.click("button.play")
     page.wait_for_selector(".granted")
 

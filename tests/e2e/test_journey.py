@@ -66,6 +66,7 @@ def test_a_supervisor_finds_plays_seeks_and_verifies(
         page.click(".row-link")
         page.click("#footage .row-link >> text=BWC0117_20260302_093112.mp4")
         page.fill("#play-purpose", purpose)
+        page.fill("#play-reference", "任务 1")
         page.press("#play-purpose", "Enter")
 
         page.wait_for_selector("video")
@@ -97,6 +98,7 @@ def test_the_keys_move_the_player(chromium: Browser, served: str) -> None:
         page.goto(f"{served}/items?q=BWC0117")
         page.click(".row-link")
         page.fill("#play-purpose", "x")
+        page.fill("#play-reference", "任务 1")
         page.click("button.play")
         page.wait_for_selector("video")
         until(page, f"{_MEDIA}.currentTime > 0.1")
@@ -147,6 +149,7 @@ def test_an_export_is_a_download_with_its_name(chromium: Browser, served: str, t
         page.click(".row-link")
         page.click("#export > summary")
         page.fill("#export-purpose", "诉讼举证")
+        page.fill("#export-reference", "任务 1")
         with page.expect_download() as waiting:
             page.click("#export button")
         assert waiting.value.suggested_filename == "notes.mp4"
@@ -159,6 +162,7 @@ def test_a_record_opens_in_the_browsers_own_viewer(chromium: Browser, served: st
         page.click(".row-link >> nth=0")
         page.click(".row-link:has-text('扣押烧烤炉具决定书')")
         page.fill("#open-purpose", "法制审核")
+        page.fill("#open-reference", "任务 1")
         with page.context.expect_page() as waiting:
             page.click("button.play")
         waiting.value.wait_for_load_state()

@@ -115,6 +115,7 @@ def play(page: Page, base: str, object_id: ObjectId) -> None:
     page.goto(f"{base}/items/{object_id}")
     page.wait_for_selector("#play-purpose", timeout=60_000)  # the page offers it as soon as there is something to see
     page.fill("#play-purpose", "案件办理")
+    page.fill("#play-reference", "任务 1")
     page.click("button.play")
     page.wait_for_selector("video")
 

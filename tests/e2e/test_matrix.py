@@ -86,6 +86,7 @@ def test_it_moves_or_sounds_in_the_browser(made: Made, page: Page, name: str) ->
     assert (item.play_state, item.play_reason) == ("playable", None)
     page.goto(f"/items/{made.ids[name]}")
     page.fill("#play-purpose", "x")
+    page.fill("#play-reference", "任务 1")
     page.click("button.play")
     page.wait_for_selector("video, audio")
     until(page, f"{_MEDIA}.currentTime > 0.2")

@@ -55,6 +55,7 @@ def playing(chromium: Browser, address: str) -> Iterator[tuple[Page, list[str]]]
     sign_in(page, address.partition("/recordings")[0], PEOPLE[Role.SUPERVISOR][0], PASSWORD)
     page.goto(address)
     page.fill("#play-purpose", "案卷评查")
+    page.fill("#play-reference", "任务 1")
     page.click("button.play")
     page.wait_for_selector("[data-joint]")
     until(page, f"{_MEDIA} && {_MEDIA}.currentTime > 0.2")

@@ -49,6 +49,7 @@ def page(chromium: Browser, bureau: Bureau) -> Iterator[tuple[Page, list[str]]]:
         sign_in(opened, base, PEOPLE[Role.SUPERVISOR][0], PASSWORD)
         opened.goto(f"/items/{bureau.items['marked']}")
         opened.fill("#play-purpose", "x")
+        opened.fill("#play-reference", "任务 1")
         opened.click("button.play")
         opened.wait_for_selector("[data-strip]")
         until(opened, f"{_MEDIA}.currentTime > 0.1")

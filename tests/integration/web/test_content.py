@@ -75,7 +75,9 @@ def test_without_a_purpose_nothing_is_granted(supervisor: httpx.Client, bureau: 
     with bureau.services.database.read() as tx:
         before = len(tx.scalars(select(Grant.id)).all())
     for headers in (HTMX, {}):
-        answer = supervisor.post(f"/items/{item}/play", data={"purpose": purpose, "reference": "任务 1"}, headers=headers)
+        answer = supervisor.post(
+            f"/items/{item}/play", data={"purpose": purpose, "reference": "任务 1"}, headers=headers
+        )
         assert answer.status_code == 422
         assert 'id="play-purpose-fault"' in answer.text
         assert "/playable" not in answer.text
@@ -92,7 +94,9 @@ def test_without_scripts_the_player_comes_with_the_page(supervisor: httpx.Client
 
 @pytest.mark.parametrize("item", ["unplayable", "pending"])
 def test_what_does_not_play_is_not_granted(supervisor: httpx.Client, bureau: Bureau, item: str) -> None:
-    answer = supervisor.post(f"/items/{bureau.items[item]}/play", data={"purpose": "x", "reference": "任务 1"}, headers=HTMX)
+    answer = supervisor.post(
+        f"/items/{bureau.items[item]}/play", data={"purpose": "x", "reference": "任务 1"}, headers=HTMX
+    )
     assert answer.status_code == 404
 
 
@@ -180,7 +184,9 @@ def test_a_grant_is_for_one_person_one_thing_and_one_kind(
     assert anybody.get(f"{under}/playable", headers={"Accept": "*/*"}).status_code == 401
     assert supervisor.get(f"{under}/original").status_code == 404  # to see is not to copy
     assert supervisor.get(f"{under}/document").status_code == 404  # an item is no document
-    export = supervisor.post(f"/items/{bureau.items['video']}/export", data={"purpose": "x", "reference": "任务 1"}).headers["location"]
+    export = supervisor.post(
+        f"/items/{bureau.items['video']}/export", data={"purpose": "x", "reference": "任务 1"}
+    ).headers["location"]
     assert supervisor.get(export.replace("original", "playable")).status_code == 404  # and to copy is not to see
 
 
@@ -232,7 +238,9 @@ def test_the_original_is_a_download_that_no_browser_interprets(supervisor: httpx
 
 
 def test_what_cannot_be_played_can_be_copied(supervisor: httpx.Client, bureau: Bureau) -> None:
-    answer = supervisor.post(f"/items/{bureau.items['unplayable']}/export", data={"purpose": "x", "reference": "任务 1"})
+    answer = supervisor.post(
+        f"/items/{bureau.items['unplayable']}/export", data={"purpose": "x", "reference": "任务 1"}
+    )
     file = supervisor.get(answer.headers["location"])
     assert file.content.startswith(b"")
     assert file.status_code == 200

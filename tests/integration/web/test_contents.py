@@ -139,4 +139,7 @@ def test_what_cannot_be_shown_says_why(supervisor: httpx.Client, filed: dict[str
     page = words(supervisor.get(f"/items/{filed['ofd']}"))
     for part in ("无法在页面中查看", "这里没有能显示此类文档的程序", "无法查看", "导出原件"):
         assert part in page
-    assert supervisor.post(f"/items/{filed['ofd']}/play", data={"purpose": "x", "reference": "任务 1"}).status_code in {404, 409}
+    assert supervisor.post(f"/items/{filed['ofd']}/play", data={"purpose": "x", "reference": "任务 1"}).status_code in {
+        404,
+        409,
+    }

@@ -133,4 +133,9 @@ def test_who_may_not_see_content_sees_the_clips_and_no_player(address: str, scen
         page = auditor.get(f"/recordings/{view.recording.id}")
         assert "DSJ-1_1.mp4" in page.text
         assert "/play" not in page.text
-        assert auditor.post(f"/recordings/{view.recording.id}/play", data={"purpose": "x", "reference": "任务 1"}).status_code == 403
+        assert (
+            auditor.post(
+                f"/recordings/{view.recording.id}/play", data={"purpose": "x", "reference": "任务 1"}
+            ).status_code
+            == 403
+        )

@@ -130,7 +130,9 @@ def test_what_is_being_encoded_can_be_watched_and_says_so(watched: Scene, superv
     assert 'hx-trigger="every 1s"' not in page.text, "who fills in a purpose is not disturbed"
     progress = supervisor.get(f"/items/{watched.encoding}/progress", headers=HTMX)
     assert "现在就可以播放" in words(progress)
-    player = supervisor.post(f"/items/{watched.encoding}/play", data={"purpose": "x", "reference": "任务 1"}, headers=HTMX)
+    player = supervisor.post(
+        f"/items/{watched.encoding}/play", data={"purpose": "x", "reference": "任务 1"}, headers=HTMX
+    )
     assert "data-live" in player.text
     assert re.search(r"<video[^>]* src=", player.text) is None
     assert "versions" not in player.text
@@ -204,7 +206,12 @@ def test_before_the_first_segment_there_is_nothing_to_watch(watched: Scene, supe
     watched.tell(LiveState())
     assert supervisor.get(f"{under}/live.m3u8").status_code == 404
     assert supervisor.get(f"{under}/live/0.m4s").status_code == 404
-    assert supervisor.post(f"/items/{watched.encoding}/play", data={"purpose": "x", "reference": "任务 1"}, headers=HTMX).status_code == 404
+    assert (
+        supervisor.post(
+            f"/items/{watched.encoding}/play", data={"purpose": "x", "reference": "任务 1"}, headers=HTMX
+        ).status_code
+        == 404
+    )
     assert 'hx-trigger="every 1s"' in supervisor.get(f"/items/{watched.encoding}").text
 
 

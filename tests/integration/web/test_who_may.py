@@ -59,6 +59,7 @@ _EXPORTERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR})
 _OPERATORS = frozenset({Role.ADMINISTRATOR, Role.OPERATOR})
 _PROVERS = _OPERATORS | {Role.SUPERVISOR, Role.AUDITOR, Role.RECORDS_MANAGER}
 _AUDITORS = frozenset({Role.AUDITOR})
+_TRACERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR, Role.AUDITOR})
 _ADMINS = frozenset({Role.ADMINISTRATOR})
 
 
@@ -103,14 +104,24 @@ _TABLE = [
     Row(_GET, "/items/{object_id}", _READERS, 200, 404, officer=404),
     Row(_GET, "/items/{object_id}/stage", _READERS, 200, 404, officer=404),
     Row(_POST, "/items/{object_id}/play", _VIEWERS, 422, 403, officer=404),
-    Row(_POST, "/items/{object_id}/export", _EXPORTERS, 422, 403),
+    Row(_POST, "/items/{object_id}/export", _EXPORTERS, 422, 403, officer=404),
     Row(_POST, "/items/{object_id}/links", _FILERS, 422, 403),
     Row(_GET, "/items/{object_id}/receipts/{upload_id}", _READERS, 404, 403),
     Row(_GET, "/recordings/{recording_id}", _READERS, 200, 404, officer=404),
     Row(_POST, "/recordings/{recording_id}/play", _VIEWERS, 422, 403, officer=404),
     Row(_GET, "/records/{record_id}", _READERS, 200, 404, officer=404),
     Row(_POST, "/records/{record_id}/open", _VIEWERS, 422, 403, officer=404),
-    Row(_POST, "/records/{record_id}/export", _EXPORTERS, 422, 403),
+    Row(_POST, "/records/{record_id}/export", _EXPORTERS, 422, 403, officer=404),
+    Row(_POST, "/records/{record_id}/print", _EXPORTERS, 422, 403, officer=404),
+    Row(_POST, "/objects/{object_id}/requests", _VIEWERS, 422, 403, officer=404),
+    Row(_POST, "/objects/{object_id}/emergency", _FILERS, 422, 403),
+    Row(_GET, "/retrievals", _VIEWERS, 200, 403),
+    Row(_POST, "/retrievals/{request_id}/decision", _HEADS, 422, 403),
+    Row(_POST, "/retrievals/{request_id}/withdrawal", _VIEWERS, 404, 403),
+    Row(_POST, "/retrievals/{request_id}/end", _HEADS, 422, 403),
+    Row(_GET, "/trace", _EVERYBODY, 200, 200),
+    Row(_POST, "/trace/lists", _EVERYBODY, 200, 200),
+    Row(_POST, "/trace/{entry_id}/check", _TRACERS, 422, 403),
     Row(_GET, "/objects/{object_id}/trail", _READERS, 200, 404, officer=404),
     Row(_GET, "/objects/{object_id}/entries/{entry_id}/proof", _READERS, 404, 404),
     Row(_GET, "/objects/{object_id}/entries/{entry_id}/body", _READERS, 404, 404),
@@ -141,8 +152,11 @@ _TABLE = [
     Row(_HEAD, "/content/{grant_id}/proxy-{lines}.mp4", _VIEWERS, 404, 403),
     Row(_GET, "/content/{grant_id}/document", _VIEWERS, 404, 403),
     Row(_HEAD, "/content/{grant_id}/document", _VIEWERS, 404, 403),
-    Row(_GET, "/content/{grant_id}/original", _EXPORTERS, 404, 403),
-    Row(_HEAD, "/content/{grant_id}/original", _EXPORTERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/print", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/print", _VIEWERS, 404, 403),
+    Row(_GET, "/content/{grant_id}/original", _VIEWERS, 404, 403),
+    Row(_HEAD, "/content/{grant_id}/original", _VIEWERS, 404, 403),
+    Row(_POST, "/content/{grant_id}/renewal", _VIEWERS, 404, 403),
     Row(_POST, "/cases/{case_id}/classes", _FILERS, 422, 403),
     Row(_POST, "/cases/{case_id}/members", _HEADS, 422, 403),
     Row(_POST, "/cases/{case_id}/members/{account_id}/removal", _HEADS, 404, 403),
