@@ -58,8 +58,11 @@ from archive.organisation.officers import OfficerFacts, record_officer
 from archive.organisation.supervision import set_supervision
 from archive.organisation.units import record_agency, record_unit
 from archive.packages.requests import ask_for_package, grant_download
-from archive.retrieval.grants import Purpose, grant_access
+from archive.retrieval.grants import Purpose, grant_access, grant_in_emergency, renew
+from archive.retrieval.models import UnusualAccess
+from archive.retrieval.requests import Asked, ask, decide
 from archive.retrieval.rules import GrantKind, RetrievalRules
+from archive.retrieval.unusual import BREAK_GLASS, check_access, judge_accesses
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
 from ingest.docks import revoke_dock
@@ -105,7 +108,8 @@ UNBOUND = {
     "dock": {"revoked_at"},
     # The secret's hash is held against the key file; the rest is how deliveries go.
     "webhook": {"secret_hash", "failures", "quiet_until", "last_delivered_at"},
-    "retrieval_grant": {"expires_at"},
+    "retrieval_request": {"warned_at"},
+    "access_record": {"is_judged"},
     "log_cosignature": {"received_at"},
     # How a download is called and how long it is: its bytes vouch for themselves.
     "package": {"name", "size_bytes"},
@@ -186,6 +190,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
         rules=RULES,
         at=at(),
     )
+    retrieve(home, object_id)
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
     home.sequence()
     take_a_case_away(witnessed, case_id, supervisor)
@@ -232,6 +237,25 @@ def organise(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
     hand_over(
         database, device_id, seen_holder=None, to=officer_id, check=Check(95, 51_200, -2), by=head, at=home.clock.now()
     )  # fmt: skip
+
+
+def retrieve(home: ArchiveHome, object_id: ObjectId) -> None:
+    """A copy that was asked for and approved, a grant that was renewed, an emergency that was looked into."""
+    database, at = home.database, home.clock.now
+    handler, head = (home.signed_in(role.value) for role in (Role.CASE_HANDLER, Role.UNIT_HEAD))
+    why = Purpose("案件办理", "任务 2")
+    request_id = ask(database, object_id, Asked(GrantKind.EXPORT, why, 7), by=handler, rules=RULES, at=at())
+    decide(database, request_id, is_approved=True, reason="同意", by=head, at=at())
+    grant_access(database, object_id, kind=GrantKind.EXPORT, purpose=why, by=handler, rules=RULES, at=at())
+    grant_id = grant_access(database, object_id, kind=GrantKind.VIEW, purpose=why, by=handler, rules=RULES, at=at())
+    renew(database, grant_id, by=handler, rules=RULES, at=at())
+    grant_in_emergency(database, object_id, purpose=why, by=handler, rules=RULES, at=at())
+    while judge_accesses(database, RULES, at=at()):
+        pass
+    with database.read() as tx:
+        found = {row.entry_id for row in tx.scalars(select(UnusualAccess).where(UnusualAccess.rule == BREAK_GLASS))}
+    for entry_id in found:
+        check_access(database, entry_id, words="属实", by=head, at=at())
 
 
 def take_a_case_away(witnessed: CosignedHome, case_id: CaseId, by: Caller) -> None:
@@ -557,8 +581,9 @@ def test_every_row_that_is_deleted(full: ArchiveHome) -> None:
 ROWS: dict[str, Callable[[ArchiveHome], tuple[str, dict[str, Any]]]] = {
     "a grant without its entry": lambda home: (
         (
-            "INSERT INTO retrieval_grant SELECT :id, account_id, object_id, kind, purpose, entry_id, granted_at, expires_at "
-            "FROM retrieval_grant"
+            "INSERT INTO retrieval_grant (id, account_id, object_id, kind, purpose, entry_id, granted_at, expires_at, "
+            "is_emergency) SELECT :id, account_id, object_id, kind, purpose, entry_id, granted_at, expires_at, is_emergency "
+            "FROM retrieval_grant WHERE request_id IS NULL LIMIT 1"
         ),
         {"id": home.id_value(uuid4())},
     ),
