@@ -21,7 +21,7 @@ from archive.ledger.policy import Group, Witness, WitnessPolicy
 from archive.ledger.witness import create_witness, open_witness
 from archive.web.app import create_app
 from tests.e2e.browser import open_browser, sign_in, until
-from tests.support import seed
+from tests.support import retrievals, seed
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
 
 _FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
@@ -292,6 +292,27 @@ def _watched_log(bureau: Bureau) -> str:
 
 _WITNESSES = ("court-archive", "procuratorate")
 
+
+def _retrievals(path: str) -> Callable[[Bureau], str]:
+    def made(bureau: Bureau) -> str:
+        if bureau.services.settings.home not in _MADE:
+            retrievals.make_retrievals(bureau)
+            _MADE.add(bureau.services.settings.home)
+        return path.format(secret=bureau.items["long"], record=bureau.records["inspection"])
+
+    return made
+
+
+def _ending(page: Page, bureau: Bureau) -> None:
+    """Show the line that a grant ends soon."""
+    _play(page, bureau)
+    page.evaluate("document.querySelector('[data-grant]').dataset.leftS = '420'")
+    page.wait_for_selector("[data-ending]:not([hidden])")
+    page.evaluate("document.querySelector('[data-grant]').scrollIntoView({block: 'center'})")
+
+
+_MADE: set[Path] = set()
+
 SHOTS = [
     Shot("sign-in", None, lambda _: "/sign-in"),
     Shot("sign-in-refused", None, lambda _: "/sign-in", _wrong_password),
@@ -364,6 +385,26 @@ SHOTS = [
     Shot("admin-officers-sheet", Role.ADMINISTRATOR, _officers, _try_sheet),
     Shot("admin-officers-390", Role.ADMINISTRATOR, _officers, width=390, languages=("zh",)),
     Shot("case-restrict", Role.UNIT_HEAD, _case, _restrict),
+    Shot("retrievals", Role.CASE_HANDLER, _retrievals("/retrievals")),
+    Shot("retrievals-390", Role.CASE_HANDLER, _retrievals("/retrievals"), width=390, languages=("zh",)),
+    Shot("retrievals-deciding", Role.UNIT_HEAD, _retrievals("/retrievals?which=deciding")),
+    Shot(
+        "retrievals-deciding-390",
+        Role.UNIT_HEAD,
+        _retrievals("/retrievals?which=deciding"),
+        width=390,
+        languages=("zh",),
+    ),
+    Shot("trace", Role.CASE_HANDLER, _retrievals("/trace")),
+    Shot("trace-accesses", Role.AUDITOR, _retrievals("/trace?which=accesses")),
+    Shot("trace-copies", Role.AUDITOR, _retrievals("/trace?which=copies")),
+    Shot("trace-unusual", Role.AUDITOR, _retrievals("/trace?which=unusual")),
+    Shot("trace-390", Role.AUDITOR, _retrievals("/trace?which=accesses"), width=390, languages=("zh",)),
+    Shot("item-approval", Role.SUPERVISOR, _retrievals("/items/{secret}")),
+    Shot("item-approval-390", Role.SUPERVISOR, _retrievals("/items/{secret}"), width=390, languages=("zh",)),
+    Shot("item-waiting", Role.CASE_HANDLER, _retrievals("/items/{secret}")),
+    Shot("item-ending", Role.SUPERVISOR, _item("video"), _ending, is_whole=False),
+    Shot("record-copies", Role.CASE_HANDLER, _retrievals("/records/{record}"), _open("export")),
     Shot("not-found", Role.SUPERVISOR, lambda _: "/items/nothing-here"),
     Shot("not-allowed", Role.SUPERVISOR, lambda _: "/admin"),
 ]
