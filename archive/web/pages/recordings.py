@@ -87,7 +87,7 @@ def _recording(
         caller=caller,
         status=status,
         form=form,
-        section="items",
+        section="cases" if context["cases"] else "items",
         purposes=[texts.text(f"purpose.{purpose}") for purpose in PURPOSES],
         here=f"/recordings/{recording_id}",
         marks=axis_marks(view),
