@@ -64,7 +64,7 @@ def test_more_notices_come_in_a_fragment(auditor: httpx.Client, bureau: Bureau) 
     more = page.split('hx-get="')[1].split('"')[0]
     rest = auditor.get(more, headers={"HX-Request": "true"}).text
     assert "<html" not in rest
-    assert "N0 " in rest
+    assert "（N0）" in rest
     assert '<span class="bell-count" aria-hidden="true">' in page
     auditor.post("/notices/read")
 
