@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ForeignKey, FromClause, Index, String, exists, false, text, text
+from sqlalchemy import ColumnElement, ForeignKey, FromClause, Index, String, exists, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.custody.models import AccessRecord

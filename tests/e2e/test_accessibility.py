@@ -7,10 +7,12 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from archive.access.policy import Role
+from archive.evidence.recordings import recording_of
 from archive.web.app import create_app
 from tests.e2e.browser import sign_in
 from tests.support import seed
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
+from tests.support.seed_office import keep_devices, take_complaints
 
 pytestmark = pytest.mark.e2e
 
@@ -82,6 +84,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Burea
     bureau = seed.new_bureau(folder / "home", cn_profile=True)
     seed.make_scene(bureau, folder / "media")
     seed.connect_systems(bureau)
+    take_complaints(bureau)
+    keep_devices(bureau)
     with seed.listening(create_app(bureau.services)) as base:
         yield base, bureau
     bureau.services.close()
@@ -101,14 +105,25 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
     record = f"/records/{bureau.records['seizure']}"
     subject = f"/subjects/{bureau.subjects['官渡区阿明烧烤店']}"
     merge = f"{subject}/merge?other={bureau.subjects['阿明烧烤']}"
+    with bureau.services.database.read() as tx:
+        recording = recording_of(tx, bureau.items["clip1"])
+    assert recording is not None
+    office = [
+        *("/complaints", f"/complaints?case={bureau.cases['main']}", f"/complaints/{bureau.complaints['said']}"),
+        *("/devices", f"/devices/{keep_devices(bureau)['BWC-0117']}"),
+        f"/recordings/{recording.recording.id}",
+    ]
     proofs = [f"/objects/{bureau.items['video']}/entries", f"/cases/{bureau.cases['main']}/proofs"]
     return {
         Role.SUPERVISOR: [
             *(*shared, record, "/subjects", subject, merge, "/upload", "/nowhere"),
-            *("/complaints", "/devices", "/notices", "/account"),
+            *(*office, "/notices", "/account", "/account/notices"),
         ],
         Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs],
-        Role.ADMINISTRATOR: ["/admin", "/admin/systems", "/log/health"],
+        Role.UNIT_HEAD: [f"/cases/{bureau.cases['main']}"],
+        Role.ADMINISTRATOR: [
+            *("/admin", "/admin/systems", "/admin/organisation", "/admin/officers", "/admin/accounts", "/log/health"),
+        ],
     }
 
 

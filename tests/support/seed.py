@@ -46,7 +46,18 @@ from archive.evidence.models import EvidenceItem
 from archive.jobs.models import Job
 from archive.jobs.queue import LONG, PACKAGE, PROMPT, claim_job, fail_job
 from archive.kernel.digests import digest_of
-from archive.kernel.ids import AccountId, ActId, AgencyId, CaseId, DockId, IntegrationId, ObjectId, SubjectId, UnitId
+from archive.kernel.ids import (
+    AccountId,
+    ActId,
+    AgencyId,
+    CaseId,
+    ComplaintId,
+    DockId,
+    IntegrationId,
+    ObjectId,
+    SubjectId,
+    UnitId,
+)
 from archive.kernel.instants import Instant, format_instant
 from archive.ledger.entries import OPERATOR, Actor
 from archive.notify.events import Event, EventType, publish
@@ -106,6 +117,7 @@ class Bureau:
     items: dict[str, ObjectId] = field(default_factory=dict)
     records: dict[str, ObjectId] = field(default_factory=dict)
     subjects: dict[str, SubjectId] = field(default_factory=dict)
+    complaints: dict[str, ComplaintId] = field(default_factory=dict)
 
     def now(self) -> Instant:
         """Return the archive's time."""
@@ -272,6 +284,7 @@ _SUBJECTS = [
 def make_scene(bureau: Bureau, media: Path) -> None:
     """Make seven cases; one of them with acts, records and footage of every kind and state."""
     media.mkdir(parents=True, exist_ok=True)
+    name_first_agency(bureau.services.database, _ORGANISATION, at=bureau.now())
     handler = bureau.people[Role.CASE_HANDLER]
     dock = new_dock(bureau, "北市区中队采集站")
     spare = new_dock(bureau, "关上中队采集站")

@@ -98,7 +98,7 @@ def _recording(
         caller=caller,
         status=status,
         form=form,
-        section="items",
+        section="cases" if context["cases"] else "items",
         purposes=usual_purposes(texts),
         here=f"/recordings/{recording_id}",
         marks=axis_marks(view),

@@ -45,6 +45,12 @@ document.addEventListener("click", async (event) => {
   if (close) closePanel(close.closest("details"));
 });
 
+// ---- the navigation, where it is wider than the screen -----------------------------------------------------------
+
+const nav = document.querySelector(".nav");
+const current = nav?.querySelector("[aria-current]");
+if (current) nav.scrollLeft = current.offsetLeft - nav.offsetLeft - (nav.clientWidth - current.offsetWidth) / 2;
+
 // ---- panels ----------------------------------------------------------------------------------------------------
 
 function closePanel(panel) {

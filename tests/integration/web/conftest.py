@@ -4,12 +4,14 @@ import html
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import update
 
 from archive.access.policy import Role
 from archive.cases.filing import link_object, open_case
@@ -17,6 +19,7 @@ from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.records import file_text_record
 from archive.cases.subjects import KnownSubject, NewSubject, record_subject
 from archive.cases.terms import Category, RecordForm, SubjectKind
+from archive.jobs.models import Job
 from archive.web.app import create_app
 from tests.support import footage, hostile, seed
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
@@ -98,6 +101,9 @@ def small_scene(bureau: Bureau, media: Path) -> None:
     bureau.items["unplayable"] = seed.deliver(bureau, dock, broken, "notes.mp4", clock_offset_ms=0)
     seed.work(bureau)
     bureau.items["pending"] = seed.deliver(bureau, dock, video + b"\0", "later.mp4", clock_offset_ms=-90)
+    with bureau.services.database.begin() as tx:  # it waits, whatever else is worked on in the same bureau
+        its_job = update(Job).where(Job.key == f"probe:{bureau.items['pending']}")
+        tx.execute(its_job.values(not_before=bureau.now() + timedelta(days=1)))
     bureau.records["inspection"] = file_text_record(
         bureau.services.database,
         bureau.services.objects,

@@ -22,7 +22,7 @@ def test_the_bell_counts_what_is_unread(supervisor: httpx.Client, bureau: Bureau
     tell(bureau, Role.SUPERVISOR, "投〔2026〕00007号")
     assert '<span class="bell-count" aria-hidden="true">1</span>' in supervisor.get("/").text
     page = supervisor.get("/notices")
-    assert "投诉举报 投〔2026〕00007号 已交由您承办" in words(page)
+    assert "投诉举报（投〔2026〕00007号）已交由您承办" in words(page)
     link = page.text.split('class="row-link" href="')[1].split('"')[0]
     opened = supervisor.get(link)
     assert (opened.status_code, opened.headers["location"]) == (303, "/subjects")
@@ -64,7 +64,7 @@ def test_more_notices_come_in_a_fragment(auditor: httpx.Client, bureau: Bureau) 
     more = page.split('hx-get="')[1].split('"')[0]
     rest = auditor.get(more, headers={"HX-Request": "true"}).text
     assert "<html" not in rest
-    assert "N0 " in rest
+    assert "（N0）" in rest
     assert '<span class="bell-count" aria-hidden="true">' in page
     auditor.post("/notices/read")
 
