@@ -19,6 +19,7 @@ _NO_PAGE = {
     "/cases/{case_id}/proofs": "a part of the case's page: case-proofs",
     "/cases/{case_id}/proofs.json": "a file",
     "/content/{grant_id}/document": "a file",
+    "/content/{grant_id}/print": "a file",
     "/content/{grant_id}/entries": "a part of an item's page: item-archive",
     "/content/{grant_id}/live.m3u8": "a file",
     "/content/{grant_id}/live/{name}": "a file",
