@@ -21,6 +21,7 @@ from archive.web.api import docks, door, log, packages
 from archive.web.api.axis import AxisApp
 from archive.web.api.uploads import UploadsApp
 from archive.web.api.v1 import install_api
+from archive.web.limits import Limits
 from archive.web.middleware import Door, Surroundings
 from archive.web.pages import install_pages
 from archive.web.problems import problem_response
@@ -39,8 +40,14 @@ _log = structlog.get_logger("liuhen.web")
 def create_app(services: Services) -> FastAPI:
     """Return the application over these services."""
     executor = ThreadPoolExecutor(_INTAKE_THREADS, thread_name_prefix="intake")
+    limits = Limits(services.settings)
     uploads = UploadsApp(
-        services.intake, executor, base_path=UPLOADS_PATH, doors=services.doors, sign_ins=services.sign_ins
+        services.intake,
+        executor,
+        base_path=UPLOADS_PATH,
+        doors=services.doors,
+        sign_ins=services.sign_ins,
+        limits=limits,
     )
 
     @contextlib.asynccontextmanager
@@ -62,6 +69,7 @@ def create_app(services: Services) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )
     app.state.services = services
+    app.state.limits = limits
     install_api(app, requests_per_minute=services.settings.api_requests_per_minute)
     app.add_middleware(Door, path=UPLOADS_PATH, behind=uploads)
     axis = AxisApp(services.intake, executor, uploads.receiver, doors=services.doors)

@@ -12,6 +12,7 @@ from archive.access.api_keys import KeyRefused
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import format_instant
 from archive.web.dependencies import WholeServicesDep
+from archive.web.limits import BY_NETWORK
 from ingest.docks import MAX_FIRMWARE_CHARACTERS, enrol_dock, rotate_key
 
 router = APIRouter(prefix="/api/v1", tags=["docks"])
@@ -57,7 +58,7 @@ class TimeRead(BaseModel):
     now: Annotated[str, Field(description="RFC 3339, UTC.")]
 
 
-@router.post("/docks/enrolment", status_code=201, operation_id="enrol_dock")
+@router.post("/docks/enrolment", status_code=201, operation_id="enrol_dock", dependencies=[BY_NETWORK])
 def enrol(body: EnrolmentRequest, services: WholeServicesDep) -> EnrolmentRead:
     """Trade a one-time code for an id, a key that can only write, and the keys to pin."""
     try:
@@ -73,7 +74,7 @@ _bearer = HTTPBearer(
 )
 
 
-@router.post("/docks/key", status_code=201, operation_id="rotate_dock_key")
+@router.post("/docks/key", status_code=201, operation_id="rotate_dock_key", dependencies=[BY_NETWORK])
 def rotate(
     body: KeyRequest,
     response: Response,

@@ -19,6 +19,7 @@ from archive.ledger.proofs import LeafNotFound, checkpoint_of, consistency, incl
 from archive.ledger.tiles import MalformedTile, Tile
 from archive.ledger.tree import MAX_SIZE
 from archive.web.dependencies import WholeServicesDep
+from archive.web.limits import BY_NETWORK
 from archive.web.pages.guards import LogHealthReader, LogReader
 from archive.wiring import Services
 
@@ -91,7 +92,7 @@ def anchor(name: str, services: WholeServicesDep) -> Response:
     return Response(content, media_type=_ANCHOR_TYPES.get(suffix, _TEXT), headers={"Cache-Control": kept})
 
 
-@router.get("/api/v1/log/proof/{index}", operation_id="read_proof", response_class=Response)
+@router.get("/api/v1/log/proof/{index}", operation_id="read_proof", response_class=Response, dependencies=[BY_NETWORK])
 def proof(index: Annotated[int, Path(ge=0, le=MAX_SIZE)], services: WholeServicesDep) -> Response:
     """Return the proof that there is an entry at this index, as a tlog-proof."""
     with services.database.read() as tx:
@@ -101,7 +102,7 @@ def proof(index: Annotated[int, Path(ge=0, le=MAX_SIZE)], services: WholeService
     return Response(str(found), media_type=_TEXT)
 
 
-@router.get("/api/v1/log/consistency", operation_id="read_consistency")
+@router.get("/api/v1/log/consistency", operation_id="read_consistency", dependencies=[BY_NETWORK])
 def consistency_between(
     services: WholeServicesDep,
     old: Annotated[int, Query(alias="from", ge=1, le=MAX_SIZE)],

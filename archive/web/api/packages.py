@@ -15,6 +15,7 @@ from archive.packages.building import MAX_PURPOSE_CHARACTERS
 from archive.packages.requests import PackageView, ask_for_package, grant_download, package_view
 from archive.web.api.v1.routes import ApiRoute
 from archive.web.dependencies import ServicesDep
+from archive.web.limits import Cost, by_account
 from archive.web.pages.guards import DownloadIdPath, Exporter, PackageIdPath
 from archive.web.pages.packages import ZIP_TYPE, serve_package
 from archive.wiring import Services
@@ -60,7 +61,12 @@ class DownloadRead(BaseModel):
     location: str
 
 
-@router.post("/cases/{number:path}/packages", operation_id="ask_for_package", status_code=202)
+@router.post(
+    "/cases/{number:path}/packages",
+    operation_id="ask_for_package",
+    status_code=202,
+    dependencies=[by_account(Cost.HEAVY)],
+)
 def package_wanted(
     number: str, body: PackageWanted, caller: Exporter, services: ServicesDep, answer: Response
 ) -> PackageRead:
@@ -88,7 +94,12 @@ def package_read(package_id: PackageIdPath, caller: Exporter, services: Services
     return _read(services, package_id)
 
 
-@router.post("/packages/{package_id}/downloads", operation_id="grant_package_download", status_code=201)
+@router.post(
+    "/packages/{package_id}/downloads",
+    operation_id="grant_package_download",
+    status_code=201,
+    dependencies=[by_account(Cost.HEAVY)],
+)
 def download_granted(
     package_id: PackageIdPath, caller: Exporter, services: ServicesDep, answer: Response
 ) -> DownloadRead:

@@ -19,6 +19,7 @@ from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import CaseId, GrantId, ObjectId
 from archive.retrieval.grants import GrantKind, active_grant, grant_access
 from archive.web.dependencies import ServicesDep
+from archive.web.limits import Cost, by_account
 from archive.web.pages.axis import recording_context
 from archive.web.pages.content import disposition
 from archive.web.pages.contents import contents_of, shown_contents
@@ -74,7 +75,7 @@ def play_posted(
     return _item(request, object_id, caller, services, grant_id=grant_id, part="_stage.html")
 
 
-@router.post("/items/{object_id}/export")
+@router.post("/items/{object_id}/export", dependencies=[by_account(Cost.HEAVY)])
 def item_export_posted(
     request: Request, object_id: ObjectIdPath, form: FormDep, caller: Exporter, services: ServicesDep
 ) -> Response:
@@ -159,7 +160,7 @@ def record_open_posted(
     return go_to(f"/content/{grant_id}/document")
 
 
-@router.post("/records/{object_id}/export")
+@router.post("/records/{object_id}/export", dependencies=[by_account(Cost.HEAVY)])
 def record_export_posted(
     request: Request, object_id: ObjectIdPath, form: FormDep, caller: Exporter, services: ServicesDep
 ) -> Response:

@@ -17,8 +17,9 @@ from archive.access.integrations import (
 )
 from archive.kernel.errors import InvalidInput
 from archive.ledger.entries import OPERATOR
-from archive.web.api.v1.limits import MOST_BODY_BYTES, Meter, TooManyRequests
+from archive.web.api.v1.limits import MOST_BODY_BYTES
 from archive.web.app import create_app
+from archive.web.limits import Meter, TooManyRequests
 from tests.support import seed
 from tests.support.archive_home import ArchiveHome, EnrolledDock
 from tests.support.case_system import CaseSystem

@@ -10,7 +10,7 @@ from archive.access.integrations import IntegrationCaller
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import WebhookId, parse_uuid
 from archive.kernel.instants import format_instant
-from archive.notify.events import EventType, cloud_event
+from archive.notify.events import EventType, cloud_event, told_of
 from archive.notify.listings import WebhookRow, deliveries, events, webhook_rows
 from archive.notify.webhooks import WebhookNotFound, replay_events
 from archive.web.api.v1.forms import Moment, Sent, Since
@@ -106,9 +106,10 @@ def list_events(
     """Return events, for systems that would rather ask than be told. External ids are those of the calling system."""
     with services.database.read() as tx:
         found = events(tx, since=since, types=type or (), cursor=cursor, limit=limit)
+        told = told_of(tx, found.rows)
     source = services.webhooks.source
     return EventList(
-        events=[cloud_event(row, source=source, integration_id=caller.id) for row in found.rows], next=found.next_cursor
+        events=[cloud_event(row, source=source, integration_id=caller.id) for row in told], next=found.next_cursor
     )
 
 
@@ -144,7 +145,7 @@ def replay(webhook_id: str, body: ReplaySent, caller: EventReader, services: Ser
     """Send events once more to a webhook of this system. They keep their ids."""
     own = _own(services, webhook_id, caller)
     now = services.clock.now()
-    count = replay_events(services.database, own, since=body.since, dead_only=body.dead_only, by=caller.actor, at=now)
+    count = replay_events(services.webhooks, own, since=body.since, dead_only=body.dead_only, by=caller.actor, at=now)
     return ReplayRead(events=count)
 
 
