@@ -55,6 +55,20 @@ class Settings(BaseSettings):
     api_requests_per_minute: int = Field(
         default=3000, ge=10, description="Requests that one integration may make in a minute."
     )
+    searches_per_minute: int = Field(default=300, ge=1, description="Searches that one account may make in a minute.")
+    heavy_per_minute: int = Field(
+        default=60,
+        ge=1,
+        description="Lists, packages, copies, and checks of whole files that one account may ask for in a minute.",
+    )
+    uploads_per_minute: int = Field(
+        default=3000, ge=1, description="Uploads that one account or dock may begin in a minute."
+    )
+    strangers_per_minute: int = Field(
+        default=600,
+        ge=1,
+        description="Sign-ins, codes, wrong keys and proofs that one network (/24, /48) may ask for in a minute.",
+    )
     witness_policy: Path | None = Field(
         default=None, description="C2SP policy file: witnesses, their addresses, and the quorum for receipts."
     )

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from archive.access.classes import RestrictedClass, bits
 from archive.access.models import Account, Clearance
 from archive.access.policy import ACTING, Capability, Extent, Role, extent, may
-from archive.db.sight import EVERYBODYS, Sight, party_of
+from archive.db.sight import EVERYBODYS, Sight, ending_party_of, party_of
 from archive.kernel.ids import AccountId, SessionId
 from archive.kernel.instants import BUREAU_ZONE, Instant
 from archive.ledger.entries import Actor
@@ -72,6 +72,7 @@ def _parties(tx: Session, account: Account, roles: Collection[Role]) -> Iterator
     if reach is Extent.NOTHING:
         return
     yield party_of(account.id)
+    yield ending_party_of(account.id)
     if account.officer_id is not None:
         yield party_of(account.officer_id)
     if reach is Extent.OWN:

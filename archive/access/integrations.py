@@ -211,11 +211,23 @@ def authenticated_integration(tx: Session, key: str, *, at: Instant) -> Integrat
     integration = tx.get(Integration, holder.holder_id)
     if integration is None:
         raise KeyRefused
-    prefix = key.split("_")[1]
-    sight = Sight(frozenset({party_of(integration.unit_id), party_of(integration.id)}), 0, at)
     return IntegrationCaller(
-        IntegrationId(integration.id), integration.name, holder.scopes, holder.actor, prefix, sight
-    )  # fmt: skip
+        IntegrationId(integration.id),
+        integration.name,
+        holder.scopes,
+        holder.actor,
+        key_prefix=key.split("_")[1],
+        sight=_sight(integration, at),
+    )
+
+
+def sight_of_integration(tx: Session, integration_id: UUID, *, at: Instant) -> Sight:
+    """Return what a system sees: what its unit has, and what it pushed itself."""
+    return _sight(tx.get_one(Integration, integration_id), at)
+
+
+def _sight(integration: Integration, at: Instant) -> Sight:
+    return Sight(frozenset({party_of(integration.unit_id), party_of(integration.id)}), 0, at)
 
 
 def note_use(database: Database, prefix: str, *, at: Instant) -> None:

@@ -34,6 +34,8 @@ from archive.ports.outbound import Outbound, Undelivered, UrlRefused
 
 TRIP_LIFETIME: Final = timedelta(minutes=10)
 _METADATA_KEPT_FOR: Final = timedelta(minutes=10)
+_FAILURE_KEPT_FOR: Final = timedelta(seconds=30)
+"""So long everybody is answered at once: a provider that does not answer must not keep a thread for each who comes."""
 _LEEWAY_S: Final = 60
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Signatures of the provider's own key; never none, and never a secret that we hold too."""
@@ -83,6 +85,7 @@ class Provider:
     outbound: Outbound
     vault: IdentifierVault
     _known: tuple[Instant, Mapping[str, Any]] | None = None
+    _failed: tuple[Instant, OidcUnreachable] | None = None
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def depart(self, *, back: str, next_address: str, at: Instant) -> Departure:
@@ -151,17 +154,30 @@ class Provider:
         return trip
 
     def _metadata(self, at: Instant) -> Mapping[str, Any]:
-        """Return what the provider says of itself, asked at most every ten minutes: anybody can come to this door."""
+        """Return what the provider says of itself, asked at most every ten minutes: anybody can come to this door.
+
+        Raises: OidcUnreachable, without asking again where it was so within the last half minute.
+        """
         with self._guard:
             if self._known is not None and self._known[0] + _METADATA_KEPT_FOR > at:
                 return self._known[1]
-            found = self._get(self.issuer.rstrip("/") + "/.well-known/openid-configuration")
-            if found.get("issuer") != self.issuer:
-                raise OidcUnreachable("The sign-in provider calls itself another name", issuer=self.issuer)
-            if not all(isinstance(found.get(name), str) and self._is_own(found[name]) for name in _ENDPOINTS):
-                raise OidcUnreachable("The sign-in provider names addresses that are not its own", issuer=self.issuer)
-            self._known = (at, found)
+            if self._failed is not None and self._failed[0] + _FAILURE_KEPT_FOR > at:
+                raise OidcUnreachable(self._failed[1].message, **self._failed[1].facts)
+            try:
+                found = self._asked()
+            except OidcUnreachable as error:
+                self._failed = (at, error)
+                raise
+            self._known, self._failed = (at, found), None
             return found
+
+    def _asked(self) -> Mapping[str, Any]:
+        found = self._get(self.issuer.rstrip("/") + "/.well-known/openid-configuration")
+        if found.get("issuer") != self.issuer:
+            raise OidcUnreachable("The sign-in provider calls itself another name", issuer=self.issuer)
+        if not all(isinstance(found.get(name), str) and self._is_own(found[name]) for name in _ENDPOINTS):
+            raise OidcUnreachable("The sign-in provider names addresses that are not its own", issuer=self.issuer)
+        return found
 
     def _is_own(self, address: str) -> bool:
         own, other = urlsplit(self.issuer), urlsplit(address)

@@ -23,7 +23,7 @@ from archive.access.models import ExternalId
 from archive.cases.models import Act, ActOfficer, Case, CaseLink, CaseMember, Subject, SubjectMerge
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.base import insert_rows
-from archive.db.sight import EVERYBODYS, Reach, microseconds, party_of
+from archive.db.sight import EVERYBODYS, Reach, ending_party_of, microseconds, party_of
 from archive.evidence.models import EvidenceItem
 from archive.ledger.entries import EntryType
 from archive.organisation.models import Officer
@@ -188,8 +188,11 @@ def _rights(tx: Session, case_ids: Collection[UUID]) -> Mapping[UUID, list[_Righ
         rights[case_id].append(_Right(party_of(officer_id)))
     members = select(CaseMember.case_id, CaseMember.account_id, CaseMember.until)
     for case_id, account_id, until in tx.execute(members.where(CaseMember.case_id.in_(case_ids))):
-        ends = None if until is None else microseconds(until)
-        rights[case_id].append(_Right(party_of(account_id), is_member=True, until=ends))
+        if until is None:
+            rights[case_id].append(_Right(party_of(account_id), is_member=True))
+        else:
+            ends = microseconds(until)
+            rights[case_id].append(_Right(ending_party_of(account_id), is_member=True, until=ends))
     return rights
 
 

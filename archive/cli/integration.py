@@ -216,7 +216,7 @@ def replay(
     """Send events to a webhook once more; prints how many."""
     with opened(home) as services:
         count = replay_events(
-            services.database,
+            services.webhooks,
             WebhookId(parse_uuid(webhook)),
             since=since.astimezone(),
             dead_only=dead,

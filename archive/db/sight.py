@@ -5,7 +5,7 @@ or an account. `Database.seen_by` binds transactions to a sight: of every table 
 only rows that one of its parties sees, whatever the query looks like; all else looks as if it did not exist.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,6 +44,8 @@ EVERYBODYS: Final = 0
 FIRST_UNIT: Final = UUID("00000000-0000-7000-8000-0000000000a1")
 """The unit that every archive begins with, and that has whatever no other unit has."""
 _PARTY_BITS: Final = (1 << 62) - 1
+_ENDING: Final = 0x2F6E_91C4_D85A_37B1
+"""Drawn once, so that no party of another thing is met by chance."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGHT: Final = "sight"
 _PARTIES, _HIDDEN, _AT = "sight_parties", "sight_hidden", "sight_at"
@@ -183,6 +185,20 @@ def _newest(parties: int, *, is_after: bool) -> Subquery:
     return statement.columns(column("at", BigInteger), column("ref_id", Uuid())).subquery("newest")
 
 
+def seen_among(tx: Session, ids: Collection[UUID]) -> Collection[UUID]:
+    """Return those of these things that the transaction's sight sees; all where it is bound to none."""
+    sight = sight_of(tx)
+    if sight is None or not ids:
+        return ids
+    rows = select(Reach.ref_id).where(
+        Reach.ref_id.in_(ids),
+        Reach.party.in_(sight.parties),
+        Reach.classes.bitwise_and(~sight.cleared) == 0,
+        or_(Reach.until.is_(None), Reach.until > microseconds(sight.at)),
+    )
+    return set(tx.scalars(rows))
+
+
 class _Seen(ColumnElement[bool]):
     """`EXISTS` over `reach`, as one element: each query has it once for every table, and its parts take long."""
 
@@ -217,6 +233,14 @@ def _compile_seen(seen: _Seen, compiler: Any, **options: Any) -> str:
 def party_of(owner_id: UUID) -> int:
     """Return the number under which a unit, an officer or an account stands in `reach`: the random part of its id."""
     return owner_id.int & _PARTY_BITS
+
+
+def ending_party_of(owner_id: UUID) -> int:
+    """Return the number under which an account stands in `reach` with what ends at a moment.
+
+    A party has one row for a thing. A right that ends must not stand in the place of a lasting one.
+    """
+    return party_of(owner_id) ^ _ENDING
 
 
 def microseconds(at: Instant) -> int:

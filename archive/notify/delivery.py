@@ -16,7 +16,7 @@ from archive.jobs.queue import DELIVERY, ClaimedJob, add_job, finish_job, postpo
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import EventId, WebhookId, parse_uuid
 from archive.kernel.instants import Instant
-from archive.notify.events import DELIVER_EVENT, cloud_event_bytes
+from archive.notify.events import DELIVER_EVENT, cloud_event_bytes, told_of
 from archive.notify.models import OutboxEvent, Webhook, WebhookDelivery
 from archive.notify.signature import signed_headers
 from archive.notify.webhooks import SecretLost, Webhooks, forget_events, secrets_of
@@ -85,13 +85,16 @@ class DeliveryJobs:
         event_id = EventId(parse_uuid(job.args["event_id"]))
         with self.webhooks.database.read() as tx:
             webhook = tx.get(Webhook, webhook_id)
-            event = tx.get(OutboxEvent, event_id)
             delivery = tx.get(WebhookDelivery, (webhook_id, event_id))
         now = self.clock.now()
-        if webhook is None or event is None or delivery is None or delivery.state != "waiting":
+        if webhook is None or delivery is None or delivery.state != "waiting":
             with self.webhooks.database.begin() as tx:
                 finish_job(tx, job, at=now)
-        elif webhook.removed_at is not None:
+            return
+        with self.webhooks.database_of(webhook, at=now).read() as tx:
+            found = tx.get(OutboxEvent, event_id)
+            event = next(iter(told_of(tx, [] if found is None else [found])), None)
+        if webhook.removed_at is not None or event is None:  # gone, or of what the system does not see
             with self.webhooks.database.begin() as tx:
                 _set(tx, delivery, {"state": "dropped", "next_at": None})
                 finish_job(tx, job, at=now)

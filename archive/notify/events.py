@@ -14,9 +14,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from archive.db.base import insert_row
+from archive.db.sight import seen_among
 from archive.jobs.queue import DELIVERY, add_job
 from archive.kernel.canonical import canonical_json
-from archive.kernel.ids import EventId, IntegrationId, new_uuid7
+from archive.kernel.ids import EventId, IntegrationId, new_uuid7, parse_uuid
 from archive.kernel.instants import Instant, format_instant
 from archive.notify.models import EventCount, OutboxEvent, Webhook, WebhookDelivery
 
@@ -106,6 +107,30 @@ def _next_number(tx: Session, about_id: UUID) -> int:
         .on_conflict_do_update(index_elements=[EventCount.about_id], set_={"last": EventCount.last + 1})
         .returning(EventCount.last)
     ).scalar_one()
+
+
+def told_of(tx: Session, rows: Sequence[OutboxEvent]) -> Sequence[OutboxEvent]:
+    """Return events as the transaction's sight is told them, of cases that it does not see nothing.
+
+    The rows are taken out of the transaction, so that nothing writes them as they are told.
+    """
+    named = {parse_uuid(case["id"]) for row in rows for case in _cases(row.data)}
+    seen = {str(case_id) for case_id in seen_among(tx, named)}
+    told = []
+    for row in rows:
+        cases = [case for case in _cases(row.data) if case["id"] in seen]
+        tx.expunge(row)
+        if "cases" in row.data:
+            row.data = {**row.data, "cases": cases}
+        elif len(cases) < len(_cases(row.data)):
+            continue
+        told.append(row)
+    return told
+
+
+def _cases(data: Mapping[str, Any]) -> Sequence[Mapping[str, str]]:
+    """Return the cases that an event names: one that something was filed under, or all of an item."""
+    return data["cases"] if "cases" in data else [data["case"]] if "case" in data else []
 
 
 def cloud_event(row: OutboxEvent, *, source: str, integration_id: UUID) -> dict[str, Any]:

@@ -78,7 +78,10 @@ class Webhook(Base):
 
 
 class WebhookDelivery(Base):
-    """One event on its way to one webhook. `state` is waiting, delivered, dead, or dropped with its webhook."""
+    """One event on its way to one webhook. `state` is waiting, delivered, dead, or dropped.
+
+    It is dropped with its webhook, and where the webhook's system does not see the item.
+    """
 
     __tablename__ = "webhook_delivery"
     __table_args__ = (Index("ix_webhook_delivery_webhook_id_state", "webhook_id", "state"),)

@@ -1,17 +1,19 @@
 """Webhooks: setting, renewing and removing them, and sending again what they may have missed."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from archive.db.database import Database
+from archive.db.sight import Sight
 from archive.jobs.queue import DELIVERY, hasten_job, renew_job
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import EventId, IntegrationId, WebhookId, new_uuid7
@@ -43,12 +45,22 @@ class SecretLost(LiuhenError):
 
 @dataclass(frozen=True, slots=True)
 class Webhooks:
-    """What webhooks need, put together by wiring. `source` names this archive in its events."""
+    """What webhooks need, put together by wiring.
+
+    `source` names this archive in its events. `sight_of` tells what an integration sees at a moment.
+    """
 
     database: Database
     outbound: Outbound
     key: bytes
     source: str
+    sight_of: Callable[[Session, UUID, Instant], Sight]
+
+    def database_of(self, webhook: Webhook, *, at: Instant) -> Database:
+        """Return the database as the system of a webhook sees it: it is told of nothing else."""
+        with self.database.read() as tx:
+            sight = self.sight_of(tx, webhook.integration_id, at)
+        return self.database.seen_by(sight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +126,7 @@ def remove_webhook(database: Database, webhook_id: WebhookId, *, by: Actor, at: 
 
 
 def replay_events(
-    database: Database,
+    webhooks: Webhooks,
     webhook_id: WebhookId,
     *,
     since: Instant,
@@ -124,9 +136,14 @@ def replay_events(
 ) -> int:
     """Have everything since then sent to a webhook once more, or only what was given up; return how many events.
 
-    An event keeps its id, so that a receiver knows what it has seen. What came before the webhook was set is sent too.
-    Raises: WebhookNotFound.
+    An event keeps its id, so that a receiver knows what it has seen. What came before the webhook was set is sent too;
+    what its system does not see is not. Raises: WebhookNotFound.
     """
+    with webhooks.database.read() as tx:
+        webhook = tx.get(Webhook, webhook_id)
+    if webhook is None:
+        raise WebhookNotFound(webhook_id=webhook_id)
+    database = webhooks.database_of(webhook, at=at)
     with database.read() as tx:
         newest = tx.execute(
             select(OutboxEvent.at, OutboxEvent.id).order_by(OutboxEvent.at.desc(), OutboxEvent.id.desc()).limit(1)

@@ -28,6 +28,7 @@ _HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 )
+_TELLING: Final = {b"sec-fetch-site", b"origin", b"referer", b"host"}
 _log = structlog.get_logger("liuhen.web")
 
 
@@ -106,14 +107,14 @@ class Door:
 def _is_cross_site(scope: Scope) -> bool:
     """Return whether a browser says that an unsafe request comes from elsewhere.
 
-    Source: Fetch Metadata Request Headers; the Origin header for browsers that do not send them. Clients that are no
-    browsers send neither, and carry no cookie that somebody else could use.
+    Source: Fetch Metadata Request Headers; for browsers that do not send them the Origin header, and for still older
+    ones the Referer. Clients that are no browsers send none of them, and carry no cookie that somebody else could use.
     """
     if scope["method"] in _SAFE_METHODS:
         return False
-    headers = {name: value for name, value in scope["headers"] if name in {b"sec-fetch-site", b"origin", b"host"}}
+    headers = {name: value for name, value in scope["headers"] if name in _TELLING}
     site = headers.get(b"sec-fetch-site")
     if site is not None:
         return site not in {b"same-origin", b"none"}
-    origin = headers.get(b"origin")
-    return origin is not None and origin.split(b"//")[-1] != headers.get(b"host")
+    origin = headers.get(b"origin", headers.get(b"referer"))
+    return origin is not None and origin.partition(b"//")[2].partition(b"/")[0] != headers.get(b"host")

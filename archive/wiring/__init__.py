@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from archive.access.integrations import sight_of_integration
 from archive.access.models import TotpSecret
 from archive.access.sign_ins import SignIns
 from archive.adapters.filesystem_store import FilesystemStore
@@ -428,6 +429,7 @@ def _webhooks(settings: Settings, database: Database) -> Webhooks:
         HttpOutbound(networks=settings.webhook_networks, ca=settings.webhook_ca),
         key=secret_from_file(settings.home / "keys" / "webhooks.key"),
         source=f"urn:liuhen:{settings.origin}",
+        sight_of=lambda tx, integration_id, at: sight_of_integration(tx, integration_id, at=at),
     )
 
 

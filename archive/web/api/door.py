@@ -14,6 +14,7 @@ from archive.evidence.terms import SourceKind
 from archive.kernel.digests import DigestSet
 from archive.kernel.instants import parse_instant
 from archive.web.dependencies import ServicesDep
+from archive.web.limits import Cost, by_account
 from archive.web.pages.guards import Uploader
 from ingest.doors import declared_manifest
 from ingest.uploads import require_acceptable_size
@@ -42,7 +43,7 @@ class SignedManifest(BaseModel):
     signature: str
 
 
-@router.post("/manifests")
+@router.post("/manifests", dependencies=[by_account(Cost.UPLOADS)])
 def manifest_posted(body: Declaration, caller: Uploader, services: ServicesDep) -> SignedManifest:
     """Sign for what this person declares; nothing is stored before the upload begins."""
     require_acceptable_size(services.intake, body.size)

@@ -24,12 +24,13 @@ from uuid import UUID
 
 from starlette.requests import HTTPConnection
 
-from archive.access.api_keys import renew_hash
+from archive.access.api_keys import KeyRefused, renew_hash
 from archive.access.policy import Capability, CertificateBars, require
 from archive.access.sign_ins import SignIns
 from archive.kernel.errors import InvalidInput, LiuhenError
 from archive.kernel.ids import AccountId, DockId, UploadId, parse_uuid
-from archive.web.dependencies import NotSignedIn, caller_of, require_nothing_due
+from archive.web.dependencies import NotSignedIn, caller_of, origin, require_nothing_due
+from archive.web.limits import Cost, Limits
 from archive.web.problems import problem_response
 from ingest.chunks import Checksum, Disconnected
 from ingest.context import Intake
@@ -135,8 +136,11 @@ _NOBODY: Final = _Sender(DockId(UUID(int=0)), "")
 class UploadsApp:
     """The tus server. Mounted where docks expect it; `base_path` is put before the ids in `Location`."""
 
-    def __init__(self, intake: Intake, executor: Executor, *, base_path: str, doors: Doors, sign_ins: SignIns) -> None:
+    def __init__(
+        self, intake: Intake, executor: Executor, *, base_path: str, doors: Doors, sign_ins: SignIns, limits: Limits
+    ) -> None:
         """Serve uploads into `intake`, with blocking work in `executor`."""
+        self._limits = limits
         self._doors = doors
         self._sign_ins = sign_ins
         self._intake = intake
@@ -193,7 +197,11 @@ class UploadsApp:
 
         def look_up() -> _Sender:
             with self._intake.database.read() as tx:
-                dock, holder = authenticated_dock(tx, key, at=self._intake.clock.now())
+                try:
+                    dock, holder = authenticated_dock(tx, key, at=self._intake.clock.now())
+                except KeyRefused:
+                    self._limits.take(Cost.STRANGERS, origin(HTTPConnection(scope)).network)
+                    raise
             renew_hash(self._intake.database, key)
             return _Sender(DockId(dock.id), holder.actor.auth or "")
 
@@ -227,6 +235,7 @@ class UploadsApp:
         )
 
     async def _create(self, request: _Request) -> None:
+        self._limits.take(Cost.UPLOADS, request.sender.account_id or request.sender.dock_id)
         size = request.integer(b"upload-length")
         require_acceptable_size(self._intake, size)
         header = request.headers.get(b"upload-metadata", b"")
@@ -371,7 +380,7 @@ def _checksum(headers: Mapping[bytes, bytes]) -> Checksum | None:
     algorithm, _, encoded = given.decode("latin-1").partition(" ")
     try:
         value = base64.b64decode(encoded, validate=True)
-    except binascii.Error as exc:
+    except ValueError as exc:  # also for what is not ASCII
         raise InvalidInput("Upload-Checksum is not in Base64") from exc
     if _DIGEST_BYTES.get(algorithm) != len(value):
         raise InvalidInput("Upload-Checksum names an algorithm that is not offered, or has the wrong length")

@@ -39,6 +39,7 @@ from archive.organisation.officers import officer_by_certificate
 from archive.organisation.units import below
 from archive.web.dependencies import ServicesDep
 from archive.web.i18n import Catalogue
+from archive.web.limits import Cost, by_account
 from archive.web.pages.exports import harmless
 from archive.web.pages.formats import local_day, local_second
 from archive.web.pages.forms import Form, FormDep
@@ -99,7 +100,7 @@ def complaint_posted(request: Request, form: FormDep, caller: ComplaintHandler, 
     return _list(request, caller, services, form=form, status=422)
 
 
-@router.post("/lists")
+@router.post("/lists", dependencies=[by_account(Cost.HEAVY)])
 def list_posted(request: Request, form: FormDep, caller: ComplaintHandler, services: ServicesDep) -> Response:
     """Send the list as CSV, after the log entry that says so."""
     at, texts = services.clock.now(), reader_texts(request)

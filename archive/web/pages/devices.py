@@ -32,6 +32,7 @@ from archive.evidence.terms import SourceKind
 from archive.organisation.models import Unit
 from archive.organisation.units import below
 from archive.web.dependencies import ServicesDep
+from archive.web.limits import Cost, by_account
 from archive.web.pages.forms import Form, FormDep, FormTooLarge, declared_bytes
 from archive.web.pages.guards import Filer
 from archive.web.pages.rendering import go_to, is_fragment, render
@@ -87,7 +88,7 @@ async def _posted_list(request: Request) -> tuple[Form, bytes]:
         return form, await file.read()
 
 
-@router.post("/lists")
+@router.post("/lists", dependencies=[by_account(Cost.HEAVY)])
 async def list_posted(request: Request, caller: Filer, services: ServicesDep) -> Response:
     """Look through a list, or take it in."""
     form, data = await _posted_list(request)

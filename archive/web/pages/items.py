@@ -21,6 +21,7 @@ from archive.retrieval.decisions import admission_to, case_numbers
 from archive.retrieval.grants import Purpose, active_grant, grant_access
 from archive.retrieval.rules import Decision, GrantKind
 from archive.web.dependencies import ServicesDep
+from archive.web.limits import Cost, by_account
 from archive.web.pages.axis import recording_context
 from archive.web.pages.content import disposition
 from archive.web.pages.contents import contents_of, shown_contents
@@ -81,7 +82,7 @@ def play_posted(
     return show_item(request, object_id, caller, services, grant_id=grant_id, part="_stage.html")
 
 
-@router.post("/items/{object_id}/export")
+@router.post("/items/{object_id}/export", dependencies=[by_account(Cost.HEAVY)])
 def item_export_posted(
     request: Request, object_id: ObjectIdPath, form: FormDep, caller: Viewer, services: ServicesDep
 ) -> Response:
@@ -166,7 +167,7 @@ def record_open_posted(
     return go_to(f"/content/{grant_id}/document")
 
 
-@router.post("/records/{object_id}/export")
+@router.post("/records/{object_id}/export", dependencies=[by_account(Cost.HEAVY)])
 def record_export_posted(
     request: Request, object_id: ObjectIdPath, form: FormDep, caller: Viewer, services: ServicesDep
 ) -> Response:

@@ -20,6 +20,7 @@ from archive.kernel.instants import Instant
 from archive.ledger.models import LogEntry
 from archive.ledger.proofs import inclusion
 from archive.web.dependencies import ServicesDep
+from archive.web.limits import Cost, by_account
 from archive.web.pages.content import disposition
 from archive.web.pages.guards import EntryIdPath, ObjectIdPath, Reader, Verifier
 from archive.web.pages.rendering import is_fragment, reader_texts, render
@@ -88,7 +89,7 @@ def object_address(services: Services, object_id: ObjectId) -> str:
     return f"/{'records' if kind == 'record' else 'items'}/{object_id}"
 
 
-@router.post("/verification")
+@router.post("/verification", dependencies=[by_account(Cost.HEAVY)])
 async def verification_posted(
     request: Request, object_id: ObjectIdPath, caller: Verifier, services: ServicesDep
 ) -> Response:

@@ -48,6 +48,7 @@ from archive.organisation.sheets import (
     xlsx_sheet,
 )
 from archive.web.dependencies import ServicesDep
+from archive.web.limits import Cost, by_account
 from archive.web.pages.content import disposition
 from archive.web.pages.forms import Form, FormDep, declared_bytes
 from archive.web.pages.guards import Administrator, OfficerIdPath
@@ -129,7 +130,7 @@ def reinstatement_posted(
     return go_to(f"{_HERE}?done=officer_reinstated")
 
 
-@router.get("/sheets/{what}.{ending}")
+@router.get("/sheets/{what}.{ending}", dependencies=[by_account(Cost.HEAVY)])
 def sheet_file(what: str, ending: str, caller: Administrator, services: ServicesDep) -> Response:
     """Give officers or units out as a sheet, which goes on record first."""
     if what not in _SHEETS or ending not in _MEDIA_TYPES:
@@ -144,7 +145,7 @@ def sheet_file(what: str, ending: str, caller: Administrator, services: Services
     return Response(made, media_type=_MEDIA_TYPES[ending], headers=headers)
 
 
-@router.post("/sheets")
+@router.post("/sheets", dependencies=[by_account(Cost.HEAVY)])
 async def sheet_posted(request: Request, caller: Administrator, services: ServicesDep) -> Response:
     """Try a sheet, or take it in: everything or nothing."""
     declared_bytes(request, most=MOST_BYTES + 64 * 1024)

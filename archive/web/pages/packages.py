@@ -16,6 +16,7 @@ from archive.packages.requests import (
     grant_download,
 )
 from archive.web.dependencies import ServicesDep
+from archive.web.limits import Cost, by_account
 from archive.web.pages.cases import show_case
 from archive.web.pages.content import Blob, disposition, serve
 from archive.web.pages.forms import FormDep
@@ -40,7 +41,7 @@ def packages_part(request: Request, case_id: CaseIdPath, caller: Reader, service
     return render(request, "_packages.html", caller=caller, view=view, packages=lines)
 
 
-@router.post("/cases/{case_id}/packages")
+@router.post("/cases/{case_id}/packages", dependencies=[by_account(Cost.HEAVY)])
 def package_asked(
     request: Request, case_id: CaseIdPath, form: FormDep, caller: Exporter, services: ServicesDep
 ) -> Response:
@@ -67,7 +68,7 @@ def package_asked(
     return show_case(request, case_id, caller, services, form=form, status=422)
 
 
-@router.post("/packages/{package_id}/downloads")
+@router.post("/packages/{package_id}/downloads", dependencies=[by_account(Cost.HEAVY)])
 def package_download_posted(package_id: PackageIdPath, caller: Exporter, services: ServicesDep) -> Response:
     """Grant one download of a package, and send it."""
     download_id = grant_download(services.database, package_id, by=caller, at=services.clock.now())

@@ -16,6 +16,7 @@ from archive.ledger.listings import entries_from
 from archive.ledger.models import LogCheckpoint
 from archive.ledger.proofs import LeafNotFound, head, inclusion_at
 from archive.web.dependencies import ServicesDep
+from archive.web.limits import Cost, by_account
 from archive.web.pages.content import disposition
 from archive.web.pages.guards import CaseIdPath, LogReader, ObjectIdPath, Reader
 from archive.web.pages.rendering import is_fragment, render
@@ -71,7 +72,7 @@ def case_proofs_page(request: Request, case_id: CaseIdPath, caller: Reader, serv
     return _shown(request, caller, places, checkpoint, about=about)
 
 
-@router.get("/cases/{case_id}/proofs.json")
+@router.get("/cases/{case_id}/proofs.json", dependencies=[by_account(Cost.HEAVY)])
 def case_proofs_file(case_id: CaseIdPath, caller: Reader, services: ServicesDep) -> Response:
     """Return every entry about a case and what is filed under it with the proof of its place, as JSON."""
     del caller

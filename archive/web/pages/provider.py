@@ -19,6 +19,7 @@ from archive.web.dependencies import (
     session_cookie,
     trip_cookie,
 )
+from archive.web.limits import BY_NETWORK
 from archive.web.pages.guards import safe_next
 from archive.web.pages.relying import public_origin
 from archive.web.pages.rendering import go_to
@@ -32,7 +33,7 @@ _BACK: Final = "/sign-in/provider/back"
 _log = structlog.get_logger("liuhen.web")
 
 
-@router.get("")
+@router.get("", dependencies=[BY_NETWORK])
 def departure_page(request: Request, services: ServicesDep, next: str = "/") -> Response:  # noqa: A002 - its name in the address
     """Send the browser to the provider. Raises: NotFound where there is none."""
     federation = _federation(services)
@@ -47,7 +48,7 @@ def departure_page(request: Request, services: ServicesDep, next: str = "/") -> 
     return response
 
 
-@router.get("/back")
+@router.get("/back", dependencies=[BY_NETWORK])
 def arrival_page(request: Request, services: ServicesDep, origin: OriginDep, request_id: RequestIdDep) -> Response:
     """Open a session for whoever comes back from the provider. Raises: NotFound where there is none."""
     federation = _federation(services)

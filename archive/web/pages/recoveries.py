@@ -18,6 +18,7 @@ from archive.access.recoveries import (
     withdraw_recovery,
 )
 from archive.web.dependencies import OriginDep, RequestIdDep, ServicesDep
+from archive.web.limits import BY_NETWORK
 from archive.web.pages.accounts import shown_account
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import AccountIdPath, Administrator, RecoveryIdPath
@@ -79,7 +80,7 @@ def recovery_page(request: Request) -> Response:
     return _page(request)
 
 
-@router.post("/recovery")
+@router.post("/recovery", dependencies=[BY_NETWORK])
 def recovered_posted(
     request: Request, form: FormDep, services: ServicesDep, origin: OriginDep, request_id: RequestIdDep
 ) -> Response:

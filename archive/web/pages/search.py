@@ -19,6 +19,7 @@ from archive.retrieval.lists import export_list
 from archive.search.documents import Kind
 from archive.search.queries import Found, Hit, Shown, search
 from archive.web.dependencies import ServicesDep
+from archive.web.limits import Cost, by_account
 from archive.web.pages.asked import Asked, asked_in_address, depth_of
 from archive.web.pages.exports import ListForm, csv_lines, json_lines
 from archive.web.pages.forms import FormDep
@@ -39,7 +40,7 @@ AskedDep = Annotated[Asked, Depends(asked_in_address)]
 Cursor = Annotated[str | None, Query(max_length=200)]
 
 
-@router.get("")
+@router.get("", dependencies=[by_account(Cost.SEARCHES)])
 def search_page(
     request: Request, caller: ListReader, services: ServicesDep, asked: AskedDep, cursor: Cursor = None
 ) -> Response:
@@ -69,7 +70,7 @@ def search_page(
     )
 
 
-@router.post("/lists")
+@router.post("/lists", dependencies=[by_account(Cost.HEAVY)])
 def list_posted(request: Request, form: FormDep, caller: Exporter, services: ServicesDep) -> Response:
     """Send what is found as a list, after the log entry that says so. Raises: InvalidInput for no question."""
     asked = Asked.from_form(form.values)

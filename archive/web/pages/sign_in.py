@@ -23,6 +23,7 @@ from archive.web.dependencies import (
     session_cookie,
 )
 from archive.web.i18n import Language
+from archive.web.limits import BY_NETWORK
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import safe_next, sign_in_address
 from archive.web.pages.relying import public_origin, relying_party, sign_in_offer
@@ -48,7 +49,7 @@ def sign_in_page(
     return _page(request, services, next_address=safe_next(next))
 
 
-@router.post("/sign-in")
+@router.post("/sign-in", dependencies=[BY_NETWORK])
 def sign_in_posted(
     request: Request, form: FormDep, services: ServicesDep, origin: OriginDep, request_id: RequestIdDep
 ) -> Response:
@@ -92,7 +93,7 @@ def code_page(request: Request, services: ServicesDep, next: str = "/") -> Respo
     return _code_page(request, services, next_address=safe_next(next))
 
 
-@router.post("/sign-in/code")
+@router.post("/sign-in/code", dependencies=[BY_NETWORK])
 def code_posted(
     request: Request, form: FormDep, services: ServicesDep, origin: OriginDep, request_id: RequestIdDep
 ) -> Response:
@@ -122,7 +123,7 @@ def code_posted(
     return response
 
 
-@router.post("/sign-in/passkey")
+@router.post("/sign-in/passkey", dependencies=[BY_NETWORK])
 def passkey_posted(
     request: Request, form: FormDep, services: ServicesDep, origin: OriginDep, request_id: RequestIdDep
 ) -> Response:

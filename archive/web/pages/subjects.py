@@ -15,6 +15,7 @@ from archive.cases.subjects import show_identifier
 from archive.cases.terms import SubjectKind
 from archive.kernel.ids import IdentifierId, SubjectId
 from archive.web.dependencies import ServicesDep
+from archive.web.limits import Cost, by_account
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Filer, IdentifierIdPath, IdentifierReader, ListReader, Reader, SubjectIdPath
 from archive.web.pages.people import actor_names
@@ -43,7 +44,7 @@ def subjects_page(
     return _list(request, caller, found, words=q, is_further=cursor is not None)
 
 
-@router.post("/search")
+@router.post("/search", dependencies=[by_account(Cost.SEARCHES)])
 def number_posted(request: Request, form: FormDep, caller: ListReader, services: ServicesDep) -> Response:
     """List whoever is known by a number, whole or its last four; a POST, so that it stands in no address."""
     form.panel = "number"
@@ -57,7 +58,7 @@ def number_posted(request: Request, form: FormDep, caller: ListReader, services:
     return _list(request, caller, found, sought=number, is_further=cursor is not None, form=form)
 
 
-@router.post("/choices")
+@router.post("/choices", dependencies=[by_account(Cost.SEARCHES)])
 def choices_posted(request: Request, form: FormDep, caller: Filer, services: ServicesDep) -> Response:
     """Show whom somebody may mean who is writing a name or a number into a form."""
     panel = form.value("panel")

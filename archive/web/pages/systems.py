@@ -166,7 +166,7 @@ def replay_posted(
     if since is None or not form.is_good:
         return _page(request, caller, services, form=form, status=422)
     replay_events(
-        services.database,
+        services.webhooks,
         webhook_id,
         since=since,
         dead_only=bool(form.value("dead_only")),

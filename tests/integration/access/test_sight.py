@@ -324,6 +324,37 @@ def test_a_member_sees_the_case_whatever_unit_and_class_until_the_membership_end
     home.assert_sound()
 
 
+def test_a_membership_that_ends_does_not_stand_in_the_place_of_a_lasting_right(home: ArchiveHome) -> None:
+    """Whoever filed a record and is cleared for its class sees it on, after having been a member for a while."""
+    head, filer = home.person(Role.UNIT_HEAD, "head"), home.person(Role.OFFICER, "filer", unit_id=unit(home, "10"))
+    case_id = home.case(by=head.actor)
+    record_id = file_text_record(
+        home.database, home.services.objects, home.services.signer, case_id=case_id, form=RecordForm.INSPECTION_RECORD,
+        title="现场检查笔录", name="r.pdf", pdf=PDF, by=filer.actor, at=home.clock.now(),
+    )  # fmt: skip
+    clear(home, head, MINORS)
+    classify(home, head, case_id, MINORS)
+
+    def sees() -> bool:
+        caller = home.signed_in("filer")
+        with home.database.seen_by(caller.sight).read() as tx:
+            try:
+                return preserved_object(tx, record_id) is not None
+            except ObjectNotFound:
+                return False
+
+    assert not sees(), "not cleared"
+    add_member(
+        home.database, case_id, filer.account_id, reason="抽调", until=home.clock.now() + timedelta(hours=2),
+        by=home.signed_in("head"), at=home.clock.now(),
+    )  # fmt: skip
+    assert sees(), "as a member"
+    home.clock.step(timedelta(hours=3))
+    assert not sees(), "the membership has ended"
+    clear(home, filer, MINORS)
+    assert sees(), "as the one who filed it"
+
+
 def seen_as_things(home: ArchiveHome, caller: Caller, case_id: CaseId, object_id: ObjectId) -> set[UUID]:
     caller = home.signed_in(caller.username)
     found: set[UUID] = set()

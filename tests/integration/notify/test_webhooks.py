@@ -13,8 +13,9 @@ from archive.access.api_keys import Scope
 from archive.access.external_ids import ExternalKind, bind_external_id
 from archive.access.integrations import integration_named, issue_integration_key
 from archive.cases.filing import link_object, unlink_object
+from archive.db.sight import FIRST_UNIT
 from archive.jobs.queue import DELIVERY, PROMPT
-from archive.kernel.ids import CaseId, IntegrationId, ObjectId, WebhookId
+from archive.kernel.ids import CaseId, IntegrationId, ObjectId, UnitId, WebhookId
 from archive.ledger.entries import OPERATOR
 from archive.notify.delivery import GIVEN_UP_AFTER
 from archive.notify.events import EventType
@@ -31,6 +32,7 @@ from archive.notify.webhooks import (
     secrets_of,
     set_webhook,
 )
+from archive.organisation.units import record_unit
 from archive.ports.outbound import UrlRefused
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
@@ -41,10 +43,11 @@ from tests.support.receiver import OK, Receiver
 _serial = iter(range(1, 10_000))
 
 
-def system(home: ArchiveHome, name: str = "cms") -> IntegrationId:
+def system(home: ArchiveHome, name: str = "cms", *, unit_id: UnitId | None = None) -> IntegrationId:
     issue_integration_key(
-        home.database, name=name, title="案件系统", scopes=[Scope.EVENTS_READ], by=OPERATOR, at=home.clock.now()
-    )
+        home.database, name=name, title="案件系统", scopes=[Scope.EVENTS_READ], unit_id=unit_id, by=OPERATOR,
+        at=home.clock.now(),
+    )  # fmt: skip
     with home.database.read() as tx:
         return IntegrationId(integration_named(tx, name).id)
 
@@ -60,10 +63,12 @@ def webhook(home: ArchiveHome, receiver: Receiver) -> Iterator[NewWebhook]:
         remove_webhook(home.database, webhook_id, by=OPERATOR, at=home.clock.now())
 
 
-def hook(home: ArchiveHome, receiver: Receiver, *types: EventType, name: str = "cms") -> NewWebhook:
+def hook(
+    home: ArchiveHome, receiver: Receiver, *types: EventType, name: str = "cms", unit_id: UnitId | None = None
+) -> NewWebhook:
     return set_webhook(
         home.services.webhooks,
-        integration_id=system(home, name),
+        integration_id=system(home, name, unit_id=unit_id),
         url=receiver.url,
         types=types or list(EventType),
         by=OPERATOR,
@@ -157,6 +162,29 @@ def test_each_system_is_told_its_own_names_only(
     work(home)
     told = {event["data"]["case"]["external_id"] for event in (r.event for r in receiver.wait(2))}
     assert told == {"CASE/\u202e1", "Ω-9"}
+
+
+def test_what_a_system_does_not_see_is_not_told(home: ArchiveHome, dock: EnrolledDock, receiver: Receiver) -> None:
+    north, south = (
+        record_unit(home.database, parent_id=UnitId(FIRST_UNIT), code=f"w{n}", name=f"w{n}", by=OPERATOR, at=home.clock.now())
+        for n in (next(_serial), next(_serial))
+    )  # fmt: skip
+    began, made = home.clock.now(), hook(home, receiver, name="north", unit_id=north)
+    own, others = (home.deliver(home.dock(f"w{where}", unit_id=where), where.bytes) for where in (north, south))
+    case_id = home.case(f"w {next(_serial)} 号")
+    for object_id in (own, others):  # the case is of neither unit
+        link_object(home.database, case_id, object_id, act_id=None, reason="x", by=OPERATOR, at=home.clock.now())
+    work(home, PROMPT)
+    work(home)
+    assert [(event["type"], event["data"]["cases"]) for event in receiver.events()] == [("liuhen.item.unplayable", [])]
+    assert {event["subject"] for event in receiver.events()} == {str(own)}
+    with home.database.read() as tx:
+        states = tx.scalars(select(WebhookDelivery.state).where(WebhookDelivery.webhook_id == made.id)).all()
+    assert (states.count("delivered"), set(states)) == (1, {"delivered", "dropped"})
+    replay_events(home.services.webhooks, made.id, since=began, by=OPERATOR, at=home.clock.now())
+    work(home)
+    assert {event["subject"] for event in receiver.events()} == {str(own)}
+    remove_webhook(home.database, made.id, by=OPERATOR, at=home.clock.now())
 
 
 def test_what_becomes_of_an_item_is_told_with_the_change(
@@ -284,7 +312,9 @@ def test_after_three_days_a_delivery_is_given_up_and_can_be_sent_again(
     count = len(receiver.got)
     work(home)
     assert len(receiver.got) == count
-    sent = replay_events(home.database, webhook.id, since=began, dead_only=True, by=OPERATOR, at=home.clock.now())
+    sent = replay_events(
+        home.services.webhooks, webhook.id, since=began, dead_only=True, by=OPERATOR, at=home.clock.now()
+    )
     assert sent == 1
     work(home)
     assert len(receiver.got) == count + 1
@@ -301,9 +331,9 @@ def test_everything_since_a_time_can_be_sent_again_also_from_before_the_webhook(
     made = hook(home, receiver)
     work(home)
     assert receiver.got == []
-    assert replay_events(home.database, made.id, since=began, by=OPERATOR, at=home.clock.now()) == 3
+    assert replay_events(home.services.webhooks, made.id, since=began, by=OPERATOR, at=home.clock.now()) == 3
     work(home)
-    assert replay_events(home.database, made.id, since=began, by=OPERATOR, at=home.clock.now()) == 3
+    assert replay_events(home.services.webhooks, made.id, since=began, by=OPERATOR, at=home.clock.now()) == 3
     work(home)
     events = receiver.events()
     assert {event["subject"] for event in events} == wanted
@@ -311,7 +341,7 @@ def test_everything_since_a_time_can_be_sent_again_also_from_before_the_webhook(
     assert len({event["id"] for event in events}) == 3
     remove_webhook(home.database, made.id, by=OPERATOR, at=home.clock.now())
     with pytest.raises(WebhookNotFound):
-        replay_events(home.database, made.id, since=began, by=OPERATOR, at=home.clock.now())
+        replay_events(home.services.webhooks, made.id, since=began, by=OPERATOR, at=home.clock.now())
 
 
 def test_a_redirect_is_not_followed(

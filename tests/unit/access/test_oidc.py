@@ -198,6 +198,20 @@ def test_a_provider_that_does_not_answer_is_named_so(vault: FileIdentifierVault)
             provider(vault, said).depart(back=BACK, next_address="/", at=AT)
 
 
+def test_a_provider_that_does_not_answer_is_asked_once_in_half_a_minute(vault: FileIdentifierVault) -> None:
+    said = Said()
+    said.status = 0
+    made = provider(vault, said)
+    for seconds in (0, 1, 29):
+        with pytest.raises(OidcUnreachable) as told:
+            made.depart(back=BACK, next_address="/", at=AT + timedelta(seconds=seconds))
+        assert told.value.facts == {"cause": TooSlow.code}
+    assert len(said.asked) == 1
+    said.status = 200
+    made.depart(back=BACK, next_address="/", at=AT + timedelta(seconds=31))
+    assert len(said.asked) == 2
+
+
 def test_signing_out_goes_to_the_provider_and_nowhere_else(vault: FileIdentifierVault) -> None:
     for address, leads in (
         (f"{ISSUER}/end", True),

@@ -3,7 +3,8 @@
 from fastapi import FastAPI
 
 from archive.web.api.v1 import batch, events, items, links, systems
-from archive.web.api.v1.limits import Meter, SmallBodies
+from archive.web.api.v1.limits import SmallBodies
+from archive.web.limits import Meter
 
 _PATHS = ("/api/v1/",)
 """Of docks and browsers too: a body is read before anybody is asked who sends it. Uploads have a door of their own."""

@@ -4,13 +4,13 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from archive.access.integrations import IntegrationCaller
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import WebhookId, parse_uuid
 from archive.kernel.instants import format_instant
-from archive.notify.events import EventType, cloud_event
+from archive.notify.events import EventType, cloud_event, told_of
 from archive.notify.listings import WebhookRow, deliveries, events, webhook_rows
 from archive.notify.webhooks import WebhookNotFound, replay_events
 from archive.web.api.v1.forms import Moment, Sent, Since
@@ -84,7 +84,7 @@ class ReplaySent(Sent):
     """What to send once more."""
 
     since: Moment
-    dead_only: Annotated[bool, Field(description="Only what was given up.")] = False
+    dead_only: Annotated[StrictBool, Field(description="Only what was given up.")] = False
 
 
 class ReplayRead(BaseModel):
@@ -106,9 +106,10 @@ def list_events(
     """Return events, for systems that would rather ask than be told. External ids are those of the calling system."""
     with services.database.read() as tx:
         found = events(tx, since=since, types=type or (), cursor=cursor, limit=limit)
+        told = told_of(tx, found.rows)
     source = services.webhooks.source
     return EventList(
-        events=[cloud_event(row, source=source, integration_id=caller.id) for row in found.rows], next=found.next_cursor
+        events=[cloud_event(row, source=source, integration_id=caller.id) for row in told], next=found.next_cursor
     )
 
 
@@ -138,13 +139,16 @@ def list_webhooks(caller: EventReader, services: ServicesDep) -> WebhookList:
 
 
 @router.post(
-    "/webhooks/{webhook_id}/replay", status_code=202, operation_id="replay_events", responses=problems(404, 422)
+    "/webhooks/{webhook_id}/replay",
+    status_code=202,
+    operation_id="replay_events",
+    responses=problems(400, 404, 413, 422),
 )
 def replay(webhook_id: str, body: ReplaySent, caller: EventReader, services: ServicesDep) -> ReplayRead:
     """Send events once more to a webhook of this system. They keep their ids."""
     own = _own(services, webhook_id, caller)
     now = services.clock.now()
-    count = replay_events(services.database, own, since=body.since, dead_only=body.dead_only, by=caller.actor, at=now)
+    count = replay_events(services.webhooks, own, since=body.since, dead_only=body.dead_only, by=caller.actor, at=now)
     return ReplayRead(events=count)
 
 

@@ -12,7 +12,8 @@ from archive.access.api_keys import KeyRefused, Scope, renew_hash
 from archive.access.external_ids import MAX_EXTERNAL_ID_CHARACTERS, ExternalIdInvalid, clean_external_id
 from archive.access.integrations import IntegrationCaller, OtherSystem, authenticated_integration, note_use
 from archive.cases.systems.push import Pusher, Wish
-from archive.web.dependencies import WholeServicesDep
+from archive.web.dependencies import WholeServicesDep, origin
+from archive.web.limits import by_network
 from archive.wiring import Services
 
 _bearer = HTTPBearer(auto_error=False, description="A key that the administrator made: `Authorization: Bearer lh_...`.")
@@ -28,7 +29,11 @@ def presented_integration(
         raise KeyRefused
     now = services.clock.now()
     with services.database.read() as tx:
-        caller = authenticated_integration(tx, presented.credentials, at=now)
+        try:
+            caller = authenticated_integration(tx, presented.credentials, at=now)
+        except KeyRefused:
+            by_network(request, origin(request))
+            raise
     request.app.state.meter.take(caller.id)
     note_use(services.database, caller.key_prefix, at=now)
     renew_hash(services.database, presented.credentials)
@@ -86,6 +91,7 @@ PusherDep = Annotated[Pusher, Depends(pusher)]
 
 def external_id_in_path(
     request: Request,
+    caller: Annotated[IntegrationCaller, Depends(presented_integration)],
     external_id: Annotated[
         str,
         Path(
@@ -97,6 +103,7 @@ def external_id_in_path(
     ],
 ) -> str:
     """Return the external id of the address. Raises: ExternalIdInvalid, also for bytes that are not UTF-8."""
+    del caller  # who has no key is told of nothing else
     del external_id  # decoded with replacement characters, so that two addresses could become one id
     raw = request.scope["raw_path"].split(b"/", 6)[6]
     try:

@@ -1,31 +1,18 @@
-"""What the API takes at most: bytes in a body, requests in a minute."""
+"""What the API takes at most in a body."""
 
-import threading
-import time
-from collections import OrderedDict
 from typing import Any, Final
-from uuid import UUID
 
-from archive.kernel.errors import InvalidInput, LiuhenError
+from archive.kernel.errors import InvalidInput
 from archive.web.middleware import AsgiApp, Receive, Scope, Send
 from archive.web.problems import problem_response
 
 MOST_BODY_BYTES: Final = 1 << 20
-_MOST_METERED: Final = 4096
 
 
 class BodyTooLarge(InvalidInput):
     """A body of the API has at most 1 MiB."""
 
     code = "input.too_large"
-
-
-class TooManyRequests(LiuhenError):
-    """This system asks more often than it may; slow down."""
-
-    code = "access.too_many_requests"
-    exit_code = 75
-    retryable = True
 
 
 class SmallBodies:
@@ -77,26 +64,3 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
-
-
-class Meter:
-    """Counts requests by system: a bucket that fills evenly and holds ten seconds' worth."""
-
-    def __init__(self, per_minute: int) -> None:
-        """Let each system make this many requests in a minute."""
-        self._per_s = per_minute / 60
-        self._holds = max(1.0, self._per_s * 10)
-        self._guard = threading.Lock()
-        self._buckets: OrderedDict[UUID, tuple[float, float]] = OrderedDict()
-
-    def take(self, who: UUID, *, now_s: float | None = None) -> None:
-        """Count one request. Raises: TooManyRequests."""
-        now = time.monotonic() if now_s is None else now_s
-        with self._guard:
-            left, at = self._buckets.pop(who, (self._holds, now))
-            left = min(self._holds, left + (now - at) * self._per_s)
-            self._buckets[who] = (left - 1 if left >= 1 else left, now)
-            if len(self._buckets) > _MOST_METERED:
-                self._buckets.popitem(last=False)
-        if left < 1:
-            raise TooManyRequests(retry_after_s=int((1 - left) / self._per_s) + 1)
