@@ -113,7 +113,8 @@ def ask_for_package(
             raise CaseMissing
         if not _sees_all_of(tx, case_id):
             raise PackageRestricted
-        if not _may_copy_all_of(tx, case_id, by=by, rules=rules, at=at):
+        filed = tx.scalars(select(CaseLink.object_id).where(CaseLink.case_id == case_id)).all()
+        if not _may_copy(tx, filed, by=by, rules=rules, at=at):
             raise PackageNeedsApproval
         if any(view.goes_on and view.row.account_id == by.account_id for view in packages_of(tx, case_id)):
             raise PackageUnderWay
@@ -190,16 +191,20 @@ def granted_objects(tx: Session, row: CasePackage) -> frozenset[UUID]:
     return frozenset(ObjectId(found) for found in tx.scalars(events))
 
 
-def grant_download(database: Database, package_id: PackageId, *, by: Caller, at: Instant) -> DownloadId:
-    """Grant a person one download of a package that is ready, for 4 hours.
+def grant_download(
+    database: Database, package_id: PackageId, *, by: Caller, rules: RetrievalRules, at: Instant
+) -> DownloadId:
+    """Grant a person one download of a package that is ready, for 4 hours, while all in it may be copied.
 
     Guarantees: on return the grant and its log entry are committed together.
-    Raises: Forbidden, PackageMissing.
+    Raises: Forbidden, PackageMissing, PackageNeedsApproval.
     """
     require(by.roles, Capability.EXPORT_CONTENT)
     download_id = DownloadId(new_uuid7())
     with database.begin() as tx:
         row = _ready(tx, package_id)
+        if not _may_copy(tx, granted_objects(tx, row), by=by, rules=rules, at=at):
+            raise PackageNeedsApproval
         case_id = CaseId(row.case_id)
         detail = {"purpose": row.purpose, "package": str(package_id), "download": str(download_id)}
         entry = NewEntry(EntryType.ACCESS_EXPORT, by.actor, Target("case", case_id), case=case_id, detail=detail)
@@ -251,13 +256,9 @@ def _sees_all_of(tx: Session, case_id: CaseId) -> bool:
     return _sees(tx, filed)
 
 
-def _may_copy_all_of(tx: Session, case_id: CaseId, *, by: Caller, rules: RetrievalRules, at: Instant) -> bool:
-    rows = tx.scalars(
-        select(PreservedObject)
-        .join(CaseLink, CaseLink.object_id == PreservedObject.id)
-        .where(CaseLink.case_id == case_id)
-    )
-    return all(admission_to(tx, row, GrantKind.EXPORT, by=by, rules=rules, at=at).is_open for row in rows.all())
+def _may_copy(tx: Session, object_ids: Collection[UUID], *, by: Caller, rules: RetrievalRules, at: Instant) -> bool:
+    rows = tx.scalars(select(PreservedObject).where(PreservedObject.id.in_(object_ids))).all()
+    return all(admission_to(tx, row, GrantKind.EXPORT, by=by, rules=rules, at=at).is_open for row in rows)
 
 
 def _sees(tx: Session, object_ids: Collection[UUID]) -> bool:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select, true
 from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
@@ -139,14 +139,22 @@ def _rows(database: Database, which: Which, by: Caller) -> Iterator[TraceRow]:
             return
 
 
+def told_to(tx: Session, by: Caller) -> ColumnElement[bool]:
+    """Return the condition, beside that of sight, that an access is told to somebody who reads the trace.
+
+    A list has nothing that could be seen or not: it is told to who sees the unit of whoever took it away.
+    """
+    if EVERYBODYS in by.sight.parties:
+        return true()
+    mine = select(Account.id).where(Account.unit_id.in_(_units(tx, by)))
+    return or_(AccessRecord.ref_id.is_not(None), AccessRecord.actor_id.in_(mine))
+
+
 def _conditions(tx: Session, which: Which, by: Caller) -> Iterator[ColumnElement[bool]]:
     if which is Which.MINE:
         yield AccessRecord.actor_id == by.account_id
         return
-    if EVERYBODYS not in by.sight.parties:
-        # A list has nothing that could be seen or not: it is told to who sees the unit of whoever took it away.
-        mine = select(Account.id).where(Account.unit_id.in_(_units(tx, by)))
-        yield or_(AccessRecord.ref_id.is_not(None), AccessRecord.actor_id.in_(mine))
+    yield told_to(tx, by)
     if which is Which.COPIES:
         yield AccessRecord.type.in_([found.value for found in COPIES])
     if which is Which.UNUSUAL:

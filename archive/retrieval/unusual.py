@@ -28,6 +28,7 @@ from archive.organisation.units import lines_of
 from archive.retrieval.decisions import is_own
 from archive.retrieval.models import UnusualAccess
 from archive.retrieval.rules import Many, Night, OutsideOwnCases, OwnName, RetrievalRules, Unusual
+from archive.retrieval.trace import told_to
 
 BREAK_GLASS: Final = "break_glass"
 """What was opened in an emergency is always shown with what is unusual."""
@@ -93,7 +94,7 @@ def check_access(database: Database, entry_id: UUID, *, words: str, by: Caller, 
     require(by.roles, Capability.READ_TRACE)
     words = clean_text(words, "words", MAX_WORDS_CHARACTERS)
     with database.begin() as tx:
-        record = tx.scalar(select(AccessRecord).where(AccessRecord.entry_id == entry_id))
+        record = tx.scalar(select(AccessRecord).where(AccessRecord.entry_id == entry_id, told_to(tx, by)))
         if (
             record is None
             or tx.scalar(select(UnusualAccess.rule).where(UnusualAccess.entry_id == entry_id).limit(1)) is None

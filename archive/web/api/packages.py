@@ -114,7 +114,9 @@ def download_granted(
     package_id: PackageIdPath, caller: Exporter, services: ServicesDep, answer: Response
 ) -> DownloadRead:
     """Grant one download of a package that is ready; it is written down."""
-    download_id = grant_download(services.database, package_id, by=caller, at=services.clock.now())
+    download_id = grant_download(
+        services.database, package_id, by=caller, rules=services.retrievals.rules, at=services.clock.now()
+    )
     location = f"/api/v1/packages/{package_id}/downloads/{download_id}"
     answer.headers["Location"] = location
     return DownloadRead(id=str(download_id), location=location)

@@ -71,7 +71,9 @@ def package_asked(
 @router.post("/packages/{package_id}/downloads", dependencies=[by_account(Cost.HEAVY)])
 def package_download_posted(package_id: PackageIdPath, caller: Exporter, services: ServicesDep) -> Response:
     """Grant one download of a package, and send it."""
-    download_id = grant_download(services.database, package_id, by=caller, at=services.clock.now())
+    download_id = grant_download(
+        services.database, package_id, by=caller, rules=services.retrievals.rules, at=services.clock.now()
+    )
     return go_to(f"/packages/{package_id}/downloads/{download_id}")
 
 

@@ -406,9 +406,9 @@ def test_a_package_is_for_who_sees_all_that_is_in_it(home: ArchiveHome) -> None:
         ask(other)
     package_id = ask(head)
     home.execute("UPDATE package SET state = 'ready'")
-    grant_download(home.database.seen_by(head.sight), package_id, by=head, at=home.clock.now())
+    grant_download(home.database.seen_by(head.sight), package_id, by=head, rules=RULES, at=home.clock.now())
     with pytest.raises(PackageMissing):
-        grant_download(home.database.seen_by(other.sight), package_id, by=other, at=home.clock.now())
+        grant_download(home.database.seen_by(other.sight), package_id, by=other, rules=RULES, at=home.clock.now())
 
 
 def test_events_are_told_of_what_is_seen_only(home: ArchiveHome) -> None:

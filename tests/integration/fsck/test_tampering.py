@@ -268,7 +268,7 @@ def take_a_case_away(witnessed: CosignedHome, case_id: CaseId, by: Caller) -> No
     witnessed.cosign()
     worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=15)
     assert worker.run_once([PACKAGE])
-    grant_download(home.database, package_id, by=by, at=home.clock.now())
+    grant_download(home.database, package_id, by=by, rules=RULES, at=home.clock.now())
 
 
 def connect_a_system(home: ArchiveHome) -> None:

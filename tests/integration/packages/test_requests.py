@@ -119,7 +119,7 @@ def test_the_grant_stands_before_the_job(home: ArchiveHome, case_id: CaseId, sup
     work(home)
     made = home.entries()[-1]
     assert (made["type"], made["obj"]["id"]) == ("derivative.created", str(case_id))
-    download = grant_download(home.database, package_id, by=supervisor, at=home.clock.now())
+    download = grant_download(home.database, package_id, by=supervisor, rules=RULES, at=home.clock.now())
     assert home.entries()[-1]["type"] == "access.export"
     assert isinstance(download, type(new_uuid7()))
     home.assert_sound()
@@ -171,7 +171,7 @@ def test_altered_bytes_end_the_job_and_nothing_can_be_fetched(
     work(home)
     assert (view(home, package_id).state, view(home, package_id).cause) == ("failed", "package.bytes_differ")
     with pytest.raises(PackageMissing):
-        grant_download(home.database, package_id, by=supervisor, at=home.clock.now())
+        grant_download(home.database, package_id, by=supervisor, rules=RULES, at=home.clock.now())
 
 
 def test_a_full_disk_is_told_and_tried_again(
@@ -212,12 +212,12 @@ def test_a_worker_that_died_after_the_folder_was_in_place(
 def test_a_download_is_for_its_person_and_its_time(home: ArchiveHome, case_id: CaseId, supervisor: Caller) -> None:
     package_id = ask(home, case_id, supervisor)
     with pytest.raises(PackageMissing):
-        grant_download(home.database, package_id, by=supervisor, at=home.clock.now())
+        grant_download(home.database, package_id, by=supervisor, rules=RULES, at=home.clock.now())
     work(home)
     other = home.person(Role.SUPERVISOR, "another")
     with pytest.raises(Forbidden):
-        grant_download(home.database, package_id, by=home.person(Role.AUDITOR), at=home.clock.now())
-    download = grant_download(home.database, package_id, by=supervisor, at=home.clock.now())
+        grant_download(home.database, package_id, by=home.person(Role.AUDITOR), rules=RULES, at=home.clock.now())
+    download = grant_download(home.database, package_id, by=supervisor, rules=RULES, at=home.clock.now())
 
     def find(by: Caller, package: PackageId = package_id, which: DownloadId = download) -> str:
         with home.database.read() as tx:
@@ -239,7 +239,7 @@ def test_packages_are_removed_after_their_days(home: ArchiveHome, case_id: CaseI
     home.clock.step(timedelta(days=6, hours=23))
     packages.sweep()
     assert view(home, package_id).state == "ready"
-    download = grant_download(home.database, package_id, by=supervisor, at=home.clock.now())
+    download = grant_download(home.database, package_id, by=supervisor, rules=RULES, at=home.clock.now())
     home.clock.step(timedelta(hours=3))
     packages.sweep()
     assert view(home, package_id).state == "ready"  # it is being fetched
@@ -252,7 +252,7 @@ def test_packages_are_removed_after_their_days(home: ArchiveHome, case_id: CaseI
     assert list((home.path / "packages").iterdir()) == []
     assert [each["type"] for each in home.entries()[before:]] == ["access.export", "derivative.dropped"]
     with pytest.raises(PackageMissing):
-        grant_download(home.database, package_id, by=supervisor, at=home.clock.now())
+        grant_download(home.database, package_id, by=supervisor, rules=RULES, at=home.clock.now())
     with home.database.read() as tx, pytest.raises((PackageMissing, DownloadMissing)):
         active_download(tx, package_id, download, by=supervisor, at=home.clock.now())
     home.assert_sound()

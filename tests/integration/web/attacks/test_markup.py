@@ -50,7 +50,11 @@ from archive.kernel.ids import AccountId, OfficerId, new_uuid7
 from archive.notify.notices import PARAMS, NoticeKind, notify
 from archive.organisation.models import Officer
 from archive.packages.requests import ask_for_package
-from archive.retrieval.grants import GrantKind, grant_access
+from archive.retrieval.grants import Purpose, grant_access, grant_in_emergency
+from archive.retrieval.requests import Asked, ask, decide
+from archive.retrieval.rules import GrantKind
+from archive.retrieval.trace import Which, trace
+from archive.retrieval.unusual import check_access, judge_accesses
 from archive.web.app import create_app
 from ingest.errors import Quarantined
 from tests.e2e.browser import CHROMIUM, open_browser
@@ -183,7 +187,8 @@ def _add_things(bureau: Bureau) -> None:
     with contextlib.suppress(Quarantined):
         seed.deliver(bureau, seed.new_dock(bureau, "隔离采集站"), b"not what was promised", "q.mp4", said=b"x" * 21)
     ask_for_package(
-        services.database.seen_by(head.sight), bureau.cases["main"], by=head, purpose="移送", with_renditions=False, at=bureau.now()
+        services.database.seen_by(head.sight), bureau.cases["main"], by=head, purpose="移送", with_renditions=False,
+        rules=services.retrievals.rules, at=bureau.now(),
     )  # fmt: skip
     complaint_id = register_complaint(
         services.database, services.identifiers, services.complaints.rules,
@@ -215,14 +220,32 @@ def _add_things(bureau: Bureau) -> None:
         services.database, bureau.cases["main"], stage=Stage.INSPECTION, place=MARKUP, started_at=bureau.now(), ended_at=None,
         by=head.actor, at=bureau.now(),
     )  # fmt: skip
-    grant_access(
-        services.database, bureau.items["video"], kind=GrantKind.EXPORT, purpose=MARKUP, by=head, at=bureau.now()
-    )  # fmt: skip
+    _add_retrievals(bureau)
     with services.database.begin() as tx:
         for kind in NoticeKind:
             readers = [bureau.people[role].id for role in _READERS]
             notify(tx, readers, kind, params=dict.fromkeys(PARAMS[kind], MARKUP), link="/items", at=bureau.now())
     seed.sequence(bureau)
+
+
+def _add_retrievals(bureau: Bureau) -> None:
+    """Add a copy, what was asked for, decided and not, and emergencies, one of which was looked into."""
+    database, rules = bureau.services.database, bureau.services.retrievals.rules
+    why, video, record = Purpose(MARKUP, MARKUP[:100]), bureau.items["video"], bureau.records["inspection"]
+    head, handler = (seed.caller(bureau, role) for role in (Role.UNIT_HEAD, Role.CASE_HANDLER))
+    grant_access(database, video, kind=GrantKind.EXPORT, purpose=why, by=head, rules=rules, at=bureau.now())
+    asked = Asked(GrantKind.EXPORT, why, 9)
+    request_id = ask(database, video, asked, by=handler, rules=rules, at=bureau.now())
+    decide(database, request_id, is_approved=True, reason=MARKUP, by=head, at=bureau.now())
+    ask(database, record, asked, by=handler, rules=rules, at=bureau.now())
+    for _ in range(2):
+        grant_in_emergency(database, video, purpose=why, by=handler, rules=rules, at=bureau.now())
+    while judge_accesses(database, rules, at=bureau.now()):
+        pass
+    with database.read() as tx:
+        found = trace(tx, Which.UNUSUAL, by=head).rows
+    entry_id = next(row.record.entry_id for row in found if row.record.actor_id == handler.account_id)
+    check_access(database, entry_id, words=MARKUP, by=head, at=bureau.now())
 
 
 def _add_passkeys(bureau: Bureau) -> None:

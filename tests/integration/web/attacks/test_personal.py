@@ -17,12 +17,16 @@ from archive.access.policy import Role
 from archive.notify.models import Notice
 from archive.notify.notices import PARAMS, NoticeKind, notify
 from archive.packages.requests import grant_download
-from archive.retrieval.grants import GrantKind, grant_access
+from archive.retrieval.grants import Purpose, grant_access
+from archive.retrieval.requests import Asked, ask
+from archive.retrieval.rules import GrantKind, RetrievalRules
 from tests.integration.web.attacks.conftest import filled, parameters_of, routes_of
 from tests.support import seed
 from tests.support.seed import Bureau
 
 _OWN = {"session_id", "notice_id", "grant_id", "download_id"}
+RULES = RetrievalRules.load()
+WHY = Purpose("own words", "own task")
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +53,10 @@ def owned(bureau: Bureau, browsers: dict[Role | None, httpx.Client]) -> dict[str
     return {
         "session_id": session_id,
         "notice_id": notice_id,
-        "grant_id": grant_access(database, item, kind=GrantKind.VIEW, purpose="own words", by=head, at=at),
-        "export": grant_access(database, item, kind=GrantKind.EXPORT, purpose="own words", by=head, at=at),
+        "grant_id": grant_access(database, item, kind=GrantKind.VIEW, purpose=WHY, by=head, rules=RULES, at=at),
+        "export": grant_access(database, item, kind=GrantKind.EXPORT, purpose=WHY, by=head, rules=RULES, at=at),
         "package_id": package_id,
-        "download_id": grant_download(database, package_id, by=head, at=at),
+        "download_id": grant_download(database, package_id, by=head, rules=RULES, at=at),
     }
 
 
@@ -104,3 +108,18 @@ def test_lists_of_ones_own_hold_nothing_of_others(
         for path in ("/account", "/notices", "/account/notices", "/upload/sent"):
             text = client.get(path).text
             assert not [name for name in ("session_id", "notice_id") if str(owned[name]) in text], (role, path)
+
+
+def test_a_request_is_withdrawn_by_its_asker_and_decided_by_others_only(
+    browsers: dict[Role | None, httpx.Client], bureau: Bureau
+) -> None:
+    by, record = seed.caller(bureau, Role.CASE_HANDLER), bureau.records["inspection"]
+    request_id = ask(
+        bureau.services.database, record, Asked(GrantKind.EXPORT, WHY, 3), by=by, rules=RULES, at=bureau.now()
+    )  # fmt: skip
+    for role, client in browsers.items():
+        if role not in {None, Role.CASE_HANDLER}:
+            assert client.post(f"/retrievals/{request_id}/withdrawal").status_code in {403, 404}, role
+    handler = browsers[Role.CASE_HANDLER]
+    assert handler.post(f"/retrievals/{request_id}/decision", data={"decision": "approve"}).status_code == 403
+    assert handler.post(f"/retrievals/{request_id}/withdrawal").status_code == 303
