@@ -18,6 +18,8 @@ from archive.access.accounts import (
     create_account,
 )
 from archive.access.callers import Caller, roles_in
+from archive.access.classes import RestrictedClass
+from archive.access.clearances import clearances
 from archive.access.listings import AccountRow, account_row, account_rows, unit_choices
 from archive.access.policy import Role
 from archive.access.recoveries import open_recovery
@@ -222,6 +224,7 @@ def shown_account(
     with services.database.read() as tx:
         units = unit_choices(tx)
         recovery = open_recovery(tx, account_id, at=at)
+        cleared = clearances(tx, account_id, at=at)
         sessions = sessions_of(tx, account_id, this=caller.session_id, at=at, idle=idle)
     return render(
         request,
@@ -234,6 +237,8 @@ def shown_account(
         units=units,
         sessions=sessions,
         recovery=recovery,
+        clearances=cleared,
+        restricted_classes=list(RestrictedClass),
         code=code,
         roles=list(Role),
         held={role.value for role in roles_in(row.account.roles)},

@@ -15,6 +15,7 @@ from archive.kernel.ids import (
     ActId,
     AgencyId,
     CaseId,
+    ClearanceId,
     ComplaintId,
     DeviceId,
     DockId,
@@ -205,6 +206,11 @@ def complaint_id_in_path(complaint_id: str) -> ComplaintId:
     return ComplaintId(_id_of(complaint_id))
 
 
+def clearance_id_in_path(clearance_id: str) -> ClearanceId:
+    """Return the clearance's id of the address. Raises: NotFound for what is no id."""
+    return ClearanceId(_id_of(clearance_id))
+
+
 def device_id_in_path(device_id: str) -> DeviceId:
     """Return the device's id of the address. Raises: NotFound for what is no id."""
     return DeviceId(_id_of(device_id))
@@ -234,6 +240,7 @@ SessionIdPath = Annotated[SessionId, Depends(session_id_in_path)]
 DownloadIdPath = Annotated[DownloadId, Depends(download_id_in_path)]
 NoticeIdPath = Annotated[NoticeId, Depends(notice_id_in_path)]
 ComplaintIdPath = Annotated[ComplaintId, Depends(complaint_id_in_path)]
+ClearanceIdPath = Annotated[ClearanceId, Depends(clearance_id_in_path)]
 DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
 
 

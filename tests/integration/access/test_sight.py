@@ -255,7 +255,7 @@ def test_a_restricted_case_is_seen_by_who_is_cleared_while_that_lasts(home: Arch
     assert seen(home, head) == set()
     given = clear(home, head, MINORS)
     assert seen(home, head) == {case_id, object_id}
-    end_clearance(home.database, given, by=OPERATOR, at=home.clock.now())
+    end_clearance(home.database, head.account_id, given, by=OPERATOR, at=home.clock.now())
     assert seen(home, head) == set()
     home.clock.step(timedelta(hours=9))
     assert seen(home, handler) == set(), "a clearance ends by itself"
@@ -493,7 +493,7 @@ def test_everybody_sees_what_the_model_says_after_every_change(home: ArchiveHome
         if clears:
             account = chance.choice(list(clears))
             for given in clears.pop(account):
-                end_clearance(home.database, given, by=OPERATOR, at=home.clock.now())
+                end_clearance(home.database, account, given, by=OPERATOR, at=home.clock.now())
             model.cleared[account] = 0
 
     def join() -> None:

@@ -220,6 +220,8 @@ _TABLE = [
     Row(_POST, "/admin/accounts/{account_id}/recoveries", _ADMINS, 404, 403),
     Row(_POST, "/admin/accounts/{account_id}/recoveries/{recovery_id}/confirmation", _ADMINS, 404, 403),
     Row(_POST, "/admin/accounts/{account_id}/recoveries/{recovery_id}/withdrawal", _ADMINS, 404, 403),
+    Row(_POST, "/admin/accounts/{account_id}/clearances", _ADMINS, 404, 403),
+    Row(_POST, "/admin/accounts/{account_id}/clearances/{clearance_id}/end", _ADMINS, 404, 403),
     Row(_GET, "/terms", _EVERYBODY, 404, 404),
     Row(_POST, "/terms/acceptance", _EVERYBODY, 404, 404),
     Row(_GET, "/account", _EVERYBODY, 200, 200),
