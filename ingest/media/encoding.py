@@ -82,7 +82,7 @@ def portrait_options(orientation: int, *, width: int, height: int) -> dict[str, 
     on_white = ":".join(f"{plane}='255+({plane}(X,Y)-255)*alpha(X,Y)/255'" for plane in "rgb")
     size = f"scale={width}:{height}:force_original_aspect_ratio=increase,crop={width}:{height},setsar=1"
     chain = f"{_UPRIGHT.get(orientation, '')}{size},format=gbrap,geq={on_white}:a=255"
-    return _still(chain, quality=3)
+    return {**_still(chain, quality=3), "flags:v": "+bitexact"}  # or the encoder names itself in it
 
 
 def _still(chain: str, *, quality: int) -> dict[str, Any]:
