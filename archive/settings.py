@@ -122,6 +122,10 @@ class Settings(BaseSettings):
         default=None,
         description="Rules of numbers and deadlines of complaints (TOML); empty means those that are shipped.",
     )
+    organisation_rules: Path | None = Field(
+        default=None,
+        description="What is asked of officers and reviewers (TOML); empty means the rules that are shipped.",
+    )
     package_keep_days: int = Field(
         default=7, ge=1, description="Days after which a package that was built for download is removed."
     )

@@ -76,6 +76,17 @@ def account_names(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
     return dict(rows.all())
 
 
+def usernames(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """Return the user name of each of these ids that is an account."""
+    rows = tx.execute(select(Account.id, Account.username).where(Account.id.in_(ids))).all() if ids else []
+    return dict(rows)
+
+
+def account_of_officer(tx: Session, officer_id: UUID) -> Account | None:
+    """Return the account that is an officer's."""
+    return tx.scalar(select(Account).where(Account.officer_id == officer_id))
+
+
 def _rows() -> Select[Account, str, str, bool]:
     has_second_factor = or_(
         exists().where(TotpSecret.account_id == Account.id), exists().where(Passkey.account_id == Account.id)
