@@ -3,14 +3,19 @@
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session
 
+from archive.access.callers import roles_in
 from archive.access.models import Account, Passkey, TotpSecret
+from archive.access.policy import Role
+from archive.organisation.legal_staff import is_qualified
 from archive.organisation.listings import unit_rows
-from archive.organisation.models import Officer, Unit
+from archive.organisation.models import LegalStaff, Officer, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,21 @@ def usernames(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
     """Return the user name of each of these ids that is an account."""
     rows = tx.execute(select(Account.id, Account.username).where(Account.id.in_(ids))).all() if ids else []
     return dict(rows)
+
+
+def unqualified_reviewers(tx: Session, *, on: date) -> Sequence[Account]:
+    """Return the accounts of legal reviewers, not disabled, behind which nobody is qualified on a day."""
+    rows: Any = tx.execute(
+        select(Account, LegalStaff)
+        .outerjoin(LegalStaff, LegalStaff.account_id == Account.id)
+        .where(Account.disabled_at.is_(None), Account.roles.contains(Role.LEGAL_REVIEWER.value))
+        .order_by(Account.username)
+    )
+    return [
+        account
+        for account, person in rows
+        if Role.LEGAL_REVIEWER in roles_in(account.roles) and (person is None or not is_qualified(person, on))
+    ]
 
 
 def account_of_officer(tx: Session, officer_id: UUID) -> Account | None:

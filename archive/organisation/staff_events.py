@@ -70,7 +70,7 @@ class StaffLine:
 
 def history_of(tx: Session, person_id: UUID, *, limit: int = 100) -> Sequence[StaffLine]:
     """Return what happened to a person, the newest first."""
-    rows = tx.execute(
+    rows: Any = tx.execute(
         select(StaffEvent, LogDetail.detail)
         .outerjoin(LogDetail, LogDetail.entry_id == StaffEvent.entry_id)
         .where(StaffEvent.person_id == person_id)
