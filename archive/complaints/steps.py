@@ -75,10 +75,15 @@ def assign_complaint(
             return
         was = row.responsible_id
         tx.execute(update(Complaint).where(Complaint.id == complaint_id).values(responsible_id=account.id))
-        detail = {"responsible": str(account.id), "was": None if was is None else str(was)}
+        name = account.display_name
+        detail = {
+            "responsible": str(account.id),
+            "was": None if was is None else str(was),
+            "text_sha256": digest_of_text(name),
+        }
         entry = NewEntry(EntryType.COMPLAINT_ASSIGNED, by.actor, Target("complaint", complaint_id), detail=detail)
         entry_id = append_entry(tx, entry, at=at)
-        _insert(tx, complaint_id, StepKind.ASSIGNED.value, account.display_name, entry_id, by=by, at=at)
+        _insert(tx, complaint_id, StepKind.ASSIGNED.value, name, entry_id, by=by, at=at)
         if account.id != by.account_id:
             notify(
                 tx,

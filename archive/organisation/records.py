@@ -228,7 +228,7 @@ def _withdraw(
         raise RecordWithdrawn(record_id=record_id)
     values = {"withdrawn_at": at, "withdrawal_reason": reason}
     tx.execute(update(OfficerRecord).where(OfficerRecord.id == record_id).values(**values))
-    detail = {"officer": officer_id, "reason": reason, "subject": row.subject}
+    detail = {"officer": officer_id, "withdrawn_at": at, "reason": reason, "subject": row.subject}
     target = Target("officer_record", record_id)
     tell_of_person(tx, officer_id, EntryType.ADMIN_OFFICER_RECORD_WITHDRAWN, target, detail, by=by, at=at)
 

@@ -1,11 +1,12 @@
 """The house's own pages: docks, accounts, quarantine and jobs for the administrator; the log for the auditor."""
 
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
 from archive.access.callers import Caller
-from archive.access.listings import accounts
+from archive.access.listings import accounts, unit_choices
 from archive.access.policy import Capability
 from archive.jobs.listings import dead_jobs, unfinished_counts
 from archive.ledger.listings import newest_entries
@@ -35,9 +36,10 @@ def invitation_posted(request: Request, form: FormDep, caller: Administrator, se
     """Make a one-time code for a dock and show it, once."""
     form.panel = "invite"
     name = form.text("name", most=200)
-    if not form.is_good:
+    unit_id = chosen_unit(form, services)
+    if not form.is_good or unit_id is None:
         return _admin(request, caller, services, form=form, status=422)
-    code = invite_dock(services.database, name=name, by=caller.actor, at=services.clock.now())
+    code = invite_dock(services.database, name=name, unit_id=unit_id, by=caller.actor, at=services.clock.now())
     return _admin(request, caller, services, invited=(name, code))
 
 
@@ -81,6 +83,16 @@ def log_page(
     )
 
 
+def chosen_unit(form: Form, services: Services) -> UUID | None:
+    """Return the open unit that a form names; what is wrong with it is noted."""
+    with services.database.read() as tx:
+        offered = {str(unit.id): unit.id for unit in unit_choices(tx)}
+    found = offered.get(form.value("unit"))
+    if found is None:
+        form.refuse("unit", "form.choose")
+    return found
+
+
 def _admin(
     request: Request,
     caller: Caller,
@@ -93,6 +105,7 @@ def _admin(
     with services.database.read() as tx:
         context: dict[str, Any] = {
             "docks": dock_rows(tx),
+            "units": unit_choices(tx) if caller.may(Capability.ADMINISTER) else (),
             "accounts": accounts(tx) if caller.may(Capability.ADMINISTER) else None,
             "quarantine": quarantine(tx),
             "job_counts": unfinished_counts(tx),

@@ -223,9 +223,11 @@ def test_sheets_of_training_and_of_legal_staff_go_out_and_come_in_again(
     home.assert_sound()
 
 
+@pytest.mark.usefixtures("officer_id")
 def test_reviewers_are_recorded_linked_ended_and_counted(
-    admin: httpx.Client, home: ArchiveHome, officer_id: OfficerId
-) -> None:  # noqa: F811
+    admin: httpx.Client,
+    home: ArchiveHome,  # noqa: F811
+) -> None:
     make(home, "lv", Role.LEGAL_REVIEWER, display_name="吕")
     page = words(admin.get("/admin/legal-staff"))
     assert "没有对应的在任且有资格的人员： 吕 lv" in page
