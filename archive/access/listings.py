@@ -14,7 +14,7 @@ from archive.access.callers import roles_in
 from archive.access.models import Account, Passkey, TotpSecret
 from archive.access.policy import Role
 from archive.organisation.legal_staff import is_qualified
-from archive.organisation.listings import unit_rows
+from archive.organisation.listings import unit_rows, units_beside
 from archive.organisation.models import LegalStaff, Officer, Unit
 
 
@@ -71,6 +71,11 @@ def account_row(tx: Session, account_id: UUID) -> AccountRow | None:
 def unit_choices(tx: Session) -> Sequence[UnitChoice]:
     """Return every open unit, each below the one that it belongs to, agency by agency."""
     return [UnitChoice(row.unit.id, row.unit.name, row.depth) for row in unit_rows(tx)]
+
+
+def unit_choices_beside(tx: Session, unit_id: UUID) -> Sequence[UnitChoice]:
+    """Return every open unit of the agency that a unit is of."""
+    return [UnitChoice(row.unit.id, row.unit.name, row.depth) for row in units_beside(tx, unit_id)]
 
 
 def account_names(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:

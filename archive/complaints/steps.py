@@ -45,7 +45,7 @@ def take_step(
             raise StateDoesNotFollow(was=was.value, state=state.value)
         due_at = row.answer_by if state in WAITS_FOR_ANSWER else None
         tx.execute(update(Complaint).where(Complaint.id == complaint_id).values(state=state.value, due_at=due_at))
-        _write(tx, complaint_id, state.value, text, {"state": state.value, "was": was.value}, by=by, at=at)
+        write_step(tx, complaint_id, state.value, text, {"state": state.value, "was": was.value}, by=by, at=at)
 
 
 def add_note(database: Database, complaint_id: ComplaintId, *, text: str, by: Caller, at: Instant) -> None:
@@ -56,7 +56,7 @@ def add_note(database: Database, complaint_id: ComplaintId, *, text: str, by: Ca
     text = clean_words(text)
     with database.begin() as tx:
         complaint_to_handle(tx, complaint_id, by=by)
-        _write(tx, complaint_id, StepKind.NOTE.value, text, {}, by=by, at=at)
+        write_step(tx, complaint_id, StepKind.NOTE.value, text, {}, by=by, at=at)
 
 
 def assign_complaint(
@@ -110,9 +110,10 @@ def digest_of_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _write(
+def write_step(
     tx: Session, complaint_id: ComplaintId, kind: str, text: str, detail: dict[str, Any], *, by: Caller, at: Instant
 ) -> None:
+    """Write a step with its entry in the caller's transaction; the words are clean."""
     entry = NewEntry(
         EntryType.COMPLAINT_STEP,
         by.actor,

@@ -91,7 +91,7 @@ def _is_step(row: Mapping[str, Any], entry: Entry) -> bool:
     kind = "assigned" if entry.type == _ASSIGNED else entry.detail.get("state", "note")
     # Entries of assignments that are older than the digest say nothing of the name.
     digest = entry.detail.get("text_sha256", _sha256(row["text"]) if entry.type == _ASSIGNED else None)
-    return row["kind"] == kind and _sha256(row["text"]) == digest
+    return bool(row["kind"] == kind and _sha256(row["text"]) == digest)
 
 
 def _links(connection: Connection, name: str, logged: list[Entry]) -> Iterator[Finding]:

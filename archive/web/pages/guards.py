@@ -73,6 +73,7 @@ HiddenComplaintHandler = Annotated[Caller, Depends(needs(Capability.HANDLE_COMPL
 HiddenFiler = Annotated[Caller, Depends(needs(Capability.FILE_CASES, hidden=True))]
 IdentifierReader = Annotated[Caller, Depends(needs(Capability.SHOW_IDENTIFIERS))]
 Classifier = Annotated[Caller, Depends(needs(Capability.CLASSIFY))]
+Mover = Annotated[Caller, Depends(needs(Capability.MOVE))]
 Approver = Annotated[Caller, Depends(needs(Capability.APPROVE_RETRIEVAL))]
 Uploader = Annotated[Caller, Depends(needs(Capability.UPLOAD))]
 LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]

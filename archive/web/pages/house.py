@@ -1,7 +1,6 @@
 """The house's own pages: docks, accounts, quarantine and jobs for the administrator; the log for the auditor."""
 
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -15,6 +14,7 @@ from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Administrator, DockIdPath, JobIdPath, LogReader, Operator
 from archive.web.pages.rendering import go_to, is_fragment, render
+from archive.web.pages.units import chosen_unit
 from archive.wiring import Services
 from ingest.docks import invite_dock, revoke_dock
 from ingest.listings import dock_rows, quarantine
@@ -81,16 +81,6 @@ def log_page(
         entries=entries[:_LOG_ROWS],
         before=entries[_LOG_ROWS - 1].index if more else None,
     )
-
-
-def chosen_unit(form: Form, services: Services) -> UUID | None:
-    """Return the open unit that a form names; what is wrong with it is noted."""
-    with services.database.read() as tx:
-        offered = {str(unit.id): unit.id for unit in unit_choices(tx)}
-    found = offered.get(form.value("unit"))
-    if found is None:
-        form.refuse("unit", "form.choose")
-    return found
 
 
 def _admin(

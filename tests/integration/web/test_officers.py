@@ -12,10 +12,12 @@ import httpx
 import pytest
 
 from archive.access.policy import Role
-from archive.kernel.ids import OfficerId
+from archive.kernel.ids import OfficerId, UnitId
 from archive.kernel.instants import BUREAU_ZONE
 from archive.ledger.entries import OPERATOR
+from archive.organisation.models import FIRST_UNIT
 from archive.organisation.officers import OfficerFacts, record_officer
+from archive.organisation.units import record_unit
 from archive.web.app import create_app
 from tests.integration.web.conftest import browser, words
 from tests.support import footage, hostile, seed
@@ -261,4 +263,28 @@ def test_reviewers_are_recorded_linked_ended_and_counted(
     assert "调离" in page
     assert "没有对应的在任且有资格的人员" in words(admin.get("/admin/legal-staff"))
     assert "1 0 1 Too few" in words(admin.get("/admin/legal-staff", headers=EN))
+    home.assert_sound()
+
+
+def test_a_head_moves_a_case_and_is_led_to_what_is_still_seen(home: ArchiveHome) -> None:  # noqa: F811
+    at = home.clock.now
+    team = record_unit(home.database, parent_id=UnitId(FIRST_UNIT), code="10", name="一中队", by=OPERATOR, at=at())
+    sister = record_unit(home.database, parent_id=UnitId(FIRST_UNIT), code="11", name="二中队", by=OPERATOR, at=at())
+    make(home, "team", Role.UNIT_HEAD, unit_id=team)
+    make(home, "all", Role.SUPERVISOR)
+    case_id = home.case(by=home.signed_in("team").actor)
+    here = f"/cases/{case_id}"
+    with seed.listening(create_app(home.services)) as base, browser(base) as head, browser(base) as above:
+        for client, name in ((head, "team"), (above, "all")):
+            assert client.post("/sign-in", data={"username": name, "password": PASSWORD}).status_code == 303
+        page = head.get(here).text
+        assert f'action="{here}/unit"' in page
+        assert head.post(f"{here}/unit", data={"unit": str(sister), "reason": ""}).status_code == 422
+        moved = head.post(f"{here}/unit", data={"unit": str(sister), "reason": "管辖移送"})
+        assert moved.headers["location"] == "/?done=case_moved"
+        assert "案件已移交" in words(head.get(moved.headers["location"]))
+        assert head.get(here).status_code == 404
+        back = above.post(f"{here}/unit", data={"unit": str(team), "reason": "退回"})
+        assert back.headers["location"] == f"{here}?done=case_moved"
+        assert head.get(here).status_code == 200
     home.assert_sound()
