@@ -21,7 +21,7 @@ from archive.ledger.policy import Group, Witness, WitnessPolicy
 from archive.ledger.witness import create_witness, open_witness
 from archive.web.app import create_app
 from tests.e2e.browser import open_browser, sign_in, until
-from tests.support import seed
+from tests.support import seed, staff_scene
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
 
 _FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
@@ -166,6 +166,8 @@ def _show_number(page: Page, bureau: Bureau) -> None:
 def _invite(page: Page, bureau: Bureau) -> None:
     page.click("#invite > summary")
     page.fill("#invite-name", "关上中队采集站")
+    if page.locator("#invite-unit option").count() > 1:  # else the only one is chosen
+        page.select_option("#invite-unit", index=1)
     page.click("#invite button.primary")
     page.wait_for_selector("#invitation")
 
@@ -206,14 +208,27 @@ def _officers(bureau: Bureau) -> str:
     return "/admin/officers"
 
 
+def _sheets(bureau: Bureau) -> str:
+    seed.organise(bureau)
+    return "/admin/officers/sheets"
+
+
+def _officer(bureau: Bureau) -> str:
+    return f"/admin/officers/{staff_scene.officer_of_scene(bureau)}"
+
+
+def _legal_staff(bureau: Bureau) -> str:
+    staff_scene.officer_of_scene(bureau)
+    return "/admin/legal-staff"
+
+
 def _try_sheet(page: Page, bureau: Bureau) -> None:
     rows = ["执法证号,姓名,执法机关,机构,有效期止", "01160117,李晓东,1,关上中队,2028-06-30", "01160160,赵磊,1,太和中队,2029年6月30日",
             "01160161,钱芳,1,城南中队,", "01160162,孙丽,1,太和中队,2029-13-01", "01160160,赵磊,1,太和中队,"]  # fmt: skip
-    page.click("#sheet > summary")
     page.set_input_files(
         "#sheet-file", {"name": "名册.csv", "mimeType": "text/csv", "buffer": "\n".join(rows).encode()}
     )
-    page.click("#sheet button.primary")
+    page.click(".sheet-form button.primary")
     page.wait_for_selector("#results-of-sheet")
 
 
@@ -358,7 +373,15 @@ SHOTS = [
     Shot("admin-organisation-unit", Role.ADMINISTRATOR, _organisation, _open("unit"), languages=("zh",)),
     Shot("admin-organisation-390", Role.ADMINISTRATOR, _organisation, width=390, languages=("zh",)),
     Shot("admin-officers", Role.ADMINISTRATOR, _officers),
-    Shot("admin-officers-sheet", Role.ADMINISTRATOR, _officers, _try_sheet),
+    Shot("admin-officers-sheet", Role.ADMINISTRATOR, _sheets, _try_sheet),
+    Shot("admin-officer", Role.ADMINISTRATOR, _officer),
+    Shot("admin-officer-change", Role.ADMINISTRATOR, _officer, _open("officer"), languages=("zh",)),
+    Shot("admin-officer-record", Role.ADMINISTRATOR, _officer, _open("record"), languages=("zh",)),
+    Shot("admin-officer-390", Role.ADMINISTRATOR, _officer, width=390, languages=("zh",)),
+    Shot("admin-legal-staff", Role.ADMINISTRATOR, _legal_staff),
+    Shot("admin-legal-person", Role.ADMINISTRATOR, staff_scene.legal_person_of_scene, languages=("zh",)),
+    Shot("admin-account-cleared", Role.ADMINISTRATOR, staff_scene.cleared_account_of_scene, _open("clearance")),
+    Shot("case-move", Role.UNIT_HEAD, _case, _open("move"), languages=("zh",)),
     Shot("admin-officers-390", Role.ADMINISTRATOR, _officers, width=390, languages=("zh",)),
     Shot("case-restrict", Role.UNIT_HEAD, _case, _restrict),
     Shot("not-found", Role.SUPERVISOR, lambda _: "/items/nothing-here"),
