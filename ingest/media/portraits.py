@@ -26,7 +26,7 @@ _NAME: Final = "portrait.jpg"
 class PortraitUnusable(InvalidInput):
     """A portrait is a JPEG or PNG file that can be read, at most 5 MiB, at least 96 pixels a side."""
 
-    code = "media.portrait_unusable"
+    code = "ingest.portrait_unusable"
 
 
 def make_portrait(data: bytes, *, toolbox: Toolbox, work: Path) -> bytes:

@@ -209,9 +209,9 @@ def complaint_id_in_path(complaint_id: str) -> ComplaintId:
     return ComplaintId(_id_of(complaint_id))
 
 
-def officer_record_id_in_path(record_id: str) -> OfficerRecordId:
+def officer_record_id_in_path(training_id: str) -> OfficerRecordId:
     """Return the id of a training or an examination of the address. Raises: NotFound for what is no id."""
-    return OfficerRecordId(_id_of(record_id))
+    return OfficerRecordId(_id_of(training_id))
 
 
 def legal_staff_id_in_path(staff_id: str) -> LegalStaffId:

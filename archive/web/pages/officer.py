@@ -184,22 +184,22 @@ def record_posted(
     return _show(request, officer_id, caller, services, form=form, status=422)
 
 
-@router.post("/records/{record_id}/withdrawal")
+@router.post("/records/{training_id}/withdrawal")
 def record_withdrawn(
     request: Request,
     caller: Administrator,
     officer_id: Known,
-    record_id: OfficerRecordIdPath,
+    training_id: OfficerRecordIdPath,
     form: FormDep,
     services: ServicesDep,
 ) -> Response:
     """Withdraw a training or an examination."""
-    form.panel = f"withdraw-{record_id}"
+    form.panel = f"withdraw-{training_id}"
     reason = form.text("reason", most=MAX_REASON_CHARACTERS)
     if form.is_good:
         try:
             withdraw_record(
-                services.database, officer_id, record_id, reason=reason, by=caller.actor, at=services.clock.now()
+                services.database, officer_id, training_id, reason=reason, by=caller.actor, at=services.clock.now()
             )
         except RecordWithdrawn:
             form.refuse("reason", "error.organisation.record_withdrawn")
@@ -217,7 +217,7 @@ def _keep_photo(
         set_photo(services.database, services.identifiers, officer_id, jpeg, by=caller.actor, at=services.clock.now())
         return go_to(f"{_LIST}/{officer_id}?done=photo_set")
     except PortraitUnusable:
-        form.refuse("file", "error.media.portrait_unusable")
+        form.refuse("file", "error.ingest.portrait_unusable")
     except MediaError:
         form.refuse("file", "photo.not_now")
         status = 503

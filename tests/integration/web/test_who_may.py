@@ -184,7 +184,7 @@ _TABLE = [
     Row(_POST, "/admin/officers/{officer_id}/photo", _ADMINS, 404, 403),
     Row(_POST, "/admin/officers/{officer_id}/photo/removal", _ADMINS, 404, 403),
     Row(_POST, "/admin/officers/{officer_id}/records", _ADMINS, 404, 403),
-    Row(_POST, "/admin/officers/{officer_id}/records/{record_id}/withdrawal", _ADMINS, 404, 403),
+    Row(_POST, "/admin/officers/{officer_id}/records/{training_id}/withdrawal", _ADMINS, 404, 403),
     Row(_GET, "/admin/officers/sheets", _ADMINS, 200, 403),
     Row(_GET, "/admin/officers/sheets/{what}.{ending}", _ADMINS, 400, 403),
     Row(_POST, "/admin/officers/sheets", _ADMINS, 422, 403),
