@@ -108,7 +108,16 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
             *("/complaints", "/devices", "/notices", "/account"),
         ],
         Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs],
-        Role.ADMINISTRATOR: ["/admin", "/admin/systems", "/log/health"],
+        Role.ADMINISTRATOR: [
+            *(
+                "/admin",
+                "/admin/systems",
+                "/log/health",
+                "/admin/officers",
+                "/admin/legal-staff",
+                "/admin/officers/sheets",
+            ),
+        ],
     }
 
 
