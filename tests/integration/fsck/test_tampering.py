@@ -457,9 +457,13 @@ def keyed(table: Table, row: Any) -> list[Any]:
     return [column == getattr(row, column.key) for column in table.primary_key]
 
 
-def tampered_columns(home: ArchiveHome) -> Iterator[tuple[str, Table, Any, Any, Any]]:
-    """Every column of one row of every table (the last one), with another value."""
-    for name, table in sorted(Base.metadata.tables.items()):
+PARTS = 3
+"""In how many tests the columns are tried: together they take longer than one test may."""
+
+
+def tampered_columns(home: ArchiveHome, part: int) -> Iterator[tuple[str, Table, Any, Any, Any]]:
+    """Every column of one row of every table of a part (the last one), with another value."""
+    for name, table in sorted(Base.metadata.tables.items())[part::PARTS]:
         unbound = UNBOUND.get(name, set())
         if unbound is None:
             continue
@@ -477,9 +481,10 @@ def tampered_columns(home: ArchiveHome) -> Iterator[tuple[str, Table, Any, Any, 
                 yield f"{name}.{column.name}", table, column, row, other_value(value, column.name)
 
 
-def test_every_column_that_something_vouches_for(full: ArchiveHome) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_column_that_something_vouches_for(full: ArchiveHome, part: int) -> None:
     seen, unseen, undo = 0, [], None
-    for name, table, column, row, value in list(tampered_columns(full)):
+    for name, table, column, row, value in list(tampered_columns(full, part)):
         with raw(full) as connection:
             if undo is not None:
                 assert connection.execute(undo).rowcount == 1
@@ -493,7 +498,7 @@ def test_every_column_that_something_vouches_for(full: ArchiveHome) -> None:
     with raw(full) as connection:
         assert connection.execute(undo).rowcount == 1
     assert sorted(unseen) == []
-    assert seen > 70
+    assert seen > 50
     full.assert_sound()
 
 
