@@ -15,6 +15,7 @@ from archive.ledger.cosign_rounds import last_outcomes
 from archive.ledger.cosigning import standings
 from archive.ledger.models import LogPending
 from archive.ledger.proofs import head, pending_count
+from archive.organisation.photos import keys_of_photos
 from archive.ports.identifiers import IdentifierUnreadable
 from archive.wiring import Services
 from ingest.media.programs import check_programs
@@ -145,7 +146,7 @@ def _secrets(home: Path) -> Finding:
 
 def _identifiers(services: Services) -> Finding:
     with services.database.read() as tx:
-        used = {*used_keys(tx), *keys_of_second_factors(tx), *keys_of_complainants(tx)}
+        used = {*used_keys(tx), *keys_of_second_factors(tx), *keys_of_complainants(tx), *keys_of_photos(tx)}
     try:
         missing = sorted(used - set(services.identifiers.key_ids))
     except IdentifierUnreadable as error:

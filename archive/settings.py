@@ -140,6 +140,10 @@ class Settings(BaseSettings):
         default=None,
         description="Rules of who sees and copies at once, who asks first (TOML); empty means those that are shipped.",
     )
+    organisation_rules: Path | None = Field(
+        default=None,
+        description="What is asked of officers and reviewers (TOML); empty means the rules that are shipped.",
+    )
     package_keep_days: int = Field(
         default=7, ge=1, description="Days after which a package that was built for download is removed."
     )
@@ -185,7 +189,15 @@ class Settings(BaseSettings):
         default={}, description="Which roles each group has; empty leaves roles to administrators."
     )
     oidc_make_accounts: bool = Field(
-        default=False, description="Whether somebody without an account gets one, in the first unit; needs oidc_roles."
+        default=False,
+        description="Whether somebody without an account gets one, in the unit by oidc_units; needs oidc_roles.",
+    )
+    oidc_unit_claim: str = Field(
+        default="department", description="Claim that holds the department that oidc_units speaks of."
+    )
+    oidc_units: dict[str, str] = Field(
+        default={},
+        description="Which unit, AGENCY/UNIT by codes, each department is; a new account without one waits.",
     )
     oidc_networks: tuple[IPvAnyNetwork, ...] = Field(
         default=(),

@@ -67,15 +67,16 @@ def create_account(
     password: str,
     unit_id: UUID = FIRST_UNIT,
     officer_id: OfficerId | None = None,
+    is_waiting: bool = False,
     by: Actor,
     at: Instant,
 ) -> AccountId:
-    """Create an account in a unit.
+    """Create an account in a unit; one that waits has no roles, and opens nothing until an administrator gives it some.
 
     Raises: UsernameTaken, RolesApart, UnitNotFound, OfficerNotFound, OfficerHasAccount, PasswordUnfit, InvalidInput for
         an unusable name.
     """
-    if not separate(roles):
+    if not (is_waiting and not roles) and not separate(roles):
         raise RolesApart
     username = unicodedata.normalize("NFC", username).strip()
     if not username or len(username) > 64 or any(unicodedata.category(char)[0] == "C" for char in username):
@@ -163,12 +164,12 @@ def change_account(
         tx.execute(update(Account).where(Account.id == account_id).values(**changed))
         if not is_enabled:
             tx.execute(delete(Session).where(Session.account_id == account_id))
-        detail = {**_told(wanted), "was": _told(was)}
+        detail = {**told_account(wanted), "was": told_account(was)}
         entry = NewEntry(EntryType.ADMIN_ACCOUNT_CHANGED, by, Target("account", account_id), detail=detail)
         append_entry(tx, entry, at=at)
 
 
-def _told(values: Mapping[str, object]) -> dict[str, object]:
+def told_account(values: Mapping[str, object]) -> dict[str, object]:
     """Return columns of an account as the log says them."""
     names = {"unit_id": "unit", "officer_id": "officer", "disabled_at": "disabled"}
     texts = {name: value if value is None or isinstance(value, str) else str(value) for name, value in values.items()}

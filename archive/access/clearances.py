@@ -74,17 +74,19 @@ def grant_clearance(
     return clearance_id
 
 
-def end_clearance(database: Database, clearance_id: ClearanceId, *, by: Actor, at: Instant) -> None:
-    """End a clearance now. Raises: ClearanceNotFound."""
+def end_clearance(
+    database: Database, account_id: AccountId, clearance_id: ClearanceId, *, by: Actor, at: Instant
+) -> None:
+    """End a clearance of an account now. Raises: ClearanceNotFound."""
     with database.begin() as tx:
         # The update is the lock: of two that end it at once, one changes the row.
-        account_id = tx.execute(
+        ended = tx.execute(
             update(Clearance)
-            .where(Clearance.id == clearance_id, Clearance.until > at)
+            .where(Clearance.id == clearance_id, Clearance.account_id == account_id, Clearance.until > at)
             .values(until=at)
-            .returning(Clearance.account_id)
+            .returning(Clearance.id)
         ).scalar_one_or_none()
-        if account_id is None:
+        if ended is None:
             raise ClearanceNotFound(clearance_id=clearance_id)
         detail = {"clearance": str(clearance_id), "until": at.isoformat()}
         entry = NewEntry(EntryType.ADMIN_CLEARANCE_ENDED, by, Target("account", account_id), detail=detail)

@@ -16,6 +16,7 @@ from archive.kernel.ids import CaseId, IntegrationId
 from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.organisation.staff_events import tell_of_person
 
 MAX_EXTERNAL_ID_CHARACTERS: Final = 200
 
@@ -128,5 +129,8 @@ def bind_external_id(
         bound_at=at,
     )
     detail: dict[str, Any] = {"external": {"integration": str(integration_id), "id": external_id}}
-    entry = NewEntry(_TOLD_BY[kind], by, Target(kind.value, internal_id), case=case_id, detail=detail)
-    append_entry(tx, entry, at=at)
+    target = Target(kind.value, internal_id)
+    if kind is ExternalKind.OFFICER:
+        tell_of_person(tx, internal_id, _TOLD_BY[kind], target, detail, by=by, at=at)
+    else:
+        append_entry(tx, NewEntry(_TOLD_BY[kind], by, target, case=case_id, detail=detail), at=at)

@@ -3,14 +3,14 @@
 import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session as Tx
 
-from archive.access.accounts import create_account
+from archive.access.accounts import create_account, told_account
 from archive.access.browsers import NOWHERE, Origin
 from archive.access.callers import roles_in, text_of_roles
 from archive.access.models import Account
@@ -19,10 +19,12 @@ from archive.access.policy import Role, separate
 from archive.access.session_rows import Stage, Way, fingerprint, write_session
 from archive.access.sign_ins import SignIns, account_named
 from archive.db.database import unique_or
-from archive.kernel.errors import Conflict, InvalidInput
+from archive.db.sight import FIRST_UNIT
+from archive.kernel.errors import Conflict, Forbidden, InvalidInput
 from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import ARCHIVE, Actor, EntryType, NewEntry, Target
+from archive.organisation.units import unit_named
 
 _MOST_SUBJECT: Final = 255
 _PASSWORD_BYTES: Final = 48
@@ -33,13 +35,23 @@ class FederationRules:
     """What the provider's claims mean here.
 
     `roles` says which roles each of its groups has; without any, roles stay as an administrator has set them.
-    `makes_accounts` lets somebody in who has no account yet, in the first unit.
+    `units` says which unit (agency and unit by codes, with a slash between) each department is; where it says nothing,
+    the unit stays as an administrator has set it. `makes_accounts` gives somebody an account who has none yet: in that
+    unit, or without any rights until an administrator gives them.
     """
 
     username_claim: str
     groups_claim: str
     roles: Mapping[str, Sequence[Role]]
     makes_accounts: bool
+    unit_claim: str = "department"
+    units: Mapping[str, str] = field(default_factory=dict)
+
+
+class AccountWaits(Forbidden):
+    """The account is there, and waits: an administrator has to give it a unit and roles first."""
+
+    code = "access.account_waits"
 
 
 def sign_in_from_provider(
@@ -54,29 +66,38 @@ def sign_in_from_provider(
     """Open a session for somebody whom the provider has named; return the token for the cookie, kept nowhere.
 
     The first sign-in binds the account to the provider's own number of the person (`sub`), so that a user name that is
-    given to somebody else later opens nothing. A change of roles and the binding have their entries.
-    Raises: OidcRefused; its fact `reason` is claims, nobody, roles or subject.
+    given to somebody else later opens nothing. A change of roles or unit and the binding have their entries.
+    Raises: OidcRefused; its fact `reason` is claims, nobody, roles or subject. AccountWaits.
     """
     username, subject = _name(claims, rules), _subject(claims)
     wanted = _roles(claims, rules)
     with sign_ins.database.read() as tx:
         is_there = account_named(tx, username) is not None
+        unit_id = _unit(tx, claims, rules)
     if not is_there:
-        _make_account(sign_ins, rules, username, claims, wanted, at=at)
+        _make_account(sign_ins, rules, username, claims, wanted, unit_id, at=at)
+    token = ""
     with unique_or(OidcRefused), sign_ins.database.begin() as tx:
         account = _locked(tx, username)
         _bind(tx, account, subject, at=at)
-        if rules.roles:
-            _set_roles(tx, account, wanted, at=at)
-        token = write_session(tx, account.id, Stage.OPEN, origin, at=at, way=Way.PROVIDER)
-        entry = NewEntry(
-            EntryType.ADMIN_SIGNED_IN,
-            Actor(account.id, fingerprint(token)),
-            _target(account.id),
-            request=request,
-            detail={"provider": True},
-        )
-        append_entry(tx, entry, at=at)
+        if account.roles:  # one without any waits; whom it is bound to is kept
+            _follow(tx, account, wanted if rules.roles else None, unit_id, at=at)
+            token = _open(tx, account, origin, request, at=at)
+    if not token:
+        raise AccountWaits
+    return token
+
+
+def _open(tx: Tx, account: Account, origin: Origin, request: str | None, *, at: Instant) -> str:
+    token = write_session(tx, account.id, Stage.OPEN, origin, at=at, way=Way.PROVIDER)
+    entry = NewEntry(
+        EntryType.ADMIN_SIGNED_IN,
+        Actor(account.id, fingerprint(token)),
+        _target(account.id),
+        request=request,
+        detail={"provider": True},
+    )
+    append_entry(tx, entry, at=at)
     return token
 
 
@@ -86,6 +107,7 @@ def _make_account(
     username: str,
     claims: Mapping[str, Any],
     roles: frozenset[Role],
+    unit_id: UUID | None,
     *,
     at: Instant,
 ) -> None:
@@ -98,7 +120,9 @@ def _make_account(
             sign_ins.database,
             username=username,
             display_name=shown,
-            roles=roles,
+            roles=frozenset() if unit_id is None else roles,
+            unit_id=FIRST_UNIT if unit_id is None else unit_id,
+            is_waiting=unit_id is None,
             password=secrets.token_urlsafe(_PASSWORD_BYTES),  # nobody knows it
             by=ARCHIVE,
             at=at,
@@ -127,12 +151,18 @@ def _bind(tx: Tx, account: Account, subject: str, *, at: Instant) -> None:
     append_entry(tx, NewEntry(EntryType.ADMIN_FACTOR_SET, ARCHIVE, _target(account.id), detail=detail), at=at)
 
 
-def _set_roles(tx: Tx, account: Account, wanted: frozenset[Role], *, at: Instant) -> None:
-    if wanted == roles_in(account.roles):
+def _follow(tx: Tx, account: Account, roles: frozenset[Role] | None, unit_id: UUID | None, *, at: Instant) -> None:
+    """Give an account the roles and the unit that the provider says somebody has; None is what it does not say."""
+    changed: dict[str, Any] = {}
+    if roles is not None and roles != roles_in(account.roles):
+        changed["roles"] = text_of_roles(roles)
+    if unit_id is not None and unit_id != account.unit_id:
+        changed["unit_id"] = unit_id
+    if not changed:
         return
-    text = text_of_roles(wanted)
-    tx.execute(update(Account).where(Account.id == account.id).values(roles=text))
-    detail = {"roles": text, "was": {"roles": account.roles}, "provider": True}
+    was = {name: getattr(account, name) for name in changed}
+    tx.execute(update(Account).where(Account.id == account.id).values(**changed))
+    detail = {**told_account(changed), "was": told_account(was), "provider": True}
     append_entry(tx, NewEntry(EntryType.ADMIN_ACCOUNT_CHANGED, ARCHIVE, _target(account.id), detail=detail), at=at)
 
 
@@ -160,6 +190,17 @@ def _roles(claims: Mapping[str, Any], rules: FederationRules) -> frozenset[Role]
     if not found or not separate(found):
         raise OidcRefused(reason="roles")
     return found
+
+
+def _unit(tx: Tx, claims: Mapping[str, Any], rules: FederationRules) -> UUID | None:
+    """Return the unit of somebody's department, None where there is none or none that is on record."""
+    told = claims.get(rules.unit_claim)
+    departments = [told] if isinstance(told, str) else told if isinstance(told, list) else []
+    meant = {rules.units[one] for one in departments if isinstance(one, str) and one in rules.units}
+    if len(meant) != 1:  # of two, nobody knows which
+        return None
+    agency, _, unit = meant.pop().partition("/")
+    return unit_named(tx, agency, unit)
 
 
 def _target(account_id: UUID) -> Target:

@@ -3,14 +3,19 @@
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session
 
+from archive.access.callers import roles_in
 from archive.access.models import Account, Passkey, TotpSecret
-from archive.organisation.listings import unit_rows
-from archive.organisation.models import Officer, Unit
+from archive.access.policy import Role
+from archive.organisation.legal_staff import is_qualified
+from archive.organisation.listings import unit_rows, units_beside
+from archive.organisation.models import LegalStaff, Officer, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,43 @@ def unit_choices(tx: Session) -> Sequence[UnitChoice]:
     return [UnitChoice(row.unit.id, row.unit.name, row.depth) for row in unit_rows(tx)]
 
 
+def unit_choices_beside(tx: Session, unit_id: UUID) -> Sequence[UnitChoice]:
+    """Return every open unit of the agency that a unit is of."""
+    return [UnitChoice(row.unit.id, row.unit.name, row.depth) for row in units_beside(tx, unit_id)]
+
+
 def account_names(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
     """Return the display name of each of these ids that is an account."""
     if not ids:
         return {}
     rows = tx.execute(select(Account.id, Account.display_name).where(Account.id.in_(ids)))
     return dict(rows.all())
+
+
+def usernames(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """Return the user name of each of these ids that is an account."""
+    rows = tx.execute(select(Account.id, Account.username).where(Account.id.in_(ids))).all() if ids else []
+    return dict(rows)
+
+
+def unqualified_reviewers(tx: Session, *, on: date) -> Sequence[Account]:
+    """Return the accounts of legal reviewers, not disabled, behind which nobody is qualified on a day."""
+    rows: Any = tx.execute(
+        select(Account, LegalStaff)
+        .outerjoin(LegalStaff, LegalStaff.account_id == Account.id)
+        .where(Account.disabled_at.is_(None), Account.roles.contains(Role.LEGAL_REVIEWER.value))
+        .order_by(Account.username)
+    )
+    return [
+        account
+        for account, person in rows
+        if Role.LEGAL_REVIEWER in roles_in(account.roles) and (person is None or not is_qualified(person, on))
+    ]
+
+
+def account_of_officer(tx: Session, officer_id: UUID) -> Account | None:
+    """Return the account that is an officer's."""
+    return tx.scalar(select(Account).where(Account.officer_id == officer_id))
 
 
 def _rows() -> Select[Account, str, str, bool]:

@@ -37,6 +37,7 @@ class Capability(StrEnum):
     BREAK_GLASS = "break_glass"
     READ_TRACE = "read_trace"
     HANDLE_COMPLAINTS = "handle_complaints"
+    MOVE = "move"
     READ_LOG = "read_log"
     READ_LOG_HEALTH = "read_log_health"
     OPERATE = "operate"
@@ -56,7 +57,9 @@ _LOOKING: Final = frozenset({Capability.READ_CATALOGUE, Capability.VIEW_CONTENT,
 _FILING: Final = frozenset(
     {Capability.FILE_CASES, Capability.SHOW_IDENTIFIERS, Capability.CLASSIFY, Capability.UPLOAD, Capability.BREAK_GLASS}
 )
-_HEADING: Final = frozenset({Capability.EXPORT_CONTENT, Capability.READ_TRACE, Capability.HANDLE_COMPLAINTS})
+_HEADING: Final = frozenset(
+    {Capability.EXPORT_CONTENT, Capability.READ_TRACE, Capability.HANDLE_COMPLAINTS, Capability.MOVE}
+)
 _PROVING: Final = frozenset({Capability.READ_CATALOGUE, Capability.VERIFY, Capability.READ_LOG_HEALTH})
 
 _ALLOWED: Final[dict[Role, frozenset[Capability]]] = {
@@ -86,7 +89,7 @@ _EXTENT: Final[dict[Role, Extent]] = {
     Role.ADMINISTRATOR: Extent.NOTHING,
     Role.OPERATOR: Extent.NOTHING,
 }
-ACTING: Final = _FILING - {Capability.SHOW_IDENTIFIERS} | {Capability.APPROVE_RETRIEVAL}
+ACTING: Final = _FILING - {Capability.SHOW_IDENTIFIERS} | {Capability.APPROVE_RETRIEVAL, Capability.MOVE}
 """What an officer does by virtue of the certificate: not with one that is suspended, or not valid on the day."""
 _WIDENING: Final = tuple(Extent)
 

@@ -12,6 +12,7 @@ from archive.cli.options import Home, opened
 from archive.cli.processes import alone
 from archive.complaints.complainants import keys_of_complainants, rekey_complainants
 from archive.ledger.entries import OPERATOR
+from archive.organisation.photos import keys_of_photos, rekey_photos
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +43,7 @@ def rekey(
     forget: Annotated[bool, typer.Option(help="Remove the older keys afterwards; backups need them.")] = False,
     home: Home = None,
 ) -> None:
-    """Make a new key, and put every number and authenticator under it; what breaks off is gone on with."""
+    """Make a new key, and put every number, authenticator and portrait under it; what breaks off is gone on with."""
     with opened(home) as services, alone(services.settings.home, "rekey"):
         vault = services.identifiers
         with services.database.read() as tx:
@@ -52,6 +53,8 @@ def rekey(
         count = rekey_identifiers(services.database, vault, by=OPERATOR, clock=services.clock)
         count += rekey_complainants(services.database, vault, by=OPERATOR, clock=services.clock)
         factors = rekey_second_factors(services.database, vault, by=OPERATOR, clock=services.clock)
+        photos = rekey_photos(services.database, vault, by=OPERATOR, clock=services.clock)
+        print(f"Portraits put under the key {vault.key_ids[-1]}: {photos}")
         print(f"Authenticators put under the key {vault.key_ids[-1]}: {factors}")
         print(f"Numbers put under the key {vault.key_ids[-1]}: {count}")
         if forget:
@@ -61,4 +64,4 @@ def rekey(
 
 
 def _used(tx: Session) -> set[str]:
-    return {*used_keys(tx), *keys_of_second_factors(tx), *keys_of_complainants(tx)}
+    return {*used_keys(tx), *keys_of_second_factors(tx), *keys_of_complainants(tx), *keys_of_photos(tx)}

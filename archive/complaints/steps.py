@@ -45,7 +45,7 @@ def take_step(
             raise StateDoesNotFollow(was=was.value, state=state.value)
         due_at = row.answer_by if state in WAITS_FOR_ANSWER else None
         tx.execute(update(Complaint).where(Complaint.id == complaint_id).values(state=state.value, due_at=due_at))
-        _write(tx, complaint_id, state.value, text, {"state": state.value, "was": was.value}, by=by, at=at)
+        write_step(tx, complaint_id, state.value, text, {"state": state.value, "was": was.value}, by=by, at=at)
 
 
 def add_note(database: Database, complaint_id: ComplaintId, *, text: str, by: Caller, at: Instant) -> None:
@@ -56,7 +56,7 @@ def add_note(database: Database, complaint_id: ComplaintId, *, text: str, by: Ca
     text = clean_words(text)
     with database.begin() as tx:
         complaint_to_handle(tx, complaint_id, by=by)
-        _write(tx, complaint_id, StepKind.NOTE.value, text, {}, by=by, at=at)
+        write_step(tx, complaint_id, StepKind.NOTE.value, text, {}, by=by, at=at)
 
 
 def assign_complaint(
@@ -75,10 +75,15 @@ def assign_complaint(
             return
         was = row.responsible_id
         tx.execute(update(Complaint).where(Complaint.id == complaint_id).values(responsible_id=account.id))
-        detail = {"responsible": str(account.id), "was": None if was is None else str(was)}
+        name = account.display_name
+        detail = {
+            "responsible": str(account.id),
+            "was": None if was is None else str(was),
+            "text_sha256": digest_of_text(name),
+        }
         entry = NewEntry(EntryType.COMPLAINT_ASSIGNED, by.actor, Target("complaint", complaint_id), detail=detail)
         entry_id = append_entry(tx, entry, at=at)
-        _insert(tx, complaint_id, StepKind.ASSIGNED.value, account.display_name, entry_id, by=by, at=at)
+        _insert(tx, complaint_id, StepKind.ASSIGNED.value, name, entry_id, by=by, at=at)
         if account.id != by.account_id:
             notify(
                 tx,
@@ -105,9 +110,10 @@ def digest_of_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _write(
+def write_step(
     tx: Session, complaint_id: ComplaintId, kind: str, text: str, detail: dict[str, Any], *, by: Caller, at: Instant
 ) -> None:
+    """Write a step with its entry in the caller's transaction; the words are clean."""
     entry = NewEntry(
         EntryType.COMPLAINT_STEP,
         by.actor,

@@ -1,7 +1,5 @@
 """Taking a list of devices in: every problem is told by its row first, and only a list without any is written."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -27,16 +25,15 @@ from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import Instant
 from archive.kernel.texts import clean_text
 from archive.organisation.models import Unit
+from archive.organisation.sheets import Columns, ColumnsMissing, ColumnTwice, SheetUnreadable, read_sheet
 
-MAX_LIST_BYTES: Final = 1 << 20
-MOST_ROWS: Final = 5000
-COLUMNS: Final[Mapping[str, str]] = {
-    "serial": "序列号",
-    "kind": "类型",
-    "model": "型号",
-    "firmware": "固件版本",
-    "unit": "单位",
-    "note": "备注",
+COLUMNS: Final[Columns] = {
+    "serial": ("序列号", "serial"),
+    "kind": ("类型", "kind"),
+    "model": ("型号", "model"),
+    "firmware": ("固件版本", "firmware"),
+    "unit": ("单位", "unit"),
+    "note": ("备注", "note"),
 }
 """The columns of a list, in either language; serial, kind and unit are needed."""
 KINDS: Final[Mapping[str, SourceKind]] = {
@@ -53,7 +50,7 @@ _LENGTHS: Final = {"model": MAX_MODEL_CHARACTERS, "firmware": MAX_MODEL_CHARACTE
 
 
 class DeviceListInvalid(InvalidInput):
-    """This is no list of devices: CSV with a line of names, in UTF-8 or GB 18030, at most 5,000 rows."""
+    """This is no list of devices: XLSX or CSV with a line of names, in UTF-8 or GB 18030, at most 5,000 rows."""
 
     code = "devices.list_invalid"
 
@@ -84,7 +81,7 @@ class DeviceList:
 
 def read_device_list(tx: Session, data: bytes, *, units: Sequence[Unit]) -> DeviceList:
     """Read a list and say everything that is wrong with it; nothing is written. Raises: DeviceListInvalid."""
-    rows = _rows(_text(data))
+    rows = _rows(data)
     named = {name: unit for unit in units for name in (unit.code, unit.name)}
     serials = [row["serial"] for _, row in rows]
     with unbound(tx):
@@ -125,40 +122,13 @@ def import_devices(database: Database, data: bytes, *, units: Sequence[Unit], by
     return len(read.devices)
 
 
-def _text(data: bytes) -> str:
-    if len(data) > MAX_LIST_BYTES:
-        raise DeviceListInvalid
-    for encoding in ("utf-8-sig", "gb18030"):  # as spreadsheets in Chinese write it
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise DeviceListInvalid
-
-
-def _rows(text: str) -> Sequence[tuple[int, dict[str, str]]]:
+def _rows(data: bytes) -> Sequence[tuple[int, dict[str, str]]]:
     """Return the rows that hold anything, each with its line and all columns."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        names = [_column(cell) for cell in next(reader, [])]
-        if not set(_NEEDED) <= set(names) or len(set(names)) < len(names):
-            raise DeviceListInvalid
-        found = []
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                row = dict.fromkeys(COLUMNS, "") | dict(zip(names, (cell.strip() for cell in cells), strict=False))
-                row["serial"] = _one_form(row["serial"])
-                found.append((reader.line_num, row))
-            if len(found) > MOST_ROWS:
-                raise DeviceListInvalid
-    except csv.Error as exc:
+        rows = read_sheet(data, COLUMNS, needed=_NEEDED)
+    except (SheetUnreadable, ColumnsMissing, ColumnTwice) as exc:
         raise DeviceListInvalid from exc
-    return found
-
-
-def _column(cell: str) -> str:
-    name = cell.strip()
-    return next((known for known, chinese in COLUMNS.items() if name in {known, chinese}), name)
+    return [(row.number, {**row.cells, "serial": _one_form(row.cells["serial"])}) for row in rows]
 
 
 def _one_form(serial: str) -> str:

@@ -5,6 +5,7 @@ A detail that was erased is not asked about; that its row exists, when it came a
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -132,6 +133,20 @@ _TABLES: Final = (
             **{name: name for name in ("kind", "purpose", "reference", "days", "state", "reason")},
             **{name: name for name in ("decide_by", "decided_by", "decided_at", "until")},
             "object_id": "object",
+        },
+    ),
+    _Told(
+        "officer_record",
+        ("admin.officer_record_added",),
+        later=("admin.officer_record_withdrawn",),
+        when="recorded_at",
+        who="recorded_by",
+        details={
+            **{name: name for name in ("kind", "subject", "held_on", "hours_tenths", "score_tenths", "result")},
+            **{name: name for name in ("organiser", "certificate_number", "valid_until", "withdrawn_at")},
+            "officer_id": "officer",
+            "replaces_id": "replaces",
+            "withdrawal_reason": "reason",
         },
     ),
     _Told(
@@ -340,8 +355,10 @@ def _is_at(value: Any, entry: Entry) -> bool:
         return False
 
 
-_TIMES: Final = {"started_at", "ended_at", "disabled_at", "decide_by", "decided_at", "until"}
-_IDS: Final = {"subject_id", "unit_id", "officer_id", "responsible_id", "holder_id", "object_id", "decided_by"}
+_TIMES: Final = {"started_at", "ended_at", "disabled_at", "decide_by", "decided_at", "until", "withdrawn_at"}
+_IDS: Final = {
+    "subject_id", "unit_id", "officer_id", "responsible_id", "holder_id", "object_id", "decided_by", "replaces_id",
+}  # fmt: skip
 _BEFORE: Final = {"kind": "station", "unit": "00000000-0000-7000-8000-0000000000a1"}
 """What an entry means that is older than the word: all docks were stations, and all was the first unit's."""
 _FORMERLY: Final = {"roles": "role"}
@@ -356,6 +373,8 @@ def _plain(value: Any, column: str) -> Any:
     """Return a value in one form, whether the database keeps it or a detail holds it."""
     if isinstance(value, bytes | memoryview):
         return bytes(value).hex()
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
     try:
         if value is not None and column in _TIMES:
             return as_instant(value)

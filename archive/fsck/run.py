@@ -11,8 +11,10 @@ from archive.fsck.accesses import check_accesses
 from archive.fsck.anchors import check_anchors, read_anchored
 from archive.fsck.catalogue import check_derived, check_jobs, check_objects, check_uploads
 from archive.fsck.changes import check_changes, check_custody
+from archive.fsck.complaints import check_complaints
 from archive.fsck.cosignatures import check_cosignatures
 from archive.fsck.dock_keys import check_dock_keys
+from archive.fsck.handovers import check_handovers
 from archive.fsck.held import Held
 from archive.fsck.journal import check_journal
 from archive.fsck.keys import Outside, Pinned, pinned_certificates, read_pinned
@@ -23,6 +25,7 @@ from archive.fsck.packages import check_packages
 from archive.fsck.raw import as_uuid, rows
 from archive.fsck.recordings import check_recordings
 from archive.fsck.rights import check_rights
+from archive.fsck.staff import check_staff
 from archive.fsck.standing import Standing
 from archive.fsck.stores import stored_objects
 from archive.fsck.subjects import check_subjects
@@ -87,6 +90,9 @@ def fsck(target: Target) -> ArchiveReport:
             "rights": check_rights(connection),
             "accesses": check_accesses(connection),
             "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
+            "staff": check_staff(connection),
+            "complaints": check_complaints(connection),
+            "handovers": check_handovers(connection),
             "systems": check_systems(connection),
             "dock keys": check_dock_keys(connection),
             "packages": check_packages(connection),

@@ -1,4 +1,4 @@
-"""Officers, the names that other systems have for things, their keys and webhooks, against the log.
+"""The names that other systems have for things, their keys and webhooks, against the log.
 
 A detail that was erased is not asked about; that its row exists still is.
 """
@@ -20,30 +20,18 @@ _ACT: Final = "case.act_updated"
 _NAMING: Final = {"subject.updated": "subject", "case.updated": "case", _ACT: "act", _OFFICER: "officer"}
 _ISSUED: Final = "admin.key_issued"
 _REVOKED: Final = "admin.key_revoked"
+_MOVED: Final = "admin.integration_changed"
 _SET: Final = "admin.webhook_set"
 _REMOVED: Final = "admin.webhook_removed"
-_TOLD: Final = {*_NAMING, _ISSUED, _REVOKED, _SET, _REMOVED}
-_OFFICER_COLUMNS: Final = (
-    "certificate_number",
-    "name",
-    "agency",
-    "unit",
-    "categories",
-    "valid_from",
-    "valid_until",
-    "unit_id",
-    "area",
-    "suspended_at",
-    "suspension_reason",
-)
-
+_TOLD: Final = {*_NAMING, _MOVED, _ISSUED, _REVOKED, _SET, _REMOVED}
+_FIRST_UNIT: Final = "00000000-0000-7000-8000-0000000000a1"
+"""Where a system is that was written down before there were units."""
 _Row = Mapping[str, Any]
 
 
 def check_systems(connection: Connection) -> Iterator[Finding]:
     """Hold what other systems brought, and what they were given, against the entries that tell of it."""
     logged = sorted((entry for entry in entries(connection) if entry.type in _TOLD), key=lambda entry: entry.id)
-    yield from _officers(connection, logged)
     yield from _names(connection, logged)
     yield from _officers_of_acts(connection, logged)
     # The renewed key of an Axis system is a dock's; those are held against nothing.
@@ -52,28 +40,6 @@ def check_systems(connection: Connection) -> Iterator[Finding]:
     yield from _keys(connection, of_systems)
     yield from _webhooks(connection, logged)
     yield valid("fsck.systems", f"{len(logged)} entries about other systems were held against the catalogue")
-
-
-def _officers(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
-    told = _by_thing(logged, _OFFICER)
-    for row in rows(connection, "SELECT * FROM officer"):
-        where = as_uuid(row["id"])
-        found = told.pop(where, None)
-        if found is None:
-            yield invalid("fsck.unlogged", "A row of officer has no log entry", where)
-            continue
-        said = _said(found)
-        changed = [
-            column
-            for column in _OFFICER_COLUMNS
-            if said is not None and _plain(row[column], column) != said.get(column)
-        ]
-        if not _is_at(row["recorded_at"], found[0]):
-            changed.append("recorded_at")
-        for column in changed:
-            yield invalid("fsck.row_changed", f"officer.{column} is not what the log entry says", where)
-    for where in told:
-        yield invalid("fsck.row_missing", "The log tells of a row that officer lacks", where)
 
 
 def _names(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
@@ -118,15 +84,19 @@ def _officers_of_acts(connection: Connection, logged: list[Entry]) -> Iterator[F
 
 
 def _systems(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
-    told = _by_thing(logged, _ISSUED)
+    told, moved = _by_thing(logged, _ISSUED), _by_thing(logged, _MOVED)
     for row in rows(connection, "SELECT * FROM integration"):
         where = as_uuid(row["id"])
         found = told.pop(where, None)
         if found is None:
             yield invalid("fsck.unlogged", "Another system has no log entry", where)
             continue
-        said = _said(found)
-        is_so = said is None or (row["name"], row["title"]) == (said.get("system"), said.get("title"))
+        said = _said(sorted((*found, *moved.get(where, [])), key=lambda entry: entry.id))
+        is_so = said is None or (row["name"], row["title"], as_uuid(row["unit_id"])) == (
+            said.get("system"),
+            said.get("title"),
+            said.get("unit", _FIRST_UNIT),
+        )
         if not is_so or not _is_at(row["created_at"], found[0]):
             yield invalid("fsck.row_changed", "Another system is not what its log entry says", where)
     for where in told:
@@ -213,12 +183,8 @@ def _said(changes: list[Entry]) -> dict[str, Any] | None:
 
 def _plain(value: Any, column: str) -> Any:
     """Return a value as details hold it, however the database keeps it."""
-    if column in {"categories", "types"}:
+    if column == "types":
         return json.loads(value) if isinstance(value, str) else value
-    if value is not None and column == "unit_id":
-        return as_uuid(value)
-    if value is not None and column == "suspended_at":
-        return as_instant(value).isoformat()
     return None if value is None else str(value)
 
 

@@ -30,6 +30,10 @@ GrantId = NewType("GrantId", uuid.UUID)
 RenditionId = NewType("RenditionId", uuid.UUID)
 RecordingId = NewType("RecordingId", uuid.UUID)
 OfficerId = NewType("OfficerId", uuid.UUID)
+OfficerRecordId = NewType("OfficerRecordId", uuid.UUID)
+"""A training or an examination of an officer."""
+LegalStaffId = NewType("LegalStaffId", uuid.UUID)
+"""A legal reviewer, government lawyer or legal adviser."""
 ClearanceId = NewType("ClearanceId", uuid.UUID)
 AgencyId = NewType("AgencyId", uuid.UUID)
 UnitId = NewType("UnitId", uuid.UUID)

@@ -1,20 +1,14 @@
-"""Taking in officers and units from a sheet: everything or nothing, and a dry run that tells every problem by row.
-
-The dry run does all that the import does and is rolled back: what it says is what would happen.
-"""
+"""Taking in officers and units from a sheet: everything or nothing, and a dry run that tells every problem by row."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.db.database import Database, unique_or
-from archive.kernel.errors import InvalidInput, LiuhenError
+from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import OfficerId, UnitId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
@@ -28,6 +22,7 @@ from archive.organisation.officers import (
     write_officer,
 )
 from archive.organisation.sheets import Columns, SheetRow, parse_day
+from archive.organisation.taking_in import Outcome, RowResult, take_in
 from archive.organisation.units import (
     AgencyNotFound,
     OrganisationNameTaken,
@@ -58,40 +53,10 @@ UNIT_NEEDED: Final = ("agency", "code", "name")
 _SEPARATORS: Final = re.compile(r"[;；、,，|]+")
 
 
-class Outcome(StrEnum):
-    """What becomes of a row."""
-
-    NEW = "new"
-    CHANGED = "changed"
-    SAME = "same"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class RowResult:
-    """What becomes of a row, and what is wrong with it: the code of the problem and its words."""
-
-    number: int
-    title: str
-    outcome: Outcome
-    code: str = ""
-    message: str = ""
-
-
-class TwiceInSheet(InvalidInput):
-    """The sheet has this row twice."""
-
-    code = "organisation.twice_in_sheet"
-
-
 class UnitUnknown(InvalidInput):
     """The agency or the unit is not on record under this name or code; record it first."""
 
     code = "organisation.unit_unknown"
-
-
-class _RolledBack(Exception):
-    """Ends a dry run, and an import that met a problem."""
 
 
 def import_officers(
@@ -122,7 +87,7 @@ def import_officers(
         is_changed = change_officer(tx, OfficerId(known), facts, by=by, at=at)
         return str(known), Outcome.CHANGED if is_changed else Outcome.SAME
 
-    return _import(database, rows, one, title="name", is_dry=is_dry)
+    return take_in(database, rows, one, title="name", is_dry=is_dry)
 
 
 def import_units(
@@ -150,7 +115,7 @@ def import_units(
         )  # fmt: skip
         return str(known), Outcome.CHANGED if is_changed else Outcome.SAME
 
-    return _import(database, rows, one, title="name", is_dry=is_dry)
+    return take_in(database, rows, one, title="name", is_dry=is_dry)
 
 
 def split_categories(text: str) -> list[str]:
@@ -189,41 +154,6 @@ def unit_sheet_rows(tx: Session) -> Sequence[Mapping[str, str]]:
         for row in rows
         if not row.is_root
     ]
-
-
-def _import(
-    database: Database,
-    rows: Sequence[SheetRow],
-    one: Callable[[Session, Mapping[str, str]], tuple[str, Outcome]],
-    *,
-    title: str,
-    is_dry: bool,
-) -> Sequence[RowResult]:
-    results: list[RowResult] = []
-    met: set[str] = set()
-    with suppress(_RolledBack), database.begin() as tx:
-        results.extend(_row(tx, row, one, met, row.cells[title]) for row in rows)
-        if is_dry or any(result.outcome is Outcome.BAD for result in results):
-            raise _RolledBack
-    return results
-
-
-def _row(
-    tx: Session,
-    row: SheetRow,
-    one: Callable[[Session, Mapping[str, str]], tuple[str, Outcome]],
-    met: set[str],
-    title: str,
-) -> RowResult:
-    try:
-        with tx.begin_nested():
-            key, outcome = one(tx, row.cells)
-            if key in met:
-                raise TwiceInSheet
-    except LiuhenError as error:
-        return RowResult(row.number, title, Outcome.BAD, error.code, error.message)
-    met.add(key)
-    return RowResult(row.number, title, outcome)
 
 
 def _unit_of_code(tx: Session, agency_id: object, code: str) -> UnitId | None:

@@ -58,6 +58,12 @@ def unit_rows(tx: Session) -> Sequence[UnitRow]:
     return [row for agency in agencies for row in walk(agency, roots[agency.id], 0)]
 
 
+def units_beside(tx: Session, unit_id: UUID) -> Sequence[UnitRow]:
+    """Return every open unit of the agency that a unit is of, in the order of `unit_rows`."""
+    agency_id = tx.scalar(select(Unit.agency_id).where(Unit.id == unit_id))
+    return [row for row in unit_rows(tx) if row.agency.id == agency_id]
+
+
 def supervisions(tx: Session) -> Sequence[SupervisionRow]:
     """Return who supervises whom, in the order of the supervisors' codes."""
     supervised = aliased(Agency)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
-from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -15,10 +14,10 @@ from archive.kernel.errors import Conflict, InvalidInput, NotFound
 from archive.kernel.ids import OfficerId, new_uuid7
 from archive.kernel.instants import Instant
 from archive.kernel.texts import clean_text
-from archive.ledger.append import append_entry
-from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.ledger.entries import Actor, EntryType, Target
 from archive.organisation.indexing import index_officer
 from archive.organisation.models import Officer
+from archive.organisation.staff_events import tell_of_person
 from archive.organisation.units import REACH_JOB, unit_named
 
 MAX_CERTIFICATE_CHARACTERS: Final = 64
@@ -105,9 +104,7 @@ def change_officer(tx: Session, officer_id: OfficerId, facts: OfficerFacts, *, b
     Raises: OfficerNotFound, CertificateTaken, InvalidInput.
     """
     values = _values(tx, facts)
-    row = tx.scalar(select(Officer).where(Officer.id == officer_id).with_for_update())
-    if row is None:
-        raise OfficerNotFound(officer_id=officer_id)
+    row = locked_officer(tx, officer_id)
     changed = {name: value for name, value in values.items() if getattr(row, name) != value}
     if not changed:
         return False
@@ -142,11 +139,17 @@ def may_act(officer: Officer, on: date) -> bool:
     )
 
 
+def locked_officer(tx: Session, officer_id: OfficerId) -> Officer:
+    """Return an officer, locked to the end of the transaction. Raises: OfficerNotFound."""
+    row = tx.scalar(select(Officer).where(Officer.id == officer_id).with_for_update())
+    if row is None:
+        raise OfficerNotFound(officer_id=officer_id)
+    return row
+
+
 def _suspend(database: Database, officer_id: OfficerId, reason: str | None, *, by: Actor, at: Instant) -> None:
     with database.begin() as tx:
-        row = tx.scalar(select(Officer).where(Officer.id == officer_id).with_for_update())
-        if row is None:
-            raise OfficerNotFound(officer_id=officer_id)
+        row = locked_officer(tx, officer_id)
         if (row.suspended_at is None) is (reason is None):
             raise NotSuspended if reason is None else AlreadySuspended
         values = {"suspended_at": None if reason is None else at, "suspension_reason": reason}
@@ -194,17 +197,5 @@ def _values(tx: Session, facts: OfficerFacts) -> dict[str, Any]:
 
 
 def _tell(tx: Session, officer_id: OfficerId, values: Mapping[str, Any], *, by: Actor, at: Instant) -> None:
-    entry = NewEntry(EntryType.ADMIN_OFFICER_RECORDED, by, Target("officer", officer_id), detail=_plain(values))
-    append_entry(tx, entry, at=at)
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _plain_value(value) for name, value in values.items()}
-
-
-def _plain_value(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return _plain(value)
-    if isinstance(value, date):  # a moment is a date too
-        return value.isoformat()
-    return str(value) if isinstance(value, UUID) else value
+    target = Target("officer", officer_id)
+    tell_of_person(tx, officer_id, EntryType.ADMIN_OFFICER_RECORDED, target, values, by=by, at=at)

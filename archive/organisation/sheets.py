@@ -45,6 +45,12 @@ class ColumnsMissing(InvalidInput):
     code = "organisation.columns_missing"
 
 
+class ColumnTwice(InvalidInput):
+    """The first line names a column twice."""
+
+    code = "organisation.column_twice"
+
+
 @dataclass(frozen=True, slots=True)
 class SheetRow:
     """A row of a sheet: the number that a spreadsheet shows, and its cells by column, empty where there is none."""
@@ -56,7 +62,7 @@ class SheetRow:
 def read_sheet(data: bytes, columns: Columns, *, needed: Iterable[str]) -> Sequence[SheetRow]:
     """Read a sheet whose first line names its columns; columns that are not known and empty rows are left out.
 
-    Raises: SheetUnreadable, ColumnsMissing.
+    Raises: SheetUnreadable, ColumnsMissing, ColumnTwice.
     """
     if len(data) > MOST_BYTES:
         raise SheetUnreadable
@@ -119,8 +125,10 @@ def _places(heading: Sequence[str], columns: Columns) -> dict[str, int]:
     places: dict[str, int] = {}
     for place, title in enumerate(heading):
         name = known.get(_folded(title))
+        if name in places:
+            raise ColumnTwice(columns=columns[name][0])
         if name is not None:
-            places.setdefault(name, place)
+            places[name] = place
     return places
 
 

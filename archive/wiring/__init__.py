@@ -49,6 +49,8 @@ from archive.notify.delivery import DeliveryJobs
 from archive.notify.mailing import MailJobs
 from archive.notify.webhooks import Webhooks
 from archive.ocfl.root import OcflRoot
+from archive.organisation.models import OfficerPhoto
+from archive.organisation.rules import OrganisationRules
 from archive.packages.building import Packager
 from archive.packages.jobs import Packages
 from archive.packages.listing import ListMaker
@@ -120,6 +122,7 @@ class Services:
     mail: MailJobs
     complaints: ComplaintJobs
     retrievals: RetrievalJobs
+    rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
     published: Published
@@ -346,6 +349,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         mail=mail,
         complaints=complaints,
         retrievals=retrievals,
+        rules=OrganisationRules.load(settings.organisation_rules),
         handlers={
             **_handlers(workshop, settings, delivery),
             **mail.handlers,
@@ -453,7 +457,7 @@ def _identifiers(home: Path, database: Database) -> FileIdentifierVault:
     path = home / "keys" / "subjects.key"
     if not path.exists():
         with database.read() as tx:
-            used = (SubjectIdentifier.key_id, Complaint.key_id, TotpSecret.account_id)
+            used = (SubjectIdentifier.key_id, Complaint.key_id, TotpSecret.account_id, OfficerPhoto.key_id)
             is_unused = all(tx.scalar(select(key).where(key.is_not(None)).limit(1)) is None for key in used)
         if is_unused:
             return FileIdentifierVault.create(path)

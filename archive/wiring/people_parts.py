@@ -95,6 +95,11 @@ def federation(settings: Settings, vault: IdentifierVault) -> Federation | None:
         vault,
     )
     rules = FederationRules(
-        settings.oidc_username_claim, settings.oidc_groups_claim, roles, settings.oidc_make_accounts
+        settings.oidc_username_claim,
+        settings.oidc_groups_claim,
+        roles,
+        settings.oidc_make_accounts,
+        settings.oidc_unit_claim,
+        settings.oidc_units,
     )
     return Federation(provider, rules)

@@ -77,6 +77,14 @@ def poster_options(chosen: RenditionPlan) -> dict[str, Any]:
     return _still(f"scale={shrunk[0]}:{shrunk[1]},setsar=1", quality=4)
 
 
+def portrait_options(orientation: int, *, width: int, height: int) -> dict[str, Any]:
+    """Return the options of a JPEG that is the upright middle of a photo, in just this size, on white."""
+    on_white = ":".join(f"{plane}='255+({plane}(X,Y)-255)*alpha(X,Y)/255'" for plane in "rgb")
+    size = f"scale={width}:{height}:force_original_aspect_ratio=increase,crop={width}:{height},setsar=1"
+    chain = f"{_UPRIGHT.get(orientation, '')}{size},format=gbrap,geq={on_white}:a=255"
+    return {**_still(chain, quality=3), "flags:v": "+bitexact"}  # or the encoder names itself in it
+
+
 def _still(chain: str, *, quality: int) -> dict[str, Any]:
     return {
         **_PLAIN,

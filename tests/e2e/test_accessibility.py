@@ -120,9 +120,10 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
             *(*office, "/notices", "/account", "/account/notices"),
         ],
         Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs],
-        Role.UNIT_HEAD: [f"/cases/{bureau.cases['main']}"],
+        Role.UNIT_HEAD: [f"/cases/{bureau.cases['main']}", "/retrievals?which=deciding", "/trace?which=unusual"],
         Role.ADMINISTRATOR: [
             *("/admin", "/admin/systems", "/admin/organisation", "/admin/officers", "/admin/accounts", "/log/health"),
+            *("/admin/legal-staff", "/admin/officers/sheets", "/trace"),
         ],
     }
 

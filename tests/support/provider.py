@@ -13,11 +13,12 @@ from tests.support.oidc_peer import OidcPeer, oidc_peer
 
 SECRET = "a secret: with/marks+and %41"
 PEOPLE = {
-    "u1": {"preferred_username": "wang", "name": "王芳", "groups": ["队长"]},
+    "u1": {"preferred_username": "wang", "name": "王芳", "groups": ["队长"], "department": "一中队"},
     "u2": {"preferred_username": "li", "name": "李晓东", "groups": ["队员", "队长"]},
     "u3": {"preferred_username": "zhao", "name": "赵强", "groups": ["食堂"]},
     "u4": {"preferred_username": "wang", "name": "另一个王芳", "groups": ["队长"]},
     "u5": {"name": "no name", "groups": ["队长"]},
+    "u7": {"preferred_username": "sun", "name": "孙丽", "groups": ["队长"], "department": "财务处"},
     "u6": {"preferred_username": "both", "groups": ["队长", "管理"]},
 }
 ROLES = {"队长": ("unit_head",), "队员": ("case_handler",), "管理": ("administrator",)}

@@ -198,7 +198,7 @@ def classify_main_case(bureau: Bureau, restricted_class: RestrictedClass) -> Non
     classify_case(
         services.database, bureau.cases["main"], [restricted_class], reason="涉及未成年人", by=by, at=bureau.now()
     )
-    end_clearance(services.database, given, by=bureau.people[Role.ADMINISTRATOR], at=bureau.now())
+    end_clearance(services.database, AccountId(head.id), given, by=bureau.people[Role.ADMINISTRATOR], at=bureau.now())
 
 
 def new_dock(bureau: Bureau, name: str) -> DockSeat:

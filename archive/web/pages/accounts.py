@@ -18,6 +18,8 @@ from archive.access.accounts import (
     create_account,
 )
 from archive.access.callers import Caller, roles_in
+from archive.access.classes import RestrictedClass
+from archive.access.clearances import clearances
 from archive.access.listings import AccountRow, account_row, account_rows, unit_choices
 from archive.access.policy import Role
 from archive.access.recoveries import open_recovery
@@ -25,6 +27,8 @@ from archive.access.sessions import end_sessions, sessions_of
 from archive.db.sight import FIRST_UNIT
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import AccountId, OfficerId, parse_uuid
+from archive.kernel.instants import BUREAU_ZONE
+from archive.organisation.legal_staff import is_qualified, legal_staff_of_account
 from archive.organisation.officers import MAX_CERTIFICATE_CHARACTERS, MAX_NAME_CHARACTERS, officer_by_certificate
 from archive.organisation.units import UnitNotFound
 from archive.web.dependencies import ServicesDep
@@ -222,6 +226,8 @@ def shown_account(
     with services.database.read() as tx:
         units = unit_choices(tx)
         recovery = open_recovery(tx, account_id, at=at)
+        cleared = clearances(tx, account_id, at=at)
+        person = legal_staff_of_account(tx, account_id)
         sessions = sessions_of(tx, account_id, this=caller.session_id, at=at, idle=idle)
     return render(
         request,
@@ -234,6 +240,10 @@ def shown_account(
         units=units,
         sessions=sessions,
         recovery=recovery,
+        clearances=cleared,
+        legal=person,
+        is_qualified=person is not None and is_qualified(person, at.astimezone(BUREAU_ZONE).date()),
+        restricted_classes=list(RestrictedClass),
         code=code,
         roles=list(Role),
         held={role.value for role in roles_in(row.account.roles)},

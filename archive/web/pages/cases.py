@@ -7,6 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from archive.access.callers import Caller
 from archive.access.classes import RestrictedClass
+from archive.access.listings import unit_choices_beside
 from archive.access.policy import Capability, may
 from archive.cases import listings
 from archive.cases.filing import AlreadyLinked, NotLinked, link_object, record_act, unlink_object
@@ -209,6 +210,7 @@ def show_case(
         offered = listings.unlinked_items(tx, limit=_MOST_OFFERED) if may(caller.roles, Capability.FILE_CASES) else None
         choices = offered_subjects(tx, services, form)
         sight = case_sight(tx, view.case, at=services.clock.now())
+        units = unit_choices_beside(tx, view.case.unit_id) if caller.may(Capability.MOVE) else ()
         packages = package_lines(tx, case_id, keep=services.packages.keep, texts=texts)
     context: dict[str, Any] = {
         "view": view,
@@ -224,6 +226,7 @@ def show_case(
         "choices": choices,
         "packages": packages,
         "sight": sight,
+        "units": units,
         "restricted_classes": list(RestrictedClass),
         "purposes": usual_purposes(texts),
         "here": f"/cases/{case_id}",

@@ -3,14 +3,17 @@
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy import select
 
 from archive.access.callers import Caller
+from archive.access.listings import unit_choices_beside
 from archive.cases.filing import case_by_number
 from archive.complaints.complainants import Complainant, masked_complainant, show_complainant
 from archive.complaints.handlers import NoHandler, possible_handlers
 from archive.complaints.linking import AlreadyAbout, Links, link_complaint, unlink_complaint
 from archive.complaints.listings import complaint_view
 from archive.complaints.models import Complaint
+from archive.complaints.moving import ComplaintOfAnotherAgency, move_complaint
 from archive.complaints.steps import (
     MAX_WORDS_CHARACTERS,
     StateDoesNotFollow,
@@ -25,10 +28,11 @@ from archive.kernel.ids import AccountId, CaseId, ComplaintId, ObjectId, Officer
 from archive.organisation.officers import officer_by_certificate
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
-from archive.web.pages.guards import ComplaintHandler, ComplaintIdPath, HiddenComplaintHandler
+from archive.web.pages.guards import ComplaintHandler, ComplaintIdPath, HiddenComplaintHandler, Mover
 from archive.web.pages.people import actor_names
 from archive.web.pages.purposes import usual_purposes
 from archive.web.pages.rendering import go_to, reader_texts, render
+from archive.web.pages.units import chosen_unit
 from archive.wiring import Services
 
 router = APIRouter(prefix="/complaints/{complaint_id}", include_in_schema=False)
@@ -84,6 +88,28 @@ def responsible_posted(
             form.refuse("account_id", "error.complaints.no_handler")
         else:
             return _done(complaint_id, "complaint_assigned")
+    return _show(request, complaint_id, caller, services, form=form, status=422)
+
+
+@router.post("/unit")
+def unit_posted(
+    request: Request, complaint_id: ComplaintIdPath, form: FormDep, caller: Mover, services: ServicesDep
+) -> Response:
+    """Hand the complaint to another unit; whoever does not see it any more is led to the complaints."""
+    form.panel = "move"
+    unit_id = chosen_unit(form, services)
+    text = form.lines("text", most=MAX_WORDS_CHARACTERS)
+    if form.is_good and unit_id is not None:
+        try:
+            move_complaint(services.database, complaint_id, unit_id, text=text, by=caller, at=services.clock.now())
+        except ComplaintOfAnotherAgency:
+            form.refuse("unit", "error.complaints.another_agency")
+        except StateDoesNotFollow:
+            form.refuse("unit", "error.complaints.state_does_not_follow")
+        else:
+            with services.database.read() as tx:
+                is_seen = tx.scalar(select(Complaint.id).where(Complaint.id == complaint_id)) is not None
+            return _done(complaint_id, "complaint_moved") if is_seen else go_to("/complaints?done=complaint_moved")
     return _show(request, complaint_id, caller, services, form=form, status=422)
 
 
@@ -226,6 +252,7 @@ def _show(
         context: dict[str, Any] = {
             "names": actor_names(tx, ids, texts=texts),
             "handlers": [] if view.row.is_named else possible_handlers(tx, row, at=at),
+            "units": unit_choices_beside(tx, row.unit_id),
             "complainant": None if view.row.is_named else masked_complainant(services.identifiers, row),
         }
     following = FOLLOWING.get(State(row.state), ()) if row.state in set(State) else ()

@@ -1,7 +1,7 @@
 """The register of devices: the list, writing one down, and taking a list of them in."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from archive.access.callers import Caller
 from archive.devices.importing import (
     COLUMNS,
-    MAX_LIST_BYTES,
     DeviceList,
     DeviceListFaulty,
     DeviceListInvalid,
@@ -30,17 +29,16 @@ from archive.devices.register import (
 from archive.devices.terms import DeviceState
 from archive.evidence.terms import SourceKind
 from archive.organisation.models import Unit
+from archive.organisation.sheets import MOST_BYTES
 from archive.organisation.units import below
 from archive.web.dependencies import ServicesDep
 from archive.web.limits import Cost, by_account
-from archive.web.pages.forms import Form, FormDep, FormTooLarge, declared_bytes
+from archive.web.pages.forms import Form, FormDep, FormTooLarge, read_file
 from archive.web.pages.guards import Filer
 from archive.web.pages.rendering import go_to, is_fragment, render
 from archive.wiring import Services
 
 router = APIRouter(prefix="/devices", include_in_schema=False)
-
-_FORM_OVERHEAD_BYTES: Final = 64 * 1024
 
 
 @router.get("")
@@ -71,32 +69,21 @@ def device_posted(request: Request, form: FormDep, caller: Filer, services: Serv
     return _list(request, caller, services, form=form, status=422)
 
 
-async def _posted_list(request: Request) -> tuple[Form, bytes]:
-    """Return the form of an import and the bytes of its file, read within their limit."""
-    try:
-        declared_bytes(request, most=MAX_LIST_BYTES + _FORM_OVERHEAD_BYTES)
-    except FormTooLarge:
-        form = Form({}, panel="import")
-        form.refuse("file", "error.devices.list_invalid")
-        return form, b""
-    async with request.form(max_files=1, max_fields=4, max_part_size=_FORM_OVERHEAD_BYTES) as fields:
-        form = Form({name: value for name, value in fields.items() if isinstance(value, str)}, panel="import")
-        file = fields.get("file")
-        if isinstance(file, str) or file is None or not file.filename:
-            form.refuse("file", "devices.choose_file")
-            return form, b""
-        return form, await file.read()
-
-
 @router.post("/lists", dependencies=[by_account(Cost.HEAVY)])
 async def list_posted(request: Request, caller: Filer, services: ServicesDep) -> Response:
     """Look through a list, or take it in."""
-    form, data = await _posted_list(request)
+    try:
+        form, data = await read_file(request, panel="import", most=MOST_BYTES)
+    except FormTooLarge:
+        form, data = Form({}, panel="import"), b""
+        form.refuse("file", "error.devices.list_invalid")
     return await run_in_threadpool(_take_in, request, caller, services, form, data)
 
 
 def _take_in(request: Request, caller: Caller, services: Services, form: Form, data: bytes) -> Response:
     read: DeviceList | None = None
+    if not data:
+        form.refuse("file", "devices.choose_file")
     if form.is_good:
         try:
             with services.database.read() as tx:

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 
@@ -84,6 +85,23 @@ class Form:
             self.refuse(name, "form.choose")
             return next(iter(kind))
 
+    def day(self, name: str, *, required: bool = False) -> date | None:
+        """Return a day, None where there is none or none that can be read."""
+        text = self.value(name).strip()
+        if not text:
+            if required:
+                self.refuse(name, "form.required")
+            return None
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            self.refuse(name, "form.not_a_day")
+            return None
+
+    def short(self, name: str, *, most: int) -> str:
+        """Return a field that may be empty, in NFC without outer blanks."""
+        return self.text(name, most=most) if self.value(name).strip() else ""
+
     def moment(self, name: str, *, required: bool = True) -> Instant | None:
         """Return a time that was meant in the bureau's zone."""
         text = self.value(name).strip()
@@ -116,6 +134,19 @@ async def read_fields(request: Request, *, many: str = "", most: int = 0) -> tup
     fields = await request.form(max_fields=_MOST_FIELDS + most, max_part_size=MOST_FORM_BYTES)
     texts = [(name, value) for name, value in fields.multi_items() if isinstance(value, str)]
     return {name: value for name, value in texts if name != many}, [value for name, value in texts if name == many]
+
+
+async def read_file(request: Request, *, panel: str, most: int) -> tuple[Form, bytes]:
+    """Return the fields of a form with one file, and the file's bytes: `most`, and one more where it is larger.
+
+    Nothing was chosen where there are no bytes. Raises: FormTooLarge.
+    """
+    declared_bytes(request, most=most + MOST_FORM_BYTES)
+    async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=MOST_FORM_BYTES) as fields:
+        values = {name: value for name, value in fields.multi_items() if isinstance(value, str)}
+        file = fields.get("file")
+        data = b"" if file is None or isinstance(file, str) else await file.read(most + 1)
+    return Form(values, panel=panel), data
 
 
 async def posted_form(request: Request) -> Form:

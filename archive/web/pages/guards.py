@@ -15,6 +15,7 @@ from archive.kernel.ids import (
     ActId,
     AgencyId,
     CaseId,
+    ClearanceId,
     ComplaintId,
     DeviceId,
     DockId,
@@ -23,9 +24,11 @@ from archive.kernel.ids import (
     GrantId,
     IdentifierId,
     JobId,
+    LegalStaffId,
     NoticeId,
     ObjectId,
     OfficerId,
+    OfficerRecordId,
     PackageId,
     PasskeyId,
     RecordingId,
@@ -71,6 +74,7 @@ HiddenComplaintHandler = Annotated[Caller, Depends(needs(Capability.HANDLE_COMPL
 HiddenFiler = Annotated[Caller, Depends(needs(Capability.FILE_CASES, hidden=True))]
 IdentifierReader = Annotated[Caller, Depends(needs(Capability.SHOW_IDENTIFIERS))]
 Classifier = Annotated[Caller, Depends(needs(Capability.CLASSIFY))]
+Mover = Annotated[Caller, Depends(needs(Capability.MOVE))]
 Approver = Annotated[Caller, Depends(needs(Capability.APPROVE_RETRIEVAL))]
 GlassBreaker = Annotated[Caller, Depends(needs(Capability.BREAK_GLASS))]
 TraceReader = Annotated[Caller, Depends(needs(Capability.READ_TRACE))]
@@ -213,6 +217,21 @@ def complaint_id_in_path(complaint_id: str) -> ComplaintId:
     return ComplaintId(_id_of(complaint_id))
 
 
+def officer_record_id_in_path(training_id: str) -> OfficerRecordId:
+    """Return the id of a training or an examination of the address. Raises: NotFound for what is no id."""
+    return OfficerRecordId(_id_of(training_id))
+
+
+def legal_staff_id_in_path(staff_id: str) -> LegalStaffId:
+    """Return the id of somebody of the legal staff of the address. Raises: NotFound for what is no id."""
+    return LegalStaffId(_id_of(staff_id))
+
+
+def clearance_id_in_path(clearance_id: str) -> ClearanceId:
+    """Return the clearance's id of the address. Raises: NotFound for what is no id."""
+    return ClearanceId(_id_of(clearance_id))
+
+
 def device_id_in_path(device_id: str) -> DeviceId:
     """Return the device's id of the address. Raises: NotFound for what is no id."""
     return DeviceId(_id_of(device_id))
@@ -243,6 +262,9 @@ SessionIdPath = Annotated[SessionId, Depends(session_id_in_path)]
 DownloadIdPath = Annotated[DownloadId, Depends(download_id_in_path)]
 NoticeIdPath = Annotated[NoticeId, Depends(notice_id_in_path)]
 ComplaintIdPath = Annotated[ComplaintId, Depends(complaint_id_in_path)]
+OfficerRecordIdPath = Annotated[OfficerRecordId, Depends(officer_record_id_in_path)]
+LegalStaffIdPath = Annotated[LegalStaffId, Depends(legal_staff_id_in_path)]
+ClearanceIdPath = Annotated[ClearanceId, Depends(clearance_id_in_path)]
 DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from archive.access.callers import Caller
-from archive.access.listings import accounts
+from archive.access.listings import accounts, unit_choices
 from archive.access.policy import Capability
 from archive.jobs.listings import dead_jobs, unfinished_counts
 from archive.ledger.listings import newest_entries
@@ -14,6 +14,7 @@ from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Administrator, DockIdPath, JobIdPath, LogReader, Operator
 from archive.web.pages.rendering import go_to, is_fragment, render
+from archive.web.pages.units import chosen_unit
 from archive.wiring import Services
 from ingest.docks import invite_dock, revoke_dock
 from ingest.listings import dock_rows, quarantine
@@ -35,9 +36,10 @@ def invitation_posted(request: Request, form: FormDep, caller: Administrator, se
     """Make a one-time code for a dock and show it, once."""
     form.panel = "invite"
     name = form.text("name", most=200)
-    if not form.is_good:
+    unit_id = chosen_unit(form, services)
+    if not form.is_good or unit_id is None:
         return _admin(request, caller, services, form=form, status=422)
-    code = invite_dock(services.database, name=name, by=caller.actor, at=services.clock.now())
+    code = invite_dock(services.database, name=name, unit_id=unit_id, by=caller.actor, at=services.clock.now())
     return _admin(request, caller, services, invited=(name, code))
 
 
@@ -93,6 +95,7 @@ def _admin(
     with services.database.read() as tx:
         context: dict[str, Any] = {
             "docks": dock_rows(tx),
+            "units": unit_choices(tx) if caller.may(Capability.ADMINISTER) else (),
             "accounts": accounts(tx) if caller.may(Capability.ADMINISTER) else None,
             "quarantine": quarantine(tx),
             "job_counts": unfinished_counts(tx),

@@ -5,7 +5,7 @@ from typing import Final
 import structlog
 from fastapi import APIRouter, Request, Response
 
-from archive.access.federation import sign_in_from_provider
+from archive.access.federation import AccountWaits, sign_in_from_provider
 from archive.access.oidc import TRIP_LIFETIME, OidcRefused, OidcUnreachable
 from archive.access.sessions import sign_out
 from archive.kernel.errors import NotFound
@@ -66,6 +66,10 @@ def arrival_page(request: Request, services: ServicesDep, origin: OriginDep, req
     except OidcRefused as error:
         _log.warning("provider_refused", reason=error.facts.get("reason", "account"))
         response: Response = refused_page(request, services, "error.access.oidc_refused", status=401)
+        give_trip(request, response, "", lifetime_s=0)
+        return response
+    except AccountWaits:
+        response = refused_page(request, services, "error.access.account_waits", status=403)
         give_trip(request, response, "", lifetime_s=0)
         return response
     except OidcUnreachable as error:

@@ -1,10 +1,13 @@
 """Who sees a case: its restricted classes, those of an item or a text record, and the members of a case."""
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy import select
 
 from archive.access.accounts import AccountNotFound
 from archive.access.classes import RestrictedClass
 from archive.access.listings import account_called
+from archive.cases.models import Case
+from archive.cases.moving import AnotherAgency, move_case
 from archive.cases.restrictions import (
     MAX_REASON_CHARACTERS,
     AlreadyMember,
@@ -18,9 +21,10 @@ from archive.kernel.ids import AccountId
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.cases import show_case
 from archive.web.pages.forms import Form, FormDep
-from archive.web.pages.guards import AccountIdPath, Approver, CaseIdPath, Classifier, ObjectIdPath
+from archive.web.pages.guards import AccountIdPath, Approver, CaseIdPath, Classifier, Mover, ObjectIdPath
 from archive.web.pages.objects import object_address
 from archive.web.pages.rendering import go_to
+from archive.web.pages.units import chosen_unit
 from archive.wiring import Services
 
 router = APIRouter(include_in_schema=False)
@@ -92,6 +96,24 @@ def member_removed(case_id: CaseIdPath, account_id: AccountIdPath, caller: Appro
     """Take a member out of a case."""
     remove_member(services.database, case_id, account_id, by=caller, at=services.clock.now())
     return go_to(f"/cases/{case_id}?done=member_removed")
+
+
+@router.post("/cases/{case_id}/unit")
+def case_moved(request: Request, case_id: CaseIdPath, form: FormDep, caller: Mover, services: ServicesDep) -> Response:
+    """Move a case to another unit; whoever does not see it any more is led to the cases."""
+    form.panel = "move"
+    unit_id = chosen_unit(form, services)
+    reason = form.text("reason", most=MAX_REASON_CHARACTERS)
+    if form.is_good and unit_id is not None:
+        try:
+            move_case(services.database, case_id, unit_id, reason=reason, by=caller, at=services.clock.now())
+        except AnotherAgency:
+            form.refuse("unit", "error.cases.another_agency")
+        else:
+            with services.database.read() as tx:
+                is_seen = tx.scalar(select(Case.id).where(Case.id == case_id)) is not None
+            return go_to(f"/cases/{case_id}?done=case_moved" if is_seen else "/?done=case_moved")
+    return show_case(request, case_id, caller, services, form=form, status=422)
 
 
 def _chosen_classes(form: Form) -> list[RestrictedClass]:

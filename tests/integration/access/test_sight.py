@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -20,6 +20,7 @@ from archive.access.clearances import end_clearance, grant_clearance
 from archive.access.policy import Role
 from archive.cases import listings
 from archive.cases.filing import CaseNotFound, WouldUncover, link_object, record_act, unlink_object
+from archive.cases.moving import AnotherAgency, move_case
 from archive.cases.records import file_text_record
 from archive.cases.restrictions import (
     AlreadyMember,
@@ -44,7 +45,7 @@ from archive.notify.listings import events
 from archive.organisation.models import FIRST_AGENCY, Agency
 from archive.organisation.officers import OfficerFacts, record_officer
 from archive.organisation.supervision import end_supervision, set_supervision
-from archive.organisation.units import REACH_JOB, change_unit, record_agency, record_unit
+from archive.organisation.units import REACH_JOB, UnitNotFound, change_unit, record_agency, record_unit
 from archive.packages.requests import PackageMissing, PackageRestricted, ask_for_package, grant_download
 from archive.retrieval.grants import Purpose, grant_access
 from archive.retrieval.rules import GrantKind, RetrievalRules
@@ -248,6 +249,36 @@ def test_a_unit_that_moves_takes_its_things_along(home: ArchiveHome) -> None:
     assert seen(home, heads[sister]) == seen(home, heads[squad]) == {case_id, object_id}
 
 
+def test_a_case_that_is_moved_is_seen_from_there_with_its_footage_and_subject(home: ArchiveHome) -> None:
+    here, there = unit(home, "10"), unit(home, "11")
+    heads = {where: home.person(Role.UNIT_HEAD, f"h{where.hex}", unit_id=where) for where in (here, there)}
+    handler = home.person(Role.CASE_HANDLER, "ch", unit_id=here)
+    case_id, object_id = home.case(by=heads[here].actor), home.deliver(home.dock(), b"clip")
+    link_object(home.database, case_id, object_id, act_id=None, reason="同一检查", by=OPERATOR, at=home.clock.now())
+
+    def move(by: Caller, where: UUID, reason: str = "管辖移送") -> bool:
+        database = home.database.seen_by(by.sight)
+        return move_case(database, case_id, where, reason=reason, by=by, at=home.clock.now())
+
+    _, elsewhere = agency(home, "2")
+    before = home.types()
+    for by, where, reason, cause in (
+        (handler, there, "x", Forbidden),
+        (heads[there], there, "x", CaseNotFound),
+        (heads[here], there, " ", InvalidInput),
+        (heads[here], elsewhere, "x", AnotherAgency),
+        (heads[here], uuid4(), "x", UnitNotFound),
+    ):
+        with pytest.raises(cause):
+            move(by, where, reason)
+    assert move(heads[here], here) is False
+    assert home.types() == before
+    assert move(heads[here], there) is True
+    assert seen(home, heads[here]) == seen(home, handler) == set()
+    assert seen(home, heads[there]) == {case_id, object_id}
+    home.assert_sound()
+
+
 def test_a_restricted_case_is_seen_by_who_is_cleared_while_that_lasts(home: ArchiveHome) -> None:
     handler, head = home.person(Role.CASE_HANDLER, "h"), home.person(Role.UNIT_HEAD, "head")
     case_id, object_id = home.case(), home.deliver(home.dock(), b"clip")
@@ -261,7 +292,7 @@ def test_a_restricted_case_is_seen_by_who_is_cleared_while_that_lasts(home: Arch
     assert seen(home, head) == set()
     given = clear(home, head, MINORS)
     assert seen(home, head) == {case_id, object_id}
-    end_clearance(home.database, given, by=OPERATOR, at=home.clock.now())
+    end_clearance(home.database, head.account_id, given, by=OPERATOR, at=home.clock.now())
     assert seen(home, head) == set()
     home.clock.step(timedelta(hours=9))
     assert seen(home, handler) == set(), "a clearance ends by itself"
@@ -532,7 +563,7 @@ def test_everybody_sees_what_the_model_says_after_every_change(home: ArchiveHome
         if clears:
             account = chance.choice(list(clears))
             for given in clears.pop(account):
-                end_clearance(home.database, given, by=OPERATOR, at=home.clock.now())
+                end_clearance(home.database, account, given, by=OPERATOR, at=home.clock.now())
             model.cleared[account] = 0
 
     def join() -> None:
@@ -572,7 +603,13 @@ def test_everybody_sees_what_the_model_says_after_every_change(home: ArchiveHome
         work(home)
         model.parents[moved] = parent
 
-    steps = (open_case, deliver, file, file, unfile, restrict, end_clearances, join, leave, move)
+    def hand() -> None:
+        case_id = chance.choice(list(model.case_unit))
+        where, by = chance.choice(units), home.signed_in(chance.choice(list(people.values()))[0])
+        move_case(home.database, CaseId(case_id), where, reason="x", by=by, at=home.clock.now())
+        model.case_unit[case_id] = where
+
+    steps = (open_case, deliver, file, file, unfile, restrict, end_clearances, join, leave, move, hand)
     open_case()
     deliver()
     for _ in range(30):

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
@@ -39,6 +40,7 @@ from archive.complaints.listings import (
     export_complaints,
 )
 from archive.complaints.models import Complaint, ComplaintStep
+from archive.complaints.moving import ComplaintOfAnotherAgency, move_complaint
 from archive.complaints.steps import StateDoesNotFollow, add_note, assign_complaint, take_step
 from archive.complaints.sweeping import tell_deadlines
 from archive.complaints.terms import ComplaintKind, State
@@ -47,7 +49,7 @@ from archive.kernel.errors import Forbidden, InvalidInput
 from archive.kernel.ids import AccountId, ComplaintId, ObjectId, new_uuid7
 from archive.ledger.entries import OPERATOR
 from archive.notify.notices import notices
-from archive.organisation.units import UnitNotFound, change_unit
+from archive.organisation.units import UnitNotFound, change_unit, record_agency
 from archive.worker.loop import Worker
 from tests.integration.access.test_sight import work
 from tests.integration.complaints.conftest import ZHANG, Office
@@ -191,6 +193,39 @@ def test_what_moves_with_its_unit_is_seen_from_there(office: Office, home: Archi
     )  # fmt: skip
     work(home)
     assert listed(office, other) == [complaint_id]
+
+
+def test_a_complaint_that_is_handed_to_another_unit_is_handled_there(
+    office: Office, home: ArchiveHome, head: Caller
+) -> None:
+    here = office.person("here", unit=office.team)
+    there = office.person("there", unit=office.other_team)
+    complaint_id = office.register(here, unit=office.team)
+    assign_complaint(home.database, complaint_id, here.account_id, by=head, at=home.clock.now())
+
+    def move(by: Caller, where: UUID, text: str = "不属本队管辖") -> bool:
+        return move_complaint(office.seen_by(by), complaint_id, where, text=text, by=by, at=home.clock.now())
+
+    elsewhere = record_agency(home.database, code="2", name="别的局", by=OPERATOR, at=home.clock.now())
+    root = home.rows("SELECT root_unit_id FROM agency WHERE id = :id", id=home.id_value(elsewhere))[0][0]
+    for by, where, text, cause in (
+        (there, office.other_team, "x", ComplaintNotFound),
+        (here, office.other_team, " ", InvalidInput),
+        (here, UUID(str(root)), "x", ComplaintOfAnotherAgency),
+    ):
+        with pytest.raises(cause):
+            move(by, where, text)
+    told = home.count("notice")
+    assert move(here, office.team) is False
+    assert move(here, office.other_team) is True
+    assert home.count("notice") == told + 1, "its people are told"
+    assert home.rows("SELECT responsible_id FROM complaint") == [(None,)]
+    with pytest.raises(ComplaintNotFound):
+        move(here, office.team)
+    take_step(
+        office.seen_by(there), complaint_id, State.ACCEPTED, text="受理", by=there, at=home.clock.now()
+    )  # fmt: skip
+    home.assert_sound()
 
 
 def test_whom_it_is_about_neither_handles_it_nor_sees_the_complainant(

@@ -21,6 +21,7 @@ from archive.devices.handover import (
     may_take,
 )
 from archive.devices.importing import (
+    COLUMNS,
     DeviceListFaulty,
     DeviceListInvalid,
     import_devices,
@@ -43,6 +44,7 @@ from archive.kernel.ids import DeviceId, ObjectId, OfficerId, new_uuid7
 from archive.ledger.entries import OPERATOR
 from archive.organisation.models import Officer, Unit
 from archive.organisation.officers import OfficerFacts, OfficerNotFound, record_officer
+from archive.organisation.sheets import xlsx_sheet
 from archive.organisation.units import UnitNotFound, change_unit
 from tests.integration.access.test_sight import work
 from tests.integration.complaints.conftest import Office
@@ -327,6 +329,13 @@ def test_a_list_is_taken_in(office: Office, home: ArchiveHome, head: Caller, enc
     home.assert_sound()
 
 
+def test_a_list_may_be_a_spreadsheet(office: Office, home: ArchiveHome, head: Caller) -> None:
+    rows = [{"serial": "A1", "kind": "执法记录仪", "unit": "一中队"}, {"serial": "=A2", "kind": "drone", "unit": "02"}]
+    data = xlsx_sheet(COLUMNS, rows)
+    assert import_devices(home.database, data, units=units(home), by=head, at=home.clock.now()) == 2
+    assert home.rows("SELECT serial FROM device ORDER BY serial") == [("=A2",), ("A1",)]
+
+
 def test_every_problem_is_told_by_its_row_and_nothing_is_written(
     office: Office, home: ArchiveHome, head: Caller
 ) -> None:
@@ -371,7 +380,7 @@ def test_no_bytes_break_the_reader(data: bytes) -> None:
     from archive.devices import importing
 
     try:
-        rows = importing._rows(importing._text(b"serial,kind,unit\n" + data))
+        rows = importing._rows(b"serial,kind,unit\n" + data)
     except DeviceListInvalid:
         return
     for line, row in rows:

@@ -6,6 +6,7 @@ What fsck cannot see is written down here too: `UNBOUND` names the columns that 
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,15 @@ from archive.evidence.regrouping import group_item
 from archive.evidence.terms import SourceKind
 from archive.jobs.queue import LONG, PACKAGE, PROMPT
 from archive.kernel.findings import Outcome
-from archive.kernel.ids import AgencyId, CaseId, IntegrationId, ObjectId, UnitId
+from archive.kernel.ids import AgencyId, CaseId, IntegrationId, ObjectId, OfficerId, UnitId
 from archive.ledger.entries import OPERATOR
 from archive.notify.events import EventType
 from archive.notify.webhooks import remove_webhook, renew_secret, set_webhook
+from archive.organisation.legal_staff import LegalFacts, LegalKind, end_legal_staff, record_legal_staff
 from archive.organisation.models import FIRST_AGENCY
-from archive.organisation.officers import OfficerFacts, record_officer
+from archive.organisation.officers import OfficerFacts, record_officer, suspend_officer
+from archive.organisation.photos import remove_photo, set_photo
+from archive.organisation.records import RecordFacts, RecordKind, RecordResult, add_record, withdraw_record
 from archive.organisation.supervision import set_supervision
 from archive.organisation.units import record_agency, record_unit
 from archive.packages.requests import ask_for_package, grant_download
@@ -82,13 +86,12 @@ UNBOUND = {
     "passkey": None, "totp_secret": None, "recovery": None, "recovery_code": None, "used_challenge": None,
     "sign_in_delay": None, "refused_names": None,
     # What a complaint says is for who is cleared: the entries hold the numbers of its rows and digests of its words.
-    "complaint": {"accept_by", "answer_by", "classes", "contact_sealed", "due_at", "key_id", "name_sealed",
-                  "received_at", "rules_from", "says"},
-    "complaint_case": None, "complaint_object": None, "complaint_officer": None, "complaint_step": None,
-    "device_handover": None,
+    "complaint": {"rules_from"},
+    # What a row of a ledger is called; its entry is what it stands for.
+    "complaint_step": {"id"},
+    "device_handover": {"id"},
     # An entry names who supervises whom.
     "supervision": {"id"},
-    "integration": {"unit_id"},
     # What somebody is told, and where; no part of any case.
     "mail_address": None, "notice": None, "notice_choice": None, "complaint_alarm": None, "complaint_count": None,
     "api_key": {"prefix", "secret_hash", "key_id", "created_at", "expires_at", "last_used_at"},
@@ -220,7 +223,7 @@ def organise(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
     head = home.signed_in(head.username)
     add_member(database, case_id, other.account_id, reason="抽调", until=None, by=head, at=at)
     classify_case(database, case_id, [RestrictedClass.PRIVACY], reason="住址", by=head, at=at)
-    facts = OfficerFacts("执 2", "赵六", "局", "队")
+    facts = OfficerFacts("执 2", "赵六", "局", "队", area="官渡区", valid_until=date(2029, 1, 1))
     officer_id = record_officer(database, facts, by=OPERATOR, at=at)
     given = NewComplaint(
         ComplaintKind.COMPLAINT, Channel.HOTLINE, at, "未出示证件。", FIRST_UNIT, Complainant("张三丰", "13812345678"),
@@ -236,6 +239,34 @@ def organise(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
     )  # fmt: skip
     hand_over(
         database, device_id, seen_holder=None, to=officer_id, check=Check(95, 51_200, -2), by=head, at=home.clock.now()
+    )  # fmt: skip
+    look_after(home, officer_id)
+
+
+def look_after(home: ArchiveHome, officer_id: OfficerId) -> None:
+    """A portrait under its second key, a training that was corrected, a suspension, a reviewer who left."""
+    database, vault, at = home.database, home.services.identifiers, home.clock.now()
+    set_photo(database, vault, officer_id, b"a face", by=OPERATOR, at=at)
+    remove_photo(database, officer_id, by=OPERATOR, at=home.clock.now())
+    set_photo(database, vault, officer_id, b"another face", by=OPERATOR, at=home.clock.now())
+    day = date(2026, 1, 2)
+    facts = RecordFacts(
+        RecordKind.TRAINING, "处罚法", day, 80, 905, RecordResult.PASSED, "司法局", "培 1", date(2029, 1, 2)
+    )
+    first = add_record(database, officer_id, facts, by=OPERATOR, at=home.clock.now())
+    second = add_record(
+        database, officer_id, replace(facts, hours_tenths=40), replaces=first, reason="学时有误", by=OPERATOR,
+        at=home.clock.now(),
+    )  # fmt: skip
+    withdraw_record(database, officer_id, second, reason="登记错人", by=OPERATOR, at=home.clock.now())
+    suspend_officer(database, officer_id, reason="调查", by=OPERATOR, at=home.clock.now())
+    reviewer = LegalFacts(
+        "F1", "吕", LegalKind.REVIEWER, "1", date(2020, 1, 1), "10", "A1", date(2010, 1, 1), "L1",
+        account_id=home.person(Role.LEGAL_REVIEWER).account_id,
+    )  # fmt: skip
+    staff_id = record_legal_staff(database, reviewer, has_account=lambda *_: True, by=OPERATOR, at=home.clock.now())
+    end_legal_staff(
+        database, staff_id, until=date(2026, 1, 1), reason="调离", by=OPERATOR, at=home.clock.now()
     )  # fmt: skip
 
 
@@ -460,9 +491,13 @@ def keyed(table: Table, row: Any) -> list[Any]:
     return [column == getattr(row, column.key) for column in table.primary_key]
 
 
-def tampered_columns(home: ArchiveHome) -> Iterator[tuple[str, Table, Any, Any, Any]]:
-    """Every column of one row of every table (the last one), with another value."""
-    for name, table in sorted(Base.metadata.tables.items()):
+PARTS = 3
+"""In how many tests the columns are tried: together they take longer than one test may."""
+
+
+def tampered_columns(home: ArchiveHome, part: int) -> Iterator[tuple[str, Table, Any, Any, Any]]:
+    """Every column of one row of every table of a part (the last one), with another value."""
+    for name, table in sorted(Base.metadata.tables.items())[part::PARTS]:
         unbound = UNBOUND.get(name, set())
         if unbound is None:
             continue
@@ -480,9 +515,10 @@ def tampered_columns(home: ArchiveHome) -> Iterator[tuple[str, Table, Any, Any, 
                 yield f"{name}.{column.name}", table, column, row, other_value(value, column.name)
 
 
-def test_every_column_that_something_vouches_for(full: ArchiveHome) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_column_that_something_vouches_for(full: ArchiveHome, part: int) -> None:
     seen, unseen, undo = 0, [], None
-    for name, table, column, row, value in list(tampered_columns(full)):
+    for name, table, column, row, value in list(tampered_columns(full, part)):
         with raw(full) as connection:
             if undo is not None:
                 assert connection.execute(undo).rowcount == 1
@@ -496,7 +532,7 @@ def test_every_column_that_something_vouches_for(full: ArchiveHome) -> None:
     with raw(full) as connection:
         assert connection.execute(undo).rowcount == 1
     assert sorted(unseen) == []
-    assert seen > 70
+    assert seen > 50
     full.assert_sound()
 
 

@@ -21,6 +21,7 @@ from archive.organisation.models import FIRST_UNIT
 from archive.organisation.officers import OfficerFacts, record_officer
 from archive.organisation.units import record_unit
 from archive.web.app import create_app
+from archive.web.pages.formats import local_input
 from tests.integration.web.conftest import browser, words
 from tests.support import seed
 from tests.support.archive_home import PASSWORD, ArchiveHome, clock, home  # noqa: F401
@@ -475,6 +476,40 @@ def test_two_administrators_who_make_one_name_at_once_make_one_account(
         for thread in threads:
             thread.join()
     assert sorted(answers) == [200, 422]
+
+
+def test_a_clearance_is_given_for_a_time_and_ended(
+    home: ArchiveHome,  # noqa: F811
+    admin: httpx.Client,
+    client: httpx.Client,
+) -> None:
+    wang, own = account(home, "wang").id, account(home, "admin").id
+    here = f"/admin/accounts/{wang}"
+    assert "未获任何限制类别授权" in words(admin.get(here))
+    late = local_input(home.clock.now() + timedelta(days=400))
+    for data, told in (
+        ({"class": ""}, "请选择一项"),
+        ({"class": "minors", "reason": "承办"}, "请填写此项"),
+        ({"class": "minors", "reason": "承办", "until": late}, "不超过 366 天"),
+    ):
+        answer = admin.post(f"{here}/clearances", data=data)
+        assert answer.status_code == 422
+        assert told in words(answer)
+    until = home.clock.now() + timedelta(days=30)
+    data = {"class": "minors", "reason": "承办 <b>", "until": local_input(until)}
+    assert admin.post(f"/admin/accounts/{own}/clearances", data=data).status_code == 422, "nobody clears oneself"
+    assert admin.post(f"{here}/clearances", data=data).headers["location"] == f"{here}?done=clearance_granted"
+    shown = admin.get(here)
+    assert "未成年人 承办 <b>" in words(shown)
+    ending = re.search(r'action="([^"]+/end)"', shown.text)
+    assert ending is not None
+    assert admin.post(ending[1].replace(str(wang), str(own))).status_code == 404
+    assert client.post(ending[1]).status_code == 403
+    assert admin.post(ending[1]).headers["location"] == f"{here}?done=clearance_ended"
+    assert admin.post(ending[1]).status_code == 404
+    assert "未获任何限制类别授权" in words(admin.get(here))
+    assert home.types()[-2:] == ["admin.clearance_granted", "admin.clearance_ended"]
+    home.assert_sound()
 
 
 # ---- systems -------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from archive.access.policy import Role
+from archive.db.sight import FIRST_UNIT
 from archive.jobs.queue import PROMPT
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
@@ -26,7 +27,11 @@ from tests.support.seed import Bureau
 
 
 def test_an_invitation_is_shown_once_and_works(administrator: httpx.Client, bureau: Bureau) -> None:
-    answer = administrator.post("/admin/invitations", data={"name": "新采集站 <1>"})
+    given = {"name": "新采集站 <1>", "unit": str(FIRST_UNIT)}
+    missing = administrator.post("/admin/invitations", data={"name": given["name"]})
+    assert missing.status_code == 422
+    assert 'id="invite-unit-fault"' in missing.text
+    answer = administrator.post("/admin/invitations", data=given)
     assert answer.status_code == 200
     match = re.search(r'<code id="invitation">([0-9A-Z-]+)</code>', answer.text)
     assert match is not None

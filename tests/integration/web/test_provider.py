@@ -11,8 +11,13 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from archive.access.accounts import change_account
 from archive.access.models import Account
 from archive.access.policy import Role
+from archive.kernel.ids import AccountId, UnitId
+from archive.ledger.entries import OPERATOR
+from archive.organisation.models import FIRST_UNIT
+from archive.organisation.units import record_unit
 from archive.settings import SettingsInvalid
 from tests.integration.web.conftest import browser, words
 from tests.support.archive_home import PASSWORD, ArchiveHome, clock, home  # noqa: F401
@@ -29,7 +34,9 @@ def house(tmp_path: Path, database_url: str) -> Iterator[Joined]:
 @pytest.fixture
 def open_house(tmp_path: Path, database_url: str) -> Iterator[Joined]:
     """One where somebody without an account gets one."""
-    with joined(tmp_path, database_url, oidc_make_accounts=True) as made:
+    with joined(tmp_path, database_url, oidc_make_accounts=True, oidc_units={"一中队": "1/10"}) as made:
+        at = made.home.clock.now()
+        record_unit(made.home.database, parent_id=UnitId(FIRST_UNIT), code="10", name="一中队", by=OPERATOR, at=at)
         yield made
 
 
@@ -142,6 +149,51 @@ def test_a_house_can_make_accounts_on_the_first_sign_in(open_house: Joined) -> N
     with person(open_house) as client:
         assert refused(client.get(answer_of(client, open_house, "u1")))
     assert open_house.home.count("account") == 1
+
+
+def test_an_account_that_is_made_is_in_the_unit_of_the_department(open_house: Joined) -> None:
+    with person(open_house) as client:
+        assert client.get(answer_of(client, open_house, "u1")).status_code == 303
+        unit = open_house.home.rows("SELECT name FROM unit JOIN account ON account.unit_id = unit.id")
+        assert unit == [("一中队",)]
+        # Moved by hand, and the provider says it again: it follows, with its entry.
+        open_house.home.execute("UPDATE account SET unit_id = :unit", unit=open_house.home.id_value(FIRST_UNIT))
+        assert client.get(answer_of(client, open_house, "u1")).status_code == 303
+        assert open_house.home.rows("SELECT name FROM unit JOIN account ON account.unit_id = unit.id") == unit
+        assert open_house.home.types().count("admin.account_changed") == 1
+
+
+def test_without_a_unit_a_new_account_waits_without_rights_until_it_is_given_both(open_house: Joined) -> None:
+    at = open_house.home.clock.now
+    with person(open_house) as client:
+        for _ in range(2):
+            answer = client.get(answer_of(client, open_house, "u7"))
+            assert answer.status_code == 403
+            assert "须由管理员分配机构和角色" in words(answer)
+            assert "liuhen_session=" not in str(answer.headers.get_list("set-cookie"))
+        made = account(open_house.home, "sun")
+        assert (made.roles, made.provider_subject) == ("", "u7")
+        assert open_house.home.count("session") == 0
+        assert "admin.signed_in" not in open_house.home.types()
+        assert open_house.home.types().count("admin.factor_set") == 1, "whom it is bound to is kept"
+        change_account(
+            open_house.home.database, AccountId(made.id), display_name="孙丽", roles=[Role.AUDITOR], unit_id=FIRST_UNIT,
+            officer_id=None, is_enabled=True, by=OPERATOR, at=at(),
+        )  # fmt: skip
+        assert client.get(answer_of(client, open_house, "u7")).status_code == 303
+        assert account(open_house.home, "sun").roles == "unit_head", "from now on the groups say the roles"
+    open_house.home.assert_sound()
+
+
+def test_an_account_that_waits_is_shown_so_to_the_administrator(open_house: Joined) -> None:
+    make(open_house.home, "admin", Role.ADMINISTRATOR)
+    with person(open_house) as client, browser(open_house.base) as admin:
+        client.get(answer_of(client, open_house, "u7"))
+        admin.post("/sign-in", data={"username": "admin", "password": PASSWORD})
+        assert "等待分配机构和角色" in words(admin.get("/admin/accounts"))
+        page = admin.get(f"/admin/accounts/{account(open_house.home, 'sun').id}")
+        assert "由统一身份平台首次登录时建立" in words(page)
+        assert '<option value="">请选择</option>' in page.text, "nobody is put anywhere unseen"
 
 
 def test_an_answer_counts_once_in_its_own_browser_and_for_ten_minutes(house: Joined) -> None:

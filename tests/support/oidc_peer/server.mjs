@@ -22,7 +22,7 @@ readline
     const { client, people } = JSON.parse(line)
     const provider = new Provider(`http://127.0.0.1:${server.address().port}`, {
       clients: [client],
-      claims: { openid: ['sub'], profile: ['preferred_username', 'name', 'groups'] },
+      claims: { openid: ['sub'], profile: ['preferred_username', 'name', 'groups', 'department'] },
       conformIdTokenClaims: false,
       cookies: { keys: ['test'] },
       findAccount: (_, id) => people[id] && { accountId: id, claims: () => ({ sub: id, ...people[id] }) },

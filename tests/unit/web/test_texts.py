@@ -27,6 +27,8 @@ from archive.notify.addresses import SEND_CODE
 from archive.notify.delivery import FORGET_EVENTS
 from archive.notify.events import DELIVER_EVENT, EventType
 from archive.notify.notices import SEND_NOTICE
+from archive.organisation.legal_staff import LegalKind
+from archive.organisation.records import RecordKind, RecordResult
 from archive.packages.requests import BUILD_PACKAGE
 from archive.retrieval.requests import RequestState
 from archive.retrieval.rules import GrantKind, RetrievalRules
@@ -191,6 +193,9 @@ _LISTS: dict[str, Iterable[str]] = {
     "device_filter": WhichDevices,
     "device_column": COLUMNS,
     "device_problem": ("missing", "unreadable", "unknown", "known", "twice"),
+    "training_kind": RecordKind,
+    "training_result": RecordResult,
+    "legal_kind": LegalKind,
     "package_state": ("waiting", "building", "retrying", "failed", "ready", "removed"),
 }
 
