@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import functools
+import re
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -9,8 +11,10 @@ from typing import Final
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from archive.access.attempts import tidy_attempts
 from archive.access.sessions import forget_ended_sessions
@@ -19,6 +23,7 @@ from archive.kernel.ids import UploadId
 from archive.web import STATIC
 from archive.web.api import docks, door, log, packages
 from archive.web.api.axis import AxisApp
+from archive.web.api.document import describe
 from archive.web.api.uploads import UploadsApp
 from archive.web.api.v1 import install_api
 from archive.web.limits import Limits
@@ -82,6 +87,7 @@ def create_app(services: Services) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     install_pages(app)
     _install_errors(app)
+    describe(app)
     return app
 
 
@@ -106,7 +112,26 @@ def _install_errors(app: FastAPI) -> None:
         known = NotFound("There is nothing at this address") if error.status_code == 404 else InvalidInput(error.detail)
         response = problem_response(known, request_id=request.state.request_id, status=error.status_code)
         response.headers.update(error.headers or {})
+        if error.status_code == 405:
+            response.headers["Allow"] = ", ".join(_methods_at(app, request.url.path))
         return response
+
+
+def _methods_at(app: FastAPI, path: str) -> list[str]:
+    """Return every method of an address; the framework names those of the first route alone."""
+    return sorted(
+        {
+            method
+            for route in iter_route_contexts(app.routes)
+            if _pattern(str(route.path)).match(path)
+            for method in route.methods or ()
+        }
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _pattern(route: str) -> re.Pattern[str]:
+    return compile_path(route)[0]
 
 
 async def _sweep(services: Services, uploads: UploadsApp) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from archive.web.api import docks, log, packages
+from archive.web.api.document import describe
 from archive.web.api.v1 import add_routers
 
 
@@ -17,6 +18,7 @@ def document() -> dict[str, Any]:
     app.include_router(log.router)
     app.include_router(packages.router)
     add_routers(app)
+    describe(app)
     return app.openapi()
 
 

@@ -1,7 +1,6 @@
 """Enrolling a dock, and what any machine may know of this archive."""
 
 import base64
-import binascii
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from archive.access.api_keys import KeyRefused
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import format_instant
+from archive.web.api.document import file_of, refusals
 from archive.web.dependencies import WholeServicesDep
 from archive.web.limits import BY_NETWORK
 from ingest.docks import MAX_FIRMWARE_CHARACTERS, enrol_dock, rotate_key
@@ -58,12 +58,18 @@ class TimeRead(BaseModel):
     now: Annotated[str, Field(description="RFC 3339, UTC.")]
 
 
-@router.post("/docks/enrolment", status_code=201, operation_id="enrol_dock", dependencies=[BY_NETWORK])
+@router.post(
+    "/docks/enrolment",
+    status_code=201,
+    operation_id="enrol_dock",
+    responses=refusals(400, 403, 413, 429),
+    dependencies=[BY_NETWORK],
+)
 def enrol(body: EnrolmentRequest, services: WholeServicesDep) -> EnrolmentRead:
     """Trade a one-time code for an id, a key that can only write, and the keys to pin."""
     try:
         public_key = base64.b64decode(body.public_key, validate=True)
-    except binascii.Error as exc:
+    except ValueError as exc:  # also for a text that is not ASCII
         raise InvalidInput("The public key is not in Base64") from exc
     enrolment = enrol_dock(services.database, code=body.code, public_key=public_key, at=services.clock.now())
     return EnrolmentRead(dock_id=str(enrolment.dock_id), api_key=enrolment.api_key, trust=str(services.trust))
@@ -74,7 +80,13 @@ _bearer = HTTPBearer(
 )
 
 
-@router.post("/docks/key", status_code=201, operation_id="rotate_dock_key", dependencies=[BY_NETWORK])
+@router.post(
+    "/docks/key",
+    status_code=201,
+    operation_id="rotate_dock_key",
+    responses=refusals(400, 401, 403, 413, 429),
+    dependencies=[BY_NETWORK],
+)
 def rotate(
     body: KeyRequest,
     response: Response,
@@ -100,13 +112,18 @@ def time(services: WholeServicesDep) -> TimeRead:
     return TimeRead(now=format_instant(services.clock.now()))
 
 
-@router.get("/ca.pem", operation_id="read_authority", response_class=Response)
+@router.get(
+    "/ca.pem",
+    operation_id="read_authority",
+    response_class=Response,
+    responses={200: file_of("application/x-pem-file")},
+)
 def authority(services: WholeServicesDep) -> Response:
     """Return the archive's own root certificate, for whoever knows its SHA-256 from elsewhere."""
     return Response(services.authority.root_pem, media_type="application/x-pem-file")
 
 
-@router.get("/health", operation_id="read_health")
+@router.get("/health", operation_id="read_health", responses=refusals(503))
 def health(services: WholeServicesDep) -> dict[str, str]:
     """Say that the server and its database answer."""
     with services.database.read() as tx:

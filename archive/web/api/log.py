@@ -8,7 +8,7 @@ Source: C2SP tlog-tiles, tlog-proof; RFC 6962 section 2.1.
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from archive.kernel.errors import NotFound
@@ -18,6 +18,7 @@ from archive.ledger.note import encode_base64
 from archive.ledger.proofs import LeafNotFound, checkpoint_of, consistency, inclusion_at
 from archive.ledger.tiles import MalformedTile, Tile
 from archive.ledger.tree import MAX_SIZE
+from archive.web.api.document import SESSION, file_of, refusals
 from archive.web.dependencies import WholeServicesDep
 from archive.web.limits import BY_NETWORK
 from archive.web.pages.guards import LogHealthReader, LogReader
@@ -56,7 +57,12 @@ class ConsistencyRead(BaseModel):
     hashes: Annotated[list[str], Field(description="Base64, in the order of RFC 6962 section 2.1.2.")]
 
 
-@router.get("/log/checkpoint", operation_id="read_checkpoint", response_class=Response)
+@router.get(
+    "/log/checkpoint",
+    operation_id="read_checkpoint",
+    response_class=Response,
+    responses={200: file_of("text/plain"), **refusals(404)},
+)
 def checkpoint(services: WholeServicesDep) -> Response:
     """Return the newest published checkpoint."""
     published = services.published.checkpoint()
@@ -65,20 +71,36 @@ def checkpoint(services: WholeServicesDep) -> Response:
     return Response(published, media_type=_TEXT, headers={"Cache-Control": "no-cache"})
 
 
-@router.get("/log/tile/entries/{number:path}", operation_id="read_entries", response_class=Response)
+@router.get(
+    "/log/tile/entries/{number:path}",
+    operation_id="read_entries",
+    response_class=Response,
+    dependencies=[Depends(SESSION)],
+    responses={200: file_of("application/octet-stream"), **refusals(401, 403, 404)},
+)
 def entries(number: str, caller: LogReader, services: WholeServicesDep) -> Response:
     """Return a bundle of entries, byte for byte."""
     del caller
     return _file(services, f"tile/entries/{number}", cache=f"private, {_FOR_EVER}")
 
 
-@router.get("/log/tile/{level}/{number:path}", operation_id="read_tile", response_class=Response)
+@router.get(
+    "/log/tile/{level}/{number:path}",
+    operation_id="read_tile",
+    response_class=Response,
+    responses={200: file_of("application/octet-stream"), **refusals(400, 404)},
+)
 def tile(level: Annotated[int, Path(ge=0, le=63)], number: str, services: WholeServicesDep) -> Response:
     """Return a tile of hashes."""
     return _file(services, f"tile/{level}/{number}", cache=f"public, {_FOR_EVER}")
 
 
-@router.get("/log/anchors/{name}", operation_id="read_anchor", response_class=Response)
+@router.get(
+    "/log/anchors/{name}",
+    operation_id="read_anchor",
+    response_class=Response,
+    responses={200: file_of(*_ANCHOR_TYPES.values(), "text/plain"), **refusals(404)},
+)
 def anchor(name: str, services: WholeServicesDep) -> Response:
     """Return a timestamped checkpoint, a token (RFC 3161), the chain of all tokens, or issuers of certificates."""
     if PUBLIC_NAME.fullmatch(name) is None:
@@ -92,7 +114,13 @@ def anchor(name: str, services: WholeServicesDep) -> Response:
     return Response(content, media_type=_ANCHOR_TYPES.get(suffix, _TEXT), headers={"Cache-Control": kept})
 
 
-@router.get("/api/v1/log/proof/{index}", operation_id="read_proof", response_class=Response, dependencies=[BY_NETWORK])
+@router.get(
+    "/api/v1/log/proof/{index}",
+    operation_id="read_proof",
+    response_class=Response,
+    responses={200: file_of("text/plain"), **refusals(400, 404, 429)},
+    dependencies=[BY_NETWORK],
+)
 def proof(index: Annotated[int, Path(ge=0, le=MAX_SIZE)], services: WholeServicesDep) -> Response:
     """Return the proof that there is an entry at this index, as a tlog-proof."""
     with services.database.read() as tx:
@@ -102,7 +130,12 @@ def proof(index: Annotated[int, Path(ge=0, le=MAX_SIZE)], services: WholeService
     return Response(str(found), media_type=_TEXT)
 
 
-@router.get("/api/v1/log/consistency", operation_id="read_consistency", dependencies=[BY_NETWORK])
+@router.get(
+    "/api/v1/log/consistency",
+    operation_id="read_consistency",
+    responses=refusals(400, 404, 429),
+    dependencies=[BY_NETWORK],
+)
 def consistency_between(
     services: WholeServicesDep,
     old: Annotated[int, Query(alias="from", ge=1, le=MAX_SIZE)],
@@ -180,7 +213,9 @@ class HealthRead(BaseModel):
     findings: list[FindingRead]
 
 
-@router.get("/api/v1/log/health", operation_id="read_log_health")
+@router.get(
+    "/api/v1/log/health", operation_id="read_log_health", dependencies=[Depends(SESSION)], responses=refusals(401, 403)
+)
 def health(caller: LogHealthReader, services: WholeServicesDep, answer: Response) -> HealthRead:
     """Return how the log stands; a program that watches it decides by `outcome`."""
     del caller

@@ -5,14 +5,15 @@ The package of a case is built by a job. Each download is granted, and written d
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from archive.cases.filing import CaseNotFound, case_by_number
 from archive.kernel.ids import CaseId, PackageId
 from archive.kernel.instants import format_instant
 from archive.packages.building import MAX_PURPOSE_CHARACTERS
 from archive.packages.requests import PackageView, ask_for_package, grant_download, package_view
+from archive.web.api.document import SESSION, refusals
 from archive.web.api.v1.routes import ApiRoute
 from archive.web.dependencies import ServicesDep
 from archive.web.limits import Cost, by_account
@@ -20,7 +21,13 @@ from archive.web.pages.guards import DownloadIdPath, Exporter, PackageIdPath
 from archive.web.pages.packages import ZIP_TYPE, serve_package
 from archive.wiring import Services
 
-router = APIRouter(prefix="/api/v1", tags=["packages"], route_class=ApiRoute)
+router = APIRouter(
+    prefix="/api/v1",
+    tags=["packages"],
+    route_class=ApiRoute,
+    dependencies=[Depends(SESSION)],
+    responses=refusals(401, 403, 404, 429),
+)
 
 _ZIP: Final = {"content": {ZIP_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
 
@@ -34,7 +41,7 @@ class PackageWanted(BaseModel):
         str,
         Field(min_length=1, max_length=MAX_PURPOSE_CHARACTERS, description="What the copy is for; it is written down."),
     ]
-    renditions: Annotated[bool, Field(description="Take the playable copies along.")] = False
+    renditions: Annotated[StrictBool, Field(description="Take the playable copies along.")] = False
 
 
 class PackageRead(BaseModel):
@@ -64,6 +71,7 @@ class DownloadRead(BaseModel):
 @router.post(
     "/cases/{number:path}/packages",
     operation_id="ask_for_package",
+    responses=refusals(400, 409, 413, 422),
     status_code=202,
     dependencies=[by_account(Cost.HEAVY)],
 )
@@ -97,6 +105,7 @@ def package_read(package_id: PackageIdPath, caller: Exporter, services: Services
 @router.post(
     "/packages/{package_id}/downloads",
     operation_id="grant_package_download",
+    responses=refusals(409),
     status_code=201,
     dependencies=[by_account(Cost.HEAVY)],
 )
@@ -115,7 +124,11 @@ def download_granted(
     methods=["GET"],
     operation_id="fetch_package",
     response_class=Response,
-    responses={200: _ZIP, 206: {"description": "The range that was asked for.", **_ZIP}},
+    responses={
+        200: _ZIP,
+        206: {"description": "The range that was asked for.", **_ZIP},
+        416: {"description": "There is nothing in that range."},
+    },
 )
 def package_fetched(
     request: Request, package_id: PackageIdPath, download_id: DownloadIdPath, caller: Exporter, services: ServicesDep

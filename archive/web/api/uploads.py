@@ -380,7 +380,7 @@ def _checksum(headers: Mapping[bytes, bytes]) -> Checksum | None:
     algorithm, _, encoded = given.decode("latin-1").partition(" ")
     try:
         value = base64.b64decode(encoded, validate=True)
-    except binascii.Error as exc:
+    except ValueError as exc:  # also for what is not ASCII
         raise InvalidInput("Upload-Checksum is not in Base64") from exc
     if _DIGEST_BYTES.get(algorithm) != len(value):
         raise InvalidInput("Upload-Checksum names an algorithm that is not offered, or has the wrong length")

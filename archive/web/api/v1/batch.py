@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, StrictBool, ValidationError
 
 from archive.access.api_keys import Scope
 from archive.access.external_ids import ExternalKind
@@ -32,7 +32,7 @@ class Operation(Sent):
 
     kind: Annotated[ExternalKind, Field(examples=["subject"])]
     external_id: External
-    adopt: bool = False
+    adopt: StrictBool = False
     if_match: Annotated[str | None, Field(description="The version that is to be changed.")] = None
     body: Annotated[
         dict[str, Any],

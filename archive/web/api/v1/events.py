@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from archive.access.integrations import IntegrationCaller
 from archive.kernel.errors import InvalidInput
@@ -84,7 +84,7 @@ class ReplaySent(Sent):
     """What to send once more."""
 
     since: Moment
-    dead_only: Annotated[bool, Field(description="Only what was given up.")] = False
+    dead_only: Annotated[StrictBool, Field(description="Only what was given up.")] = False
 
 
 class ReplayRead(BaseModel):

@@ -1,5 +1,6 @@
 """The bodies that other systems push, and what is answered: one model for each."""
 
+import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -20,6 +21,7 @@ from archive.kernel.instants import Instant, parse_instant
 from archive.organisation.officers import MAX_CATEGORIES, MAX_CATEGORY_CHARACTERS, OfficerFacts
 
 _MOST_IDENTIFIERS: Final = 20
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOST_OFFICERS: Final = 100
 
 
@@ -37,6 +39,14 @@ def _instant(value: Any) -> datetime:
         return parse_instant(value)
     except InvalidInput as exc:
         raise ValueError(exc.message) from exc
+
+
+def _day(value: Any) -> Any:
+    if isinstance(value, str) and _DAY.fullmatch(value) is None:
+        raise ValueError("a day is written YYYY-MM-DD")
+    if value is not None and not isinstance(value, str | date):
+        raise ValueError("a day is a text")
+    return value
 
 
 External = Annotated[
@@ -134,8 +144,8 @@ class OfficerSent(Sent):
         list[Annotated[str, Field(min_length=1, max_length=MAX_CATEGORY_CHARACTERS)]],
         Field(max_length=MAX_CATEGORIES, description="As on the certificate.", examples=[["城市管理"]]),
     ] = []
-    valid_from: Annotated[date | None, Field(examples=["2024-05-01"])] = None
-    valid_until: Annotated[date | None, Field(examples=["2029-04-30"])] = None
+    valid_from: Annotated[date | None, BeforeValidator(_day), Field(examples=["2024-05-01"])] = None
+    valid_until: Annotated[date | None, BeforeValidator(_day), Field(examples=["2029-04-30"])] = None
 
     def facts(self) -> OfficerFacts:
         """Return what the body says."""
