@@ -3,9 +3,10 @@
 Each caller is asked for by itself: what one may not do must be refused in documented words too.
 """
 
+import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +32,7 @@ from tests.support.archive_home import PASSWORD, ArchiveHome, make_home
 from tests.support.case_system import CaseSystem
 
 _FREELY = 10_000_000
-CONFIG = Path(__file__).with_name("api_judge.toml")
+_RULES = Path(__file__).with_name("api_judge.toml")
 _READING = (Scope.CASES_READ, Scope.ITEMS_READ, Scope.EVENTS_READ)
 
 
@@ -46,11 +47,17 @@ class Judged:
 
 @dataclass(frozen=True)
 class Scene:
-    """A filled archive that is served, and the header by which each caller is known."""
+    """A filled archive that is served over TLS, the header by which each caller is known, and ids of what there is."""
 
     home: ArchiveHome
     base: str
     callers: dict[str, str]
+    known: dict[str, str]
+
+    @property
+    def authority(self) -> Path:
+        """The root certificate."""
+        return self.home.path / "ca" / "root.cert.pem"
 
 
 @contextmanager
@@ -60,12 +67,12 @@ def scene(folder: Path, database_url: str) -> Iterator[Scene]:
         folder, database_url, api_requests_per_minute=_FREELY, strangers_per_minute=_FREELY, heavy_per_minute=_FREELY,
         webhook_networks=("127.0.0.0/8",),
     )  # fmt: skip
-    with seed.listening(create_app(home.services)) as base:
+    with seed.listening(create_app(home.services), tls=home.path / "ca" / "tls.pem") as base:
         dock = home.dock()
         keys = {name: _key(home, name, scopes) for name, scopes in (("cms", INTEGRATION_SCOPES), ("gone", _READING))}
         keys["reading"] = _key(home, "cms", _READING)
         revoke_integration_key(home.database, keys["gone"].split("_")[1], by=OPERATOR, at=home.clock.now())
-        _fill(home, base, keys["cms"])
+        known = _fill(home, base, keys["cms"])
         callers = {
             "a system with every scope": f"Authorization: Bearer {keys['cms']}",
             "a system that reads": f"Authorization: Bearer {keys['reading']}",
@@ -75,7 +82,7 @@ def scene(folder: Path, database_url: str) -> Iterator[Scene]:
             "an auditor": f"Cookie: {_session(home, base, Role.AUDITOR)}",
             "nobody": "Accept: */*",
         }
-        yield Scene(home, base, callers)
+        yield Scene(home, base, callers, known)
     home.services.close()
 
 
@@ -88,24 +95,31 @@ def _key(home: ArchiveHome, name: str, scopes: tuple[Scope, ...]) -> str:
 
 def _session(home: ArchiveHome, base: str, role: Role) -> str:
     home.person(role)
-    with httpx.Client(base_url=base, trust_env=False) as client:
+    with httpx.Client(base_url=base, trust_env=False, verify=_trust(home)) as client:
         answer = client.post("/sign-in", data={"username": role.value, "password": PASSWORD})
         assert answer.status_code == 303
-        return f"liuhen_session={client.cookies['liuhen_session']}"
+        return f"__Host-liuhen_session={client.cookies['__Host-liuhen_session']}"
 
 
-def _fill(home: ArchiveHome, base: str, key: str) -> None:
-    cms = CaseSystem.at(base, "cms", key)
+def _trust(home: ArchiveHome) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=home.path / "ca" / "root.cert.pem")
+
+
+def _fill(home: ArchiveHome, base: str, key: str) -> dict[str, str]:
+    """Fill the archive; return ids by the names that they have in addresses."""
+    cms = CaseSystem.at(base, "cms", key, verify=_trust(home))
     answers = cms.push_all()
     assert {answer.status_code for answer in answers.values()} == {201}
     case_id = CaseId(UUID(answers["case"].json()["id"]))
     object_id = home.deliver(home.dock("Dock 2"), b"footage of the street")
     link_object(home.database, case_id, object_id, act_id=None, reason="x", by=OPERATOR, at=home.clock.now())
     head = home.person(Role.UNIT_HEAD, "head")
-    ask_for_package(home.database, case_id, by=head, purpose="移送", with_renditions=False, at=home.clock.now())
+    package_id = ask_for_package(
+        home.database, case_id, by=head, purpose="移送", with_renditions=False, at=home.clock.now()
+    )
     with home.database.read() as tx:
         integration_id = IntegrationId(integration_named(tx, "cms").id)
-    set_webhook(
+    webhook = set_webhook(
         home.services.webhooks, integration_id=integration_id, url="http://127.0.0.1:9/hook", types=list(EventType),
         by=OPERATOR, at=home.clock.now(),
     )  # fmt: skip
@@ -115,18 +129,32 @@ def _fill(home: ArchiveHome, base: str, key: str) -> None:
         pass
     home.sequence()
     cms.client.close()
+    return {
+        "object_id": str(object_id), "case_id": str(case_id), "package_id": str(package_id), "webhook_id": str(webhook.id),
+    }  # fmt: skip
 
 
 def judge(
-    made: Scene, caller: str, *, examples: int, seed_number: int = 1, phases: str = "examples,coverage,fuzzing"
+    made: Scene, caller: str, *, examples: int, phases: str, is_guided: bool = True, tags: Sequence[str] = ()
 ) -> Judged:
-    """Have Schemathesis try every address as this caller. The same numbers try the same."""
+    """Have Schemathesis try the addresses, of these tags or all, as this caller. The same numbers try the same.
+
+    It is guided when it is told ids of what there is; else it makes up its own.
+    """
+    config = made.home.path.parent / "schemathesis.toml"
+    told = {"system": "cms", **(made.known if is_guided else {})}
+    # A cookie from the command line is there in every request: one that the tool leaves out, or makes up, is not seen.
+    made_up = "false" if made.callers[caller].startswith("Cookie") else "true"
+    values = ", ".join(f'"path.{name}" = "{value}"' for name, value in told.items())
+    config.write_text(f"parameters = {{ {values} }}\n{_RULES.read_text('utf-8')}", "utf-8")
     done = subprocess.run(
         [
-            sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", f"{made.base}/api/v1/openapi.json",
-            "--header", made.callers[caller], "--max-examples", str(examples), "--seed", str(seed_number), "--phases", phases,
-            "--generation-deterministic", "--no-color", "--workers", "1", "--continue-on-failure",
+            sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{made.base}/api/v1/openapi.json",
+            "--header", made.callers[caller], "--max-examples", str(examples), "--phases", phases,
+            "--tls-verify", str(made.authority), "--generation-deterministic", "--no-color", "--workers", "1",
+            "--continue-on-failure", "--generation-with-security-parameters", made_up,
+            *(part for tag in tags for part in ("--include-tag", tag)),
         ],
-        capture_output=True, text=True, check=False, timeout=7200,
+        cwd=made.home.path.parent, capture_output=True, text=True, check=False, timeout=7200,
     )  # fmt: skip
     return Judged(caller, done.returncode == 0, done.stdout + done.stderr)

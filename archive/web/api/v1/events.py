@@ -139,7 +139,10 @@ def list_webhooks(caller: EventReader, services: ServicesDep) -> WebhookList:
 
 
 @router.post(
-    "/webhooks/{webhook_id}/replay", status_code=202, operation_id="replay_events", responses=problems(404, 422)
+    "/webhooks/{webhook_id}/replay",
+    status_code=202,
+    operation_id="replay_events",
+    responses=problems(400, 404, 413, 422),
 )
 def replay(webhook_id: str, body: ReplaySent, caller: EventReader, services: ServicesDep) -> ReplayRead:
     """Send events once more to a webhook of this system. They keep their ids."""

@@ -1,0 +1,1 @@
+"""Schemathesis against the whole OpenAPI document, as every caller."""
