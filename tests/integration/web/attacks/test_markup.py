@@ -6,6 +6,8 @@ through. Then every page is read again. A column or a field that is new fails th
 """
 
 import contextlib
+import csv
+import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -19,9 +21,11 @@ from uuid import UUID
 import httpx
 import pytest
 from lxml import html
+from openpyxl import load_workbook
 from sqlalchemy import JSON, String, Text, select, text
 from sqlalchemy.orm import Session
 
+import archive.web
 import archive.web.pages
 from archive.access.classes import RestrictedClass
 from archive.access.clearances import grant_clearance
@@ -330,8 +334,8 @@ def _pages_of(scene: Scene, role: Role) -> Iterator[httpx.Response]:
                 yield scene.clients[role].get(address)
 
 
-@pytest.mark.parametrize("said", [MARKUP, SCHEME], ids=["markup", "scheme"])
-def test_no_page_shows_what_is_kept_as_anything_but_text(scene: Scene, said: str) -> None:
+def _fill(scene: Scene, said: str) -> list[tuple[str, str]]:
+    """Put this into every column that holds what somebody says, as if a door had let it through; return the columns."""
     columns = _free_columns()
     empty = []
     with scene.bureau.services.database.begin() as tx:
@@ -349,6 +353,12 @@ def test_no_page_shows_what_is_kept_as_anything_but_text(scene: Scene, said: str
                         tx.execute(table.update().where(*where).values({part.name: _said(row[-1], said)}))
     assert empty == [], "the scene has no row where this could stand"
     rebuild_index(scene.bureau.services.database)
+    return columns
+
+
+@pytest.mark.parametrize("said", [MARKUP, SCHEME], ids=["markup", "scheme"])
+def test_no_page_shows_what_is_kept_as_anything_but_text(scene: Scene, said: str) -> None:
+    columns = _fill(scene, said)
     shown: set[str] = set()
     for answer in _pages(scene):
         assert_harmless(answer)
@@ -372,3 +382,43 @@ def _said(value: Any, said: str) -> Any:
     if isinstance(value, list):
         return [_said(inner, said) for inner in value]
     return {key: _said(inner, said) for key, inner in value.items()} if isinstance(value, dict) else value
+
+
+# ---- spreadsheets ------------------------------------------------------------------------------------------------
+
+_SHEETS = ("officers.csv", "officers.xlsx", "units.csv", "units.xlsx")
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t=", "\r=", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_no_sheet_that_the_archive_gives_out_calculates_what_somebody_said(scene: Scene, begins: str) -> None:
+    _fill(scene, f'{begins}HYPERLINK("http://evil.example",A1) {MARK}')
+    head, admin = scene.clients[Role.UNIT_HEAD], scene.clients[Role.ADMINISTRATOR]
+    given = [
+        head.post("/search/lists", data={"q": MARK}),
+        head.post("/complaints/lists", data={"which": "open"}),
+        *(admin.get(f"/admin/officers/sheets/{sheet}") for sheet in _SHEETS),
+    ]
+    for answer in given:
+        assert answer.status_code == 200
+        assert answer.headers["content-disposition"].startswith("attachment")
+        cells = list(_cells(answer))
+        assert any(MARK in cell for cell in cells), answer.request.url
+        assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"))]
+
+
+def _cells(answer: httpx.Response) -> Iterator[str]:
+    if answer.content.startswith(b"PK"):
+        for line in load_workbook(io.BytesIO(answer.content)).worksheets[0].iter_rows():
+            for cell in line:
+                assert cell.data_type != "f"
+                assert cell.hyperlink is None
+                yield f"text: {cell.value}"  # a cell of this type is text, whatever it begins with
+    else:
+        for line in csv.reader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")):
+            yield from line
+
+
+def test_there_is_no_other_sheet() -> None:
+    sources = Path(archive.web.__file__).parent.rglob("*.py")
+    giving = {path.name for path in sources if re.search(r"text/csv|spreadsheetml", path.read_text("utf-8"))}
+    assert giving == {"search.py", "complaints.py", "officers.py"}
