@@ -53,3 +53,18 @@ def test_openapi_document_is_current() -> None:
 
     told = json.loads((DOCS / "openapi.json").read_text())
     assert told == document(), "run: python -m tests.support.openapi"
+
+
+def test_the_threat_model_names_tests_that_there_are_for_every_attack() -> None:
+    defined = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^ *(?:async )?def (test_\w+)", path.read_text("utf-8"), re.MULTILINE)
+    }
+    told = (DOCS / "threat-model.md").read_text("utf-8")
+    named = set(re.findall(r"`(test_\w+)`", told))
+    assert named - defined == set()
+    tables = [table.split("\n\n")[0] for table in told.split("Shown by |\n")[1:]]
+    assert len(tables) == 2
+    for row in (row for table in tables for row in table.splitlines()[1:]):
+        assert re.search(r"`test_\w+` \|$", row), row

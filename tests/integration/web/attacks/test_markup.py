@@ -53,6 +53,7 @@ from archive.packages.requests import ask_for_package
 from archive.retrieval.grants import GrantKind, grant_access
 from archive.web.app import create_app
 from ingest.errors import Quarantined
+from tests.e2e.browser import CHROMIUM, open_browser
 from tests.integration.web.attacks.conftest import filled, parameters_of, routes_of
 from tests.integration.web.conftest import signed_in_at, small_scene
 from tests.support import seed
@@ -422,3 +423,30 @@ def test_there_is_no_other_sheet() -> None:
     sources = Path(archive.web.__file__).parent.rglob("*.py")
     giving = {path.name for path in sources if re.search(r"text/csv|spreadsheetml", path.read_text("utf-8"))}
     assert giving == {"search.py", "complaints.py", "officers.py"}
+
+
+# ---- a real browser ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.e2e
+def test_in_a_real_browser_no_script_of_theirs_runs_and_nothing_breaks_the_policy(scene: Scene) -> None:
+    if not CHROMIUM.exists():
+        pytest.skip("chromium is not installed")
+    _fill(scene, MARKUP)
+    head, said = scene.clients[Role.UNIT_HEAD], []
+    ids = {name: found[0] for name, found in scene.named.items()}
+    with open_browser() as chromium:
+        context = chromium.new_context(locale="zh-CN")
+        context.add_cookies([{"name": "liuhen_session", "value": head.cookies["liuhen_session"], "url": scene.base}])
+        page = context.new_page()
+        page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+        page.on("console", lambda told: said.append(told.text) if told.type == "error" else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        for path in (
+            "/", "/items", f"/search?q={MARK}", "/subjects", "/complaints", "/devices", "/notices", "/account", "/unlinked",
+            f"/cases/{ids['case_id']}", f"/subjects/{ids['subject_id']}", f"/complaints/{ids['complaint_id']}",
+            f"/devices/{ids['device_id']}", *(f"/items/{found}" for found in scene.named["object_id"][:3]),
+        ):  # fmt: skip
+            page.goto(scene.base + path)
+            assert page.locator("img[src=x], svg[onload], a[href^=javascript]").count() == 0, path
+        assert said == []
