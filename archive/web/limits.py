@@ -71,11 +71,11 @@ class Limits:
 
     def __init__(self, settings: Settings) -> None:
         """Take what the settings say."""
-        self._meters = {cost: Meter(getattr(settings, f"{cost.value}_per_minute"), holds_s=_MINUTE_S) for cost in Cost}
+        self.meters = {cost: Meter(getattr(settings, f"{cost.value}_per_minute"), holds_s=_MINUTE_S) for cost in Cost}
 
     def take(self, cost: Cost, who: Hashable) -> None:
         """Count one request. Raises: TooManyRequests."""
-        self._meters[cost].take(who)
+        self.meters[cost].take(who)
 
 
 def limits_of(request: Request) -> Limits:

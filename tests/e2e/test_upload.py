@@ -18,6 +18,7 @@ from archive.kernel.digests import digest_of
 from archive.kernel.findings import Outcome
 from archive.ledger.receipt import verify_receipt
 from archive.web.app import create_app
+from archive.web.limits import Cost, Meter
 from ingest.manifest import parse_manifest
 from ingest.models import Upload
 from tests.e2e.browser import sign_in, until
@@ -167,6 +168,18 @@ def test_dropped_broken_off_and_gone_on_with(chromium: Browser, bureau: Bureau, 
         assert NUMBER in page.inner_text("main")
         # The browser repeats what was cut off, by itself and from the wrong offset; the archive does not take that.
         assert [told for told in complaints if "net::ERR_" not in told and "409" not in told] == []
+
+
+def test_what_is_sent_too_fast_is_sent_a_little_later(
+    chromium: Browser, bureau: Bureau, base: str, tmp_path: Path
+) -> None:
+    app = create_app(bureau.services)
+    app.state.limits.meters[Cost.UPLOADS] = Meter(60, holds_s=1)
+    with seed.listening(app) as hurried, opened(chromium) as (page, complaints):
+        wire = page_of(page, hurried)
+        drop(page, wire, *(film(tmp_path / f"{number}.mp4", 10_000) for number in range(2)))
+        until(page, f"{_ACCEPTED} === 2", timeout_s=60)
+        assert any("429" in told for told in complaints)
 
 
 def test_after_a_reload_the_same_file_goes_on(chromium: Browser, bureau: Bureau, line: Line, tmp_path: Path) -> None:

@@ -187,6 +187,8 @@ class Entry {
       }),
     });
     const body = await answer.text();
+    // Too many at once: like a connection that is away for a moment.
+    if (answer.status === 429) throw new TypeError("too many requests");
     this.isSignedOut = answer.status === 401;
     if (!answer.ok) throw new Fault(codeOf(body, answer.status));
     return JSON.parse(body);
@@ -260,7 +262,7 @@ class Entry {
 
   isPassing(error) {
     const status = statusOf(error);
-    return !this.isSignedOut && (status === 0 || status >= 500 || status === 409 || status === 423);
+    return !this.isSignedOut && (status === 0 || status >= 500 || [409, 423, 429].includes(status));
   }
 
   /** Wait for the connection: the browser says when it is back, and a look now and then does no harm. */

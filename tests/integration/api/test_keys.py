@@ -236,3 +236,36 @@ def test_an_officer_that_cannot_be_is_refused(cms: CaseSystem) -> None:
         {"valid_until": "2020-01-01"}, {"valid_from": "2026-02-30"}, {"categories": ["a\nb"]}, {"categories": ["x"] * 51},
     ):  # fmt: skip
         assert cms.put("officers", "1", cms.officer(**changes)).status_code == 422, changes
+
+
+@pytest.mark.parametrize("day", [0, 1_700_000_000, "0", "1700000000", "2024-05-01T00:00:00", True, []], ids=repr)
+def test_a_day_is_a_day_and_no_number(cms: CaseSystem, day: object) -> None:
+    answer = cms.put("officers", "OFF-9", cms.officer(9, valid_until=day))
+    assert answer.status_code == 422
+    assert "valid_until" in answer.json()["facts"]["where"]
+
+
+@pytest.mark.parametrize("truth", [0, 1, "true", "no"], ids=repr)
+def test_a_truth_is_no_number_and_no_word(cms: CaseSystem, truth: object) -> None:
+    operation = {"kind": "officer", "external_id": "OFF-9", "adopt": truth, "body": cms.officer(9)}
+    assert cms.post("batch", {"operations": [operation]}).status_code == 422
+
+
+def test_without_a_key_nothing_is_told_of_an_id(cms: CaseSystem, base: str) -> None:
+    address = cms.address("cases", "x" * 300)
+    assert cms.client.get(address).status_code == 422
+    assert httpx.get(f"{base}{address}", trust_env=False).status_code == 401
+
+
+@pytest.mark.parametrize("key", ["\u00e9" * 44, "\u5bc6\u94a5", "!" * 44, ""])
+def test_a_public_key_that_is_not_in_base64_is_refused(base: str, key: str) -> None:
+    sent = {"code": "7QWK-2M9T-XH4B-VVR3", "public_key": key}
+    answer = httpx.post(f"{base}/api/v1/docks/enrolment", json=sent, trust_env=False)
+    assert answer.status_code in {400, 403}
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_every_method_of_an_address_is_told(cms: CaseSystem) -> None:
+    answer = cms.client.request("DELETE", cms.address("cases", "CASE/1"))
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
+    assert cms.client.request("PUT", "/api/v1/items").headers["allow"] == "GET"

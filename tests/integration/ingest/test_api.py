@@ -277,6 +277,8 @@ def test_every_refusal_of_the_uploads_is_a_problem(home: ArchiveHome, dock: Enro
             await door.refused(
                 400, "input.invalid", "PATCH", mine, headers=patching(dock, Upload_Checksum=checksum), content=b"x"
             )
+        odd = {**patching(dock), "Upload-Checksum": b"sha1 \xe9"}
+        await door.refused(400, "input.invalid", "PATCH", mine, headers=odd, content=b"x")
         assert (await door.ask("HEAD", mine, headers=dock.headers)).headers["upload-offset"] == "0"
 
     play(scene)
