@@ -113,7 +113,7 @@ def _install_errors(app: FastAPI) -> None:
         response = problem_response(known, request_id=request.state.request_id, status=error.status_code)
         response.headers.update(error.headers or {})
         if error.status_code == 405:
-            response.headers["Allow"] = ", ".join(_methods_at(app, request.url.path))
+            response.headers["Allow"] = ", ".join(_methods_at(app, request.url.path) or ("GET", "HEAD"))  # else a file
         return response
 
 

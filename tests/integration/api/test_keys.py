@@ -269,3 +269,4 @@ def test_every_method_of_an_address_is_told(cms: CaseSystem) -> None:
     answer = cms.client.request("DELETE", cms.address("cases", "CASE/1"))
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
     assert cms.client.request("PUT", "/api/v1/items").headers["allow"] == "GET"
+    assert cms.client.request("PUT", "/static/app.css").headers["allow"] == "GET, HEAD"
