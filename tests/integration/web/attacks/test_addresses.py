@@ -8,8 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from archive.access.policy import Role
-from tests.integration.web.attacks.conftest import filled, parameters_of, routes_of
-from tests.support import seed
+from tests.integration.web.attacks.conftest import filled, new_case, parameters_of, routes_of
 from tests.support.seed import Bureau
 
 _CLIMBING = [
@@ -89,12 +88,11 @@ def test_the_name_of_a_file_that_is_sent_leads_nowhere(handler: httpx.Client, bu
     home = bureau.services.settings.home
     content = b"%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n" + name.encode()
     answer = handler.post(
-        f"/cases/{bureau.cases['main']}/records",
+        f"{new_case(handler)}/records",
         data={"form": "inspection_record", "title": "名称"},
         files={"file": (name, content, "application/pdf")},
     )
     assert answer.status_code == 303, answer.status_code
-    seed.sequence(bureau)  # other tests have packages made of the case
     kept = [path for path in home.parent.rglob("*") if path.is_file() and path.read_bytes() == content]
     assert len(kept) == 1
     assert kept[0].parts[-4:-1] == ("v1", "content", "original")
