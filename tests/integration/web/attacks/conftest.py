@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
@@ -52,3 +53,17 @@ def named(bureau: Bureau) -> dict[str, UUID]:
         "subject_id": bureau.subjects["main"],
         "recording_id": view.recording.id,
     }
+
+
+def new_case(handler: httpx.Client) -> str:
+    """Open a case of one test's own; return its address. What other tests count is in the main one."""
+    made = {
+        "number": uuid4().hex,
+        "title": "名称",
+        "category": "penalty",
+        "subject_name": uuid4().hex,
+        "subject_kind": "organisation",
+    }
+    answer = handler.post("/cases", data=made)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"].partition("?")[0]

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from archive.access.policy import Role
-from tests.integration.web.attacks.conftest import filled, parameters_of, routes_of
+from tests.integration.web.attacks.conftest import filled, new_case, parameters_of, routes_of
 from tests.support.seed import Bureau
 
 _CLIMBING = [
@@ -88,7 +88,7 @@ def test_the_name_of_a_file_that_is_sent_leads_nowhere(handler: httpx.Client, bu
     home = bureau.services.settings.home
     content = b"%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n" + name.encode()
     answer = handler.post(
-        f"/cases/{bureau.cases['main']}/records",
+        f"{new_case(handler)}/records",
         data={"form": "inspection_record", "title": "名称"},
         files={"file": (name, content, "application/pdf")},
     )

@@ -4,23 +4,25 @@ What belongs to a unit, and what is restricted: tests/integration/web/test_who_m
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from sqlalchemy import select
 
 from archive.access.models import Session
 from archive.access.policy import Role
 from archive.notify.models import Notice
 from archive.notify.notices import PARAMS, NoticeKind, notify
+from archive.packages.models import CasePackage
 from archive.packages.requests import grant_download
 from archive.retrieval.grants import Purpose, grant_access
 from archive.retrieval.requests import Asked, ask
 from archive.retrieval.rules import GrantKind, RetrievalRules
+from archive.web.app import create_app
 from tests.integration.web.attacks.conftest import filled, parameters_of, routes_of
+from tests.integration.web.conftest import everybody, small_scene
 from tests.support import seed
 from tests.support.seed import Bureau
 
@@ -29,9 +31,29 @@ RULES = RetrievalRules.load()
 WHY = Purpose("own words", "own task")
 
 
+Clients = Mapping[Role | None, httpx.Client]
+
+
 @pytest.fixture(scope="module")
-def owned(bureau: Bureau, browsers: dict[Role | None, httpx.Client]) -> dict[str, UUID]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bureau, Clients]]:
+    """A bureau of this module's own, since packages are built in it, and a browser for each role."""
+    folder = tmp_path_factory.mktemp("personal")
+    bureau = seed.new_bureau(folder / "home", cn_profile=True)
+    small_scene(bureau, folder / "media")
+    with seed.listening(create_app(bureau.services)) as base, everybody(base) as clients:
+        yield bureau, clients
+    bureau.services.close()
+
+
+@pytest.fixture(scope="module")
+def clients(house: tuple[Bureau, Clients]) -> Clients:
+    return house[1]
+
+
+@pytest.fixture(scope="module")
+def owned(house: tuple[Bureau, Clients]) -> dict[str, UUID]:
     """What the head of the unit has: a session, a notice, a grant to see, a grant to copy, a download of a package."""
+    bureau, browsers = house
     services, head, at = bureau.services, seed.caller(bureau, Role.UNIT_HEAD), bureau.now()
     database = services.database.seen_by(head.sight)
     kind = next(iter(NoticeKind))
@@ -39,10 +61,9 @@ def owned(bureau: Bureau, browsers: dict[Role | None, httpx.Client]) -> dict[str
         notify(tx, [head.account_id], kind, params=dict.fromkeys(PARAMS[kind], "own words"), link="/items", at=at)
     answer = browsers[Role.UNIT_HEAD].post(f"/cases/{bureau.cases['main']}/packages", data={"purpose": "移送"})
     assert answer.status_code == 303, answer.text
+    seed.sequence(bureau)
     seed.work(bureau)
     with services.database.read() as tx:
-        from archive.packages.models import CasePackage
-
         package_id = tx.scalars(select(CasePackage.id).order_by(CasePackage.asked_at.desc())).first()
         session_id = tx.scalars(select(Session.id).where(Session.account_id == head.account_id)).first()
         notice_id = tx.scalars(select(Notice.id).where(Notice.account_id == head.account_id)).first()
@@ -66,12 +87,16 @@ def _plain(answer: httpx.Response) -> tuple[int, str]:
 
 
 def test_the_owner_has_it_and_everybody_else_is_told_that_it_does_not_exist(
-    app: FastAPI, browsers: dict[Role | None, httpx.Client], owned: Mapping[str, UUID]
+    house: tuple[Bureau, Clients], clients: Clients, owned: Mapping[str, UUID]
 ) -> None:
-    asked = [(method, path) for method, path, _ in routes_of(app) if _OWN & set(parameters_of(path))]
+    asked = [
+        (method, path)
+        for method, path, _ in routes_of(create_app(house[0].services))
+        if _OWN & set(parameters_of(path))
+    ]
     asked.append(("POST", "/packages/{package_id}/downloads/{download_id}"))
     assert len(asked) > 25
-    for role, client in browsers.items():
+    for role, client in clients.items():
         if role in {None, Role.UNIT_HEAD}:
             continue
         for method, path in asked:
@@ -83,7 +108,7 @@ def test_the_owner_has_it_and_everybody_else_is_told_that_it_does_not_exist(
                 assert there.status_code in {403, 404, 405}, (role, method, path)
                 assert _plain(there) == _plain(client.request(method, filled(path, missing))), (role, method, path)
                 assert "own words" not in there.text
-    head = browsers[Role.UNIT_HEAD]
+    head = clients[Role.UNIT_HEAD]
     assert head.get(f"/content/{owned['export']}/original").status_code == 200
     assert head.get(f"/content/{owned['grant_id']}/playable").status_code == 200
     assert head.get(f"/packages/{owned['package_id']}/downloads/{owned['download_id']}").status_code == 200
@@ -91,18 +116,14 @@ def test_the_owner_has_it_and_everybody_else_is_told_that_it_does_not_exist(
     assert head.get("/account").status_code == 200, "nobody has ended the session"
 
 
-def test_a_grant_to_see_does_not_give_a_copy(
-    browsers: dict[Role | None, httpx.Client], owned: Mapping[str, UUID]
-) -> None:
-    head = browsers[Role.UNIT_HEAD]
+def test_a_grant_to_see_does_not_give_a_copy(clients: Clients, owned: Mapping[str, UUID]) -> None:
+    head = clients[Role.UNIT_HEAD]
     assert head.get(f"/content/{owned['grant_id']}/original").status_code == 404
     assert head.get(f"/content/{owned['export']}/playable").status_code == 404
 
 
-def test_lists_of_ones_own_hold_nothing_of_others(
-    browsers: dict[Role | None, httpx.Client], owned: Mapping[str, UUID]
-) -> None:
-    for role, client in browsers.items():
+def test_lists_of_ones_own_hold_nothing_of_others(clients: Clients, owned: Mapping[str, UUID]) -> None:
+    for role, client in clients.items():
         if role in {None, Role.UNIT_HEAD}:
             continue
         for path in ("/account", "/notices", "/account/notices", "/upload/sent"):
@@ -111,15 +132,16 @@ def test_lists_of_ones_own_hold_nothing_of_others(
 
 
 def test_a_request_is_withdrawn_by_its_asker_and_decided_by_others_only(
-    browsers: dict[Role | None, httpx.Client], bureau: Bureau
+    house: tuple[Bureau, Clients], clients: Clients
 ) -> None:
+    bureau, _ = house
     by, record = seed.caller(bureau, Role.CASE_HANDLER), bureau.records["inspection"]
     request_id = ask(
         bureau.services.database, record, Asked(GrantKind.EXPORT, WHY, 3), by=by, rules=RULES, at=bureau.now()
     )  # fmt: skip
-    for role, client in browsers.items():
+    for role, client in clients.items():
         if role not in {None, Role.CASE_HANDLER}:
             assert client.post(f"/retrievals/{request_id}/withdrawal").status_code in {403, 404}, role
-    handler = browsers[Role.CASE_HANDLER]
+    handler = clients[Role.CASE_HANDLER]
     assert handler.post(f"/retrievals/{request_id}/decision", data={"decision": "approve"}).status_code == 403
     assert handler.post(f"/retrievals/{request_id}/withdrawal").status_code == 303

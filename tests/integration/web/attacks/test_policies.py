@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from archive.access.policy import Role
 from archive.web import STATIC
-from tests.integration.web.attacks.conftest import DOORS, filled, routes_of
+from tests.integration.web.attacks.conftest import DOORS, filled, new_case, routes_of
 from tests.integration.web.conftest import browser, signed_in
 from tests.support import seed
 from tests.support.seed import PASSWORD, Bureau
@@ -120,13 +120,14 @@ def test_no_name_of_a_file_breaks_the_header_of_its_download(
     handler: httpx.Client, supervisor: httpx.Client, bureau: Bureau, name: str
 ) -> None:
     pdf = b"%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n" + name.encode() + b" header"
+    case = new_case(handler)
     sent = handler.post(
-        f"/cases/{bureau.cases['main']}/records",
+        f"{case}/records",
         data={"form": "inspection_record", "title": f"名称 {name!a}"},
         files={"file": (name, pdf, "application/pdf")},
     )
     assert sent.status_code == 303
-    page = supervisor.get(f"/cases/{bureau.cases['main']}").text
+    page = supervisor.get(case).text
     for record in re.findall(r"/records/([0-9a-f-]{36})", page):
         given = supervisor.post(f"/records/{record}/export", data={"purpose": "移送"})
         answer = supervisor.get(given.headers["location"])
