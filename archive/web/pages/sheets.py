@@ -70,7 +70,7 @@ def _account_named(tx: Session, username: str) -> UUID | None:
     return None if found is None else found.id
 
 
-_SHEETS: Final[Mapping[str, _Sheet]] = {
+SHEETS: Final[Mapping[str, _Sheet]] = {
     "officers": _Sheet(OFFICER_COLUMNS, OFFICER_NEEDED, import_officers, officer_rows),
     "units": _Sheet(UNIT_COLUMNS, UNIT_NEEDED, import_units, unit_sheet_rows),
     "records": _Sheet(RECORD_COLUMNS, RECORD_NEEDED, import_records, record_rows),
@@ -92,9 +92,9 @@ def sheets_page(request: Request, caller: Administrator, what: str = "") -> Resp
 @router.get("/{what}.{ending}", dependencies=[by_account(Cost.HEAVY)])
 def sheet_file(what: str, ending: str, caller: Administrator, services: ServicesDep) -> Response:
     """Give a sheet out, which goes on record first."""
-    if what not in _SHEETS or ending not in _MEDIA_TYPES:
-        raise InvalidInput(f"There are sheets of {', '.join(_SHEETS)}, as csv and xlsx")
-    sheet = _SHEETS[what]
+    if what not in SHEETS or ending not in _MEDIA_TYPES:
+        raise InvalidInput(f"There are sheets of {', '.join(SHEETS)}, as csv and xlsx")
+    sheet = SHEETS[what]
     with services.database.begin() as tx:
         entry = NewEntry(EntryType.ACCESS_LIST_EXPORTED, caller.actor, detail={"list": what, "form": ending})
         record_access(tx, entry, at=services.clock.now())
@@ -112,7 +112,7 @@ async def sheet_posted(request: Request, caller: Administrator, services: Servic
 
 
 def _take_in(request: Request, caller: Caller, services: Services, form: Form, data: bytes) -> Response:
-    sheet, is_dry = _SHEETS.get(form.value("what")), form.value("mode") != "import"
+    sheet, is_dry = SHEETS.get(form.value("what")), form.value("mode") != "import"
     results: Sequence[RowResult] = ()
     if sheet is None:
         form.refuse("what", "form.choose")
@@ -140,8 +140,8 @@ def _page(request: Request, caller: Caller, form: Form, *, status: int = 200, **
         caller=caller,
         status=status,
         form=form,
-        kinds={name: [headings[0] for headings in sheet.columns.values()] for name, sheet in _SHEETS.items()},
-        needed={name: [sheet.columns[one][0] for one in sheet.needed] for name, sheet in _SHEETS.items()},
+        kinds={name: [headings[0] for headings in sheet.columns.values()] for name, sheet in SHEETS.items()},
+        needed={name: [sheet.columns[one][0] for one in sheet.needed] for name, sheet in SHEETS.items()},
         most_mib=MOST_BYTES // 1024 // 1024,
         here=_HERE,
         **{"results": None, **outcome},

@@ -266,7 +266,7 @@ _LOOKS = {Capability.READ_CATALOGUE, Capability.VIEW_CONTENT, Capability.VERIFY}
 _FILES = {
     Capability.FILE_CASES, Capability.SHOW_IDENTIFIERS, Capability.CLASSIFY, Capability.UPLOAD, Capability.BREAK_GLASS,
 }  # fmt: skip
-_LEADS = {Capability.EXPORT_CONTENT, Capability.READ_TRACE, Capability.HANDLE_COMPLAINTS}
+_LEADS = {Capability.EXPORT_CONTENT, Capability.READ_TRACE, Capability.HANDLE_COMPLAINTS, Capability.MOVE}
 EXPECTED = {
     Role.OFFICER: _LOOKS | {Capability.UPLOAD},
     Role.CASE_HANDLER: _LOOKS | _FILES,

@@ -37,6 +37,7 @@ from archive.retrieval.unusual import BREAK_GLASS
 from archive.retrieval.watching import WATCH_RETRIEVALS
 from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
 from archive.web.pages.purposes import PURPOSES
+from archive.web.pages.sheets import SHEETS
 from archive.web.pages.trace import COLUMNS as TRACE_COLUMNS
 from ingest import follow_ups
 from ingest.media.allowed import Kind
@@ -179,7 +180,7 @@ _LISTS: dict[str, Iterable[str]] = {
     "trace": Trace,
     "trace_column": TRACE_COLUMNS,
     "unusual": (*RetrievalRules.load().unusual, BREAK_GLASS),
-    "listed": ("search", "complaints", "officers", "units", *(f"trace.{which}" for which in Trace)),
+    "listed": ("search", "complaints", *SHEETS, *(f"trace.{which}" for which in Trace)),
     "ask": GrantKind,
     "trace_note": Trace,
     "complaint_kind": ComplaintKind,

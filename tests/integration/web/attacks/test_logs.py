@@ -128,7 +128,7 @@ def test_no_secret_and_no_person_stands_in_the_log_of_the_process(
                 data={"system": "cms", "url": "https://cms.example.org/h?token=tok3n", "type-item.ready": "1"},
             )
             secrets |= {key.split("_")[2], *re.findall(r"whsec_[\w+/=-]+", hook.text), "tok3n", *admin.cookies.values()}
-            invited = admin.post("/admin/invitations", data={"name": "采集站"})
+            invited = admin.post("/admin/invitations", data={"name": "采集站", "unit": str(FIRST_UNIT)})
             code = re.findall(r'id="invitation">([0-9A-Z-]+)<', invited.text)[0]
             secrets.add(code)
             api = {"public_key": "A" * 44, "code": code}

@@ -56,11 +56,12 @@ from archive.retrieval.rules import GrantKind
 from archive.retrieval.trace import Which, trace
 from archive.retrieval.unusual import check_access, judge_accesses
 from archive.web.app import create_app
+from archive.web.pages.sheets import SHEETS
 from ingest.errors import Quarantined
 from tests.e2e.browser import CHROMIUM, open_browser
 from tests.integration.web.attacks.conftest import filled, parameters_of, routes_of
 from tests.integration.web.conftest import signed_in_at, small_scene
-from tests.support import seed
+from tests.support import seed, staff_scene
 from tests.support.seed import PEOPLE, Bureau
 
 MARK = "q9z"
@@ -79,7 +80,7 @@ _SENDING = re.compile(
 # Columns that hold codes, keys, digests and names that this program makes; all others hold what somebody says.
 _CODES = re.compile(
     r"\.(kind|state|key|key_id|prefix|scope|sha256|sha512|sm3|md5|stage|way|browser|system|channel|roles|look|level|category|type|"
-    r"queue|language|depth|recorded_from|play_state|play_reason|source_kind|restricted_class|password_hash|key_prefix|form|"
+    r"queue|language|result|ref_kind|depth|recorded_from|play_state|play_reason|source_kind|restricted_class|password_hash|key_prefix|form|"
     r"media_type|mail_state|cause|refusal|credential|content_path|terms_version|series|device_key|source|note|tool)$"
 )
 _APART = ("/content/", "/sign-in/provider", "/api/")
@@ -123,6 +124,7 @@ class Scene:
         tables = {
             "case_id": "case_file", "object_id": "preserved_object", "subject_id": "subject", "recording_id": "recording",
             "complaint_id": "complaint", "device_id": "device", "account_id": "account", "notice_id": "notice",
+            "officer_id": "officer", "staff_id": "legal_staff",
         }  # fmt: skip
         for name, table in tables.items():
             rows = tx.execute(text(f"SELECT id FROM {table}")).scalars().all()
@@ -168,6 +170,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     small_scene(bureau, folder / "media")
     seed.organise(bureau)
     seed.connect_systems(bureau)
+    staff_scene.officer_of_scene(bureau)
     _add_things(bureau)
     with ExitStack() as opened:
         opened.callback(bureau.services.close)
@@ -263,6 +266,7 @@ def _add_passkeys(bureau: Bureau) -> None:
 
 def _pages(scene: Scene) -> Iterator[httpx.Response]:
     """Yield every page that can be had, parts of pages too: all there is as one reader, one of each as the others."""
+    yield scene.clients[Role.CASE_HANDLER].get("/retrievals")  # nobody else has asked for anything
     for method, route, _ in routes_of(create_app(scene.bureau.services)):
         if method == "GET" and not route.startswith(_APART):
             addresses = list(_addresses(scene, route))
@@ -284,6 +288,8 @@ def _addresses(scene: Scene, route: str) -> Iterator[str]:
         if route in {"/", "/items", "/search", "/subjects", "/complaints", "/devices", "/unlinked"}:
             yield f"{address}?q={MARK}"
             yield f"{address}?which=all&state={MARK}&done={MARK}"
+        if route in {"/retrievals", "/trace"}:
+            yield f"{address}?which={'deciding' if route == '/retrievals' else 'unusual'}"
 
 
 @dataclass(frozen=True)
@@ -393,8 +399,8 @@ def test_no_page_shows_what_is_kept_as_anything_but_text(scene: Scene, said: str
 
 _TOLD_IN_JSON = {"officer.categories", "notice.params"}
 _SHOWN_NOWHERE = {
-    "account.provider_subject", "agency.code", "clearance.reason", "enrolment_code.name", "package.name",
-    "retrieval_grant.purpose",  # shown from the log's entry
+    "account.provider_subject", "agency.code", "enrolment_code.name", "package.name",
+    "retrieval_grant.purpose", "retrieval_grant.reference",  # shown from the log's entry
     "item_text.text",  # test_markup_is_shown_as_the_text_that_it_is
 }  # fmt: skip
 """Filled all the same, so that a page that begins to show one is tried."""
@@ -410,7 +416,7 @@ def _said(value: Any, said: str) -> Any:
 
 # ---- spreadsheets ------------------------------------------------------------------------------------------------
 
-_SHEETS = ("officers.csv", "officers.xlsx", "units.csv", "units.xlsx")
+_SHEETS = tuple(f"{what}.{ending}" for what in SHEETS for ending in ("csv", "xlsx"))
 
 
 @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t=", "\r=", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
@@ -420,6 +426,7 @@ def test_no_sheet_that_the_archive_gives_out_calculates_what_somebody_said(scene
     given = [
         head.post("/search/lists", data={"q": MARK}),
         head.post("/complaints/lists", data={"which": "open"}),
+        head.post("/trace/lists", data={"which": "unusual"}),
         *(admin.get(f"/admin/officers/sheets/{sheet}") for sheet in _SHEETS),
     ]
     for answer in given:
@@ -445,7 +452,7 @@ def _cells(answer: httpx.Response) -> Iterator[str]:
 def test_there_is_no_other_sheet() -> None:
     sources = Path(archive.web.__file__).parent.rglob("*.py")
     giving = {path.name for path in sources if re.search(r"text/csv|spreadsheetml", path.read_text("utf-8"))}
-    assert giving == {"search.py", "complaints.py", "officers.py"}
+    assert giving == {"search.py", "complaints.py", "sheets.py", "trace.py"}
 
 
 # ---- a real browser ----------------------------------------------------------------------------------------------
@@ -467,6 +474,7 @@ def test_in_a_real_browser_no_script_of_theirs_runs_and_nothing_breaks_the_polic
         page.on("pageerror", lambda error: said.append(str(error)))
         for path in (
             "/", "/items", f"/search?q={MARK}", "/subjects", "/complaints", "/devices", "/notices", "/account", "/unlinked",
+            "/retrievals?which=deciding", "/trace?which=unusual",
             f"/cases/{ids['case_id']}", f"/subjects/{ids['subject_id']}", f"/complaints/{ids['complaint_id']}",
             f"/devices/{ids['device_id']}", *(f"/items/{found}" for found in scene.named["object_id"][:3]),
         ):  # fmt: skip
