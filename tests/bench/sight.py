@@ -33,6 +33,8 @@ _BATCH: Final = 1000
 _MOST: Final = 1.2
 _DEEP: Final = 50
 _LOOKS_A_RUN: Final = 10
+_ACCOUNT: Final = (UUID(int=7), UUID(int=8))
+"""What an account sees by itself, and by memberships that end: two more parties, as in the archive."""
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -57,6 +59,7 @@ def measure(scratch: Path, *, runs: int = RUNS, count: int = ITEMS) -> Section:
         for who, parties in (
             ("a unit of fifty", [units[-1]]),
             ("an officer of five hundred", [officers[-1]]),
+            ("a head of unit with an officer's certificate and memberships", [units[-1], officers[-1], *_ACCOUNT]),
             ("the agency", [FIRST_UNIT]),
             ("who supervises everybody", []),
         ):
