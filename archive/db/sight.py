@@ -135,7 +135,7 @@ def newest_seen(
         query = select(at, ref_id).where(
             reach.party == party,
             reach.kind == kind,
-            reach.classes.bitwise_and(~sight.cleared) == 0,
+            or_(reach.classes == 0, reach.classes.bitwise_and(~sight.cleared) == 0),
             or_(reach.until.is_(None), reach.until > microseconds(sight.at)),
         )
         if before is not None:
@@ -172,7 +172,7 @@ def _newest(parties: int, *, is_after: bool) -> Subquery:
     after = " AND at <= :sight_before AND (at < :sight_before OR ref_id < :sight_before_id)" if is_after else ""
     each = [
         f"SELECT at, ref_id FROM (SELECT at, ref_id FROM reach WHERE party = :{_PARTIES}_{n} AND kind = :sight_kind"  # noqa: S608 - names of ours
-        f" AND (classes & :{_HIDDEN}) = 0 AND (until IS NULL OR until > :{_AT}){after}"
+        f" AND (classes = 0 OR (classes & :{_HIDDEN}) = 0) AND (until IS NULL OR until > :{_AT}){after}"
         f" ORDER BY at DESC, ref_id DESC LIMIT :sight_limit) AS of_{n}"
         for n in range(parties)
     ]
@@ -224,7 +224,8 @@ def _compile_seen(seen: _Seen, compiler: Any, **options: Any) -> str:
     conditions = (
         f"seen.ref_id = {key}",
         f"seen.party IN {parties}",
-        f"(seen.classes & {hidden}) = 0",
+        # What has no class is most: said apart, a planner knows how many rows that is.
+        f"(seen.classes = 0 OR (seen.classes & {hidden}) = 0)",
         f"(seen.until IS NULL OR seen.until > {at})",
     )
     return f"EXISTS (SELECT 1 FROM reach AS seen WHERE {' AND '.join(conditions)})"  # noqa: S608 - SQLAlchemy's parts
