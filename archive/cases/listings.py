@@ -193,8 +193,12 @@ def _items(
         rows = {row[1].id: ItemRow(*row) for row in tx.execute(query.where(EvidenceItem.object_id.in_(ids)))}
         return [rows[object_id] for object_id in ids if object_id in rows]
 
+    def seen(ids: Sequence[UUID]) -> Sequence[ItemRow]:
+        with unbound(tx):  # nothing beside these, of which the index has asked whether each is seen
+            return found(ids)
+
     if query_words(words) != ():
-        return looked_up(tx, words, filters, found, cursor=cursor, limit=limit)
+        return looked_up(tx, words, filters, seen, cursor=cursor, limit=limit)
     if sight_of(tx) is not None and not conditions:
         return _newest_items(tx, listing, cursor=cursor, limit=limit)
     if sight_of(tx) is not None:
