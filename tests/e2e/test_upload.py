@@ -199,7 +199,7 @@ def test_after_a_reload_the_same_file_goes_on(chromium: Browser, bureau: Bureau,
         page.set_input_files("#upload-files", path)
         until(page, f"{_ACCEPTED} === 1", timeout_s=40)
         assert offsets[-1] > 0
-        assert "are those that were computed here" in page.inner_text(".upload-done")
+        assert "match those computed here" in page.inner_text(".upload-done")
         assert complaints == []
 
 

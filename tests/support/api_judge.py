@@ -115,7 +115,13 @@ def _fill(home: ArchiveHome, base: str, key: str) -> dict[str, str]:
     link_object(home.database, case_id, object_id, act_id=None, reason="x", by=OPERATOR, at=home.clock.now())
     head = home.person(Role.UNIT_HEAD, "head")
     package_id = ask_for_package(
-        home.database, case_id, by=head, purpose="移送", with_renditions=False, at=home.clock.now()
+        home.database,
+        case_id,
+        by=head,
+        purpose="移送",
+        with_renditions=False,
+        rules=home.services.retrievals.rules,
+        at=home.clock.now(),
     )
     with home.database.read() as tx:
         integration_id = IntegrationId(integration_named(tx, "cms").id)

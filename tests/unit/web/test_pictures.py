@@ -17,6 +17,7 @@ _NO_PAGE = {
     "/cases/{case_id}/footage": "a part of the case's page, renewed while copies are made",
     "/cases/{case_id}/packages": "a part of the case's page: case-package",
     "/cases/{case_id}/proofs": "a part of the case's page: case-proofs",
+    "/admin/officers/{officer_id}/photo": "a file",
     "/cases/{case_id}/proofs.json": "a file",
     "/content/{grant_id}/document": "a file",
     "/content/{grant_id}/print": "a file",
