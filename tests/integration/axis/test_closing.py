@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import Connection, event, select
 from sqlalchemy.exc import IntegrityError
 
 from archive.custody.models import PreservedObject
@@ -283,8 +283,12 @@ def test_a_request_that_is_cut_off_at_its_commit_takes_no_bytes_away(
             asked.cancel()
             cut_off.set()
 
-        def at_commit(_: object) -> None:
-            if loop_thread != threading.get_ident() and not cut_off.is_set() and list(home.intake.staging.iterdir()):
+        def at_commit(connection: Connection) -> None:
+            if loop_thread == threading.get_ident() or cut_off.is_set():
+                return
+            if connection.exec_driver_sql(
+                "SELECT count(*) FROM axis_object"
+            ).scalar_one():  # its own, and no other commit
                 loop.call_soon_threadsafe(cut)
                 cut_off.wait(10)
 
