@@ -155,34 +155,48 @@ def newest_of(
     sight = sight_of(tx)
     if sight is None:
         raise ValueError("a transaction that is bound to no sight sees everything")
-    values = dict(sight.values)
-    parties = values.pop(_PARTIES)
-    values |= {
-        "sight_kind": kind,
-        "sight_limit": limit,
-        **{f"{_PARTIES}_{n}": party for n, party in enumerate(parties)},
-    }
+    values = dict(sight.values) | {"sight_kind": kind, "sight_limit": limit}
     if before is not None:
         values |= {"sight_before": before[0], "sight_before_id": before[1]}
+    if tx.get_bind().dialect.name == "postgresql":
+        return _newest_of_any(is_after=before is not None), values
+    parties = values.pop(_PARTIES)
+    values |= {f"{_PARTIES}_{n}": party for n, party in enumerate(parties)}
     return _newest(len(parties), is_after=before is not None), values
+
+
+def _newest_of_party(party: str, *, is_after: bool) -> str:
+    after = " AND at <= :sight_before AND (at < :sight_before OR ref_id < :sight_before_id)" if is_after else ""
+    return (
+        f"SELECT at, ref_id FROM reach WHERE party = {party} AND kind = :sight_kind"  # noqa: S608 - names of ours
+        f" AND (classes = 0 OR (classes & :{_HIDDEN}) = 0) AND (until IS NULL OR until > :{_AT}){after}"
+        " ORDER BY at DESC, ref_id DESC LIMIT :sight_limit"
+    )
+
+
+def _newest_from(parts: str, *, is_after: bool) -> Subquery:
+    statement = text(f"SELECT at, ref_id FROM ({parts}) AS seen ORDER BY at DESC, ref_id DESC LIMIT :sight_limit")  # noqa: S608
+    if is_after:
+        statement = statement.bindparams(bindparam("sight_before_id", type_=Uuid()))
+    return statement.columns(column("at", BigInteger), column("ref_id", Uuid())).subquery("newest")
+
+
+@cache
+def _newest_of_any(*, is_after: bool) -> Subquery:
+    """One plan for any number of parties: PostgreSQL plans each part of a union anew."""
+    of_each = _newest_of_party("of_party.party", is_after=is_after)
+    parts = f"SELECT DISTINCT at, ref_id FROM unnest(CAST(:{_PARTIES} AS bigint[])) AS of_party (party)"  # noqa: S608
+    return _newest_from(f"{parts} CROSS JOIN LATERAL ({of_each}) AS of_each", is_after=is_after)
 
 
 @cache
 def _newest(parties: int, *, is_after: bool) -> Subquery:
-    after = " AND at <= :sight_before AND (at < :sight_before OR ref_id < :sight_before_id)" if is_after else ""
     each = [
-        f"SELECT at, ref_id FROM (SELECT at, ref_id FROM reach WHERE party = :{_PARTIES}_{n} AND kind = :sight_kind"  # noqa: S608 - names of ours
-        f" AND (classes = 0 OR (classes & :{_HIDDEN}) = 0) AND (until IS NULL OR until > :{_AT}){after}"
-        f" ORDER BY at DESC, ref_id DESC LIMIT :sight_limit) AS of_{n}"
+        f"SELECT at, ref_id FROM ({_newest_of_party(f':{_PARTIES}_{n}', is_after=is_after)}) AS of_{n}"  # noqa: S608
         for n in range(parties)
     ]
-    none = "SELECT at, ref_id FROM reach WHERE 1 = 0 AND :sight_limit > 0"
-    newest = f"SELECT at, ref_id FROM ({' UNION '.join(each)}) AS seen"  # noqa: S608 - names of ours
-    newest += " ORDER BY at DESC, ref_id DESC LIMIT :sight_limit"
-    statement = text(newest if each else none)
-    if is_after and each:
-        statement = statement.bindparams(bindparam("sight_before_id", type_=Uuid()))
-    return statement.columns(column("at", BigInteger), column("ref_id", Uuid())).subquery("newest")
+    none = "SELECT at, ref_id FROM reach WHERE 1 = 0"
+    return _newest_from(" UNION ".join(each) or none, is_after=is_after and bool(each))
 
 
 def seen_among(tx: Session, ids: Collection[UUID]) -> Collection[UUID]:
