@@ -1,6 +1,6 @@
 """What the rules say of a retrieval: at once, after an approval, or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -43,25 +43,37 @@ class Admission:
 def admission_to(
     tx: Session, row: PreservedObject, kind: GrantKind, *, by: Caller, rules: RetrievalRules, at: Instant
 ) -> Admission:
-    """Return how somebody who sees an object stands to it."""
+    """Return how somebody who sees an object stands to it in one kind of retrieval."""
+    return admissions_to(tx, row, [kind], by=by, rules=rules, at=at)[kind]
+
+
+def admissions_to(
+    tx: Session, row: PreservedObject, kinds: Sequence[GrantKind], *, by: Caller, rules: RetrievalRules, at: Instant
+) -> Mapping[GrantKind, Admission]:
+    """Return how somebody who sees an object stands to it in each of these kinds of retrieval."""
     if not may(by.roles, Capability.VIEW_CONTENT):
-        return Admission(Decision.REFUSED, None, None)
-    decision = rules.decide(kind, roles=by.roles, classes=_classes(tx, row), where=_where(tx, row, by))
-    if decision is Decision.AT_ONCE and kind is not GrantKind.VIEW and not may(by.roles, Capability.EXPORT_CONTENT):
-        decision = Decision.APPROVAL
+        return dict.fromkeys(kinds, Admission(Decision.REFUSED, None, None))
+    classes, where = _classes(tx, row), _where(tx, row, by)
     asked = tx.scalars(
         select(RetrievalRequest)
         .where(
             RetrievalRequest.account_id == by.account_id,
             RetrievalRequest.object_id == row.id,
-            RetrievalRequest.kind == kind.value,
             RetrievalRequest.state.in_(["waiting", "approved"]),
         )
         .order_by(RetrievalRequest.until.desc(), RetrievalRequest.id)
     ).all()
-    approved = (found for found in asked if found.state == "approved" and found.until is not None and found.until > at)
-    waiting = (found for found in asked if found.state == "waiting" and found.decide_by > at)
-    return Admission(decision, next(approved, None), next(waiting, None))
+    found: dict[GrantKind, Admission] = {}
+    for kind in kinds:
+        decision = rules.decide(kind, roles=by.roles, classes=classes, where=where)
+        is_copy = kind is not GrantKind.VIEW
+        if decision is Decision.AT_ONCE and is_copy and not may(by.roles, Capability.EXPORT_CONTENT):
+            decision = Decision.APPROVAL
+        mine = [request for request in asked if request.kind == kind.value]
+        approved = (one for one in mine if one.state == "approved" and one.until is not None and one.until > at)
+        waiting = (one for one in mine if one.state == "waiting" and one.decide_by > at)
+        found[kind] = Admission(decision, next(approved, None), next(waiting, None))
+    return found
 
 
 def case_numbers(tx: Session, object_id: UUID) -> Sequence[str]:

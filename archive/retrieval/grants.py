@@ -126,7 +126,7 @@ def grant_in_emergency(
         if len(told) < rules.told:
             raise NobodyToTell
         grant_id = _write(
-            tx, row, GrantKind.VIEW, _checked(tx, row, purpose), by=by, at=at, until=at + rules.emergency_lasts,
+            tx, row, GrantKind.VIEW, checked_purpose(tx, row.id, purpose), by=by, at=at, until=at + rules.emergency_lasts,
             is_emergency=True,
         )  # fmt: skip
         params = {"name": by.display_name}
@@ -198,10 +198,6 @@ def checked_purpose(tx: Session, object_id: UUID, purpose: Purpose) -> Purpose:
     return Purpose(words, numbers[0])
 
 
-def _checked(tx: Session, row: PreservedObject, purpose: Purpose) -> Purpose:
-    return checked_purpose(tx, row.id, purpose)
-
-
 def _granted(
     tx: Session,
     object_id: ObjectId,
@@ -215,7 +211,7 @@ def _granted(
     row = preserved_object(tx, object_id)
     access = admission_to(tx, row, kind, by=by, rules=rules, at=at)
     if access.decision is Decision.AT_ONCE:
-        return _write(tx, row, kind, _checked(tx, row, purpose), by=by, at=at, until=at + rules.lasts)
+        return _write(tx, row, kind, checked_purpose(tx, row.id, purpose), by=by, at=at, until=at + rules.lasts)
     if access.approval is None:
         if access.decision is Decision.REFUSED:
             raise Forbidden(capability=Capability.EXPORT_CONTENT.value)

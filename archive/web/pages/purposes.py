@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
 from archive.custody.models import PreservedObject
-from archive.retrieval.decisions import admission_to, case_numbers
+from archive.retrieval.decisions import admissions_to, case_numbers
 from archive.retrieval.grants import MAX_PURPOSE_CHARACTERS, MAX_REFERENCE_CHARACTERS, Purpose
 from archive.retrieval.rules import GrantKind
 from archive.web.i18n import Catalogue
@@ -43,7 +43,7 @@ def retrieval_context(
     """Return what the forms of a page need that sees, copies or prints an object."""
     rules, now = services.retrievals.rules, services.clock.now()
     return {
-        "admission": {kind.value: admission_to(tx, row, kind, by=caller, rules=rules, at=now) for kind in kinds},
+        "admission": admissions_to(tx, row, kinds, by=caller, rules=rules, at=now),
         "numbers": case_numbers(tx, row.id),
         "purposes": usual_purposes(texts),
         "longest_days": rules.longest_days,
