@@ -125,10 +125,8 @@ def grant_in_emergency(
         told = who_is_told(tx, row, by=by, at=at)
         if len(told) < rules.told:
             raise NobodyToTell
-        grant_id = _write(
-            tx, row, GrantKind.VIEW, checked_purpose(tx, row.id, purpose), by=by, at=at, until=at + rules.emergency_lasts,
-            is_emergency=True,
-        )  # fmt: skip
+        checked, until = checked_purpose(tx, row.id, purpose), at + rules.emergency_lasts
+        grant_id = _write(tx, row, GrantKind.VIEW, checked, by=by, at=at, until=until, is_emergency=True)
         params = {"name": by.display_name}
         notify(tx, told, NoticeKind.RETRIEVAL_EMERGENCY, params=params, link="/trace?which=unusual", at=at)
     return grant_id
