@@ -2,7 +2,6 @@
 
 import re
 import string
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -12,6 +11,7 @@ from typing import Any, Final, Self
 from archive.complaints.terms import ComplaintKind
 from archive.kernel.errors import LiuhenError
 from archive.kernel.instants import Instant
+from archive.kernel.rules import load_rules
 
 MAX_NUMBER_CHARACTERS: Final = 100
 _SHIPPED: Final = Path(__file__).parent / "rules.toml"
@@ -56,11 +56,7 @@ class ComplaintRules:
 
         Raises: ComplaintRulesInvalid.
         """
-        chosen = _SHIPPED if path is None else path
-        try:
-            return cls._of(tomllib.loads(chosen.read_text("utf-8")))
-        except (ValueError, KeyError, TypeError, OSError) as exc:
-            raise ComplaintRulesInvalid(file=str(chosen), cause=str(exc)[:200]) from exc
+        return load_rules(path or _SHIPPED, cls._of, ComplaintRulesInvalid)
 
     @classmethod
     def _of(cls, told: Mapping[str, Any]) -> Self:

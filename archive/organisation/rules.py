@@ -3,7 +3,6 @@
 Nothing is refused by it: pages show whether it is met.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from archive.kernel.errors import LiuhenError
+from archive.kernel.rules import load_rules
 
 _SHIPPED: Final = Path(__file__).parent / "rules.toml"
 _NAMES: Final = {"from", "set_by", "training", "reviewers"}
@@ -60,11 +60,7 @@ class OrganisationRules:
 
         Raises: OrganisationRulesInvalid.
         """
-        chosen = _SHIPPED if path is None else path
-        try:
-            return cls._of(tomllib.loads(chosen.read_text("utf-8")))
-        except (ValueError, KeyError, TypeError, OSError) as exc:
-            raise OrganisationRulesInvalid(file=str(chosen), cause=str(exc)[:200]) from exc
+        return load_rules(path or _SHIPPED, cls._of, OrganisationRulesInvalid)
 
     @classmethod
     def _of(cls, told: Mapping[str, Any]) -> Self:

@@ -1,6 +1,5 @@
 """The rules of retrieval as data: who sees at once, who asks first, how long it lasts, which accesses are unusual."""
 
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
@@ -11,6 +10,7 @@ from typing import Any, Final, Self
 from archive.access.classes import RestrictedClass
 from archive.access.policy import Role
 from archive.kernel.errors import LiuhenError
+from archive.kernel.rules import load_rules
 
 _SHIPPED: Final = Path(__file__).parent / "rules.toml"
 _NAMES: Final = {"from", "set_by", "grant", "request", "break_glass", "rule", "unusual"}
@@ -126,11 +126,7 @@ class RetrievalRules:
 
         Raises: RetrievalRulesInvalid.
         """
-        chosen = _SHIPPED if path is None else path
-        try:
-            return cls._of(tomllib.loads(chosen.read_text("utf-8")))
-        except (ValueError, KeyError, TypeError, OSError) as exc:
-            raise RetrievalRulesInvalid(file=str(chosen), cause=str(exc)[:200]) from exc
+        return load_rules(path or _SHIPPED, cls._of, RetrievalRulesInvalid)
 
     @classmethod
     def _of(cls, told: Mapping[str, Any]) -> Self:
