@@ -1,7 +1,5 @@
 """Complaints and reports: the list, registering one, and taking the list away."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -40,7 +38,7 @@ from archive.organisation.units import below
 from archive.web.dependencies import ServicesDep
 from archive.web.i18n import Catalogue
 from archive.web.limits import Cost, by_account
-from archive.web.pages.exports import harmless
+from archive.web.pages.exports import csv_file
 from archive.web.pages.formats import local_day, local_second
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import ComplaintHandler
@@ -50,11 +48,9 @@ from archive.wiring import Services
 
 router = APIRouter(prefix="/complaints", include_in_schema=False)
 
-_BOM: Final = "\ufeff"
 _COLUMNS: Final = (
     "number", "kind", "channel", "received", "unit", "state", "accept_by", "answer_by", "urgency", "responsible",
 )  # fmt: skip
-_BLOCK: Final = 200
 
 
 @router.get("")
@@ -246,28 +242,16 @@ def _names(tx: Session, rows: Iterable[Complaint], texts: Catalogue) -> dict[UUI
 
 
 def _csv(services: Services, rows: Iterable[ComplaintRow], texts: Catalogue) -> Iterator[bytes]:
-    """Yield a CSV file in UTF-8 with the mark that Excel looks for. Source: RFC 4180; OWASP, CSV injection."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    buffer.write(_BOM)
-    writer.writerow([texts.text(f"complaint_column.{name}") for name in _COLUMNS])
-    block: list[ComplaintRow] = []
-    for row in rows:
-        block.append(row)
-        if len(block) == _BLOCK:
-            _write(services, writer, block, texts)
-            block = []
-            yield _taken(buffer)
-    _write(services, writer, block, texts)
-    yield _taken(buffer)
+    headings = [texts.text(f"complaint_column.{name}") for name in _COLUMNS]
+    return csv_file(headings, rows, lambda block: _cells(services, block, texts))
 
 
-def _write(services: Services, writer: Any, block: Sequence[ComplaintRow], texts: Catalogue) -> None:
+def _cells(services: Services, block: Sequence[ComplaintRow], texts: Catalogue) -> Iterator[Sequence[str]]:
     with services.database.read() as tx:
         names = _names(tx, [row.complaint for row in block], texts)
     for row in block:
         complaint = row.complaint
-        cells = (
+        yield (
             complaint.number,
             texts.term("complaint_kind", complaint.kind),
             texts.term("channel", complaint.channel),
@@ -279,11 +263,3 @@ def _write(services: Services, writer: Any, block: Sequence[ComplaintRow], texts
             texts.term("urgency", row.urgency.value),
             "" if complaint.responsible_id is None else names[complaint.responsible_id],
         )
-        writer.writerow([harmless(cell) for cell in cells])
-
-
-def _taken(buffer: io.StringIO) -> bytes:
-    text = buffer.getvalue()
-    buffer.seek(0)
-    buffer.truncate()
-    return text.encode("utf-8", "replace")

@@ -1,7 +1,5 @@
 """The trace: who looked at what and why; the own one for everybody, that of its things for agency and auditor."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Final
 
@@ -16,7 +14,7 @@ from archive.retrieval.trace import TraceFilter, TraceRow, Which, export_trace, 
 from archive.retrieval.unusual import MAX_WORDS_CHARACTERS, UnusualChecked, check_access
 from archive.web.dependencies import CallerDep, ServicesDep
 from archive.web.i18n import Catalogue
-from archive.web.pages.exports import harmless
+from archive.web.pages.exports import csv_file
 from archive.web.pages.formats import local_second
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import EntryIdPath, TraceReader
@@ -26,8 +24,6 @@ from archive.wiring import Services
 
 router = APIRouter(prefix="/trace", include_in_schema=False)
 
-_BOM: Final = "\ufeff"
-_BLOCK: Final = 200
 _ALL: Final = TraceFilter()
 COLUMNS: Final = ("at", "who", "what", "thing", "purpose", "reference", "unusual", "found", "entry")
 
@@ -123,21 +119,11 @@ def _people(rows: Sequence[TraceRow]) -> set[Any]:
 
 
 def _csv(services: Services, rows: Iterable[TraceRow], texts: Catalogue) -> Iterator[bytes]:
-    """Yield the file in the reader's language, in UTF-8 with the mark that Excel looks for. Source: RFC 4180."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    buffer.write(_BOM)
-    writer.writerow([texts.text(f"trace_column.{name}") for name in COLUMNS])
-    block: list[TraceRow] = []
-    for row in rows:
-        block.append(row)
-        if len(block) == _BLOCK:
-            yield _written(services, block, writer, buffer, texts)
-            block = []
-    yield _written(services, block, writer, buffer, texts)
+    headings = [texts.text(f"trace_column.{name}") for name in COLUMNS]
+    return csv_file(headings, rows, lambda block: _cells(services, block, texts))
 
 
-def _written(services: Services, rows: Sequence[TraceRow], writer: Any, buffer: io.StringIO, texts: Catalogue) -> bytes:
+def _cells(services: Services, rows: Sequence[TraceRow], texts: Catalogue) -> Iterator[Sequence[str]]:
     with services.database.read() as tx:
         names = actor_names(tx, _people(rows), texts=texts)
     for row in rows:
@@ -152,8 +138,4 @@ def _written(services: Services, rows: Sequence[TraceRow], writer: Any, buffer: 
             "found": next((found.words for found in row.unusual if found.words), ""),
             "entry": str(row.record.entry_id),
         }
-        writer.writerow([harmless(told[name] or "") for name in COLUMNS])
-    text = buffer.getvalue()
-    buffer.seek(0)
-    buffer.truncate()
-    return text.encode("utf-8", "replace")
+        yield [told[name] for name in COLUMNS]
