@@ -8,10 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_instant, as_uuid, entries, rows
-from archive.kernel.errors import InvalidInput
+from archive.fsck.raw import Entry, as_uuid, entries, is_at, rows
 from archive.kernel.findings import Finding, invalid, valid
-from archive.kernel.instants import parse_instant
 
 _ACCESSES: Final = {
     "access.view", "access.export", "access.print", "access.renewed", "access.break_glass", "access.identifier",
@@ -50,7 +48,7 @@ def _records(connection: Connection, logged: dict[str, Entry]) -> Iterator[Findi
             or as_uuid(row["actor_id"]) != entry.told("actor")
             or row["ref_kind"] != entry.told("obj", "kind")
             or ref_id != entry.told("obj", "id")
-            or not _is_at(row["at"], entry)
+            or not is_at(row["at"], entry)
         ):
             yield invalid("fsck.row_changed", "A row of access_record is not what its log entry says", where)
     for entry_id in logged:
@@ -74,7 +72,7 @@ def _unusual(connection: Connection, found: dict[str, Entry], checked: dict[str,
             continue
         is_told = entry.detail is None or (where, row["rule"]) in wanted
         wanted.discard((where, row["rule"]))
-        if not is_told or not _is_at(row["found_at"], entry) or not _is_checked(row, checked.get(where)):
+        if not is_told or not is_at(row["found_at"], entry) or not _is_checked(row, checked.get(where)):
             yield invalid("fsck.row_changed", "A row of unusual_access is not what the log says", where)
     for where, _ in wanted:
         yield invalid("fsck.row_missing", "The log tells of an unusual access that the catalogue lacks", where)
@@ -88,12 +86,5 @@ def _is_checked(row: Mapping[str, Any], check: Entry | None) -> bool:
         return check is None and row["checked_by"] is None and row["checked_at"] is None and row["words"] is None
     told = row["words"] if check.detail is None else check.detail.get("words")
     return (
-        as_uuid(row["checked_by"]) == check.told("actor") and _is_at(row["checked_at"], check) and row["words"] == told
+        as_uuid(row["checked_by"]) == check.told("actor") and is_at(row["checked_at"], check) and row["words"] == told
     )
-
-
-def _is_at(value: Any, entry: Entry) -> bool:
-    try:
-        return as_instant(value) == parse_instant(str(entry.told("t")))
-    except (InvalidInput, ValueError):
-        return False

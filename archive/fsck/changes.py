@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_instant, as_uuid, entries, rows
-from archive.kernel.errors import InvalidInput
+from archive.fsck.raw import Entry, as_instant, as_uuid, entries, is_at, rows
 from archive.kernel.findings import Finding, invalid, valid
 from archive.kernel.instants import parse_instant
 
@@ -247,7 +246,7 @@ def _events(connection: Connection, logged: dict[str, Entry]) -> Iterator[Findin
             row["type"] != entry.type
             or as_uuid(row["actor_id"]) != entry.told("actor")
             or case_id != entry.told("case")
-            or not _is_at(row["at"], entry)
+            or not is_at(row["at"], entry)
             or as_uuid(row["object_id"]) not in _subjects(entry, row)
         ):
             yield invalid("fsck.row_changed", "A custody event is not what its log entry says", where)
@@ -278,7 +277,7 @@ def _grants(connection: Connection, logged: dict[str, Entry], renewed: Mapping[s
             or row["kind"] != _GRANTING[entry.type]
             or as_uuid(row["account_id"]) != entry.told("actor")
             or as_uuid(row["object_id"]) != entry.told("obj", "id")
-            or not _is_at(row["granted_at"], entry)
+            or not is_at(row["granted_at"], entry)
             or (entry.detail is not None and any(entry.detail.get(name) != value for name, value in said.items()))
         ):
             yield invalid("fsck.row_changed", "A grant is not what its log entry says", where)
@@ -319,7 +318,7 @@ def _made_by(entry: Entry, row: Mapping[str, Any]) -> bool:
     act_id = None if row["act_id"] is None else as_uuid(row["act_id"])
     return (
         as_uuid(row["linked_by"]) == entry.told("actor")
-        and _is_at(row["linked_at"], entry)
+        and is_at(row["linked_at"], entry)
         and (entry.detail is None or entry.detail.get("act") == act_id)
     )
 
@@ -338,7 +337,7 @@ def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None, changes: 
         for column, name in table.details.items()
         if said is not None and _plain(row[column], column) != _plain(_said(said, name), column)
     ]
-    if table.when is not None and not _is_at(row[table.when], entry):
+    if table.when is not None and not is_at(row[table.when], entry):
         changed.append(table.when)
     if table.who is not None and as_uuid(row[table.who]) != entry.told("actor"):
         changed.append(table.who)
@@ -346,13 +345,6 @@ def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None, changes: 
         changed.append(table.device)
     for column in changed:
         yield invalid("fsck.row_changed", f"{table.table}.{column} is not what the log entry says", where)
-
-
-def _is_at(value: Any, entry: Entry) -> bool:
-    try:
-        return as_instant(value) == parse_instant(str(entry.told("t")))
-    except (InvalidInput, ValueError):
-        return False
 
 
 _TIMES: Final = {"started_at", "ended_at", "disabled_at", "decide_by", "decided_at", "until", "withdrawn_at"}

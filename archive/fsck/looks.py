@@ -10,11 +10,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_instant, as_uuid, entries, rows
+from archive.fsck.raw import Entry, as_uuid, entries, is_at, rows
 from archive.kernel.canonical import NotCanonical, canonical_json
-from archive.kernel.errors import InvalidInput
 from archive.kernel.findings import Finding, invalid, valid
-from archive.kernel.instants import parse_instant
 
 _TYPE: Final = "item.described"
 _PROBE: Final = "probe"
@@ -83,16 +81,9 @@ def _faults(row: Mapping[str, Any], entry: Entry) -> str:
         ("sha256", row["sha256"] == sha256),
         ("found", _sha256(_value(row["found"])) == sha256),
         ("tool", row["tool"] == detail.get("tool")),
-        ("made_at", _is_at(row["made_at"], entry)),
+        ("made_at", is_at(row["made_at"], entry)),
     )
     return next((column for column, holds in checks if not holds), "")
-
-
-def _is_at(value: Any, entry: Entry) -> bool:
-    try:
-        return as_instant(value) == parse_instant(str(entry.told("t")))
-    except (InvalidInput, ValueError):
-        return False
 
 
 def _detail(entry: Entry) -> Mapping[str, Any]:

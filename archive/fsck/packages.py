@@ -5,10 +5,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_instant, as_uuid, entries, rows
-from archive.kernel.errors import InvalidInput
+from archive.fsck.raw import Entry, as_uuid, entries, is_at, rows
 from archive.kernel.findings import Finding, invalid, valid
-from archive.kernel.instants import parse_instant
 
 _STATES: Final = {(False, False): "asked", (True, False): "ready", (True, True): "removed"}
 """What the state must be, by whether the log tells that the package was built, and that it was removed."""
@@ -71,7 +69,7 @@ def _package(row: Mapping[str, Any], told: _Told) -> Iterator[Finding]:
         _agrees(entry, said)
         and as_uuid(row["account_id"]) == entry.told("actor")
         and as_uuid(row["case_id"]) == entry.told("case")
-        and _is_at(row["asked_at"], entry)
+        and is_at(row["asked_at"], entry)
         and _is_result(row, built, removed)
     )
     if not is_said and not (told.erased and built is None):
@@ -84,8 +82,8 @@ def _is_result(row: Mapping[str, Any], built: Entry | None, removed: Entry | Non
     if built is None:
         return all(row[name] is None for name in ("made_at", "object_count", "checkpoint_size", "removed_at"))
     said = {"objects": row["object_count"], "checkpoint": row["checkpoint_size"]}
-    is_removed = row["removed_at"] is None if removed is None else _is_at(row["removed_at"], removed)
-    return _agrees(built, said) and _is_at(row["made_at"], built) and is_removed
+    is_removed = row["removed_at"] is None if removed is None else is_at(row["removed_at"], removed)
+    return _agrees(built, said) and is_at(row["made_at"], built) and is_removed
 
 
 def _download(row: Mapping[str, Any], told: _Told) -> Iterator[Finding]:
@@ -98,17 +96,10 @@ def _download(row: Mapping[str, Any], told: _Told) -> Iterator[Finding]:
     elif (
         not _agrees(entry, said)
         or as_uuid(row["account_id"]) != entry.told("actor")
-        or not _is_at(row["granted_at"], entry)
+        or not is_at(row["granted_at"], entry)
     ):
         yield invalid("fsck.row_changed", "A download is not what its log entry says", where)
 
 
 def _agrees(entry: Entry, said: Mapping[str, Any]) -> bool:
     return entry.detail is None or all(entry.detail.get(name) == value for name, value in said.items())
-
-
-def _is_at(value: Any, entry: Entry) -> bool:
-    try:
-        return as_instant(value) == parse_instant(str(entry.told("t")))
-    except (InvalidInput, ValueError):
-        return False

@@ -3,13 +3,16 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, text
+
+from archive.kernel.errors import InvalidInput
+from archive.kernel.instants import parse_instant
 
 _BLOCK_BYTES = 1 << 22
 
@@ -72,6 +75,24 @@ def as_instant(value: Any) -> datetime:
     """Return an instant, however the database keeps it. Raises: ValueError."""
     at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def is_at(value: Any, entry: Entry) -> bool:
+    """Return whether an instant that the database keeps is that of an entry."""
+    try:
+        return as_instant(value) == parse_instant(str(entry.told("t")))
+    except (InvalidInput, ValueError):
+        return False
+
+
+def said_by(changes: Sequence[Entry]) -> dict[str, Any] | None:
+    """Return what several entries of one thing say in the end, None where the detail of one was erased."""
+    said: dict[str, Any] = {}
+    for entry in changes:
+        if entry.detail is None:
+            return None
+        said |= entry.detail
+    return said
 
 
 def file_digests(path: Path) -> tuple[int, str, str]:

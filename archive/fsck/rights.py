@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_instant, as_uuid, entries, rows
+from archive.fsck.raw import Entry, as_instant, as_uuid, entries, is_at, rows
 from archive.kernel.findings import Finding, invalid, valid
 
 _FIRST_AGENCY: Final = "00000000-0000-7000-8000-0000000000a0"
@@ -49,7 +49,7 @@ def _agencies(connection: Connection, logged: Sequence[Entry]) -> Iterator[Findi
         said = told.pop(where, [])
         if not said and where != _FIRST_AGENCY:
             yield invalid("fsck.unlogged", "A row of agency has no log entry", where)
-        if said and where != _FIRST_AGENCY and not _is_at(row["recorded_at"], said[0]):
+        if said and where != _FIRST_AGENCY and not is_at(row["recorded_at"], said[0]):
             yield invalid("fsck.row_changed", "agency.recorded_at is not what the log entry says", where)
         yield from _differing("agency", where, {"code": row["code"], "name": row["name"]}, said)
         root = roots.pop(as_uuid(row["root_unit_id"]), None)
@@ -75,13 +75,13 @@ def _units(connection: Connection, logged: Sequence[Entry]) -> Iterator[Finding]
         if not said:
             yield invalid("fsck.unlogged", "A row of unit has no log entry", where)
             continue
-        if not _is_at(row["recorded_at"], said[0]):
+        if not is_at(row["recorded_at"], said[0]):
             yield invalid("fsck.row_changed", "unit.recorded_at is not what the log entry says", where)
         yield from _differing("unit", where, {"code": row["code"], "name": row["name"], "parent": parent}, said)
         closed = next((entry for entry in said if (entry.detail or {}).get("closed")), None)
         is_closed = row["closed_at"] is not None
         if all(entry.detail is not None for entry in said) and (
-            is_closed != (closed is not None) or (closed is not None and not _is_at(row["closed_at"], closed))
+            is_closed != (closed is not None) or (closed is not None and not is_at(row["closed_at"], closed))
         ):
             yield invalid("fsck.row_changed", "unit.closed_at is not what the log entry says", where)
         if agency_of.get(parent) != as_uuid(row["agency_id"]):
@@ -104,7 +104,7 @@ def _supervision(connection: Connection, logged: Sequence[Entry]) -> Iterator[Fi
         if said is None:
             if not has_erased:
                 yield invalid("fsck.unlogged", "A supervision has no log entry, or was ended", " ".join(key))
-        elif (said.detail or {}).get("basis") != row["basis"] or not _is_at(row["set_at"], said):
+        elif (said.detail or {}).get("basis") != row["basis"] or not is_at(row["set_at"], said):
             yield invalid("fsck.row_changed", "A supervision is not what its log entry says", " ".join(key))
     for key, said in standing.items():
         if said is not None:
@@ -126,7 +126,7 @@ def _clearances(connection: Connection, granted: Sequence[Entry], ended: Sequenc
         if (
             as_uuid(row["account_id"]) != entry.told("obj", "id")
             or (row["restricted_class"], row["reason"]) != (said.get("class"), said.get("reason"))
-            or not _is_at(row["granted_at"], entry)
+            or not is_at(row["granted_at"], entry)
             or not _is_same_time(row["until"], ends.get(where, said.get("until")))
         ):
             yield invalid("fsck.row_changed", "A clearance is not what its log entry says", where)
@@ -151,7 +151,7 @@ def _members(connection: Connection, logged: Sequence[Entry]) -> Iterator[Findin
         detail = said.detail or {}
         until = detail.get("until")
         ends_as_said = row["until"] is None if until is None else _is_same_time(row["until"], until)
-        if detail.get("reason") != row["reason"] or not ends_as_said or not _is_at(row["added_at"], said):
+        if detail.get("reason") != row["reason"] or not ends_as_said or not is_at(row["added_at"], said):
             yield invalid("fsck.row_changed", "A member of a case is not what the log entry says", " ".join(key))
     for key, said in standing.items():
         if said is not None:
@@ -188,10 +188,6 @@ def _differing(table: str, where: str, is_so: Mapping[str, Any], entries: Sequen
     for name, value in is_so.items():
         if value != said.get(name):
             yield invalid("fsck.row_changed", f"{table}.{name} is not what the log entry says", where)
-
-
-def _is_at(value: Any, entry: Entry) -> bool:
-    return _is_same_time(value, entry.told("t"))
 
 
 def _is_same_time(value: Any, told: Any) -> bool:

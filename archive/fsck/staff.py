@@ -5,13 +5,13 @@ A detail that was erased is not asked about; that its row exists still is.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_instant, as_uuid, entries, rows
+from archive.fsck.raw import Entry, as_instant, as_uuid, entries, is_at, rows, said_by
 from archive.kernel.findings import Finding, invalid, valid
 
 _OFFICER: Final = "admin.officer_recorded"
@@ -54,9 +54,9 @@ def _people(connection: Connection, table: str, columns: Sequence[str], logged: 
         if found is None:
             yield invalid("fsck.unlogged", f"A row of {table} has no log entry", where)
             continue
-        said = _said(found)
+        said = said_by(found)
         changed = [name for name in columns if said is not None and _plain(row[name], name) != said.get(name)]
-        if not _is_at(row["recorded_at"], found[0]):
+        if not is_at(row["recorded_at"], found[0]):
             changed.append("recorded_at")
         for column in changed:
             yield invalid("fsck.row_changed", f"{table}.{column} is not what the log entry says", where)
@@ -81,7 +81,7 @@ def _photos(connection: Connection, logged: Sequence[Entry]) -> Iterator[Finding
         }
         if said is not None and any(said.get(name) != value for name, value in is_so.items()):
             yield invalid("fsck.row_changed", "A portrait is not what its log entry says", where)
-        if not _is_at(row["set_at"], _when_set(found)):
+        if not is_at(row["set_at"], _when_set(found)):
             yield invalid("fsck.row_changed", "officer_photo.set_at is not what the log entry says", where)
     for where, found in told.items():
         if found[-1].type == _PHOTO_SET:
@@ -112,7 +112,7 @@ def _histories(connection: Connection, logged: Sequence[Entry]) -> Iterator[Find
         if (
             row["type"] != entry.type
             or as_uuid(row["actor_id"]) != entry.told("actor")
-            or not _is_at(row["at"], entry)
+            or not is_at(row["at"], entry)
             or (person is not None and as_uuid(row["person_id"]) != person)
         ):
             yield invalid("fsck.row_changed", "A line of somebody's history is not what its log entry says", where)
@@ -132,23 +132,6 @@ def _by_thing(logged: Sequence[Entry]) -> dict[str, list[Entry]]:
     for entry in logged:
         found.setdefault(str(entry.told("obj", "id")), []).append(entry)
     return found
-
-
-def _said(changes: Sequence[Entry]) -> Mapping[str, Any] | None:
-    """Return what several entries say in the end, None where one of them was erased."""
-    if any(entry.detail is None for entry in changes):
-        return None
-    said: dict[str, Any] = {}
-    for entry in changes:
-        said |= entry.detail or {}
-    return said
-
-
-def _is_at(value: Any, entry: Entry) -> bool:
-    try:
-        return as_instant(value) == as_instant(entry.told("t"))
-    except ValueError:
-        return False
 
 
 def _plain(value: Any, column: str) -> Any:

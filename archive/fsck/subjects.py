@@ -10,10 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_instant, as_uuid, entries, rows
-from archive.kernel.errors import InvalidInput
+from archive.fsck.raw import Entry, as_uuid, entries, is_at, rows
 from archive.kernel.findings import Finding, invalid, valid
-from archive.kernel.instants import parse_instant
 
 _FIRST_UNIT: Final = "00000000-0000-7000-8000-0000000000a1"
 """Whose everything was before there were units."""
@@ -88,7 +86,7 @@ class _Subjects:
             if where not in self._unknowable:
                 yield invalid("fsck.unlogged", "A row of subject has no log entry", where)
             return
-        if not _is_at(row["created_at"], entry):
+        if not is_at(row["created_at"], entry):
             yield invalid("fsck.row_changed", "subject.created_at is not what the log entry says", where)
         changes = [entry, *self._updates.get(where, [])]
         if any(change.detail is None for change in changes):
@@ -126,7 +124,7 @@ def _numbers(where: str, found: list[_Row], said: Any, changes: list[Entry]) -> 
             if one.get(name) != value:
                 yield invalid("fsck.row_changed", f"The {name} of a number is not what the log entry says", number_id)
         first = next((change for change in changes if _lists(change, number_id)), None)
-        if first is None or not _is_at(row["recorded_at"], first):
+        if first is None or not is_at(row["recorded_at"], first):
             yield invalid("fsck.row_changed", "A number was not recorded when the log entry says", number_id)
     for number_id in told:
         yield invalid("fsck.row_missing", "The log tells of a number that the subject lacks", number_id or where)
@@ -163,7 +161,7 @@ def _is_made_by(entry: Entry, row: _Row) -> bool:
     return (
         as_uuid(row["entry_id"]) == entry.id
         and as_uuid(row["merged_by"]) == entry.told("actor")
-        and _is_at(row["merged_at"], entry)
+        and is_at(row["merged_at"], entry)
         and (entry.detail is None or entry.detail.get("into") == as_uuid(row["keep_id"]))
     )
 
@@ -181,10 +179,3 @@ def _root(gone: str, found: Mapping[str, _Row]) -> str | None:
 
 def _about(entry: Entry) -> str:
     return str(entry.told("obj", "id"))
-
-
-def _is_at(value: Any, entry: Entry) -> bool:
-    try:
-        return as_instant(value) == parse_instant(str(entry.told("t")))
-    except (InvalidInput, ValueError):
-        return False

@@ -10,10 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_instant, as_uuid, entries, rows
-from archive.kernel.errors import InvalidInput
+from archive.fsck.raw import Entry, as_uuid, entries, is_at, rows, said_by
 from archive.kernel.findings import Finding, invalid, valid
-from archive.kernel.instants import parse_instant
 
 _OFFICER: Final = "admin.officer_recorded"
 _ACT: Final = "case.act_updated"
@@ -91,7 +89,7 @@ def _systems(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
         if found is None:
             yield invalid("fsck.unlogged", "Another system has no log entry", where)
             continue
-        said = _said(sorted((*found, *moved.get(where, [])), key=lambda entry: entry.id))
+        said = said_by(sorted((*found, *moved.get(where, [])), key=lambda entry: entry.id))
         is_so = said is None or (row["name"], row["title"], as_uuid(row["unit_id"])) == (
             said.get("system"),
             said.get("title"),
@@ -136,7 +134,7 @@ def _webhooks(connection: Connection, logged: list[Entry]) -> Iterator[Finding]:
         if found is None:
             yield invalid("fsck.unlogged", "A webhook has no log entry", where)
             continue
-        said = _said(found)
+        said = said_by(found)
         is_so = {
             "integration": as_uuid(row["integration_id"]),
             "url_sha256": hashlib.sha256(str(row["url"]).encode()).hexdigest(),
@@ -165,20 +163,7 @@ def _is_at(value: Any, entry: Entry | None) -> bool:
     """Whether a time is that of an entry; no time, where there is no entry."""
     if value is None or entry is None:
         return value is None and entry is None
-    try:
-        return as_instant(value) == parse_instant(str(entry.told("t")))
-    except (InvalidInput, ValueError):
-        return False
-
-
-def _said(changes: list[Entry]) -> dict[str, Any] | None:
-    """Return what several entries say in the end, None where one of them was erased."""
-    if any(entry.detail is None for entry in changes):
-        return None
-    said: dict[str, Any] = {}
-    for entry in changes:
-        said |= entry.detail or {}
-    return said
+    return is_at(value, entry)
 
 
 def _plain(value: Any, column: str) -> Any:
