@@ -1,13 +1,15 @@
 """What a supervisor does, in a real browser: sign in, find the case, play, seek, verify."""
 
 import contextlib
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from archive.access.policy import Role
 from archive.web.app import create_app
@@ -19,25 +21,26 @@ pytestmark = pytest.mark.e2e
 
 _ROOT = Path(__file__).parents[2]
 _MEDIA = "document.querySelector('video')"
+_TRAIL_IS_SETTLED = "!document.querySelector('#trail').hasAttribute('hx-trigger')"
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with footage, in a process of its own; its address."""
     folder = tmp_path_factory.mktemp("journey")
-    with (folder / "server.log").open("wb") as log:
+    said = folder / "server.log"  # a pipe that nobody empties stops the server
+    with said.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.seed", str(folder)], cwd=_ROOT, stdout=subprocess.PIPE, stderr=log
+            [sys.executable, "-m", "tests.support.seed", str(folder)], cwd=_ROOT, stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        assert process.stdout is not None
-        address = next((line for line in process.stdout if line.startswith(b"http://")), b"").decode().strip()
-        assert address, (folder / "server.log").read_text()
-        yield address
+        while not (address := re.search(r"^http://\S+$", said.read_text(), re.M)):
+            assert process.poll() is None, said.read_text()
+            time.sleep(0.05)
+        yield address[0]
     finally:
         process.terminate()
         process.wait(timeout=30)
-        process.stdout.close()
 
 
 @contextlib.contextmanager
@@ -88,7 +91,32 @@ def test_a_supervisor_finds_plays_seeks_and_verifies(
         # What was done stands in the trail without reloading, and gets its place in the log.
         until(page, "document.querySelectorAll('.event-access-view').length > 0")
         until(page, "document.querySelectorAll('.event-fixity-ok').length > 0")
-        until(page, "!document.querySelector('#trail').getAttribute('hx-trigger').includes('every')")
+        until(page, _TRAIL_IS_SETTLED)
+        assert complaints == []
+
+
+def test_an_answer_from_before_a_check_does_not_hide_it(chromium: Browser, served: str) -> None:
+    with opened(chromium, language="en-GB") as (page, complaints):
+        held: list[Route] = []
+        sign_in(page, served, "supervisor", PASSWORD)
+        page.goto(f"{served}/items?q=BWC0117")
+        page.click(".row-link")
+        until(page, _TRAIL_IS_SETTLED)
+        checks = page.locator(".event-fixity-ok").count()
+        page.route("**/trail", lambda route: route.continue_() if held else held.append(route))
+        page.fill("#play-purpose", "Case handling")
+        page.fill("#play-reference", "1")
+        page.click("button.play")
+        page.wait_for_selector("video")
+        while not held:
+            page.wait_for_timeout(50)
+        while "every 1s" in (before := held[0].fetch()).text():
+            page.wait_for_timeout(50)
+        page.click("#verify-now")
+        page.wait_for_selector(".verdict")
+        held[0].fulfill(response=before)
+        until(page, f"document.querySelectorAll('.event-fixity-ok').length > {checks}")
+        until(page, _TRAIL_IS_SETTLED)
         assert complaints == []
 
 
