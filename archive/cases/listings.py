@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Subquery, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Select, Subquery, exists, func, select
 from sqlalchemy.orm import Session
 
 from archive.cases.filing import CaseNotFound
@@ -15,7 +15,7 @@ from archive.cases.models import Act, ActOfficer, Case, CaseLink, Subject
 from archive.cases.reaching import CASE, ITEM
 from archive.cases.slices import Slice, before, cursor_of, looked_up, newest_seen, place_before, sliced
 from archive.custody.models import CustodyEvent, PreservedObject
-from archive.db.sight import Reach, moment, newest_of, sight_of, unbound
+from archive.db.sight import Reach, newest_of, sight_of, unbound
 from archive.documents.models import TextRecord
 from archive.evidence.models import EvidenceItem
 from archive.kernel.ids import CaseId, ObjectId
@@ -227,18 +227,15 @@ def _newest_items(tx: Session, listing: str, *, cursor: str | None, limit: int) 
     """Return the items that a bound transaction sees: one statement, as long as one for who sees all of them."""
     newest, values = newest_of(tx, ITEM, before=place_before(cursor, listing), limit=limit + 1)
     with unbound(tx):  # the statement names nothing beside what was found to be seen
-        found = tx.execute(_rows_of_newest(newest), values).all()
-    rows = [(ItemRow(item, original), at) for item, original, at in found]
-    part = sliced(rows, limit, lambda row: cursor_of(listing, moment(row[1]), row[0].original.id))
-    return Slice([row for row, _ in part.rows], part.next_cursor)
+        rows = [ItemRow(*row) for row in tx.execute(_rows_of_newest(newest), values)]
+    return sliced(rows, limit, lambda row: cursor_of(listing, row.original.preserved_at, row.original.id))
 
 
 @cache
-def _rows_of_newest(newest: Subquery) -> Select[Any]:
+def _rows_of_newest(newest: Subquery) -> Select[EvidenceItem, PreservedObject]:
     return (
-        select(EvidenceItem, PreservedObject, newest.c.at)
+        select(EvidenceItem, PreservedObject)
         .join(newest, newest.c.ref_id == EvidenceItem.object_id)
         .join(PreservedObject, PreservedObject.id == EvidenceItem.object_id)
         .order_by(newest.c.at.desc(), newest.c.ref_id.desc())
-        .limit(bindparam("sight_limit"))
     )

@@ -174,19 +174,12 @@ def _newest_of_party(party: str, *, is_after: bool) -> str:
     )
 
 
-def _newest_from(parts: str, *, is_after: bool) -> Subquery:
-    statement = text(f"SELECT at, ref_id FROM ({parts}) AS seen ORDER BY at DESC, ref_id DESC LIMIT :sight_limit")  # noqa: S608
-    if is_after:
-        statement = statement.bindparams(bindparam("sight_before_id", type_=Uuid()))
-    return statement.columns(column("at", BigInteger), column("ref_id", Uuid())).subquery("newest")
-
-
 @cache
 def _newest_of_any(*, is_after: bool) -> Subquery:
     """One plan for any number of parties: PostgreSQL plans each part of a union anew."""
     of_each = _newest_of_party("of_party.party", is_after=is_after)
-    parts = f"SELECT DISTINCT at, ref_id FROM unnest(CAST(:{_PARTIES} AS bigint[])) AS of_party (party)"  # noqa: S608
-    return _newest_from(f"{parts} CROSS JOIN LATERAL ({of_each}) AS of_each", is_after=is_after)
+    parties = f"unnest(CAST(:{_PARTIES} AS bigint[])) AS of_party (party)"
+    return _newest_from(f"{parties} CROSS JOIN LATERAL ({of_each}) AS of_each", is_after=is_after)
 
 
 @cache
@@ -196,7 +189,16 @@ def _newest(parties: int, *, is_after: bool) -> Subquery:
         for n in range(parties)
     ]
     none = "SELECT at, ref_id FROM reach WHERE 1 = 0"
-    return _newest_from(" UNION ".join(each) or none, is_after=is_after and bool(each))
+    return _newest_from(f"({' UNION ALL '.join(each) or none}) AS of_each", is_after=is_after and bool(each))
+
+
+def _newest_from(parts: str, *, is_after: bool) -> Subquery:
+    """Several parties may see one thing: it stands in the list once."""
+    order = "ORDER BY at DESC, ref_id DESC LIMIT :sight_limit"
+    statement = text(f"SELECT DISTINCT at, ref_id FROM {parts} {order}")  # noqa: S608
+    if is_after:
+        statement = statement.bindparams(bindparam("sight_before_id", type_=Uuid()))
+    return statement.columns(column("at", BigInteger), column("ref_id", Uuid())).subquery("newest")
 
 
 def seen_among(tx: Session, ids: Collection[UUID]) -> Collection[UUID]:

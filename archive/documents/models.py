@@ -23,6 +23,34 @@ class TextRecord(Reached, Base):
     filed_at: Mapped[datetime] = mapped_column(Moment)
 
 
+class Draft(Reached, Base):
+    """A text record that is being written (草稿) by a template, for a case; `id` is that of the record it becomes.
+
+    `template_sha256` is the digest of the template that it was begun with. `field_values` is canonical JSON, by field;
+    `revision` counts how often it was saved. One that amends a filed record names it, and the reason.
+    """
+
+    reached_by = "case_id"
+    __tablename__ = "draft"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    case_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("case_file.id"), index=True)
+    act_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("act.id"))
+    template: Mapped[str] = mapped_column(String(64))
+    template_version: Mapped[int]
+    template_sha256: Mapped[str] = mapped_column(String(64))
+    title: Mapped[str] = mapped_column(String(300))
+    field_values: Mapped[str] = mapped_column(Text)
+    revision: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    begun_by: Mapped[uuid.UUID]
+    begun_at: Mapped[datetime] = mapped_column(Moment)
+    saved_by: Mapped[uuid.UUID]
+    saved_at: Mapped[datetime] = mapped_column(Moment)
+    amends_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("text_record.object_id"), index=True)
+    amend_reason: Mapped[str | None] = mapped_column(String(500))
+
+
 class ItemText(Reached, Base):
     """The text of a document, read out of it to be searched and shown: of an evidence item or of a text record.
 

@@ -83,6 +83,19 @@ _TABLES: Final = (
         details={"title": "title", "form": "form"},
     ),
     _Told(
+        "draft",
+        ("record.drafted",),
+        later=("record.dropped",),
+        when="begun_at",
+        who="begun_by",
+        details={
+            **{name: name for name in ("template", "template_version", "template_sha256", "amend_reason", "state")},
+            "case_id": "case",
+            "act_id": "act",
+            "amends_id": "amends",
+        },
+    ),
+    _Told(
         "preserved_object",
         ("object.preserved", "record.filed"),
         when="preserved_at",
@@ -350,6 +363,7 @@ def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None, changes: 
 _TIMES: Final = {"started_at", "ended_at", "disabled_at", "decide_by", "decided_at", "until", "withdrawn_at"}
 _IDS: Final = {
     "subject_id", "unit_id", "officer_id", "responsible_id", "holder_id", "object_id", "decided_by", "replaces_id",
+    "case_id", "act_id", "amends_id",
 }  # fmt: skip
 _BEFORE: Final = {"kind": "station", "unit": "00000000-0000-7000-8000-0000000000a1"}
 """What an entry means that is older than the word: all docks were stations, and all was the first unit's."""

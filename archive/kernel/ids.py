@@ -13,6 +13,8 @@ from archive.kernel.errors import InvalidInput
 EntryId = NewType("EntryId", uuid.UUID)
 ObjectId = NewType("ObjectId", uuid.UUID)
 """Anything preserved: an evidence item or a text record; the id of its OCFL object."""
+DraftId = NewType("DraftId", uuid.UUID)
+"""A text record that is being written; the id of the record that comes of it."""
 JobId = NewType("JobId", uuid.UUID)
 AccountId = NewType("AccountId", uuid.UUID)
 SessionId = NewType("SessionId", uuid.UUID)

@@ -44,6 +44,8 @@ class EntryType(StrEnum):
     CASE_LINK = "case.link"
     CASE_UNLINK = "case.unlink"
     RECORD_FILED = "record.filed"
+    RECORD_DRAFTED = "record.drafted"
+    RECORD_DROPPED = "record.dropped"
     SUBJECT_RECORDED = "subject.recorded"
     SUBJECT_UPDATED = "subject.updated"
     SUBJECT_MERGED = "subject.merged"

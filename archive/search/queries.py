@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 from sqlalchemy.types import BigInteger
 
-from archive.db.sight import Sight, sight_of
+from archive.db.sight import EVERYBODYS, FIRST_UNIT, Sight, party_of, sight_of
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import Instant
 from archive.search.documents import (
@@ -45,6 +45,7 @@ _QUOTES: Final = str.maketrans("“”„‟«»＂", '"""""""')
 _PARTS: Final = re.compile(r'"([^"]*)"?|([^\s"]+)')
 _CURSOR: Final = re.compile(r"find~([0-9]{1,19})")
 _MOST_PLACE: Final = (1 << 63) - 1
+_MOST_HAVE: Final = {facet_number(*reach_facet(party, 0)) for party in (EVERYBODYS, party_of(FIRST_UNIT))}
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
@@ -293,7 +294,10 @@ def _array_statement(query: _Query, first: int, end: int) -> Select[Any]:
     ]
     if needed:
         conditions.append(tokens.contains(_array(needed)))
-    conditions += [tokens.overlap(_array(group)) for group in query.groups]
+    for group in query.groups:
+        has_one = tokens.overlap(_array(group))
+        # What nearly all have is asked of each row: the index would be read from end to end.
+        conditions.append(has_one if _MOST_HAVE.isdisjoint(group) else has_one.is_(True))
     return select(SearchDocument.place).where(and_(*conditions)).order_by(SearchDocument.place.desc())
 
 

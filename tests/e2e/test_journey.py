@@ -34,7 +34,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             [sys.executable, "-m", "tests.support.seed", str(folder)], cwd=_ROOT, stdout=log, stderr=subprocess.STDOUT
         )
     try:
-        while not (address := re.search(r"^http://\S+$", said.read_text(), re.M)):
+        while not (address := re.search(r"^http://\S+$", said.read_text(), re.MULTILINE)):
             assert process.poll() is None, said.read_text()
             time.sleep(0.05)
         yield address[0]

@@ -22,7 +22,7 @@ _PACKAGES = ("archive", "ingest", "signing", "retention")
 _FOLDERS = {*_PACKAGES, "docker", "tests", "docs", ".ci"}
 _ARCHIVE = {
     "kernel", "ports", "db", "ledger", "jobs", "trust", "ocfl", "custody", "calendar", "search", "notify", "organisation",
-    "access", "evidence", "documents", "devices", "cases", "complaints", "retrieval", "review", "legal_review",
+    "access", "evidence", "documents", "devices", "cases", "volumes", "complaints", "retrieval", "review", "legal_review",
     "publicity", "statistics",
     "packages", "fsck", "adapters", "wiring", "web", "worker", "cli",
 }  # fmt: skip

@@ -22,6 +22,7 @@ from archive.access.classes import RestrictedClass
 from archive.access.clearances import grant_clearance
 from archive.access.integrations import integration_named, issue_integration_key
 from archive.access.policy import Role
+from archive.cases.drafting import begin_record, drop_record
 from archive.cases.filing import link_object, record_act, unlink_object
 from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.merges import merge_subjects
@@ -44,13 +45,14 @@ from archive.db.base import Base
 from archive.db.sight import FIRST_UNIT
 from archive.devices.handover import Check, hand_over
 from archive.devices.register import DeviceFacts, record_device
+from archive.documents.drafts import Amending, TemplateUsed
 from archive.evidence.grouping import RecordingRules
 from archive.evidence.models import EvidenceItem
 from archive.evidence.regrouping import group_item
 from archive.evidence.terms import SourceKind
 from archive.jobs.queue import LONG, PACKAGE, PROMPT
 from archive.kernel.findings import Outcome
-from archive.kernel.ids import AgencyId, CaseId, IntegrationId, ObjectId, OfficerId, UnitId
+from archive.kernel.ids import ActId, AgencyId, CaseId, IntegrationId, ObjectId, OfficerId, UnitId
 from archive.ledger.entries import OPERATOR
 from archive.notify.events import EventType
 from archive.notify.webhooks import remove_webhook, renew_secret, set_webhook
@@ -110,6 +112,8 @@ UNBOUND = {
     "rendition": {"object_id", "kind", "media_type", "recipe", "created_at"},
     "dock": {"revoked_at"},
     # The secret's hash is held against the key file; the rest is how deliveries go.
+    # What is being written, until it is set.
+    "draft": {"title", "field_values", "revision", "saved_by", "saved_at"},
     "webhook": {"secret_hash", "failures", "quiet_until", "last_delivered_at"},
     "retrieval_request": {"warned_at"},
     "access_record": {"is_judged"},
@@ -180,10 +184,11 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     link_object(home.database, case_id, object_id, act_id=act_id, reason="x", by=OPERATOR, at=at())
     with pytest.raises(Quarantined):
         finish_upload(home.intake, home.bring(dock, b"what came", said=b"what said"))
-    file_text_record(
+    record_id = file_text_record(
         home.database, home.services.objects, home.services.signer, case_id=case_id, form=RecordForm.OTHER,
         title="笔录", name="笔录.pdf", pdf=PDF, by=OPERATOR, at=at(),
     )  # fmt: skip
+    write_records(home, case_id, act_id, record_id)
     grant_access(
         home.database,
         object_id,
@@ -205,6 +210,17 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     witnessed.cosign()
     home.assert_sound()
     return home
+
+
+def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: ObjectId) -> None:
+    """Drafts: one that amends a record, one that was given up."""
+    template, at = TemplateUsed("inspection_record", 1, "ab" * 32), home.clock.now()
+    begin_record(
+        home.database, template, case_id=case_id, title="笔录", values={"place": "店内"}, act_id=act_id,
+        amending=Amending(record_id, "地点有误"), by=OPERATOR, at=at,
+    )  # fmt: skip
+    other = begin_record(home.database, template, case_id=case_id, title="笔录", values={}, by=OPERATOR, at=at)
+    drop_record(home.database, other, reason="重复", by=OPERATOR, at=home.clock.now())
 
 
 def organise(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
