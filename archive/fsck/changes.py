@@ -136,6 +136,33 @@ _TABLES: Final = (
         },
     ),
     _Told(
+        "key_certificate",
+        ("admin.certificate_registered",),
+        later=("admin.certificate_replaced", "admin.certificate_revoked"),
+        when="registered_at",
+        who="registered_by",
+        details={
+            **{name: name for name in ("purpose", "place", "handle", "sha256", "serial", "not_before", "not_after")},
+            **{name: name for name in ("replaced_by", "revoked_at", "revocation_reason")},
+            "holder_id": "holder",
+        },
+    ),
+    _Told(
+        "key_request",
+        ("admin.certificate_requested",),
+        later=("admin.certificate_decided",),
+        when="asked_at",
+        who="asked_by",
+        details={
+            **{
+                name: name
+                for name in ("act", "purpose", "certificate_id", "certificate", "holder_id", "place", "handle")
+            },
+            **{name: name for name in ("reason", "revocation_reason", "revoked_at")},
+            **{name: name for name in ("state", "decided_by", "decided_at", "answer")},
+        },
+    ),
+    _Told(
         "retrieval_request",
         ("access.requested",),
         later=("access.request_decided",),
@@ -360,10 +387,13 @@ def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None, changes: 
         yield invalid("fsck.row_changed", f"{table.table}.{column} is not what the log entry says", where)
 
 
-_TIMES: Final = {"started_at", "ended_at", "disabled_at", "decide_by", "decided_at", "until", "withdrawn_at"}
+_TIMES: Final = {
+    "started_at", "ended_at", "disabled_at", "decide_by", "decided_at", "until", "withdrawn_at",
+    "not_before", "not_after", "revoked_at",
+}  # fmt: skip
 _IDS: Final = {
     "subject_id", "unit_id", "officer_id", "responsible_id", "holder_id", "object_id", "decided_by", "replaces_id",
-    "case_id", "act_id", "amends_id",
+    "case_id", "act_id", "amends_id", "replaced_by", "certificate_id",
 }  # fmt: skip
 _BEFORE: Final = {"kind": "station", "unit": "00000000-0000-7000-8000-0000000000a1"}
 """What an entry means that is older than the word: all docks were stations, and all was the first unit's."""

@@ -10,6 +10,7 @@ from archive.db.database import Database
 from archive.fsck.accesses import check_accesses
 from archive.fsck.anchors import check_anchors, read_anchored
 from archive.fsck.catalogue import check_derived, check_jobs, check_objects, check_uploads
+from archive.fsck.certificates import check_certificates
 from archive.fsck.changes import check_changes, check_custody
 from archive.fsck.complaints import check_complaints
 from archive.fsck.cosignatures import check_cosignatures
@@ -83,6 +84,7 @@ def fsck(target: Target) -> ArchiveReport:
             ),
             "custody": check_custody(connection),
             "changes": check_changes(connection),
+            "certificates": check_certificates(connection),
             "looks": check_looks(connection),
             "recordings": check_recordings(connection),
             "texts": check_texts(connection),

@@ -15,6 +15,10 @@ ObjectId = NewType("ObjectId", uuid.UUID)
 """Anything preserved: an evidence item or a text record; the id of its OCFL object."""
 DraftId = NewType("DraftId", uuid.UUID)
 """A text record that is being written; the id of the record that comes of it."""
+CertificateId = NewType("CertificateId", uuid.UUID)
+"""A certificate that signs documents, in the register."""
+KeyRequestId = NewType("KeyRequestId", uuid.UUID)
+"""That somebody asks for an act with a certificate to which a second person must agree."""
 JobId = NewType("JobId", uuid.UUID)
 AccountId = NewType("AccountId", uuid.UUID)
 SessionId = NewType("SessionId", uuid.UUID)

@@ -14,6 +14,8 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Table, create_engine, delete, insert, select, text, update
 
 from archive.access.api_keys import Scope
@@ -52,8 +54,19 @@ from archive.evidence.regrouping import group_item
 from archive.evidence.terms import SourceKind
 from archive.jobs.queue import LONG, PACKAGE, PROMPT
 from archive.kernel.findings import Outcome
-from archive.kernel.ids import ActId, AgencyId, CaseId, IntegrationId, ObjectId, OfficerId, UnitId
-from archive.ledger.entries import OPERATOR
+from archive.kernel.ids import (
+    ActId,
+    AgencyId,
+    CaseId,
+    CertificateId,
+    IntegrationId,
+    KeyRequestId,
+    ObjectId,
+    OfficerId,
+    UnitId,
+)  # fmt: skip
+from archive.ledger.append import append_entry
+from archive.ledger.entries import OPERATOR, EntryType, NewEntry, Target
 from archive.notify.events import EventType
 from archive.notify.webhooks import remove_webhook, renew_secret, set_webhook
 from archive.organisation.legal_staff import LegalFacts, LegalKind, end_legal_staff, record_legal_staff
@@ -69,11 +82,17 @@ from archive.retrieval.models import UnusualAccess
 from archive.retrieval.requests import Asked, ask, decide
 from archive.retrieval.rules import GrantKind, RetrievalRules
 from archive.retrieval.unusual import BREAK_GLASS, check_access, judge_accesses
+from archive.trust.certificates import NewCertificate, certificates_of, note_use
+from archive.trust.models import KeyCertificate, KeyRequest
+from archive.trust.requests import Wanted, change_register, decide_key_request
+from archive.trust.rules import TrustRules
+from archive.trust.terms import KeyPlace, KeyPurpose, RevocationReason
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
 from ingest.docks import revoke_dock
 from ingest.errors import Quarantined
 from retention.fixity import check_fixity
+from signing.certificates import MANIFEST_SIGNING
 from tests.support import footage
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, SteppedClock, flip
 from tests.support.cosigned import CosignedHome, cosigned_home
@@ -189,6 +208,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
         title="笔录", name="笔录.pdf", pdf=PDF, by=OPERATOR, at=at(),
     )  # fmt: skip
     write_records(home, case_id, act_id, record_id)
+    hold_keys(home, record_id)
     grant_access(
         home.database,
         object_id,
@@ -221,6 +241,41 @@ def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: 
     )  # fmt: skip
     other = begin_record(home.database, template, case_id=case_id, title="笔录", values={}, by=OPERATOR, at=at)
     drop_record(home.database, other, reason="重复", by=OPERATOR, at=home.clock.now())
+
+
+def hold_keys(home: ArchiveHome, record_id: ObjectId) -> None:
+    """Certificates: one that signed and was replaced, one that two people revoked."""
+    database, rules = home.database, TrustRules.load()
+    one, two = (home.person(Role.ADMINISTRATOR, name).actor for name in ("keys", "keys2"))
+
+    def fresh(purpose: KeyPurpose) -> NewCertificate:
+        public_key = ec.generate_private_key(ec.SECP256R1()).public_key()
+        made = home.services.authority.issue(MANIFEST_SIGNING, public_key=public_key, valid_from=home.clock.now())
+        der = made.public_bytes(Encoding.DER)
+        return NewCertificate(der, purpose, FIRST_UNIT, KeyPlace.TOKEN, handle="pkcs11:token=seals;object=1")
+
+    def change(wanted: Wanted) -> UUID:
+        done = change_register(database, wanted, rules=rules, by=one, at=home.clock.now())
+        with database.read() as tx:
+            is_asked = tx.get(KeyRequest, done) is not None
+        if is_asked:
+            decide_key_request(
+                database, KeyRequestId(done), is_approved=True, words="同意", by=two, at=home.clock.now()
+            )  # fmt: skip
+        return done
+
+    old = CertificateId(change(Wanted("新任", new=fresh(KeyPurpose.OFFICER))))
+    about, at = Target("record", record_id), home.clock.now()
+    with database.begin() as tx:
+        sha256 = tx.get_one(KeyCertificate, old).sha256
+        entry = NewEntry(EntryType.RECORD_SIGNED, one, about, detail={"certificate": sha256})
+        note_use(tx, old, append_entry(tx, entry, at=at), about=about, at=at)
+    change(Wanted("更换", new=fresh(KeyPurpose.OFFICER), of=old))
+    change(Wanted("启用", new=fresh(KeyPurpose.SEAL)))
+    with database.read() as tx:
+        (seal,) = certificates_of(tx, FIRST_UNIT, KeyPurpose.SEAL, at=home.clock.now())
+    reason, since = RevocationReason.CESSATION_OF_OPERATION, home.clock.now()
+    change(Wanted("停用", of=CertificateId(seal.id), revocation=reason, since=since))
 
 
 def organise(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
