@@ -22,7 +22,7 @@ def check_accesses(connection: Connection) -> Iterator[Finding]:
     logged: dict[str, Entry] = {}
     found: dict[str, Entry] = {}
     checked: dict[str, Entry] = {}
-    for entry in entries(connection):
+    for entry in entries(connection, {*_ACCESSES, "access.unusual", "access.checked"}):
         if entry.type in _ACCESSES:
             logged[entry.id] = entry
         elif entry.type == "access.unusual":

@@ -67,9 +67,8 @@ def check_objects(
 
 def _preserving_entries(connection: Connection) -> dict[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
-    for entry in entries(connection):
-        if entry.type in _PRESERVING:
-            found.setdefault(str(entry.told("obj", "id")), []).append(entry)
+    for entry in entries(connection, _PRESERVING):
+        found.setdefault(str(entry.told("obj", "id")), []).append(entry)
     return found
 
 
@@ -138,9 +137,7 @@ def check_uploads(
     `is_staged` asks the same of an object that an Axis system transfers.
     """
     ended = {
-        str(entry.told("req")): (entry.id, _STATE_OF[entry.type], entry)
-        for entry in entries(connection)
-        if entry.type in _STATE_OF
+        str(entry.told("req")): (entry.id, _STATE_OF[entry.type], entry) for entry in entries(connection, _STATE_OF)
     }
     open_ones = set()
     for row in rows(connection, "SELECT * FROM upload"):

@@ -23,7 +23,7 @@ def check_certificates(connection: Connection) -> Iterator[Finding]:
         digests[where] = row["sha256"]
         if _sha256(row["certificate"]) != row["sha256"]:
             yield invalid("fsck.row_changed", "key_certificate.certificate does not have its digest", where)
-    logged = {entry.id: entry for entry in entries(connection) if entry.type in _SIGNING}
+    logged = {entry.id: entry for entry in entries(connection, _SIGNING)}
     for row in rows(connection, "SELECT * FROM key_use"):
         where = as_uuid(row["entry_id"])
         entry = logged.pop(where, None)

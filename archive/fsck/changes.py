@@ -198,6 +198,10 @@ _TABLES: Final = (
 )
 
 
+_ASKED: Final = {kind for table in _TABLES for kind in (*table.types, *table.later)} | {
+    "derivative.created",
+    "admin.dock_revoked",
+}
 _LATER: Final = {kind for table in _TABLES for kind in table.later}
 
 
@@ -205,7 +209,7 @@ def check_changes(connection: Connection) -> Iterator[Finding]:
     """Hold rows and entries against each other, in both directions."""
     told: dict[str, dict[str, Entry]] = {}
     later: dict[str, list[Entry]] = {}
-    for entry in entries(connection):
+    for entry in entries(connection, _ASKED):
         row_id = str(entry.told("obj", "id"))
         told.setdefault(entry.type, {})[row_id] = entry
         if entry.type in _LATER:
@@ -245,7 +249,7 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
     granted: dict[str, Entry] = {}
     renewed: dict[str, Any] = {}
     touched: dict[str, Entry] = {}
-    for entry in entries(connection):
+    for entry in entries(connection, {*_TOUCHING, *_GRANTING, "access.renewed"}):
         # What is exported as a case has an entry for the case itself, which touches no object, and needs no grants.
         is_package = entry.type == "access.export" and entry.told("case") is not None
         if entry.type in _TOUCHING and entry.told("obj", "kind") != "case":

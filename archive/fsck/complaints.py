@@ -28,7 +28,7 @@ _INFORMANT: Final = 16
 
 def check_complaints(connection: Connection) -> Iterator[Finding]:
     """Hold complaints, their steps and links against the entries that tell of them, in both directions."""
-    logged = sorted((entry for entry in entries(connection) if entry.type in _TYPES), key=lambda entry: entry.id)
+    logged = sorted(entries(connection, _TYPES), key=lambda entry: entry.id)
     yield from _words(connection, logged)
     yield from _steps(connection, {entry.id: entry for entry in logged if entry.type in _STEPS})
     for name in _ABOUT:

@@ -20,10 +20,9 @@ _SCOPES: Final = {"station": "upload", "axis": "axis"}
 def check_dock_keys(connection: Connection) -> Iterator[Finding]:
     """Hold the keys of docks against the entries that tell of them; those of other systems are told elsewhere."""
     given: dict[str, int] = {}
-    for entry in entries(connection):
-        if entry.type in {_ENROLLED, _ISSUED}:
-            dock_id = str(entry.told("obj", "id"))
-            given[dock_id] = given.get(dock_id, 0) + 1
+    for entry in entries(connection, {_ENROLLED, _ISSUED}):
+        dock_id = str(entry.told("obj", "id"))
+        given[dock_id] = given.get(dock_id, 0) + 1
     kinds = {as_uuid(row["id"]): str(row["kind"]) for row in rows(connection, "SELECT id, kind FROM dock")}
     held: dict[str, list[Mapping[str, Any]]] = {dock_id: [] for dock_id, kind in kinds.items() if kind in _SCOPES}
     for row in rows(

@@ -17,7 +17,7 @@ _CHECKED: Final = ("battery_percent", "free_mib", "clock_offset_s", "remarks")
 
 def check_handovers(connection: Connection) -> Iterator[Finding]:
     """Hold every line of the ledger against its entry, in both directions."""
-    told = {entry.id: entry for entry in entries(connection) if entry.type == _HANDED_OVER}
+    told = {entry.id: entry for entry in entries(connection, {_HANDED_OVER})}
     count = len(told)
     for row in rows(connection, "SELECT * FROM device_handover"):
         where = as_uuid(row["entry_id"])

@@ -55,8 +55,8 @@ def _told(connection: Connection) -> tuple[dict[tuple[str, str], Entry], dict[st
     """
     newest: dict[tuple[str, str], Entry] = {}
     erased: dict[str, str] = {}
-    for entry in entries(connection):
-        if entry.type != _TYPE or entry.told("obj", "kind") != "item":
+    for entry in entries(connection, {_TYPE}):
+        if entry.told("obj", "kind") != "item":
             continue
         object_id = str(entry.told("obj", "id"))
         if entry.detail is None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from archive.fsck.raw import Entry, as_uuid, entries, is_at, rows
 from archive.kernel.findings import Finding, invalid, valid
 
+_TYPES: Final = {"access.export", "derivative.created", "derivative.dropped"}
 _STATES: Final = {(False, False): "asked", (True, False): "ready", (True, True): "removed"}
 """What the state must be, by whether the log tells that the package was built, and that it was removed."""
 
@@ -39,7 +40,7 @@ class _Told:
         self.removed: dict[str, Entry] = {}
         self.downloads: dict[str, Entry] = {}
         self.erased = False
-        for entry in entries(connection):
+        for entry in entries(connection, _TYPES):
             if entry.told("obj", "kind") == "case":
                 self._take(entry)
 

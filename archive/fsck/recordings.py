@@ -51,9 +51,7 @@ def _told(connection: Connection) -> tuple[dict[str, Entry], dict[str, str]]:
     """Return by item the newest entry about its place, and the newest one whose detail is gone; ids go with time."""
     newest: dict[str, Entry] = {}
     erased: dict[str, str] = {}
-    for entry in entries(connection):
-        if entry.type != _TYPE:
-            continue
+    for entry in entries(connection, {_TYPE}):
         where = str(entry.told("obj", "id"))
         if entry.detail is None:
             erased[where] = max(entry.id, erased.get(where, ""))

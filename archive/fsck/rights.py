@@ -26,9 +26,8 @@ _Row = Mapping[str, Any]
 def check_rights(connection: Connection) -> Iterator[Finding]:
     """Hold every row that decides who sees what against the entries that tell of it, in both directions."""
     logged: dict[str, list[Entry]] = {kind: [] for kind in _TYPES}
-    for entry in entries(connection):
-        if entry.type in _TYPES:
-            logged[entry.type].append(entry)
+    for entry in entries(connection, _TYPES):
+        logged[entry.type].append(entry)
     for told in logged.values():
         told.sort(key=lambda entry: entry.id)  # ids are ordered by time
     yield from _agencies(connection, logged["admin.agency_recorded"])

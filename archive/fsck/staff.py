@@ -37,8 +37,7 @@ _DAYS: Final = {"valid_from", "valid_until", "qualified_on", "since", "until"}
 
 def check_staff(connection: Connection) -> Iterator[Finding]:
     """Hold what is written of people against the entries that tell of it, in both directions."""
-    wanted = _ABOUT.union(_RECORDS)
-    logged = sorted((entry for entry in entries(connection) if entry.type in wanted), key=lambda entry: entry.id)
+    logged = sorted(entries(connection, _ABOUT.union(_RECORDS)), key=lambda entry: entry.id)
     for table, (kind, columns) in _PEOPLE.items():
         yield from _people(connection, table, columns, [entry for entry in logged if entry.type == kind])
     yield from _photos(connection, [entry for entry in logged if entry.type in {_PHOTO_SET, _PHOTO_REMOVED}])

@@ -28,9 +28,8 @@ _Row = Mapping[str, Any]
 def check_subjects(connection: Connection) -> Iterator[Finding]:
     """Hold subjects, numbers and merges against the entries that tell of them, in both directions."""
     logged: dict[str, list[Entry]] = {kind: [] for kind in _TOLD}
-    for entry in entries(connection):
-        if entry.type in _TOLD:
-            logged[entry.type].append(entry)
+    for entry in entries(connection, _TOLD):
+        logged[entry.type].append(entry)
     for told in logged.values():
         told.sort(key=lambda entry: entry.id)  # ids are ordered by time
     subjects = _Subjects(connection, logged)

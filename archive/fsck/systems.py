@@ -29,7 +29,7 @@ _Row = Mapping[str, Any]
 
 def check_systems(connection: Connection) -> Iterator[Finding]:
     """Hold what other systems brought, and what they were given, against the entries that tell of it."""
-    logged = sorted((entry for entry in entries(connection) if entry.type in _TOLD), key=lambda entry: entry.id)
+    logged = sorted(entries(connection, _TOLD), key=lambda entry: entry.id)
     yield from _names(connection, logged)
     yield from _officers_of_acts(connection, logged)
     # The renewed key of an Axis system is a dock's; those are held against nothing.

@@ -39,9 +39,7 @@ def _told(connection: Connection) -> tuple[dict[str, Entry], dict[str, str]]:
     """Return, by object, the newest entry of its reading, and the id of the newest entry whose detail was erased."""
     newest: dict[str, Entry] = {}
     erased: dict[str, str] = {}
-    for entry in entries(connection):
-        if entry.type != _TYPE:
-            continue
+    for entry in entries(connection, {_TYPE}):
         object_id = str(entry.told("obj", "id"))
         if entry.detail is None:
             erased[object_id] = max(entry.id, erased.get(object_id, ""))
