@@ -112,28 +112,27 @@ def deadline(start: date, limit: Limit, *, days: WorkingDays) -> Deadline:
     try:
         first = start + timedelta(days=1)  # 1.
         skipped: list[DayOff] = []
-        match limit.unit:
-            case Unit.DAYS:
-                due = start + timedelta(days=limit.amount)
-            case Unit.MONTHS:
-                due = _months_later(start, limit.amount)
-            case Unit.WORKING_DAYS:  # 2.
-                due = start
-                for _ in range(limit.amount):
-                    due = _next_working(due + timedelta(days=1), days, skipped)
+        due = _due(start, limit, days, skipped)
         moved_over: list[DayOff] = []
         last = _next_working(due, days, moved_over) if limit.moves_on else due  # 3.
     except (OverflowError, ValueError) as exc:
         raise PeriodInvalid("The period ends beyond the year 9999") from exc
-    touched = (
-        range(first.year, last.year + 1)
-        if limit.unit is Unit.WORKING_DAYS
-        else range(due.year, last.year + 1)
-        if limit.moves_on
-        else ()
-    )
+    touched: range | tuple[()] = range(due.year, last.year + 1) if limit.moves_on else ()
+    if limit.unit is Unit.WORKING_DAYS:
+        touched = range(first.year, last.year + 1)
     unknown = tuple(year for year in touched if year not in days.years)
     return Deadline(start, limit, first, due, last, tuple(skipped), tuple(moved_over), unknown)
+
+
+def _due(start: date, limit: Limit, days: WorkingDays, skipped: list[DayOff]) -> date:
+    if limit.unit is Unit.DAYS:
+        return start + timedelta(days=limit.amount)
+    if limit.unit is Unit.MONTHS:
+        return _months_later(start, limit.amount)
+    due = start
+    for _ in range(limit.amount):  # 2.
+        due = _next_working(due + timedelta(days=1), days, skipped)
+    return due
 
 
 def _next_working(day: date, days: WorkingDays, passed: list[DayOff]) -> date:
