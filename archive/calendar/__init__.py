@@ -1,1 +1,1 @@
-"""The calendar of the bureau: local days, Chinese working days with shifted weekends, deadlines that show their count."""
+"""The calendar of the bureau: local days, working days with shifted weekends, deadlines that show their count."""

@@ -3,8 +3,9 @@
 The first day is not counted; a last day that is off moves to the next working day where the limit says so; months end
 on the day of the same number, or on the last day of the month where it has none.
 
-Source: 行政处罚法 art. 85, 行政强制法 art. 69 (short periods are working days); 民事诉讼法 art. 85 and 民法典 art. 200 to 203 (how
-days and months are counted, and the last day that is a holiday). What a limit goes by stands in its `basis`.
+Source: 行政处罚法 art. 85, 行政强制法 art. 69 (short periods are working days); 民事诉讼法 art. 85 and 民法典
+art. 200 to 203 (how days and months are counted, and the last day that is a holiday). What a limit goes by stands in
+its `basis`.
 """
 
 import calendar
@@ -104,7 +105,7 @@ def deadline(start: date, limit: Limit, *, days: WorkingDays) -> Deadline:
     """Count a period from the day of an event, which is not counted itself.
 
     Raises: PeriodInvalid when it ends beyond the year 9999.
-    Source: 民法典 art. 201 (first day not counted), 202 (months), 203 (last day off); 行政处罚法 art. 85 (working days).
+    Source: 民法典 art. 201 (first day not counted), 202 (months), 203 (last day off); 行政处罚法 art. 85.
 
     1. the first day is not counted   2. days off are passed over where working days are counted
     3. a last day that is off moves on to the next working day

@@ -57,8 +57,8 @@ def capitals(fen: int) -> str:
 def read_capitals(text: str) -> int:
     """Return the fen of an amount in capital characters, in any spelling that the rules allow.
 
-    Allowed beside the usual one: 人民币 before it, 圆 for 元, 正 for 整, no 整 after 角, and 零 put or left out where the
-    annex leaves that open.
+    Allowed beside the usual one: 人民币 before it, 圆 for 元, 正 for 整, no 整 after 角, and 零 put or left out where
+    the annex leaves that open.
     Raises: AmountUnreadable.
     """
     bare = text.removeprefix("人民币").replace("圆", "元")

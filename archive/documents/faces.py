@@ -32,9 +32,7 @@ def shownable(value: Any) -> Any:
     shown = shown_characters()
     match value:
         case str():
-            return "".join(
-                char if ord(char) in shown or char == "\n" else f"〔U+{ord(char):04X}〕" for char in value
-            )
+            return "".join(char if ord(char) in shown or char == "\n" else f"〔U+{ord(char):04X}〕" for char in value)
         case Mapping():
             return {name: shownable(part) for name, part in value.items()}
         case list() | tuple():

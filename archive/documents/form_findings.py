@@ -17,7 +17,7 @@ _FIELDS: Final = ("other", "others", "capitals", "list")
 class FormFinding:
     """One thing that a check of a form established.
 
-    `code` is stable (`form.required`); its text stands in the catalogues under `finding` or, where it holds, under `held`.
+    `code` is stable (`form.required`); its text stands in the catalogues under `finding`, or `held` where it holds.
     `field` is the path of the field: `fine`, `items[2].quantity`, `party.name`; empty for the whole form.
     """
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from archive.calendar.days import local_day
@@ -38,7 +39,7 @@ def _day(value: Any) -> date:
 def _ordered(rule: parts.Ordered, _: Template, values: Values, __: FormContext) -> Iterator[FormFinding]:
     there = [(name, values.get(name)) for name in rule.fields if values.get(name) is not None]
     wrong = False
-    for (before, earlier), (after, later) in zip(there, there[1:], strict=False):
+    for (before, earlier), (after, later) in pairwise(there):
         if _is_before(later, earlier):
             wrong = True
             yield fault("not_in_order", after, other=before)
@@ -53,14 +54,20 @@ def _is_before(one: Any, other: Any) -> bool:
     return _day(one) < _day(other)
 
 
-def _not_after_today(rule: parts.NotAfterToday, _: Template, values: Values, context: FormContext) -> Iterator[FormFinding]:
+def _not_after_today(
+    rule: parts.NotAfterToday, _: Template, values: Values, context: FormContext
+) -> Iterator[FormFinding]:
     for name in rule.fields:
         value = values.get(name)
         if value is not None and _day(value) > context.today:
             yield fault("in_future", name, day=_day(value).isoformat())
+        elif value is not None:
+            yield holds("come", name)
 
 
-def _valid_officers(rule: parts.ValidOfficers, _: Template, values: Values, context: FormContext) -> Iterator[FormFinding]:
+def _valid_officers(
+    rule: parts.ValidOfficers, _: Template, values: Values, context: FormContext
+) -> Iterator[FormFinding]:
     officers, on = values.get(rule.field), values.get(rule.on)
     if not isinstance(officers, tuple):
         return
@@ -109,7 +116,8 @@ def _sum_of(rule: parts.SumOf, _: Template, values: Values, __: FormContext) -> 
     total, lines = values.get(rule.field), values.get(rule.list)
     if not isinstance(total, int) or not isinstance(lines, tuple):
         return
-    found = sum(int(line.get(rule.column, 0)) for line in lines if isinstance(line, Mapping))
+    amounts = [line.get(rule.column) for line in lines if isinstance(line, Mapping)]
+    found = sum(each for each in amounts if isinstance(each, int))
     if found == total:
         yield holds("sum", rule.field, list=rule.list)
     else:

@@ -42,11 +42,11 @@ def _field_findings(field: kinds.AnyField, values: Values) -> Iterator[FormFindi
             yield fault("required", field.name)
         return
     match field, value:
-        case (kinds.PersonField() | kinds.SubjectField()), People():
+        case ((kinds.PersonField() | kinds.SubjectField()), People()):
             for part in field.needs:
                 if not value.parts.get(part):
                     yield fault("part_required", f"{field.name}.{part}", part=part)
-        case (kinds.OfficersField() | kinds.DialogueField() | kinds.ListField()), tuple():
+        case ((kinds.OfficersField() | kinds.DialogueField() | kinds.ListField()), tuple()):
             if len(value) < field.least:
                 yield fault("too_few", field.name, least=field.least)
             yield from _line_findings(field, value)

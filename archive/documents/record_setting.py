@@ -18,8 +18,8 @@ _VERSION: Final = "liuhen-record:1"
 def record_code(template: Template, values: Values) -> str:
     """Return what the code on a record says: `liuhen-record:1;<template>:<version>;<number>;sha256:<hex>`.
 
-    The digest is that of the canonical JSON of the values (`Values.digest`), the number is the record's as it is printed,
-    or empty. Source: docs/formats/template.md.
+    The digest is that of the canonical JSON of the values (`Values.digest`), the number is the record's as it is
+    printed, or empty. Source: docs/formats/template.md.
     """
     number = str(compose(template, values, is_draft=False)["number"]).replace(";", "")
     return f"{_VERSION};{template.code}:{template.version};{number};{values.digest()}"

@@ -170,7 +170,15 @@ class ReferenceField(_Any):
 
 
 Column = Annotated[
-    TextField | LongTextField | PlaceField | DateField | MomentField | AmountField | NumberField | ChoiceField | YesNoField,
+    TextField
+    | LongTextField
+    | PlaceField
+    | DateField
+    | MomentField
+    | AmountField
+    | NumberField
+    | ChoiceField
+    | YesNoField,
     Field(discriminator="kind"),
 ]
 

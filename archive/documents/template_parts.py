@@ -23,8 +23,8 @@ class Signature(Part):
     """Who signs, in the order of the template.
 
     `by`: with an own certificate, by hand, or with the agency's seal. `every_page` is a signature at the foot of every
-    page (逐页签名), `across_pages` the seal over the edges of all pages (骑缝章); `may_refuse` that the signer may refuse
-    to sign, which is then put down with reason and witness; `when` that it is asked for only then.
+    page (逐页签名), `across_pages` the seal over the edges of all pages (骑缝章); `may_refuse` that the signer may
+    refuse to sign, which is then put down with reason and witness.
     """
 
     role: Name

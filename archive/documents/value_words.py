@@ -1,4 +1,4 @@
-"""How a value reads on paper, in Chinese as official documents have it: days, moments, amounts, people, ticked boxes."""
+"""How a value reads on paper, in Chinese as official documents have it: days, amounts, people, ticked boxes."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -29,21 +29,27 @@ def words_of(field: Any, value: Any, part: str | None = None) -> str | None:
             text: str | None = value.parts.get(part or "name")
         case Reference():
             text = f"《{value.title}》{value.number}" if part is None else getattr(value, part)
-        case bool():
-            text = "是" if value else "否"
-        case datetime():
-            text = _moment(value, part)
-        case date():
-            text = _day(value)
-        case int():
-            text = capitals(value) if part == "capitals" else figures(value)
-        case Decimal():
-            text = f"{value:f}"
         case tuple():
             text = _several(field, value, part)
-        case _:
+        case str():
             text = _chosen(field, value)
+        case _:
+            text = _plain(value, part)
     return text or None
+
+
+def _plain(value: Any, part: str | None) -> str:
+    match value:
+        case bool():
+            return "是" if value else "否"
+        case datetime():
+            return _moment(value, part)
+        case date():
+            return _day(value)
+        case Decimal():
+            return f"{value:f}"
+        case _:
+            return capitals(value) if part == "capitals" else figures(value)
 
 
 def _day(day: date) -> str:

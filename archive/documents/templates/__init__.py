@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from archive.documents.template import Template, TemplateFault, TemplateInvalid, load_template
+from archive.documents.template import Template
+from archive.documents.template_loading import TemplateFault, TemplateInvalid, load_template
 
 _SHIPPED: Final = Path(__file__).parent
 

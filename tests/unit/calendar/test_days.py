@@ -43,7 +43,7 @@ def test_a_day_begins_where_the_bureau_is() -> None:
     assert local_day(datetime(2026, 3, 4, 15, 59, tzinfo=UTC)) == date(2026, 3, 4)
     assert local_day(datetime(2026, 3, 4, 16, 0, tzinfo=UTC)) == date(2026, 3, 5)
     with pytest.raises(InvalidInput):
-        local_day(datetime(2026, 3, 4, 16, 0))
+        local_day(datetime.fromisoformat("2026-03-04T16:00"))
 
 
 @pytest.mark.parametrize(
