@@ -38,7 +38,7 @@ class FormContext:
     """What is known around a form.
 
     `officers` by certificate number; None means that the register was not asked. `case_days` are days of the case by
-    name: `filed_on`, `served_on`, `notified_on`, `seized_on`, `preserved_on`, `asked_for_hearing_on`.
+    the names of `template_parts.CaseDay`; one that is not there is not known.
     """
 
     today: date

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from archive.documents.template import Template
+from archive.documents.template_fields import PART_LABELS
 from archive.kernel.errors import InvalidInput
 from archive.kernel.findings import Outcome, worst
 
@@ -33,6 +34,11 @@ class FormFinding:
             if name in told:
                 labels = [template.label(each, chinese=chinese) for each in told[name].split(",")]
                 told[name] = ("、" if chinese else ", ").join(labels)
+        for name in ("part", "parts"):
+            if name in told:
+                told[name] = ("、" if chinese else ", ").join(
+                    PART_LABELS.get(part, (part, part))[0 if chinese else 1] for part in told[name].split(", ")
+                )
         return {"field": template.label(self.field, chinese=chinese), **told}
 
     def as_json(self) -> dict[str, Any]:

@@ -1,14 +1,18 @@
-"""A template (文书格式): what a text record asks for, checks, says and looks like, as data that a bureau may replace."""
+"""A template (文书格式): what a text record asks for, checks, says and looks like, as data a bureau may replace."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from archive.documents import template_fields as kinds
 from archive.documents import template_parts as parts
 from archive.documents.template_fields import AnyField, Label, Name, Part, Sentence, Words
+
+
+_PATH: Final = re.compile(r"([a-z][a-z0-9_]*)(?:\[([0-9]+)\])?(?:\.([a-z_]+))?")
 
 
 class Template(Part):
@@ -46,16 +50,16 @@ class Template(Part):
         raise KeyError(role)
 
     def label(self, path: str, *, chinese: bool) -> str:
-        """Return the words for a field, or for a column of one line: `items[2].name`."""
-        name, _, rest = path.partition("[")
-        try:
-            found: Any = self.field(name.partition(".")[0])
-        except KeyError:
+        """Return the words for a field, or for a part of one of its lines, counted from 1: `items[2].name`."""
+        found = _PATH.fullmatch(path)
+        field = next((each for each in self.fields if found is not None and each.name == found[1]), None)
+        if found is None or field is None:
             return path
-        label = found.label.zh if chinese else found.label.en
-        if not rest or not isinstance(found, kinds.ListField):
-            return str(label)
-        number, _, column = rest.partition("].")
-        word = next((each.label for each in found.columns if each.name == column), None)
-        where = f"{label} {int(number.rstrip(']')) + 1}"
-        return where if word is None else f"{where} {word.zh if chinese else word.en}"
+        words = [field.label.zh if chinese else field.label.en]
+        if found[2] is not None:
+            words.append(str(int(found[2]) + 1))
+            columns = field.columns if isinstance(field, kinds.ListField) else ()
+            words += [column.label.zh if chinese else column.label.en for column in columns if column.name == found[3]]
+            if not columns and found[3] in kinds.PART_LABELS:
+                words.append(kinds.PART_LABELS[found[3]][0 if chinese else 1])
+        return " ".join(words)

@@ -1,6 +1,7 @@
 """The fields of a template (文书格式): their kinds, and what each kind may be bound by."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -126,6 +127,24 @@ class YesNoField(_Any):
     kind: Literal["yes_no"]
 
 
+PART_LABELS: Final[Mapping[str, tuple[str, str]]] = {
+    "name": ("姓名（名称）", "name"),
+    "sex": ("性别", "sex"),
+    "age": ("年龄", "age"),
+    "id_number": ("身份证号", "identity number"),
+    "number": ("证件号码", "number"),
+    "phone": ("联系电话", "telephone"),
+    "address": ("住所（住址）", "address"),
+    "employer": ("工作单位", "employer"),
+    "post": ("职务", "post"),
+    "representative": ("法定代表人（负责人）", "representative"),
+    "certificate_number": ("执法证号", "certificate number"),
+    "question": ("问", "question"),
+    "answer": ("答", "answer"),
+    "id": ("编号", "id"),
+    "title": ("题名", "title"),
+}
+"""The words, in Chinese and in English, for the parts of fields that have several."""
 PersonPart = Literal["name", "sex", "age", "id_number", "phone", "address", "employer", "post"]
 
 

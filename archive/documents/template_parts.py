@@ -7,6 +7,10 @@ from pydantic import Field, StringConstraints
 
 from archive.documents.template_fields import Label, Name, Part, Sentence, Words
 
+CaseDay = Literal[
+    "filed_on", "notified_on", "asked_for_hearing_on", "seized_on", "preserved_on", "decided_on", "served_on"
+]
+"""Days that a case knows from its acts and records."""
 LongText = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 
 
@@ -112,7 +116,7 @@ class TimeLimit(Part):
     kind: Literal["time_limit"]
     limit: Name
     since: Name | None = None
-    since_case: Name | None = None
+    since_case: CaseDay | None = None
     until: Name
 
 
@@ -153,7 +157,7 @@ class Row(Part):
 
     kind: Literal["row"]
     cells: Annotated[tuple[tuple[Label, str], ...], Field(min_length=1, max_length=2)]
-    lines: Annotated[int, Field(ge=1, le=40)] = 1
+    lines: Annotated[int, Field(ge=1, le=30)] = 1
     sign: tuple[Name, ...] = ()
 
 

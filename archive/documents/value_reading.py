@@ -21,7 +21,7 @@ _MOMENT: Final = re.compile(
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.([0-9]{1,6}))?")
 _YES_NO: Final[dict[Any, bool]] = {True: True, False: False, "yes": True, "no": False}
 _EARLIEST_YEAR: Final = 1900
-_CONTROL: Final = frozenset({"Cc", "Cs", "Co", "Cn"})
+_CONTROL: Final = frozenset({"Cc", "Cs"})
 
 
 class NotReadable(ValueError):

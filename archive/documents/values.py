@@ -159,7 +159,7 @@ def _lines(field: Any, given: Any, findings: list[FormFinding], read: Any) -> An
     lines = []
     for index, line in enumerate(given):
         try:
-            found = read(line)
+            found = read(line, f"{field.name}[{index}]")
         except NotReadable as exc:
             findings.append(exc.finding(f"{field.name}[{index}]"))
         else:
@@ -183,7 +183,7 @@ def _record(line: Any, kind: Any, *longest: int) -> Any:
 def _list(field: kinds.ListField, given: Any, findings: list[FormFinding]) -> Any:
     columns = {column.name: column for column in field.columns}
 
-    def read(line: Any) -> Any:
+    def read(line: Any, where: str) -> Any:
         if not isinstance(line, Mapping) or not set(line) <= set(columns):
             raise NotReadable("not_people", parts=", ".join(columns))
         cells = {}
@@ -191,7 +191,7 @@ def _list(field: kinds.ListField, given: Any, findings: list[FormFinding]) -> An
             try:
                 value = read_scalar(column, line.get(name))
             except NotReadable as exc:
-                findings.append(exc.finding(f"{field.name}[{given.index(line)}].{name}"))
+                findings.append(exc.finding(f"{where}.{name}"))
                 continue
             if value is not MISSING:
                 cells[name] = value
@@ -201,11 +201,11 @@ def _list(field: kinds.ListField, given: Any, findings: list[FormFinding]) -> An
 
 
 def _officers(field: Any, given: Any, findings: list[FormFinding]) -> Any:
-    return _lines(field, given, findings, lambda line: _record(line, OfficerName, 100, 64))
+    return _lines(field, given, findings, lambda line, _: _record(line, OfficerName, 100, 64))
 
 
 def _dialogue(field: Any, given: Any, findings: list[FormFinding]) -> Any:
-    return _lines(field, given, findings, lambda line: _record(line, Exchange, 5000, 20_000))
+    return _lines(field, given, findings, lambda line, _: _record(line, Exchange, 5000, 20_000))
 
 
 def _reference(_: Any, given: Any, __: list[FormFinding]) -> Any:
