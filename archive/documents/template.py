@@ -11,7 +11,6 @@ from archive.documents import template_fields as kinds
 from archive.documents import template_parts as parts
 from archive.documents.template_fields import AnyField, Label, Name, Part, Sentence, Words
 
-
 _PATH: Final = re.compile(r"([a-z][a-z0-9_]*)(?:\[([0-9]+)\])?(?:\.([a-z_]+))?")
 
 
