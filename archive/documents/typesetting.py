@@ -1,20 +1,22 @@
-"""Setting documents to PDF/A-2b with Typst: from a shipped template, shipped fonts and data alone.
+"""Setting documents to PDF/A-2b with Typst: from a shipped layout, shipped fonts and data alone.
 
-No network and no file outside the template folder: the templates import no packages, fonts of the system are not
-looked at, and data is handed over as text, never as markup. The same data and date give the same bytes.
+No network and no file outside the layout folder: the layouts import no packages, fonts of the system are not looked
+at, and data is handed over as text, never as markup. The same data and date give the same bytes.
 """
 
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from archive.documents.faces import faces, shownable
 from archive.kernel.errors import LiuhenError
 from archive.kernel.instants import Instant
 
 _FOLDER: Final = Path(__file__).parent / "typst"
-_FONT: Final = _FOLDER / "fonts" / "NotoSerifCJKsc-Regular-subset.otf"
+_PAGE_HEIGHT_PT: Final = 297 / 25.4 * 72
 
 
 class TypesettingFault(LiuhenError):
@@ -23,71 +25,77 @@ class TypesettingFault(LiuhenError):
     code = "documents.typesetting_fault"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place on a page that something goes to later. Units: points from the lower left: x0, y0, x1, y1."""
+
+    name: str
+    page: int
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SetDocument:
+    """A set document: its bytes, how many pages it has, and its places in the order of the pages."""
+
+    pdf: bytes
+    pages: int
+    places: tuple[Place, ...]
+
+
 class Typesetter:
     """Sets one kind of document with a compiler that is kept. Usable from several threads."""
 
-    def __init__(self, template: str) -> None:
-        """Take a template by its name in the template folder."""
-        self._template = _FOLDER / f"{template}.typ"
+    def __init__(self, layout: str) -> None:
+        """Take a layout by its name in the layout folder."""
+        self._layout = _FOLDER / f"{layout}.typ"
         self._lock = threading.Lock()
         self._compiler: Any = None
-        self._shown: frozenset[int] = frozenset()
 
     def set_pdf(self, data: Mapping[str, Any], *, at: Instant) -> bytes:
         """Return the document as PDF/A-2b, dated `at` (whole seconds).
 
-        A character that the shipped font lacks is set as its number, `〔U+20BB7〕`, so that none is lost unseen.
+        A character that no shipped font has is set as its number, `〔U+20BB7〕`, so that none is lost unseen.
         Raises: TypesettingFault.
         """
+        with self._lock:
+            return self._compile(data, at)
+
+    def set_document(self, data: Mapping[str, Any], *, at: Instant) -> SetDocument:
+        """Return the document as PDF/A-2b with its pages and places, as the layout names them.
+
+        Raises: TypesettingFault.
+        """
+        with self._lock:
+            pdf = self._compile(data, at)
+            try:
+                places = json.loads(self._compiler.query("<place>", field="value"))
+                pages = json.loads(self._compiler.query("<pages>", field="value"))
+            except (RuntimeError, ValueError) as exc:
+                raise TypesettingFault(f"Typst does not say where things are: {exc}") from exc
+        return SetDocument(pdf, int(pages[0]), tuple(sorted(map(_place, places), key=lambda place: place.page)))
+
+    def _compile(self, data: Mapping[str, Any], at: Instant) -> bytes:
         # Late, since most processes never set a document.
         import typst
 
-        with self._lock:
-            if self._compiler is None:
-                fonts = typst.Fonts(False, False, [str(_FONT.parent)])
-                self._compiler = typst.Compiler(str(self._template), root=str(_FOLDER), font_paths=fonts)
-                self._shown = _characters(_FONT.read_bytes())
-            try:
-                return bytes(
-                    self._compiler.compile(
-                        format="pdf",
-                        sys_inputs={"data": json.dumps(self._shownable(dict(data)), ensure_ascii=False)},
-                        pdf_standards=["a-2b"],
-                        timestamp=at.replace(microsecond=0),
-                    )
+        if self._compiler is None:
+            self._compiler = typst.Compiler(str(self._layout), root=str(_FOLDER), font_paths=faces())
+        try:
+            return bytes(
+                self._compiler.compile(
+                    format="pdf",
+                    sys_inputs={"data": json.dumps(shownable(dict(data)), ensure_ascii=False)},
+                    pdf_standards=["a-2b"],
+                    timestamp=at.replace(microsecond=0),
                 )
-            except (RuntimeError, ValueError, TypeError) as exc:
-                raise TypesettingFault(f"Typst refuses the document: {exc}") from exc
-
-    def _shownable(self, value: Any) -> Any:
-        match value:
-            case str():
-                return "".join(char if ord(char) in self._shown else f"〔U+{ord(char):04X}〕" for char in value)
-            case Mapping():
-                return {name: self._shownable(part) for name, part in value.items()}
-            case list():
-                return [self._shownable(part) for part in value]
-            case _:
-                return value
+            )
+        except (RuntimeError, ValueError, TypeError) as exc:
+            raise TypesettingFault(f"Typst refuses the document: {exc}") from exc
 
 
-def _characters(font: bytes) -> frozenset[int]:
-    """Return the code points that a font has glyphs for, from its character map of format 4.
-
-    The shipped font is a subset whose segments have no holes. Source: OpenType 1.9, `cmap`, format 4.
-    """
-    tables = {font[at : at + 4]: _number(font, at + 8, 4) for at in range(12, 12 + 16 * _number(font, 4), 16)}
-    cmap = tables[b"cmap"]
-    found: set[int] = set()
-    for record in range(cmap + 4, cmap + 4 + 8 * _number(font, cmap + 2), 8):
-        at = cmap + _number(font, record + 4, 4)
-        if _number(font, at) != 4:
-            continue
-        span = _number(font, at + 6)
-        for last in range(at + 14, at + 14 + span, 2):
-            found.update(range(_number(font, last + span + 2), _number(font, last) + 1))
-    return frozenset(found - {0xFFFF})
-
-
-def _number(data: bytes, at: int, size: int = 2) -> int:
-    return int.from_bytes(data[at : at + size])
+def _place(told: Mapping[str, Any]) -> Place:
+    left, top = float(told["x"]), float(told["y"])
+    bottom = _PAGE_HEIGHT_PT - top - float(told["h"])
+    box = (left, bottom, left + float(told["w"]), bottom + float(told["h"]))
+    return Place(str(told["name"]), int(told["page"]), tuple(round(each, 2) for each in box))  # type: ignore[arg-type]

@@ -1,0 +1,184 @@
+"""What a template refers to exists and fits: fields, roles, wording, columns, placeholders."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from archive.documents import template_fields as kinds
+from archive.documents import template_parts as parts
+from archive.documents.placeholders import Placeholder, placeholders
+from archive.documents.template import Template
+from archive.documents.template_fields import AnyField
+
+_DATED: Final = (kinds.DateField, kinds.MomentField)
+_PEOPLE: Final = (kinds.PersonField, kinds.OfficersField, kinds.TextField, kinds.SubjectField)
+_Fault = tuple[tuple[str | int, ...], str]
+_Asked = Iterable[tuple[str, tuple[type, ...]]]
+
+
+def unmet_references(template: Template) -> Iterator[_Fault]:
+    """Yield path and cause of everything that refers to nothing or does not fit."""
+    known = {each.name: each for each in template.fields}
+    yield from _twice("field", [each.name for each in template.fields])
+    yield from _twice("signature", [each.role for each in template.signatures])
+    yield from _filing_faults(template.filing)
+    for index, field in enumerate(template.fields):
+        yield from _field_faults(field, ("field", index))
+    for index, rule in enumerate(template.rules):
+        yield from ((("rule", index), cause) for cause in _rule_faults(rule, known))
+    yield from _wording_faults(template, known)
+    for index, block in enumerate(template.body):
+        yield from ((("body", index), cause) for cause in _block_faults(block, known, template.wording))
+    yield from _signature_faults(template)
+    for index, guide in enumerate(template.guide):
+        if guide.field not in known:
+            yield ("guide", index), f"there is no field {guide.field}"
+
+
+def _filing_faults(filing: parts.Filing) -> Iterator[_Fault]:
+    if filing.status == "filed" and None in (filing.filed_with, filing.on):
+        yield ("filing",), "what is filed says with whom and on which day"
+
+
+def _wording_faults(template: Template, known: Mapping[str, AnyField]) -> Iterator[_Fault]:
+    texts: dict[tuple[str, ...], str] = {("heading",): template.heading, ("number",): template.number or ""}
+    texts |= {("wording", name): text for name, text in template.wording.items()}
+    for path, text in texts.items():
+        yield from ((path, cause) for cause in _text_faults(text, known))
+
+
+def _signature_faults(template: Template) -> Iterator[_Fault]:
+    roles = {each.role for each in template.signatures}
+    placed: list[str] = []
+    for index, block in enumerate(template.body):
+        signing = _roles_of(block)
+        for role in signing:
+            if role not in roles:
+                yield ("body", index), f"there is no signature {role}"
+            if role in placed:
+                yield ("body", index), f"{role} has a place to sign already"
+        placed += signing
+    for index, each in enumerate(template.signatures):
+        if each.role not in placed:
+            yield ("signature", index), f"no block gives {each.role} a place to sign"
+        if each.across_pages and each.by != "seal":
+            yield ("signature", index), "only a seal goes across pages"
+        if each.every_page and (each.by != "hand" or template.layout != "record"):
+            yield ("signature", index), "only signatures by hand stand on every page, and only in the layout `record`"
+
+
+def _twice(what: str, names: Sequence[str]) -> Iterator[_Fault]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield (what, index), f"{name} is there twice"
+
+
+def _field_faults(field: AnyField, path: tuple[str | int, ...]) -> Iterator[_Fault]:
+    if isinstance(field, kinds.ChoiceField):
+        values = [choice.value for choice in field.choices]
+        if len(set(values)) != len(values):
+            yield path, "a value is there twice"
+        if field.default is not None and field.default not in values:
+            yield path, f"{field.default} is none of the choices"
+    if isinstance(field, kinds.ListField):
+        yield from _twice("column", [each.name for each in field.columns])
+        if field.widths and len(field.widths) != len(field.columns):
+            yield path, "there is a width for each column, or none"
+        for index, column in enumerate(field.columns):
+            yield from _field_faults(column, (*path, "column", index))
+    if isinstance(field, kinds.OfficersField | kinds.DialogueField | kinds.ListField) and field.least > field.most:
+        yield path, "the least is more than the most"
+
+
+def _rule_faults(rule: parts.Rule, known: Mapping[str, AnyField]) -> Iterator[str]:
+    for name, allowed in _ASKED[type(rule)](rule):
+        if name not in known:
+            yield f"there is no field {name}"
+        elif not isinstance(known[name], allowed):
+            yield f"{name} is of another kind than the rule needs"
+    match rule:
+        case parts.SumOf():
+            columns = getattr(known.get(rule.list), "columns", ())
+            if not any(each.name == rule.column and isinstance(each, kinds.AmountField) for each in columns):
+                yield f"{rule.list} has no column {rule.column} of amounts"
+        case parts.RequiredIf():
+            yield from _when_faults(rule.when, known)
+        case parts.TimeLimit() if (rule.since is None) is (rule.since_case is None):
+            yield "a limit counts from a field or from what the case knows, one of them"
+        case _:
+            pass
+
+
+def _days(rule: parts.Ordered | parts.NotAfterToday) -> _Asked:
+    return [(name, _DATED) for name in rule.fields]
+
+
+_ASKED: Final[Mapping[type, Callable[[Any], _Asked]]] = {
+    parts.Ordered: _days,
+    parts.NotAfterToday: _days,
+    parts.ValidOfficers: lambda rule: [(rule.field, (kinds.OfficersField,)), (rule.on, _DATED)],
+    parts.SameAmount: lambda rule: [(rule.figures, (kinds.AmountField,)), (rule.capitals, (kinds.CapitalsField,))],
+    parts.SumOf: lambda rule: [(rule.field, (kinds.AmountField,)), (rule.list, (kinds.ListField,))],
+    parts.RequiredIf: lambda rule: [(rule.field, (object,))],
+    parts.Different: lambda rule: [(name, _PEOPLE) for name in (rule.field, *rule.others)],
+    parts.TimeLimit: lambda rule: [(name, _DATED) for name in (rule.since, rule.until) if name is not None],
+}
+"""The fields that a rule needs, and the kinds that they may be of."""
+
+
+def _when_faults(when: parts.When, known: Mapping[str, AnyField]) -> Iterator[str]:
+    field = known.get(when.field)
+    if field is None:
+        yield f"there is no field {when.field}"
+    elif isinstance(when.value, bool) and not isinstance(field, kinds.YesNoField):
+        yield f"{when.field} is not answered by yes or no"
+    elif isinstance(when.value, str) and not (
+        isinstance(field, kinds.ChoiceField) and any(choice.value == when.value for choice in field.choices)
+    ):
+        yield f"{when.value} is none of the choices of {when.field}"
+
+
+def _block_faults(block: parts.Block, known: Mapping[str, AnyField], wording: Mapping[str, str]) -> Iterator[str]:
+    if isinstance(block, parts.Paragraph | parts.Wording) and block.when is not None:
+        yield from _when_faults(block.when, known)
+    match block:
+        case parts.Paragraph():
+            yield from _text_faults(block.text, known)
+        case parts.Wording() if block.name not in wording:
+            yield f"there is no wording {block.name}"
+        case parts.Row():
+            for _, text in block.cells:
+                yield from _text_faults(text, known)
+        case parts.Table() if not isinstance(known.get(block.field), kinds.ListField):
+            yield f"{block.field} is no list"
+        case parts.Dialogue() if not isinstance(known.get(block.field), kinds.DialogueField):
+            yield f"{block.field} holds no questions and answers"
+        case parts.Sealing():
+            yield from _text_faults(block.agency, known)
+            yield from _text_faults(block.date, known)
+        case _:
+            pass
+
+
+def _roles_of(block: parts.Block) -> Sequence[str]:
+    match block:
+        case parts.Row():
+            return block.sign
+        case parts.Signing():
+            return block.roles
+        case parts.Sealing():
+            return (block.role,)
+        case _:
+            return ()
+
+
+def _text_faults(text: str, known: Mapping[str, AnyField]) -> Iterator[str]:
+    try:
+        found = [piece for piece in placeholders(text) if isinstance(piece, Placeholder)]
+    except ValueError as exc:
+        yield str(exc)
+        return
+    for piece in found:
+        if piece.name not in known:
+            yield f"there is no field {piece.name}"
+        elif not piece.fits(known[piece.name]):
+            yield f"{piece.name} has no part {piece.part}"
