@@ -18,7 +18,8 @@ from archive.documents.typesetting import Typesetter
 from archive.kernel.clock import SystemClock
 from signing.authority import EmbeddedAuthority
 from signing.cades import SignerNotValid
-from signing.pades import DocumentUnreadable, PadesSigner
+from signing.documents import DocumentUnreadable
+from signing.pades import PadesSigner
 from signing.tsa import EmbeddedTsa
 
 AT = datetime(2026, 3, 2, 8, 0, 0, tzinfo=UTC)
