@@ -33,6 +33,7 @@ from signing.document_keys import (
     digest_for,
 )
 from signing.hand_signatures import HandSignature, Refusal, deflate, inflate, read_record
+from signing.stamps import read_stamp
 from signing.typefaces import Typeface
 
 Token = Callable[[bytes], bytes]
@@ -128,8 +129,16 @@ class DocumentSigner:
         )
         signature = self.key.sign(attributes.encoded, digest_algorithm=hash_name)
         _demand_verifies(public_key, signature, attributes.encoded, hash_name)
-        token = None if self.token is None else self.token(hashlib.sha256(signature).digest())
+        token = None if self.token is None else self._stamped(self.token, signature)
         return document_cms.container(attributes, signature, key=self.key, public_key=public_key, token=token)
+
+    @staticmethod
+    def _stamped(token: Token, signature: bytes) -> bytes:
+        """Return a token over the signature value; one over anything else is refused. Raises: TokenRefused."""
+        imprint = hashlib.sha256(signature).digest()
+        found = token(imprint)
+        read_stamp(found, imprint)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

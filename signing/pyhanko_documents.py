@@ -77,7 +77,12 @@ def sign_revision(pdf: bytes, revision: Revision, sign: Callable[[bytes], bytes]
 
 
 def stamp_revision(
-    pdf: bytes, *, prepare: Callable[[IncrementalPdfFileWriter], None], token: Callable[[bytes], bytes], room_bytes: int
+    pdf: bytes,
+    *,
+    prepare: Callable[[IncrementalPdfFileWriter], None],
+    token: Callable[[bytes], bytes],
+    hash_name: str,
+    room_bytes: int,
 ) -> bytes:
     """Return the PDF with a document timestamp, after `prepare` has put into its revision what it will cover.
 
@@ -91,7 +96,7 @@ def stamp_revision(
         name = next(f"Timestamp{at}" for at in range(1, len(names) + 2) if f"Timestamp{at}" not in names)
         embedding = PdfCMSEmbedder(SigFieldSpec(name)).write_cms(name, writer)
         next(embedding)
-        digest, out = _written(embedding, DocumentTimestamp(bytes_reserved=2 * room_bytes), "sha256", None)
+        digest, out = _written(embedding, DocumentTimestamp(bytes_reserved=2 * room_bytes), hash_name, None)
     return _filled(embedding, out, token(digest), room_bytes)
 
 
