@@ -18,7 +18,7 @@ RENEW_BEFORE: Final = timedelta(days=366)
 """A document timestamp is renewed a year before it ends; our own authority stamps with at least that much left."""
 HASHES_END: Final[Mapping[str, Instant]] = {}
 """Until when a hash is trusted, where that is known; none that is used here has an end yet (ETSI TS 119 312)."""
-STAMP_ROOM_BYTES: Final = 12 * 1024
+STAMP_ROOM_BYTES: Final = 8 * 1024
 
 
 class NothingToExtend(InvalidInput):

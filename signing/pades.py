@@ -39,7 +39,7 @@ from signing.typefaces import Typeface
 Token = Callable[[bytes], bytes]
 """Returns an RFC 3161 token (DER of a ContentInfo) over a SHA-256."""
 
-TOKEN_ROOM_BYTES: Final = 12 * 1024
+TOKEN_ROOM_BYTES: Final = 8 * 1024
 """Room for a token with the certificates of an outside authority; one of ours takes about 1 KB."""
 
 _ARCHIVE_BOX: Final = (52, 76, 300, 116)  # points from the lower left corner; templates leave room on the last page

@@ -53,6 +53,7 @@ class Typeface:
         """Take the file; nothing is read yet."""
         self._path = path
         self._lock = threading.Lock()
+        self._file = b""
         self._font: Any = None
         self._names: dict[int, str] = {}
         self._outline = lru_cache(maxsize=1024)(self._drawn)
@@ -85,7 +86,8 @@ class Typeface:
 
         if self._font is None:
             try:
-                font = TTFont(self._path, lazy=True)
+                self._file = self._path.read_bytes()
+                font = TTFont(BytesIO(self._file), lazy=True)
                 names = font.getBestCmap()
             except (OSError, TTLibError, KeyError, ValueError) as exc:
                 raise TypefaceRefused(path=str(self._path)) from exc
@@ -109,7 +111,7 @@ class Typeface:
         options.layout_features, options.name_IDs = [], []
         options.hinting, options.glyph_names, options.notdef_outline = False, False, True
         options.drop_tables += ["GPOS", "GSUB", "BASE", "VORG", "vhea", "vmtx", "DSIG"]
-        font = TTFont(self._path, lazy=True)
+        font = TTFont(BytesIO(self._file), lazy=True)
         cutter = subset.Subsetter(options)
         cutter.populate(text=characters)
         cutter.subset(font)
