@@ -27,6 +27,8 @@ ASKED_AT = x509.AuthorityInformationAccess(
     [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("http://ocsp.test.invalid"))]
 )
 
+MAY_SIGN = (pki.key_usage(digital_signature=True, content_commitment=True), ASKED_AT)
+
 
 class MovedClock:
     """A clock that tests move."""
@@ -69,7 +71,7 @@ class DocumentPki:
 
     def signer(self, subject: str, key: pki.PrivateKey | None = None, **given: Any) -> HeldKey:
         own = key or ec.generate_private_key(ec.SECP256R1())
-        extensions = given.pop("extensions", (*pki.MAY_SIGN, ASKED_AT))
+        extensions = given.pop("extensions", MAY_SIGN)
         return HeldKey(own, self.issue(subject, own, extensions=extensions, **given), [self.root])
 
     @cached_property

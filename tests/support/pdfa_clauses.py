@@ -30,8 +30,9 @@ class Document:
         self.path = folder / "clauses.pdf"
         self.path.write_bytes(pdf)
         run = subprocess.run(
-            ["qpdf", "--json=2", "--json-stream-data=none", self.path], capture_output=True, check=True, text=True
-        )
+            ["qpdf", "--warning-exit-0", "--json=2", "--json-stream-data=none", self.path],
+            capture_output=True, check=True, text=True,
+        )  # fmt: skip
         self.objects: dict[str, Any] = json.loads(run.stdout)["qpdf"][1]
 
     def get(self, value: Any) -> Any:
