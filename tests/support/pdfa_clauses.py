@@ -49,7 +49,7 @@ class Document:
     def content(self, reference: str) -> bytes:
         number = reference.split()[0]
         return subprocess.run(
-            ["qpdf", f"--show-object={number}", "--filtered-stream-data", self.path], capture_output=True, check=True
+            ["qpdf", "--warning-exit-0", f"--show-object={number}", "--filtered-stream-data", self.path], capture_output=True, check=True
         ).stdout
 
     @property

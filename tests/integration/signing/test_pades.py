@@ -34,7 +34,6 @@ signer_digest = sha256
 default_policy = 1.2.3.4.1
 digests = sha256
 ess_cert_id_alg = sha256
-certs = {folder}/tsa.pem
 [req]
 distinguished_name = name
 [name]
