@@ -1,85 +1,174 @@
-"""pyHanko signs PDFs. Import it late: pyHanko brings 20 MB of modules."""
+"""pyHanko writes the revision of a signature: field, appearances, dictionary and byte range. Import it late.
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+The container that goes in is made by `signing.document_cms`; nothing here holds a key or judges one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, Final
 
-from asn1crypto import cms
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.pdf_utils.misc import PdfError
-from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
-from pyhanko.sign.signers.pdf_cms import Signer
-from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata, PdfSigner
-from pyhanko.sign.timestamps.api import TimeStamper
-from pyhanko.stamp import TextStampStyle
+from pyhanko.sign.fields import FieldMDPSpec, MDPPerm, SigFieldSpec, SigSeedSubFilter, enumerate_sig_fields
+from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigMDPSetup, SigObjSetup
+from pyhanko.sign.signers.pdf_byterange import DocumentTimestamp, PdfSignedData, SignatureObject
 
-from signing.pyhanko_signer import _ASN1, HeldKeySigner
+from archive.kernel.instants import Instant
+from signing.appearances import Appearance
+from signing.document_fields import Box
+from signing.documents import FieldMissing, MarksDiffer, SignatureTooLarge
+from signing.pyhanko_forms import FormWriter
+from signing.pyhanko_reading import open_reader, open_writer, reading, signed_fields
 
-_HASH = "sha256"
-_BOX = (52, 76, 300, 116)  # points from the lower left corner; templates leave room there on the last page
-
-
-class _DocumentSigner(HeldKeySigner):
-    """Signs as HeldKeySigner does, and adds the timestamp as an unsigned attribute."""
-
-    async def unsigned_attrs(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what pyHanko adds: the signature's timestamp."""
-        return await Signer.unsigned_attrs(self, *args, **kwargs)
+HAND: Final = "/LHN_Hand"
+_STRING_BYTES: Final = 32_000
 
 
-class _PortTimeStamper(TimeStamper):
-    """Gets tokens from the archive's own port."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """What a signature's revision holds besides the signature. `new_box` makes the field where it is not prepared."""
 
-    def __init__(self, token: Callable[[bytes], bytes]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._token = token
+    field: str
+    at: Instant
+    hash_name: str
+    room_bytes: int
+    is_last: bool = False
+    reason: str | None = None
+    location: str | None = None
+    name: str | None = None
+    appearance: Appearance | None = None
+    marks: Mapping[str, Sequence[Appearance]]
+    sealed: bytes | None = None
+    new_box: Box | None = None
 
-    async def async_timestamp(self, message_digest: bytes, md_algorithm: str) -> cms.ContentInfo:
-        """Return a token over a SHA-256. Raises: ValueError for another hash."""
-        if md_algorithm != _HASH:
-            raise ValueError(md_algorithm)
-        return cms.ContentInfo.load(self._token(message_digest))
+
+def sign_revision(pdf: bytes, revision: Revision, sign: Callable[[bytes], bytes]) -> bytes:
+    """Return the PDF with the revision; `sign` makes the container over the digest of the signed bytes.
+
+    Raises: DocumentUnreadable, DocumentEncrypted, FieldMissing, MarksDiffer, SignatureTooLarge, what `sign` raises.
+    """
+    with reading():
+        writer = open_writer(pdf)
+        is_first = not signed_fields(writer)
+        embedding, field = _field(writer, revision.field, revision.new_box)
+        forms = FormWriter(writer)
+        if revision.appearance is not None:
+            forms.show(field, revision.appearance)
+        for name, appearances in revision.marks.items():
+            _show_marks(writer, forms, name, appearances)
+        dictionary = SignatureObject(
+            timestamp=revision.at.replace(microsecond=0),
+            subfilter=SigSeedSubFilter.PADES,
+            name=revision.name,
+            location=revision.location,
+            reason=revision.reason,
+            bytes_reserved=2 * revision.room_bytes,
+        )
+        if revision.sealed is not None:
+            dictionary[pdf_name(HAND)] = generic.ArrayObject(
+                generic.ByteStringObject(revision.sealed[at : at + _STRING_BYTES])
+                for at in range(0, len(revision.sealed), _STRING_BYTES)
+            )
+        mdp = _permissions(field, revision, is_first=is_first)
+        digest, out = _written(embedding, dictionary, revision.hash_name, mdp)
+    return _filled(embedding, out, sign(digest), revision.room_bytes)
 
 
-def sign_document(
+def stamp_revision(
     pdf: bytes,
     *,
-    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
-    certificate: bytes,
-    line: str,
-    reason: str,
-    token: Callable[[bytes], bytes] | None,
-    bytes_reserved: int,
+    prepare: Callable[[IncrementalPdfFileWriter], None],
+    token: Callable[[bytes], bytes],
+    hash_name: str,
+    room_bytes: int,
 ) -> bytes:
-    """Return the PDF with an appended PAdES signature and its visible line; /M is the machine's time.
+    """Return the PDF with a document timestamp, after `prepare` has put into its revision what it will cover.
 
-    Raises: ValueError for a PDF that cannot be read.
+    Raises: DocumentUnreadable, DocumentEncrypted, SignatureTooLarge, what `prepare` and `token` raise.
+    Source: ETSI EN 319 142-1 section 5.4.3, ISO 32000-2 section 12.8.5.
     """
-    with _ASN1:
-        try:
-            last = int(PdfFileReader(BytesIO(pdf)).root["/Pages"]["/Count"]) - 1
-            signer = PdfSigner(
-                PdfSignatureMetadata(
-                    field_name="Archive", md_algorithm=_HASH, subfilter=SigSeedSubFilter.PADES, reason=reason
-                ),
-                signer=_DocumentSigner(key=key, certificate=certificate),
-                timestamper=None if token is None else _PortTimeStamper(token),
-                stamp_style=TextStampStyle(stamp_text=line.replace("%", "%%"), border_width=1),
-                new_field_spec=SigFieldSpec("Archive", on_page=last, box=_BOX),
-            )
-            writer = IncrementalPdfFileWriter(BytesIO(pdf))
-            out = BytesIO()
-            _run(signer.async_sign_pdf(writer, bytes_reserved=bytes_reserved, output=out))
-        except PdfError as exc:
-            raise ValueError(str(exc)) from exc
+    with reading():
+        writer = open_writer(pdf)
+        prepare(writer)
+        names = {name for name, _, _ in enumerate_sig_fields(writer)}
+        name = next(f"Timestamp{at}" for at in range(1, len(names) + 2) if f"Timestamp{at}" not in names)
+        embedding = PdfCMSEmbedder(SigFieldSpec(name)).write_cms(name, writer)
+        next(embedding)
+        digest, out = _written(embedding, DocumentTimestamp(bytes_reserved=2 * room_bytes), hash_name, None)
+    return _filled(embedding, out, token(digest), room_bytes)
+
+
+def sealed_records(pdf: bytes) -> Sequence[tuple[str, bytes]]:
+    """Return (name of the field, sealed bytes) of the signatures of a document that hold such a record.
+
+    Raises: DocumentUnreadable, DocumentEncrypted.
+    """
+    with reading():
+        found = []
+        for signature in open_reader(pdf).embedded_signatures:
+            pieces = signature.sig_object.get(HAND)
+            if pieces is not None:
+                found.append((str(signature.field_name), b"".join(_octets(piece) for piece in pieces)))
+        return found
+
+
+def _field(writer: IncrementalPdfFileWriter, name: str, new_box: Box | None) -> tuple[Any, Any]:
+    """Return the embedding, standing before the signature dictionary, and the field. Raises: FieldMissing."""
+    if new_box is None:
+        if not any(found for found, value, _ in enumerate_sig_fields(writer) if found == name and value is None):
+            raise FieldMissing(field=name)
+        embedding = PdfCMSEmbedder().write_cms(name, writer, existing_fields_only=True)
+    else:
+        box = tuple(round(each) for each in (new_box.left, new_box.bottom, new_box.right, new_box.top))
+        embedding = PdfCMSEmbedder(SigFieldSpec(name, on_page=new_box.page, box=box)).write_cms(name, writer)
+    return embedding, next(embedding).get_object()
+
+
+def _show_marks(writer: IncrementalPdfFileWriter, forms: FormWriter, name: str, appearances: Sequence[Appearance]) -> None:
+    fields = (each.get_object() for each in writer.root["/AcroForm"]["/Fields"])
+    kids = next((each["/Kids"] for each in fields if each.get("/T") == name and each.get("/FT") == "/Btn"), ())
+    if len(kids) != len(appearances):
+        raise MarksDiffer(marks=name, prepared=len(kids), given=len(appearances))
+    for kid, appearance in zip(kids, appearances, strict=True):
+        forms.show(kid.get_object(), appearance)
+
+
+def _permissions(field: Any, revision: Revision, *, is_first: bool) -> SigMDPSetup | None:
+    """Return what may change afterwards.
+
+    The first signature certifies: filling in and signing are allowed (P=2), or nothing (P=1) when it is the last too.
+    A later one locks the marks that belong to it, and the last one all fields. Source: ISO 32000-1 section 12.8.2.
+    """
+    lock = FieldMDPSpec.from_pdf_object(field["/Lock"]) if "/Lock" in field else None
+    if is_first:
+        permitted = MDPPerm.NO_CHANGES if revision.is_last else MDPPerm.FILL_FORMS
+        return SigMDPSetup(md_algorithm=revision.hash_name, certify=True, field_lock=lock, docmdp_perms=permitted)
+    if revision.is_last:
+        everything = FieldMDPSpec.from_pdf_object(generic.DictionaryObject({pdf_name("/Action"): pdf_name("/All")}))
+        return SigMDPSetup(md_algorithm=revision.hash_name, field_lock=everything, docmdp_perms=MDPPerm.NO_CHANGES)
+    return None if lock is None else SigMDPSetup(md_algorithm=revision.hash_name, field_lock=lock)
+
+
+def _written(
+    embedding: Any, dictionary: PdfSignedData, hash_name: str, mdp: SigMDPSetup | None
+) -> tuple[bytes, BytesIO]:
+    """Write the revision with room for the container; return the digest of the rest, and the document."""
+    embedding.send(SigObjSetup(sig_placeholder=dictionary, mdp_setup=mdp))
+    prepared, out = embedding.send(SigIOSetup(md_algorithm=hash_name, output=BytesIO()))
+    digest: bytes = prepared.document_digest
+    return digest, out
+
+
+def _filled(embedding: Any, out: BytesIO, container: bytes, room_bytes: int) -> bytes:
+    if len(container) > room_bytes:
+        raise SignatureTooLarge(needed_bytes=len(container), room_bytes=room_bytes)
+    embedding.send(container)
     return out.getvalue()
 
 
-def _run(coroutine: Coroutine[Any, Any, Any]) -> None:
-    """Run what needs an event loop, in a thread of its own: the caller may stand beside a running one."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sign") as pool:
-        pool.submit(asyncio.run, coroutine).result()
+def _octets(piece: Any) -> bytes:
+    """Return a string's bytes: pyHanko takes those that look like text for text."""
+    octets: bytes = piece.original_bytes if isinstance(piece, generic.TextStringObject) else bytes(piece)
+    return octets

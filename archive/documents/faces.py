@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 _FOLDER: Final = Path(__file__).parent / "typst" / "fonts"
+SONG: Final = _FOLDER / "NotoSerifCJKsc-Regular-subset.otf"
+"""A face in the style of 宋体, one in its file, for what is drawn into documents."""
 
 
 @cache

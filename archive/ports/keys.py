@@ -27,6 +27,27 @@ class ManifestSigner(Protocol):
         ...
 
 
+class DocumentKey(Protocol):
+    """The key of a person or an agency that signs documents, with its certificate; it may live in a token."""
+
+    @property
+    def certificate(self) -> bytes:
+        """The X.509 certificate of the key, in DER."""
+        ...
+
+    @property
+    def chain(self) -> Sequence[bytes]:
+        """Certificates (DER) that lead from it to a root; they travel in each signature."""
+        ...
+
+    def sign(self, data: bytes, *, digest_algorithm: str) -> bytes:
+        """Return the bare signature over `data`: ECDSA in DER, or RSA PKCS#1 v1.5; with `sha256` or `sha384`.
+
+        Raises: what the key has to say; retryable where trying again may help.
+        """
+        ...
+
+
 class WrappedKeyUnreadable(LiuhenError):
     """A wrapped key cannot be opened: it was erased or changed, or was wrapped under another key."""
 

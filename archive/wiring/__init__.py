@@ -27,6 +27,7 @@ from archive.complaints.sweeping import ComplaintJobs
 from archive.db.database import Database
 from archive.db.revision import require_current_schema
 from archive.devices.reaching import devices_of_units, reach_devices
+from archive.documents.faces import SONG
 from archive.documents.typesetting import Typesetter
 from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
@@ -81,6 +82,7 @@ from signing.pades import PadesSigner
 from signing.revocation import crl
 from signing.secret_file import secret_from_file
 from signing.tsa import EmbeddedTsa
+from signing.typefaces import Typeface
 
 
 class HomeMissing(LiuhenError):
@@ -372,7 +374,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             policy=policy,
             set_list=ListMaker(
                 Typesetter("list"),
-                PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock, tsa.token),
+                PadesSigner(
+                    authority.manifest_key(), authority.manifest_certificate, clock, tsa.token, Typeface(SONG)
+                ),
             ),
             timestamp=tsa.token,
             anchors=anchors.chosen_for,

@@ -18,7 +18,8 @@ from archive.documents.typesetting import Typesetter
 from archive.kernel.clock import SystemClock
 from signing.authority import EmbeddedAuthority
 from signing.cades import SignerNotValid
-from signing.pades import DocumentUnreadable, PadesSigner
+from signing.documents import DocumentUnreadable
+from signing.pades import PadesSigner
 from signing.tsa import EmbeddedTsa
 
 AT = datetime(2026, 3, 2, 8, 0, 0, tzinfo=UTC)
@@ -33,7 +34,6 @@ signer_digest = sha256
 default_policy = 1.2.3.4.1
 digests = sha256
 ess_cert_id_alg = sha256
-certs = {folder}/tsa.pem
 [req]
 distinguished_name = name
 [name]
