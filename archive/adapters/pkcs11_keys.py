@@ -96,9 +96,7 @@ class Pkcs11Key:
         self._module = module
         self._token_label = token_label
         self._pin_file = pin_file
-        self._wanted = {
-            name: value for name, value in (("label", key_label), ("id", key_id)) if value is not None
-        }
+        self._wanted = {name: value for name, value in (("label", key_label), ("id", key_id)) if value is not None}
         self._chain = tuple(chain)
         self._certificate = self._with_session(self._found_certificate) if certificate is None else certificate
         self._kind: str = self._with_session(lambda session: self._key(session).key_type.name)
@@ -162,7 +160,12 @@ class Pkcs11Key:
             try:
                 with self._token().open(user_pin=pin) as session:
                     return use(session)
-            except (exceptions.PinIncorrect, exceptions.PinInvalid, exceptions.PinLenRange, exceptions.PinLocked) as exc:
+            except (
+                exceptions.PinIncorrect,
+                exceptions.PinInvalid,
+                exceptions.PinLenRange,
+                exceptions.PinLocked,
+            ) as exc:
                 raise Pkcs11PinWrong(token=self._token_label, reason=type(exc).__name__) from exc
             except (exceptions.TokenNotPresent, exceptions.TokenNotRecognised, exceptions.DeviceRemoved) as exc:
                 raise Pkcs11TokenMissing(token=self._token_label) from exc

@@ -9,7 +9,7 @@ from archive.cases.changes import ActNotFound
 from archive.cases.filing import NotLinked, require_case
 from archive.cases.models import Act, CaseLink
 from archive.db.database import Database
-from archive.documents.drafts import Amending, TemplateUsed, begin_draft, drop_draft, save_draft
+from archive.documents.drafts import Amending, begin_draft, drop_draft, save_draft
 from archive.kernel.ids import ActId, CaseId, DraftId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
@@ -17,7 +17,7 @@ from archive.ledger.entries import Actor
 
 def begin_record(
     database: Database,
-    template: TemplateUsed,
+    template_text: str,
     *,
     case_id: CaseId,
     title: str,
@@ -27,9 +27,9 @@ def begin_record(
     by: Actor,
     at: Instant,
 ) -> DraftId:
-    """Begin a text record of a case, about one of its acts, or in place of one that is filed under it.
+    """Begin a text record of a case by a template, about one of its acts, or in place of one that is filed under it.
 
-    Raises: CaseNotFound, ActNotFound, NotLinked, InvalidInput.
+    Raises: CaseNotFound, ActNotFound, NotLinked, TemplateInvalid, InvalidInput.
     """
     with database.begin() as tx:
         require_case(tx, case_id)
@@ -41,7 +41,7 @@ def begin_record(
                 raise NotLinked(object_id=amending.record_id)
         return begin_draft(
             tx,
-            template,
+            template_text,
             case_id=case_id,
             title=title,
             values=values,

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 
 from archive.db.base import insert_row
 from archive.documents.models import Draft, TextRecord
+from archive.documents.template_loading import load_template
+from archive.documents.template_texts import keep_template
 from archive.kernel.canonical import canonical_json, parse_canonical
 from archive.kernel.errors import Conflict, InvalidInput, NotFound
 from archive.kernel.ids import ActId, CaseId, DraftId, ObjectId, new_uuid7
@@ -51,15 +53,6 @@ class DraftEnded(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class TemplateUsed:
-    """The template of a draft: its code, version and the SHA-256 of its text in hexadecimal."""
-
-    code: str
-    version: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class Amending:
     """Which filed record a draft amends, and why."""
 
@@ -69,7 +62,7 @@ class Amending:
 
 def begin_draft(
     tx: Session,
-    template: TemplateUsed,
+    template_text: str,
     *,
     case_id: CaseId,
     title: str,
@@ -79,10 +72,11 @@ def begin_draft(
     by: Actor,
     at: Instant,
 ) -> DraftId:
-    """Begin a text record in the caller's transaction, which has made sure of case and act.
+    """Begin a text record by a template in the caller's transaction, which has made sure of case and act.
 
-    Raises: InvalidInput, NotFound where the record to amend is not there.
+    Raises: TemplateInvalid, InvalidInput, DraftNotFound where the record to amend is not there.
     """
+    template, sha256 = load_template(template_text), keep_template(tx, template_text)
     title, draft_id = clean_text(title, "title", MAX_TITLE_CHARACTERS), DraftId(new_uuid7())
     reason = None if amending is None else clean_text(amending.reason, "reason", MAX_REASON_CHARACTERS)
     if amending is not None and tx.get(TextRecord, amending.record_id) is None:
@@ -96,7 +90,7 @@ def begin_draft(
         act_id=act_id,
         template=template.code,
         template_version=template.version,
-        template_sha256=template.sha256,
+        template_sha256=sha256,
         title=title,
         field_values=_as_text(values),
         revision=1,
@@ -111,7 +105,7 @@ def begin_draft(
     detail = {
         "template": template.code,
         "template_version": template.version,
-        "template_sha256": template.sha256,
+        "template_sha256": sha256,
         "case": str(case_id),
         "act": None if act_id is None else str(act_id),
         "amends": None if amends_id is None else str(amends_id),

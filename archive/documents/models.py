@@ -23,11 +23,23 @@ class TextRecord(Reached, Base):
     filed_at: Mapped[datetime] = mapped_column(Moment)
 
 
+class TemplateText(Base):
+    """The text of a template that records were begun with, kept for as long as they are; `sha256` is its digest."""
+
+    __tablename__ = "template_text"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    code: Mapped[str] = mapped_column(String(64), index=True)
+    version: Mapped[int]
+    text: Mapped[str] = mapped_column(Text)
+
+
 class Draft(Reached, Base):
     """A text record that is being written (草稿) by a template, for a case; `id` is that of the record it becomes.
 
-    `template_sha256` is the digest of the template that it was begun with. `field_values` is canonical JSON, by field;
-    `revision` counts how often it was saved. One that amends a filed record names it, and the reason.
+    `template_sha256` is the template that it was begun with. `field_values` is canonical JSON, by field;
+    `revision` counts how often it was saved. `number` (文号) and `pages` are those of its paper, once it is set. One
+    that amends a filed record names it, and the reason.
     """
 
     reached_by = "case_id"
@@ -38,7 +50,7 @@ class Draft(Reached, Base):
     act_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("act.id"))
     template: Mapped[str] = mapped_column(String(64))
     template_version: Mapped[int]
-    template_sha256: Mapped[str] = mapped_column(String(64))
+    template_sha256: Mapped[str] = mapped_column(ForeignKey("template_text.sha256"))
     title: Mapped[str] = mapped_column(String(300))
     field_values: Mapped[str] = mapped_column(Text)
     revision: Mapped[int]
@@ -47,8 +59,31 @@ class Draft(Reached, Base):
     begun_at: Mapped[datetime] = mapped_column(Moment)
     saved_by: Mapped[uuid.UUID]
     saved_at: Mapped[datetime] = mapped_column(Moment)
+    number: Mapped[str | None] = mapped_column(String(100))
+    pages: Mapped[int | None]
     amends_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("text_record.object_id"), index=True)
     amend_reason: Mapped[str | None] = mapped_column(String(500))
+
+
+class DraftPdf(Base):
+    """The PDF of a draft as it was set (`number` 0), and after each signature: each goes on from the one before it.
+
+    The bytes are in the store of drafts under `key`. `place` is that of the signature, `kind` what came with it.
+    """
+
+    __tablename__ = "draft_pdf"
+
+    draft_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("draft.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    place: Mapped[str] = mapped_column(String(64))
+    key: Mapped[str] = mapped_column(String(128))
+    size_bytes: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    sha512: Mapped[str] = mapped_column(String(128))
+    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), unique=True)
+    by_id: Mapped[uuid.UUID]
+    at: Mapped[datetime] = mapped_column(Moment)
 
 
 class ItemText(Reached, Base):

@@ -1,7 +1,9 @@
 """Filing a text record: a PDF becomes an object of its own, preserved like footage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -97,10 +99,11 @@ def write_record(
     unit_id: UUID,
     by: Actor,
     at: Instant,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write the record's rows, custody event, log entry and the job that reads its text, in one transaction.
 
-    The transaction is the caller's.
+    The transaction is the caller's. `more` is what the log entry says beside.
     """
     digests = preserved.digests
     insert_row(
@@ -127,7 +130,7 @@ def write_record(
             Target("record", preserved.object_id, "v1"),
             case=case_id,
             digests=digests,
-            detail={"title": title, "form": form, "name": preserved.name, "unit": str(unit_id)},
+            detail={"title": title, "form": form, "name": preserved.name, "unit": str(unit_id), **more},
         ),
         at=at,
     )

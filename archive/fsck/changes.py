@@ -85,7 +85,7 @@ _TABLES: Final = (
     _Told(
         "draft",
         ("record.drafted",),
-        later=("record.dropped",),
+        later=("record.dropped", "record.set", "record.filed"),
         when="begun_at",
         who="begun_by",
         details={
@@ -273,15 +273,17 @@ _TOUCHING: Final = {
     "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
+_STEPS: Final = {"record.set", "record.signed", "record.refused", "record.sealed"}
 _GRANTING: Final = {
     "access.view": "view", "access.export": "export", "access.print": "print", "access.break_glass": "view",
 }  # fmt: skip
 
 
 def _events(connection: Connection, logged: dict[str, Entry]) -> Iterator[Finding]:
+    steps = {entry.id: entry for entry in entries(connection, _STEPS)}  # have an event once their record is filed
     for row in rows(connection, "SELECT * FROM custody_event"):
         where = as_uuid(row["entry_id"])
-        entry = logged.pop(where, None)
+        entry = logged.pop(where, None) or steps.get(where)
         if entry is None:
             yield invalid("fsck.unlogged", "A custody event has no log entry", where)
             continue

@@ -1,5 +1,6 @@
 """Drafts: who begins one, saves it, and gives it up; nobody overwrites what somebody else wrote."""
 
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,13 +12,13 @@ from archive.cases.filing import CaseNotFound, NotLinked, record_act
 from archive.cases.records import file_text_record
 from archive.cases.terms import RecordForm, Stage
 from archive.db.sight import FIRST_UNIT
+from archive.documents import templates
 from archive.documents.drafts import (
     Amending,
     DraftChanged,
     DraftEnded,
     DraftNotFound,
     DraftState,
-    TemplateUsed,
     draft,
     drafts_of_case,
     values_of,
@@ -30,7 +31,7 @@ from tests.support.archive_home import PDF, ArchiveHome, clock, dock, home
 
 __all__ = ["clock", "dock", "home"]
 
-TEMPLATE = TemplateUsed("inspection_record", 1, "ab" * 32)
+TEMPLATE = (Path(templates.__file__).parent / "inspection_record.toml").read_text("utf-8")
 
 
 def begin(home: ArchiveHome, case_id: CaseId, **more: object) -> DraftId:

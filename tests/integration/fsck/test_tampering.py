@@ -47,7 +47,8 @@ from archive.db.base import Base
 from archive.db.sight import FIRST_UNIT
 from archive.devices.handover import Check, hand_over
 from archive.devices.register import DeviceFacts, record_device
-from archive.documents.drafts import Amending, TemplateUsed
+from archive.documents import templates
+from archive.documents.drafts import Amending
 from archive.evidence.grouping import RecordingRules
 from archive.evidence.models import EvidenceItem
 from archive.evidence.regrouping import group_item
@@ -234,7 +235,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
 
 def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: ObjectId) -> None:
     """Drafts: one that amends a record, one that was given up."""
-    template, at = TemplateUsed("inspection_record", 1, "ab" * 32), home.clock.now()
+    template, at = (Path(templates.__file__).parent / "inspection_record.toml").read_text("utf-8"), home.clock.now()
     begin_record(
         home.database, template, case_id=case_id, title="笔录", values={"place": "店内"}, act_id=act_id,
         amending=Amending(record_id, "地点有误"), by=OPERATOR, at=at,

@@ -214,7 +214,9 @@ def test_the_check_of_pdf_a_finds_what_is_broken(scene: Scene, tmp_path: Path) -
 
 def test_what_is_shown_can_be_read_out(steps: Sequence[bytes], tmp_path: Path) -> None:
     (tmp_path / "record.pdf").write_bytes(steps[-1])
-    text = subprocess.run(["pdftotext", tmp_path / "record.pdf", "-"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        ["pdftotext", tmp_path / "record.pdf", "-"], capture_output=True, text=True, check=True
+    ).stdout
     assert "欧阳明轩" in text
     assert "执法证号 YN0120260017" in text
     assert "2015年3月2日 16:00:00" in text
@@ -239,7 +241,10 @@ def test_the_seal_is_red_and_round_and_what_lies_below_shows_through(
     red = after.getpixel(middle)
     assert red[0] > 190 > 60 > red[1]
     changed = [
-        (x, y) for x in range(after.width - 30) for y in range(height) if before.getpixel((x, y)) != after.getpixel((x, y))
+        (x, y)
+        for x in range(after.width - 30)
+        for y in range(height)
+        if before.getpixel((x, y)) != after.getpixel((x, y))
     ]
     assert max(math.dist(middle, each) for each in changed) == pytest.approx(SEAL_POINTS / 2, abs=1.5)
     darker = [all(b >= a for b, a in zip(before.getpixel(each), after.getpixel(each), strict=True)) for each in changed]
@@ -251,7 +256,9 @@ def test_each_page_shows_its_slice_at_the_right_edge(scene: Scene, steps: Sequen
         image = rendered(steps[-1], tmp_path, page)
         edge = image.crop((image.width - 12, 0, image.width, image.height))
         assert any(red > 190 and green < 80 for red, green, _ in edge.get_flattened_data())
-        assert not any(red > 190 and green < 80 for red, green, _ in rendered(steps[-2], tmp_path, page).get_flattened_data())
+        assert not any(
+            red > 190 and green < 80 for red, green, _ in rendered(steps[-2], tmp_path, page).get_flattened_data()
+        )
 
 
 def test_what_the_party_wrote_is_read_back(steps: Sequence[bytes]) -> None:
@@ -351,7 +358,9 @@ REFUSED: Sequence[tuple[type[Exception], Any]] = [
 
 
 @pytest.mark.parametrize(("error", "ask"), REFUSED, ids=range(len(REFUSED)))
-def test_fields_that_cannot_be_are_refused(steps: Sequence[bytes], scene: Scene, error: type[Exception], ask: Any) -> None:
+def test_fields_that_cannot_be_are_refused(
+    steps: Sequence[bytes], scene: Scene, error: type[Exception], ask: Any
+) -> None:
     with pytest.raises(error):
         ask(steps[0], scene.blank)
 
