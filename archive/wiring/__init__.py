@@ -18,6 +18,7 @@ from archive.access.models import TotpSecret
 from archive.access.sign_ins import SignIns
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.http_outbound import HttpOutbound
+from archive.cases.finished_records import FinishedRecords
 from archive.cases.models import SubjectIdentifier
 from archive.cases.reach_jobs import ReachJobs
 from archive.complaints.models import Complaint
@@ -59,7 +60,7 @@ from archive.ports.clock import Clock
 from archive.retrieval.rules import RetrievalRules
 from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
-from archive.wiring import log_parts, people_parts
+from archive.wiring import log_parts, people_parts, record_parts
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
 from ingest.contents import ContentJobs
@@ -124,6 +125,7 @@ class Services:
     mail: MailJobs
     complaints: ComplaintJobs
     retrievals: RetrievalJobs
+    records: FinishedRecords
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
@@ -189,6 +191,7 @@ def create_home(settings: Settings) -> None:
         "store",
         "renditions",
         "quarantine",
+        "drafts",
         "log",
         "log-entries",
         "journal",
@@ -309,6 +312,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     mail = mail_jobs(settings, database, clock)
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
+    records = record_parts.finished_records(database, open_store(home, "drafts"), objects, signer, clock)
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = _identifiers(home, database)
     api_key_hashes = people_parts.api_key_hashes(home, database)
@@ -351,12 +355,14 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         mail=mail,
         complaints=complaints,
         retrievals=retrievals,
+        records=records,
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={
             **_handlers(workshop, settings, delivery),
             **mail.handlers,
             **complaints.handlers,
             **retrievals.handlers,
+            **records.handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),
         published=published,

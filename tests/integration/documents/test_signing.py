@@ -11,7 +11,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from archive.adapters.filesystem_store import FilesystemStore
 from archive.cases.drafting import begin_record, drop_record, save_record
 from archive.cases.finished_records import FinishedRecords, RecordIncomplete
 from archive.custody.events import custody_trail
@@ -21,7 +20,6 @@ from archive.documents.drafts import DraftChanged, DraftEnded, DraftState, draft
 from archive.documents.form_context import FormContext
 from archive.documents.form_findings import FormUnfinished
 from archive.documents.listings import text_record
-from archive.documents.record_setting import RecordSetter
 from archive.documents.setting import set_draft
 from archive.documents.signatures import Signed, SignedMeanwhile, StepNotDue, add_signature, signing_of
 from archive.documents.steps import Step
@@ -78,7 +76,7 @@ class Room:
     ) -> bool:
         """Sign a step; what comes between the reading and the writing is `before`."""
 
-        def made(pdf: bytes, step: Step, completes: bool) -> bytes:  # noqa: FBT001 - the form of the port
+        def made(pdf: bytes, step: Step, completes: bool) -> bytes:
             before()
             return self.signer.sign(pdf, step.field, Statement(is_last=completes))
 
@@ -106,12 +104,12 @@ def room(home: ArchiveHome) -> Room:
     certificate_id = change_register(
         home.database, Wanted("新任", new=new), rules=ALONE, by=OPERATOR, at=home.clock.now()
     )
-    store = FilesystemStore(home.path / "drafts", scratch=home.path / "scratch")
-    desk = Desk(home.database, store, RecordSetter(), lambda *_: FormContext(date(2026, 11, 30)))
+    # The worked examples name officers whom no register has.
+    desk = replace(services.records.desk, context=lambda *_: FormContext(date(2026, 11, 30)))
     return Room(
         home,
         desk,
-        FinishedRecords(desk, services.objects, services.signer, home.clock),
+        services.records,
         DocumentSigner(HeldKey(key, certificate, [services.authority.root]), home.clock, services.tsa.token),
         CertificateId(certificate_id),
         hashlib.sha256(new.certificate).hexdigest(),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -49,6 +50,10 @@ from archive.devices.handover import Check, hand_over
 from archive.devices.register import DeviceFacts, record_device
 from archive.documents import templates
 from archive.documents.drafts import Amending
+from archive.documents.form_context import FormContext
+from archive.documents.setting import set_draft
+from archive.documents.signatures import Signed, add_signature, signing_of
+from archive.documents.templates import example_of
 from archive.evidence.grouping import RecordingRules
 from archive.evidence.models import EvidenceItem
 from archive.evidence.regrouping import group_item
@@ -66,8 +71,7 @@ from archive.kernel.ids import (
     OfficerId,
     UnitId,
 )  # fmt: skip
-from archive.ledger.append import append_entry
-from archive.ledger.entries import OPERATOR, EntryType, NewEntry, Target
+from archive.ledger.entries import OPERATOR
 from archive.notify.events import EventType
 from archive.notify.webhooks import remove_webhook, renew_secret, set_webhook
 from archive.organisation.legal_staff import LegalFacts, LegalKind, end_legal_staff, record_legal_staff
@@ -83,8 +87,8 @@ from archive.retrieval.models import UnusualAccess
 from archive.retrieval.requests import Asked, ask, decide
 from archive.retrieval.rules import GrantKind, RetrievalRules
 from archive.retrieval.unusual import BREAK_GLASS, check_access, judge_accesses
-from archive.trust.certificates import NewCertificate, certificates_of, note_use
-from archive.trust.models import KeyCertificate, KeyRequest
+from archive.trust.certificates import NewCertificate, certificates_of
+from archive.trust.models import KeyRequest
 from archive.trust.requests import Wanted, change_register, decide_key_request
 from archive.trust.rules import TrustRules
 from archive.trust.terms import KeyPlace, KeyPurpose, RevocationReason
@@ -94,6 +98,8 @@ from ingest.docks import revoke_dock
 from ingest.errors import Quarantined
 from retention.fixity import check_fixity
 from signing.certificates import MANIFEST_SIGNING
+from signing.document_keys import HeldKey
+from signing.pades import DocumentSigner
 from tests.support import footage
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, SteppedClock, flip
 from tests.support.cosigned import CosignedHome, cosigned_home
@@ -132,8 +138,6 @@ UNBOUND = {
     "rendition": {"object_id", "kind", "media_type", "recipe", "created_at"},
     "dock": {"revoked_at"},
     # The secret's hash is held against the key file; the rest is how deliveries go.
-    # What is being written, until it is set.
-    "draft": {"title", "field_values", "revision", "saved_by", "saved_at"},
     "webhook": {"secret_hash", "failures", "quiet_until", "last_delivered_at"},
     "retrieval_request": {"warned_at"},
     "access_record": {"is_judged"},
@@ -209,7 +213,8 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
         title="笔录", name="笔录.pdf", pdf=PDF, by=OPERATOR, at=at(),
     )  # fmt: skip
     write_records(home, case_id, act_id, record_id)
-    hold_keys(home, record_id)
+    hold_keys(home)
+    sign_records(home, case_id)
     grant_access(
         home.database,
         object_id,
@@ -244,8 +249,42 @@ def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: 
     drop_record(home.database, other, reason="重复", by=OPERATOR, at=home.clock.now())
 
 
-def hold_keys(home: ArchiveHome, record_id: ObjectId) -> None:
-    """Certificates: one that signed and was replaced, one that two people revoked."""
+def sign_records(home: ArchiveHome, case_id: CaseId) -> None:
+    """A record that is filed, one that waits for its second signature."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = home.services.authority.issue(
+        MANIFEST_SIGNING, public_key=key.public_key(), valid_from=home.clock.now()
+    )  # fmt: skip
+    new = NewCertificate(made.public_bytes(Encoding.DER), KeyPurpose.OFFICER, None, KeyPlace.HOLDER)
+    wanted = Wanted("新任", new=new)
+    certificate_id = CertificateId(
+        change_register(home.database, wanted, rules=TrustRules.load(), by=OPERATOR, at=home.clock.now())
+    )
+    desk = replace(home.services.records.desk, context=lambda *_: FormContext(date(2026, 11, 30)))
+    signer = DocumentSigner(HeldKey(key, made), home.clock)
+    signed = Signed(certificate_id, sha256(new.certificate).hexdigest())
+    text = (Path(templates.__file__).parent / "inspection_record.toml").read_text("utf-8")
+    for is_filed in (True, False):
+        draft_id = begin_record(
+            home.database, text, case_id=case_id, title="笔录", values=example_of("inspection_record"), by=OPERATOR,
+            at=home.clock.now(),
+        )  # fmt: skip
+        set_draft(desk, draft_id, revision=1, by=OPERATOR, at=home.clock.now())
+        while True:
+            with home.database.read() as tx:
+                due = signing_of(tx, draft_id).due
+            if not due:
+                home.services.records.file_record(draft_id)
+            if not due or not is_filed:
+                break
+            add_signature(
+                desk, draft_id, due[-1].place, lambda pdf, step, _: signer.sign(pdf, step.field), signed, by=OPERATOR,
+                at=home.clock.now(),
+            )  # fmt: skip
+
+
+def hold_keys(home: ArchiveHome) -> None:
+    """Certificates: one that was replaced, one that two people revoked."""
     database, rules = home.database, TrustRules.load()
     one, two = (home.person(Role.ADMINISTRATOR, name).actor for name in ("keys", "keys2"))
 
@@ -266,11 +305,6 @@ def hold_keys(home: ArchiveHome, record_id: ObjectId) -> None:
         return done
 
     old = CertificateId(change(Wanted("新任", new=fresh(KeyPurpose.OFFICER))))
-    about, at = Target("record", record_id), home.clock.now()
-    with database.begin() as tx:
-        sha256 = tx.get_one(KeyCertificate, old).sha256
-        entry = NewEntry(EntryType.RECORD_SIGNED, one, about, detail={"certificate": sha256})
-        note_use(tx, old, append_entry(tx, entry, at=at), about=about, at=at)
     change(Wanted("更换", new=fresh(KeyPurpose.OFFICER), of=old))
     change(Wanted("启用", new=fresh(KeyPurpose.SEAL)))
     with database.read() as tx:
