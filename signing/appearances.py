@@ -63,7 +63,8 @@ def lines_appearance(typeface: Typeface, lines: Sequence[Line], *, width: float,
     Raises: TypefaceRefused.
     """
     shown = [Line(typeface.shownable(line.text), line.size) for line in lines]
-    font = typeface.subset("".join(line.text for line in shown))
+    # All digits always: the subset of an officer is then made once and not for each second of signing.
+    font = typeface.subset("0123456789" + "".join(line.text for line in shown))
     widest = max((_width(font, line.text) * line.size for line in shown), default=0) or 1
     tall = sum(line.size for line in shown) * _LEADING or 1
     scale = min(1.0, (width - 2) / widest, (height - 2) / tall)

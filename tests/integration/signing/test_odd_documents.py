@@ -26,6 +26,7 @@ from tests.integration.signing.test_pades import case_data
 from tests.support import document_judges as judges
 from tests.support.document_pki import START, DocumentPki, MovedClock
 from tests.support.pdfa_clauses import breaches
+from tests.unit.signing import pki
 
 PKI = DocumentPki(MovedClock())
 KEY = PKI.signer("张三")
@@ -140,7 +141,8 @@ def test_five_thousand_pages_are_prepared_signed_and_sealed(tmp_path: Path) -> N
     cut = {parts: slices_of(seal, parts) for parts in set(slices)}
     said = Statement(marks={"骑缝章": [each for parts in slices for each in cut[parts]]}, is_last=True)
     signed = SIGNER.sign(prepared, "seal", said)
-    assert judges.pdfsig(signed, tmp_path).count("Signature is Valid") == 1
+    [(content, container)] = judges.containers(signed).values()  # poppler takes half a minute for so many fields
+    assert judges.openssl_verifies(content, container, pki.pem(PKI.root), tmp_path, at=PKI.clock.at)
     assert judges.qpdf(signed, tmp_path).returncode == 0
     assert len(signed) < 6_000_000
 
