@@ -1,7 +1,7 @@
 """PAdES signatures of documents: B-T with a timestamp, B-B where there is no timestamp authority.
 
-The long-term levels are in `signing.longterm`, the fields in `signing.document_fields`, drawings in `signing.appearances`
-and `signing.seals`. The time of signing is in the entry /M of the signature dictionary, as PAdES wants it.
+The long-term levels are in `signing.longterm`, the fields in `signing.document_fields`, drawings in
+`signing.appearances` and `signing.seals`. The time of signing is in the entry /M of the signature dictionary.
 Source: ETSI EN 319 142-1 section 6, ISO 32000-1 section 12.8.
 """
 
@@ -56,8 +56,8 @@ class Statement:
     """What a signature says and shows besides its signer.
 
     `reason` and `commitment` exclude each other (ETSI EN 319 142-1 section 6.3). `is_last`: nobody signs after it, so
-    later changes are forbidden. `marks` are the drawings for `PageMarks` of this name, one for each place. `hand` is what a
-    party wrote, or why not; the key is then a service's, and `reason` should say so.
+    later changes are forbidden. `marks` are the drawings for `PageMarks` of this name, one for each place. `hand` is
+    what a party wrote, or why not; the key is then a service's, and `reason` should say so.
     """
 
     reason: str | None = None
@@ -91,8 +91,9 @@ class DocumentSigner:
         """Return the PDF with the prepared field of this name signed.
 
         The first signature of a document certifies it. Raises: KeyKindRefused, CertificateExpired,
-        CertificateNotYetValid, CertificateNotForDocuments, CertificateUnreadable, DocumentUnreadable, DocumentEncrypted,
-        FieldMissing, MarksDiffer, SignatureFault, SignatureTooLarge; what key and timestamp authority raise.
+        CertificateNotYetValid, CertificateNotForDocuments, CertificateUnreadable, DocumentUnreadable,
+        DocumentEncrypted, DocumentClosed, FieldMissing, MarksDiffer, SignatureFault, SignatureTooLarge, TokenRefused;
+        what key and timestamp authority raise.
         """
         return self._signed(pdf, field, statement or Statement(), at=self.clock.now(), new_box=None)
 
@@ -191,7 +192,7 @@ def hand_records(pdf: bytes) -> Mapping[str, HandSignature | Refusal]:
 
 
 def _demand_verifies(public_key: PublicKeyTypes, signature: bytes, data: bytes, hash_name: str) -> None:
-    """Let no signature leave that the certificate does not bear out: tokens and cards fail too. Raises: SignatureFault."""
+    """Let no signature leave that its certificate does not bear out: tokens fail too. Raises: SignatureFault."""
     try:
         if isinstance(public_key, ec.EllipticCurvePublicKey):
             public_key.verify(signature, data, ec.ECDSA(DIGESTS[hash_name]))

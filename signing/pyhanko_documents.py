@@ -18,7 +18,7 @@ from pyhanko.sign.signers.pdf_byterange import DocumentTimestamp, PdfSignedData,
 from archive.kernel.instants import Instant
 from signing.appearances import Appearance
 from signing.document_fields import Box
-from signing.documents import FieldMissing, MarksDiffer, SignatureTooLarge
+from signing.documents import DocumentClosed, FieldMissing, MarksDiffer, SignatureTooLarge
 from signing.pyhanko_forms import FormWriter
 from signing.pyhanko_reading import open_reader, open_writer, reading, signed_fields
 
@@ -47,11 +47,13 @@ class Revision:
 def sign_revision(pdf: bytes, revision: Revision, sign: Callable[[bytes], bytes]) -> bytes:
     """Return the PDF with the revision; `sign` makes the container over the digest of the signed bytes.
 
-    Raises: DocumentUnreadable, DocumentEncrypted, FieldMissing, MarksDiffer, SignatureTooLarge, what `sign` raises.
+    Raises: DocumentUnreadable, DocumentEncrypted, DocumentClosed, FieldMissing, MarksDiffer,
+    SignatureTooLarge, what `sign` raises.
     """
     with reading():
         writer = open_writer(pdf)
-        is_first = not signed_fields(writer)
+        signed = [value for _, value, _ in signed_fields(writer)]
+        _demand_open(signed, [revision.field, *revision.marks])
         embedding, field = _field(writer, revision.field, revision.new_box)
         forms = FormWriter(writer)
         if revision.appearance is not None:
@@ -71,7 +73,7 @@ def sign_revision(pdf: bytes, revision: Revision, sign: Callable[[bytes], bytes]
                 generic.ByteStringObject(revision.sealed[at : at + _STRING_BYTES])
                 for at in range(0, len(revision.sealed), _STRING_BYTES)
             )
-        mdp = _permissions(field, revision, is_first=is_first)
+        mdp = _permissions(field, revision, is_first=not signed)
         digest, out = _written(embedding, dictionary, revision.hash_name, mdp)
     return _filled(embedding, out, sign(digest), revision.room_bytes)
 
@@ -121,12 +123,25 @@ def _field(writer: IncrementalPdfFileWriter, name: str, new_box: Box | None) -> 
             raise FieldMissing(field=name)
         embedding = PdfCMSEmbedder().write_cms(name, writer, existing_fields_only=True)
     else:
-        box = tuple(round(each) for each in (new_box.left, new_box.bottom, new_box.right, new_box.top))
+        box = (round(new_box.left), round(new_box.bottom), round(new_box.right), round(new_box.top))
         embedding = PdfCMSEmbedder(SigFieldSpec(name, on_page=new_box.page, box=box)).write_cms(name, writer)
     return embedding, next(embedding).get_object()
 
 
-def _show_marks(writer: IncrementalPdfFileWriter, forms: FormWriter, name: str, appearances: Sequence[Appearance]) -> None:
+def _demand_open(signed: Sequence[Any], names: Sequence[str]) -> None:
+    """Demand that no signature forbids what is about to be filled in. Raises: DocumentClosed."""
+    for value in signed:
+        for reference in value.get_object().get("/Reference", ()):
+            terms = reference["/TransformParams"]
+            locks = FieldMDPSpec.from_pdf_object(terms) if "/Action" in terms else None
+            is_locked = locks is not None and any(locks.is_locked(name) for name in names)
+            if terms.get("/P") == MDPPerm.NO_CHANGES.value or is_locked:
+                raise DocumentClosed(fields=list(names))
+
+
+def _show_marks(
+    writer: IncrementalPdfFileWriter, forms: FormWriter, name: str, appearances: Sequence[Appearance]
+) -> None:
     fields = (each.get_object() for each in writer.root["/AcroForm"]["/Fields"])
     kids = next((each["/Kids"] for each in fields if each.get("/T") == name and each.get("/FT") == "/Btn"), ())
     if len(kids) != len(appearances):

@@ -24,7 +24,7 @@ def add_fields(pdf: bytes, *, signatures: Sequence[SignatureField], marks: Seque
         if signed_fields(writer):
             raise DocumentSignedAlready
         pages = _Pages(writer)
-        form = _form(writer, {field.name for field in (*signatures, *marks)})
+        form = _form(writer, {*(field.name for field in signatures), *(each.name for each in marks)})
         blank = writer.add_object(_blank())
         for field in signatures:
             form.append(_signature_field(writer, field, pages, blank))

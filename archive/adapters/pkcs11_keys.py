@@ -91,14 +91,13 @@ class Pkcs11Key:
         """Open the token once and read the certificate of the key from it, unless one is given (DER).
 
         The PIN is read from its file whenever a session is opened, and kept nowhere.
-        Raises: Pkcs11ModuleMissing, Pkcs11TokenMissing, Pkcs11PinMissing, Pkcs11PinWrong, Pkcs11KeyMissing, Pkcs11Fault.
+        Raises: Pkcs11ModuleMissing, Pkcs11TokenMissing, Pkcs11PinMissing, Pkcs11PinWrong, Pkcs11KeyMissing,
+        Pkcs11Fault.
         """
         self._module = module
         self._token_label = token_label
         self._pin_file = pin_file
-        self._wanted = {
-            name: value for name, value in (("label", key_label), ("id", key_id)) if value is not None
-        }
+        self._wanted = {name: value for name, value in (("label", key_label), ("id", key_id)) if value is not None}
         self._chain = tuple(chain)
         self._certificate = self._with_session(self._found_certificate) if certificate is None else certificate
         self._kind: str = self._with_session(lambda session: self._key(session).key_type.name)
@@ -116,7 +115,8 @@ class Pkcs11Key:
     def sign(self, data: bytes, *, digest_algorithm: str) -> bytes:
         """Return the bare signature over `data`.
 
-        Raises: Pkcs11TokenMissing, Pkcs11PinMissing, Pkcs11PinWrong, Pkcs11KeyMissing, Pkcs11Fault, Pkcs11DigestRefused.
+        Raises: Pkcs11TokenMissing, Pkcs11PinMissing, Pkcs11PinWrong, Pkcs11KeyMissing, Pkcs11Fault,
+        Pkcs11DigestRefused.
         """
         if digest_algorithm not in {"sha256", "sha384"}:
             raise Pkcs11DigestRefused(given=digest_algorithm[:20])
@@ -162,7 +162,12 @@ class Pkcs11Key:
             try:
                 with self._token().open(user_pin=pin) as session:
                     return use(session)
-            except (exceptions.PinIncorrect, exceptions.PinInvalid, exceptions.PinLenRange, exceptions.PinLocked) as exc:
+            except (
+                exceptions.PinIncorrect,
+                exceptions.PinInvalid,
+                exceptions.PinLenRange,
+                exceptions.PinLocked,
+            ) as exc:
                 raise Pkcs11PinWrong(token=self._token_label, reason=type(exc).__name__) from exc
             except (exceptions.TokenNotPresent, exceptions.TokenNotRecognised, exceptions.DeviceRemoved) as exc:
                 raise Pkcs11TokenMissing(token=self._token_label) from exc

@@ -374,9 +374,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             policy=policy,
             set_list=ListMaker(
                 Typesetter("list"),
-                PadesSigner(
-                    authority.manifest_key(), authority.manifest_certificate, clock, tsa.token, Typeface(SONG)
-                ),
+                PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock, tsa.token, Typeface(SONG)),
             ),
             timestamp=tsa.token,
             anchors=anchors.chosen_for,

@@ -41,7 +41,10 @@ def measure(scratch: Path, *, runs: int = RUNS) -> Section:
     del scratch  # all of it happens in memory
     pdf = prepared()
     made: dict[str, Mapping[str, Samples]] = {}
-    for kind, key in (("P-256", ec.generate_private_key(ec.SECP256R1())), ("RSA-3072", rsa.generate_private_key(65537, 3072))):
+    for kind, key in (
+        ("P-256", ec.generate_private_key(ec.SECP256R1())),
+        ("RSA-3072", rsa.generate_private_key(65537, 3072)),
+    ):
         made[kind] = _in_turns(_sides(pdf, key), count=_AT_ONCE[kind], runs=runs)
     held = _held(ec.generate_private_key(ec.SECP256R1()))
     shown = _in_turns(_with_appearances(pdf, held), count=20, runs=runs)
@@ -51,7 +54,9 @@ def measure(scratch: Path, *, runs: int = RUNS) -> Section:
         ours, theirs = sides["ours"], sides["theirs"]
         rows.append(Row(f"{kind}: pyHanko's SimpleSigner", theirs.shown("ms", digits=1)))
         ratio = theirs.median / ours.median
-        rows.append(target_row(f"{kind}: ours, as often faster", ours.shown("ms", digits=2), ratio=ratio, least=_TARGETS[kind]))
+        rows.append(
+            target_row(f"{kind}: ours, as often faster", ours.shown("ms", digits=2), ratio=ratio, least=_TARGETS[kind])
+        )
     rows += [Row(f"P-256: ours, {what}", samples.shown("ms", digits=2)) for what, samples in shown.items()]
     one = made["P-256"]["ours"].median
     rows.append(
@@ -77,14 +82,27 @@ def measure(scratch: Path, *, runs: int = RUNS) -> Section:
 
 def prepared() -> bytes:
     """Return a document with fields for an officer, a seal, and one without a picture."""
-    found = {"name": "a.mp4", "class": "x", "size": 3, "method": "m", "received": "t", "path": "p", "sha256": "ab" * 32, "sha512": "cd" * 64}
+    found = {
+        "name": "a.mp4",
+        "class": "x",
+        "size": 3,
+        "method": "m",
+        "received": "t",
+        "path": "p",
+        "sha256": "ab" * 32,
+        "sha512": "cd" * 64,
+    }
     data = {
         "case": {"number": "昆市监罚〔2026〕1号", "title": "无证经营案", "subject": {"name": "某某店"}},
         "organisation": "局", "made": "t", "made_by": "i", "package": "x", "origin": "a/log", "checkpoint": {"size": 12},
         "objects": [found],
     }  # fmt: skip
     blank = Typesetter("list").set_pdf(data, at=pki.START)
-    boxes = {"officer": Box(0, 60, 60, 210, 110), "shown": Box(0, 300, 60, 300 + SEAL_POINTS, 60 + SEAL_POINTS), "seal": None}
+    boxes = {
+        "officer": Box(0, 60, 60, 210, 110),
+        "shown": Box(0, 300, 60, 300 + SEAL_POINTS, 60 + SEAL_POINTS),
+        "seal": None,
+    }
     return prepare(blank, signatures=[SignatureField(name, box) for name, box in boxes.items()])
 
 
@@ -146,4 +164,3 @@ def _timed(make: Callable[[], object], count: int) -> float:
     for _ in range(count):
         make()
     return (time.perf_counter() - began) / count * 1000
-

@@ -57,7 +57,8 @@ def filed() -> Filed:
 def passed(filed: Filed, pdf: bytes, at: Instant) -> list[object]:
     answers = filed.pki.answers()
     return [
-        judges.lta(pdf, filed.pki.root_der, at=at, answers=answers, field=field).ades_subindic for field in ("officer", "seal")
+        judges.lta(pdf, filed.pki.root_der, at=at, answers=answers, field=field).ades_subindic
+        for field in ("officer", "seal")
     ]
 
 
@@ -141,6 +142,8 @@ BAD: Sequence[tuple[type[Exception], Callable[[Filed], object]]] = [
 
 
 @pytest.mark.parametrize(("error", "ask"), BAD, ids=range(len(BAD)))
-def test_what_cannot_be_extended_is_refused(filed: Filed, error: type[Exception], ask: Callable[[Filed], object]) -> None:
+def test_what_cannot_be_extended_is_refused(
+    filed: Filed, error: type[Exception], ask: Callable[[Filed], object]
+) -> None:
     with pytest.raises(error):
         ask(filed)

@@ -147,6 +147,19 @@ def test_five_thousand_pages_are_prepared_signed_and_sealed(tmp_path: Path) -> N
     assert len(signed) < 6_000_000
 
 
+def test_a_document_beyond_a_hundred_megabytes_is_signed(tmp_path: Path) -> None:
+    """pyHanko once wrote byte ranges of such documents wrongly."""
+    catalogue = b"<< /Type /Catalog /Pages 2 0 R /Footage 4 0 R >>"
+    leaf = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << >> >>"
+    size = 101_000_000
+    body = b"<< /Length %d >>\nstream\n%s\nendstream" % (size, bytes(size))
+    large = made_of(catalogue, b"<< /Type /Pages /Count 1 /Kids [3 0 R] >>", leaf, body)
+    signed = SIGNER.sign(prepare(large, signatures=[SignatureField("a")]), "a")
+    told = judges.pdfsig(signed, tmp_path)
+    assert "Signature is Valid" in told
+    assert "- Total document signed" in told
+
+
 def test_signing_works_beside_a_running_event_loop() -> None:
     async def beside() -> bytes:
         return SIGNER.sign(PREPARED, "officer")

@@ -70,16 +70,24 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
 
     folder = tmp_path_factory.mktemp("token")
     (folder / "tokens").mkdir()
-    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
+    (folder / "softhsm2.conf").write_text(
+        f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n"
+    )
     clock = MovedClock()
     made = Token(DocumentPki(clock), clock, folder)
     made.secret("pin", f"{PIN}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
         softhsm("--init-token", "--free", "--label", "bureau", "--so-pin", "12345678", "--pin", PIN)
-        keys = {"ec": ec.generate_private_key(ec.SECP256R1()), "p384": ec.generate_private_key(ec.SECP384R1()), "rsa": made.pki.rsa_key}
+        keys = {
+            "ec": ec.generate_private_key(ec.SECP256R1()),
+            "p384": ec.generate_private_key(ec.SECP384R1()),
+            "rsa": made.pki.rsa_key,
+        }
         for number, (label, key) in enumerate(keys.items(), start=1):
-            pem = made.secret(f"{label}.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
+            pem = made.secret(
+                f"{label}.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+            )
             softhsm("--import", pem, "--token", "bureau", "--label", label, "--id", f"{number:02x}", "--pin", PIN)
         opened = pkcs11.lib(str(MODULE)).get_token(token_label="bureau").open(rw=True, user_pin=PIN)
         with opened as session:
@@ -155,7 +163,9 @@ except (Pkcs11TokenMissing, Pkcs11Fault) as told:
 
 def test_a_token_that_was_pulled_out_is_told(token: Token, tmp_path: Path) -> None:
     subprocess.run(["cp", "-a", token.folder / "tokens", token.pin, tmp_path], check=True)
-    (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tmp_path}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
+    (tmp_path / "softhsm2.conf").write_text(
+        f"directories.tokendir = {tmp_path}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n"
+    )
     run = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(_REMOVED), MODULE, tmp_path],
         env={**os.environ, "SOFTHSM2_CONF": str(tmp_path / "softhsm2.conf"), "PYTHONPATH": "."},
