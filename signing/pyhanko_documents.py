@@ -20,7 +20,7 @@ from signing.appearances import Appearance
 from signing.document_fields import Box
 from signing.documents import DocumentClosed, FieldMissing, MarksDiffer, SignatureTooLarge
 from signing.pyhanko_forms import FormWriter
-from signing.pyhanko_reading import open_reader, open_writer, reading, signed_fields
+from signing.pyhanko_reading import entry, open_reader, open_writer, reading, signed_fields
 
 HAND: Final = "/LHN_Hand"
 _STRING_BYTES: Final = 32_000
@@ -110,7 +110,7 @@ def sealed_records(pdf: bytes) -> Sequence[tuple[str, bytes]]:
     with reading():
         found = []
         for signature in open_reader(pdf).embedded_signatures:
-            pieces = signature.sig_object.get(HAND)
+            pieces = entry(signature.sig_object, HAND)
             if pieces is not None:
                 found.append((str(signature.field_name), b"".join(_octets(piece) for piece in pieces)))
         return found
@@ -131,11 +131,11 @@ def _field(writer: IncrementalPdfFileWriter, name: str, new_box: Box | None) -> 
 def _demand_open(signed: Sequence[Any], names: Sequence[str]) -> None:
     """Demand that no signature forbids what is about to be filled in. Raises: DocumentClosed."""
     for value in signed:
-        for reference in value.get_object().get("/Reference", ()):
+        for reference in entry(value.get_object(), "/Reference", ()):
             terms = reference["/TransformParams"]
             locks = FieldMDPSpec.from_pdf_object(terms) if "/Action" in terms else None
             is_locked = locks is not None and any(locks.is_locked(name) for name in names)
-            if terms.get("/P") == MDPPerm.NO_CHANGES.value or is_locked:
+            if entry(terms, "/P") == MDPPerm.NO_CHANGES.value or is_locked:
                 raise DocumentClosed(fields=list(names))
 
 
@@ -143,7 +143,7 @@ def _show_marks(
     writer: IncrementalPdfFileWriter, forms: FormWriter, name: str, appearances: Sequence[Appearance]
 ) -> None:
     fields = (each.get_object() for each in writer.root["/AcroForm"]["/Fields"])
-    kids = next((each["/Kids"] for each in fields if each.get("/T") == name and each.get("/FT") == "/Btn"), ())
+    kids = next((each["/Kids"] for each in fields if entry(each, "/T") == name and entry(each, "/FT") == "/Btn"), ())
     if len(kids) != len(appearances):
         raise MarksDiffer(marks=name, prepared=len(kids), given=len(appearances))
     for kid, appearance in zip(kids, appearances, strict=True):

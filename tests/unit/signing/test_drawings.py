@@ -144,7 +144,9 @@ def test_other_records_are_not_read(record: bytes) -> None:
         read_record(record)
 
 
-@pytest.mark.parametrize("sealed", [b"", b"x", deflate(b"{}") + b"x", deflate(bytes(5 * 1024 * 1024))])
+@pytest.mark.parametrize(
+    "sealed", [b"", b"x", b"no stream at all", deflate(b"{}") + b"x", deflate(bytes(5 * 1024 * 1024))]
+)
 def test_what_does_not_inflate_is_not_read(sealed: bytes) -> None:
     with pytest.raises(HandRecordUnreadable):
         inflate(sealed)
