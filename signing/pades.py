@@ -42,6 +42,8 @@ Token = Callable[[bytes], bytes]
 TOKEN_ROOM_BYTES: Final = 8 * 1024
 """Room for a token with the certificates of an outside authority; one of ours takes about 1 KB."""
 
+HAND_REASON: Final = "系统服务密钥封存当事人的手写签名或拒签说明 / sealed by a service key, not the party's"
+
 _ARCHIVE_BOX: Final = (52, 76, 300, 116)  # points from the lower left corner; templates leave room on the last page
 
 
@@ -57,7 +59,7 @@ class Statement:
 
     `reason` and `commitment` exclude each other (ETSI EN 319 142-1 section 6.3). `is_last`: nobody signs after it, so
     later changes are forbidden. `marks` are the drawings for `PageMarks` of this name, one for each place. `hand` is
-    what a party wrote, or why not; the key is then a service's, and `reason` should say so.
+    what a party wrote, or why not; the key is then a service's, and the reason says so.
     """
 
     reason: str | None = None
@@ -70,9 +72,14 @@ class Statement:
     hand: HandSignature | Refusal | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what says it twice. Raises: ReasonAndCommitment."""
-        if self.reason is not None and self.commitment is not None:
+        """Refuse what says it twice, and a commitment in the name of a party. Raises: ReasonAndCommitment."""
+        if self.commitment is not None and (self.reason is not None or self.hand is not None):
             raise ReasonAndCommitment
+
+    @property
+    def told_reason(self) -> str | None:
+        """The reason that stands in the document."""
+        return self.reason or (None if self.hand is None else HAND_REASON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ class DocumentSigner:
             hash_name=hash_name,
             room_bytes=document_cms.room_for(self.key, public_key, token_bytes=token_bytes),
             is_last=said.is_last,
-            reason=said.reason,
+            reason=said.told_reason,
             location=said.location,
             name=said.name,
             appearance=said.appearance,

@@ -21,6 +21,7 @@ from signing.document_fields import Box
 from signing.documents import DocumentClosed, FieldMissing, MarksDiffer, SignatureTooLarge
 from signing.pyhanko_forms import FormWriter
 from signing.pyhanko_reading import entry, open_reader, open_writer, reading, signed_fields
+from signing.pyhanko_signer import _ASN1
 
 HAND: Final = "/LHN_Hand"
 _STRING_BYTES: Final = 32_000
@@ -59,7 +60,7 @@ def sign_revision(pdf: bytes, revision: Revision, sign: Callable[[bytes], bytes]
         if revision.appearance is not None:
             forms.show(field, revision.appearance)
         for name, appearances in revision.marks.items():
-            _show_marks(writer, forms, name, appearances)
+            _show_marks(writer, forms, name, appearances, locked=_locked_by(field))
         dictionary = SignatureObject(
             timestamp=revision.at.replace(microsecond=0),
             subfilter=SigSeedSubFilter.PADES,
@@ -107,7 +108,7 @@ def sealed_records(pdf: bytes) -> Sequence[tuple[str, bytes]]:
 
     Raises: DocumentUnreadable, DocumentEncrypted.
     """
-    with reading():
+    with reading(), _ASN1:
         found = []
         for signature in open_reader(pdf).embedded_signatures:
             pieces = entry(signature.sig_object, HAND)
@@ -132,16 +133,23 @@ def _demand_open(signed: Sequence[Any], names: Sequence[str]) -> None:
     """Demand that no signature forbids what is about to be filled in. Raises: DocumentClosed."""
     for value in signed:
         for reference in entry(value.get_object(), "/Reference", ()):
-            terms = reference["/TransformParams"]
+            terms = entry(reference.get_object(), "/TransformParams", {})
             locks = FieldMDPSpec.from_pdf_object(terms) if "/Action" in terms else None
             is_locked = locks is not None and any(locks.is_locked(name) for name in names)
             if entry(terms, "/P") == MDPPerm.NO_CHANGES.value or is_locked:
                 raise DocumentClosed(fields=list(names))
 
 
+def _locked_by(field: Any) -> Sequence[str]:
+    return [str(name) for name in entry(entry(field, "/Lock", {}), "/Fields", ())]
+
+
 def _show_marks(
-    writer: IncrementalPdfFileWriter, forms: FormWriter, name: str, appearances: Sequence[Appearance]
+    writer: IncrementalPdfFileWriter, forms: FormWriter, name: str, appearances: Sequence[Appearance], *, locked: Any
 ) -> None:
+    """Fill the marks of this name, which the signature locks. Raises: MarksDiffer."""
+    if name not in locked:
+        raise MarksDiffer("The marks do not belong to this signature", marks=name)
     fields = (each.get_object() for each in writer.root["/AcroForm"]["/Fields"])
     kids = next((each["/Kids"] for each in fields if entry(each, "/T") == name and entry(each, "/FT") == "/Btn"), ())
     if len(kids) != len(appearances):

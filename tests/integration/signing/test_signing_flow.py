@@ -17,6 +17,7 @@ from PIL import Image
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel
 
 from archive.documents.faces import SONG
@@ -190,6 +191,14 @@ def test_the_attributes_are_those_of_pades(steps: Sequence[bytes]) -> None:
 def test_a_reason_and_a_commitment_exclude_each_other() -> None:
     with pytest.raises(ReasonAndCommitment):
         Statement(reason="审批", commitment=Commitment.APPROVAL)
+    with pytest.raises(ReasonAndCommitment):
+        Statement(hand=written(), commitment=Commitment.APPROVAL)
+
+
+def test_what_seals_a_hand_signature_says_that_it_is_not_the_party(scene: Scene) -> None:
+    pdf = scene.signer("service").sign(scene.prepared, "party", Statement(hand=written()))
+    [signature] = PdfFileReader(BytesIO(pdf)).embedded_signatures
+    assert "系统服务密钥" in signature.sig_object["/Reason"]
 
 
 def test_pdf_a_is_kept(scene: Scene, steps: Sequence[bytes], tmp_path: Path) -> None:
@@ -384,5 +393,9 @@ def test_signing_what_is_not_there_is_refused(scene: Scene, steps: Sequence[byte
         signer.sign(steps[0], "officer1")
     with pytest.raises(MarksDiffer):
         signer.sign(scene.prepared, "party", Statement(marks={"逐页签名": []}))
+    with pytest.raises(MarksDiffer):
+        signer.sign(scene.prepared, "party", Statement(marks={"骑缝章": []}))
+    with pytest.raises(MarksDiffer):
+        signer.sign(scene.prepared, "officer1", Statement(marks={"骑缝章": []}))
     with pytest.raises(SignatureTooLarge):
         dataclasses.replace(signer, token_room_bytes=-2048).sign(scene.prepared, "officer1")
