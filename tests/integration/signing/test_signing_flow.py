@@ -1,6 +1,7 @@
 """A questioning record as it is signed: two officers, the party by hand, the seal. Judged by others."""
 
 import dataclasses
+import itertools
 import math
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -352,6 +353,22 @@ def test_an_image_of_a_seal_keeps_its_transparency(scene: Scene, tmp_path: Path)
     page, box = rendered(pdf, tmp_path, scene.pages), scene.boxes["seal"]
     assert page.getpixel((int(box.left) + 60, page.height - int(box.bottom) - 60)) == (200, 20, 20)
     assert judges.pdfsig(pdf, tmp_path).count("Signature is Valid") == 1
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["officer1", "party", "seal"])), ids="-".join)
+def test_the_fields_may_be_signed_in_any_order(scene: Scene, order: Sequence[str]) -> None:
+    pdf, signer = scene.prepared, scene.signer("张三")
+    seal = round_seal(FACE, name="昆明市市场监督管理局")
+    said = {
+        "officer1": scene.officer("张三", "YN0120260017"),
+        "party": scene.by_hand(),
+        "seal": Statement(appearance=seal, marks={"骑缝章": scene.slices(seal)}),
+    }
+    for field in order:
+        pdf = signer.sign(pdf, field, dataclasses.replace(said[field], is_last=field == order[-1]))
+    found = judges.statuses(pdf, scene.pki.root_der, at=scene.clock.at + timedelta(days=1))
+    assert list(found) == list(order)
+    assert all(status.bottom_line for status in found.values())
 
 
 def test_threads_sign_at_once(scene: Scene) -> None:
