@@ -63,7 +63,8 @@ def lines_appearance(typeface: Typeface, lines: Sequence[Line], *, width: float,
     Raises: TypefaceRefused.
     """
     shown = [Line(typeface.shownable(line.text), line.size) for line in lines]
-    font = typeface.subset("".join(line.text for line in shown))
+    # All digits always: the subset of an officer is then made once and not for each second of signing.
+    font = typeface.subset("0123456789" + "".join(line.text for line in shown))
     widest = max((_width(font, line.text) * line.size for line in shown), default=0) or 1
     tall = sum(line.size for line in shown) * _LEADING or 1
     scale = min(1.0, (width - 2) / widest, (height - 2) / tall)
@@ -115,7 +116,9 @@ def strokes_appearance(
     pen = min(width / 3, height) * 0.045
     operators = [_INK, "1 J 1 j"]
     for stroke in strokes:
-        placed = [(shift_x + x * scale, shift_y - y * scale, pen * (0.45 + 1.1 * pressure)) for x, y, pressure in stroke]
+        placed = [
+            (shift_x + x * scale, shift_y - y * scale, pen * (0.45 + 1.1 * pressure)) for x, y, pressure in stroke
+        ]
         operators += _smooth(placed)
     return Appearance(width, height, "\n".join(operators).encode("ascii"))
 
@@ -132,14 +135,19 @@ def _smooth(points: Sequence[tuple[float, float, float]]) -> list[str]:
         return [f"{number(breadth)} w {number(x)} {number(y)} m {number(x)} {number(y)} l S"]
     found = []
     for at in range(len(points) - 1):
-        before, start, end, after = points[max(at - 1, 0)], points[at], points[at + 1], points[min(at + 2, len(points) - 1)]
+        before, start, end, after = (
+            points[max(at - 1, 0)],
+            points[at],
+            points[at + 1],
+            points[min(at + 2, len(points) - 1)],
+        )
         handles = [
             (start[0] + (end[0] - before[0]) / 6, start[1] + (end[1] - before[1]) / 6),
             (end[0] - (after[0] - start[0]) / 6, end[1] - (after[1] - start[1]) / 6),
         ]
         curve = " ".join(f"{number(x)} {number(y)}" for x, y in (*handles, end[:2]))
-        breadth = number((start[2] + end[2]) / 2)
-        found.append(f"{breadth} w {number(start[0])} {number(start[1])} m {curve} c S")
+        pressed = number((start[2] + end[2]) / 2)
+        found.append(f"{pressed} w {number(start[0])} {number(start[1])} m {curve} c S")
     return found
 
 
@@ -161,6 +169,4 @@ def _read_png(png: bytes) -> Picture:
         raise PictureRefused from exc
     opacity = whole.getchannel("A")
     is_opaque = opacity.getextrema() == (255, 255)
-    return Picture(
-        whole.width, whole.height, whole.convert("RGB").tobytes(), None if is_opaque else opacity.tobytes()
-    )
+    return Picture(whole.width, whole.height, whole.convert("RGB").tobytes(), None if is_opaque else opacity.tobytes())

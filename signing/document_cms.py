@@ -60,7 +60,12 @@ class SignedAttributes:
 
 
 def signed_attributes(
-    document_digest: bytes, *, certificate: bytes, public_key: PublicKeyTypes, hash_name: str, commitment: Commitment | None
+    document_digest: bytes,
+    *,
+    certificate: bytes,
+    public_key: PublicKeyTypes,
+    hash_name: str,
+    commitment: Commitment | None,
 ) -> SignedAttributes:
     """Return the signed attributes over a document's digest; no signing time, which PAdES keeps in the entry /M.
 
@@ -114,7 +119,9 @@ def container(
 
 def room_for(key: DocumentKey, public_key: PublicKeyTypes, *, token_bytes: int) -> int:
     """Return how many bytes a container may take at most, so that no trial signature is needed."""
-    signature = 144 if isinstance(public_key, ec.EllipticCurvePublicKey) else (getattr(public_key, "key_size", 0) + 7) // 8
+    signature = (
+        144 if isinstance(public_key, ec.EllipticCurvePublicKey) else (getattr(public_key, "key_size", 0) + 7) // 8
+    )
     names = 3 * len(key.certificate)  # itself, and its issuer's name twice at most
     return signature + names + sum(len(each) for each in key.chain) + token_bytes + 1024
 

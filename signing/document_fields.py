@@ -80,7 +80,7 @@ def prepare(pdf: bytes, *, signatures: Sequence[SignatureField], marks: Sequence
     """
     from signing.pyhanko_fields import add_fields
 
-    names = [field.name for field in (*signatures, *marks)]
+    names = [*(field.name for field in signatures), *(each.name for each in marks)]
     known = {each.name for each in marks}
     if len(set(names)) != len(names) or not all(name and "." not in name for name in names):
         raise FieldsRefused("Names of fields are free, not empty, and without a full stop", names=names)
@@ -89,7 +89,9 @@ def prepare(pdf: bytes, *, signatures: Sequence[SignatureField], marks: Sequence
     return add_fields(pdf, signatures=signatures, marks=marks)
 
 
-def seam_boxes(page_sizes: Sequence[tuple[float, float]], *, slices: Sequence[int], seal_height: float) -> Sequence[Box]:
+def seam_boxes(
+    page_sizes: Sequence[tuple[float, float]], *, slices: Sequence[int], seal_height: float
+) -> Sequence[Box]:
     """Return where the slices of the seals across the pages stand: at the right edge, at three fifths of the height.
 
     `slices` is over how many pages each seal goes (`signing.seals.pages_per_seal`). Units: points.

@@ -20,8 +20,6 @@ from archive.ports.keys import DocumentKey
 
 LEAST_RSA_BITS: Final = 2048
 """What is accepted of keys that others have issued; NIST SP 800-131A allows it still."""
-OWN_RSA_BITS: Final = 3072
-"""The least that this archive issues."""
 
 DIGESTS: Final[dict[str, hashes.HashAlgorithm]] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 _CURVES: Final[dict[type[ec.EllipticCurve], str]] = {ec.SECP256R1: "sha256", ec.SECP384R1: "sha384"}

@@ -1,6 +1,6 @@
 """What can be wrong with a PDF that is to be signed."""
 
-from archive.kernel.errors import InvalidInput, LiuhenError
+from archive.kernel.errors import Conflict, InvalidInput, LiuhenError
 
 
 class DocumentUnreadable(LiuhenError):
@@ -20,6 +20,12 @@ class FieldMissing(InvalidInput):
     """The document has no such empty field: it was not prepared, or it is signed there already."""
 
     code = "signing.field_missing"
+
+
+class DocumentClosed(Conflict):
+    """The last signature of the document forbids whatever comes after it, or locks this field."""
+
+    code = "signing.document_closed"
 
 
 class MarksDiffer(InvalidInput):

@@ -1,12 +1,7 @@
 """Hand signatures of parties, and refusals to sign: what is sealed into the signature dictionary of a document.
 
-The record lies in the signed bytes of the PDF, under the private key `/LHN_Hand` of the signature dictionary: an array of
-strings, each at most 32,000 bytes (ISO 19005-2 section 6.1.13), that are together a canonical JSON value, deflated.
-The key that signs says that it is the service's, not the party's. Source: ISO 32000-1 annex E (second-class names).
-
-A signature: {"kind":"signature","party":…,"points":[[[x,y,t,p],…],…],"unit":"um","v":1}; x and y in micrometres from
-the upper left corner of the tablet's field, t in milliseconds from the first point, p from 0 to 1,000 (pressure).
-A refusal: {"kind":"refusal","party":…,"reason":…,"recording":…,"v":1,"witness":…}.
+The record lies in the signed bytes of the PDF, under a private key of the signature dictionary; the key that signs says
+that it is the service's, not the party's. Source: docs/formats/signed-documents.md, ISO 32000-1 annex E.
 """
 
 import zlib
@@ -41,7 +36,7 @@ class HandRecordUnreadable(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where the pen was. Units: micrometres from the upper left, milliseconds from the first point, pressure 0 to 1,000."""
+    """Where the pen was: from the upper left, since the first point, and how hard it was pressed, from 0 to 1,000."""
 
     x_um: int
     y_um: int
@@ -83,7 +78,7 @@ class HandSignature:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A party's refusal to sign: why, who saw it, and the recording that shows it (its number in the archive, or none)."""
+    """A party's refusal to sign: why, who saw it, and the number of the recording that shows it, if there is one."""
 
     party: str
     reason: str

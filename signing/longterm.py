@@ -1,6 +1,9 @@
 """PAdES B-LTA: validation data and a document timestamp, and their renewal before what they rest on ages.
 
-Nothing is fetched: certificates, CRLs and OCSP answers are the caller's. Whether they suffice is for the validation to say.
+Nothing is fetched: certificates, CRLs and OCSP answers are the caller's. Whether they suffice, the validation says.
+Where one authority issues for signers and timestamps alike, OCSP answers serve better than its CRL: pyHanko slides back
+to the newest list of an issuer, and one from after a certificate's end says nothing about the time before. It looks at
+answers only for certificates that name a responder (authority information access).
 Source: ETSI EN 319 142-1 sections 5.4 and 6, ETSI EN 319 102-1 section 5.6.3.
 """
 
@@ -41,7 +44,7 @@ class ValidationDataUnreadable(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class ValidationData:
-    """What a signature will be judged by after years, all in DER: chains of signers and timestamp authorities, with proof."""
+    """What a signature will be judged by after years, in DER: certificates of signers and authorities, and proof."""
 
     certificates: Sequence[bytes] = ()
     crls: Sequence[bytes] = ()
@@ -109,8 +112,8 @@ def renewal_due(
 ) -> Renewal:
     """Return when and why this document needs its next timestamp, seen from `at`.
 
-    It is due from the beginning while there is no document timestamp; then `before` the certificate of the newest one, or
-    the hash that it is made over, ends. Raises: DocumentUnreadable, DocumentEncrypted.
+    It is due from the beginning while there is no document timestamp; then `before` the certificate of the newest one,
+    or the hash that it is made over, ends. Raises: DocumentUnreadable, DocumentEncrypted.
     """
     from signing.pyhanko_longterm import newest_of
 
@@ -132,4 +135,3 @@ def _checked(token: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
         return found
 
     return get
-

@@ -1,7 +1,7 @@
 """PAdES signatures of documents: B-T with a timestamp, B-B where there is no timestamp authority.
 
-The long-term levels are in `signing.longterm`, the fields in `signing.document_fields`, drawings in `signing.appearances`
-and `signing.seals`. The time of signing is in the entry /M of the signature dictionary, as PAdES wants it.
+The long-term levels are in `signing.longterm`, the fields in `signing.document_fields`, drawings in
+`signing.appearances` and `signing.seals`. The time of signing is in the entry /M of the signature dictionary.
 Source: ETSI EN 319 142-1 section 6, ISO 32000-1 section 12.8.
 """
 
@@ -42,6 +42,8 @@ Token = Callable[[bytes], bytes]
 TOKEN_ROOM_BYTES: Final = 8 * 1024
 """Room for a token with the certificates of an outside authority; one of ours takes about 1 KB."""
 
+HAND_REASON: Final = "系统服务密钥封存当事人的手写签名或拒签说明 / sealed by a service key, not the party's"
+
 _ARCHIVE_BOX: Final = (52, 76, 300, 116)  # points from the lower left corner; templates leave room on the last page
 
 
@@ -56,8 +58,8 @@ class Statement:
     """What a signature says and shows besides its signer.
 
     `reason` and `commitment` exclude each other (ETSI EN 319 142-1 section 6.3). `is_last`: nobody signs after it, so
-    later changes are forbidden. `marks` are the drawings for `PageMarks` of this name, one for each place. `hand` is what a
-    party wrote, or why not; the key is then a service's, and `reason` should say so.
+    later changes are forbidden. `marks` are the drawings for `PageMarks` of this name, one for each place. `hand` is
+    what a party wrote, or why not; the key is then a service's, and the reason says so.
     """
 
     reason: str | None = None
@@ -70,9 +72,14 @@ class Statement:
     hand: HandSignature | Refusal | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what says it twice. Raises: ReasonAndCommitment."""
-        if self.reason is not None and self.commitment is not None:
+        """Refuse what says it twice, and a commitment in the name of a party. Raises: ReasonAndCommitment."""
+        if self.commitment is not None and (self.reason is not None or self.hand is not None):
             raise ReasonAndCommitment
+
+    @property
+    def told_reason(self) -> str | None:
+        """The reason that stands in the document."""
+        return self.reason or (None if self.hand is None else HAND_REASON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +98,9 @@ class DocumentSigner:
         """Return the PDF with the prepared field of this name signed.
 
         The first signature of a document certifies it. Raises: KeyKindRefused, CertificateExpired,
-        CertificateNotYetValid, CertificateNotForDocuments, CertificateUnreadable, DocumentUnreadable, DocumentEncrypted,
-        FieldMissing, MarksDiffer, SignatureFault, SignatureTooLarge; what key and timestamp authority raise.
+        CertificateNotYetValid, CertificateNotForDocuments, CertificateUnreadable, DocumentUnreadable,
+        DocumentEncrypted, DocumentClosed, FieldMissing, MarksDiffer, SignatureFault, SignatureTooLarge, TokenRefused;
+        what key and timestamp authority raise.
         """
         return self._signed(pdf, field, statement or Statement(), at=self.clock.now(), new_box=None)
 
@@ -109,7 +117,7 @@ class DocumentSigner:
             hash_name=hash_name,
             room_bytes=document_cms.room_for(self.key, public_key, token_bytes=token_bytes),
             is_last=said.is_last,
-            reason=said.reason,
+            reason=said.told_reason,
             location=said.location,
             name=said.name,
             appearance=said.appearance,
@@ -191,7 +199,7 @@ def hand_records(pdf: bytes) -> Mapping[str, HandSignature | Refusal]:
 
 
 def _demand_verifies(public_key: PublicKeyTypes, signature: bytes, data: bytes, hash_name: str) -> None:
-    """Let no signature leave that the certificate does not bear out: tokens and cards fail too. Raises: SignatureFault."""
+    """Let no signature leave that its certificate does not bear out: tokens fail too. Raises: SignatureFault."""
     try:
         if isinstance(public_key, ec.EllipticCurvePublicKey):
             public_key.verify(signature, data, ec.ECDSA(DIGESTS[hash_name]))

@@ -19,7 +19,7 @@ class Pkcs12Damaged(InvalidInput):
 
 
 class Pkcs12WrongPassphrase(InvalidInput):
-    """The passphrase is not that of the PKCS#12 file, or the file was changed: its integrity check does not tell which."""
+    """The passphrase is not that of the PKCS#12 file, or the file was changed: the check of both is one."""
 
     code = "pkcs12.wrong_passphrase"
 

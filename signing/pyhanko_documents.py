@@ -18,9 +18,10 @@ from pyhanko.sign.signers.pdf_byterange import DocumentTimestamp, PdfSignedData,
 from archive.kernel.instants import Instant
 from signing.appearances import Appearance
 from signing.document_fields import Box
-from signing.documents import FieldMissing, MarksDiffer, SignatureTooLarge
+from signing.documents import DocumentClosed, FieldMissing, MarksDiffer, SignatureTooLarge
 from signing.pyhanko_forms import FormWriter
-from signing.pyhanko_reading import open_reader, open_writer, reading, signed_fields
+from signing.pyhanko_reading import entry, open_reader, open_writer, reading, signed_fields
+from signing.pyhanko_signer import _ASN1
 
 HAND: Final = "/LHN_Hand"
 _STRING_BYTES: Final = 32_000
@@ -47,17 +48,19 @@ class Revision:
 def sign_revision(pdf: bytes, revision: Revision, sign: Callable[[bytes], bytes]) -> bytes:
     """Return the PDF with the revision; `sign` makes the container over the digest of the signed bytes.
 
-    Raises: DocumentUnreadable, DocumentEncrypted, FieldMissing, MarksDiffer, SignatureTooLarge, what `sign` raises.
+    Raises: DocumentUnreadable, DocumentEncrypted, DocumentClosed, FieldMissing, MarksDiffer,
+    SignatureTooLarge, what `sign` raises.
     """
     with reading():
         writer = open_writer(pdf)
-        is_first = not signed_fields(writer)
+        signed = [value for _, value, _ in signed_fields(writer)]
+        _demand_open(signed, [revision.field, *revision.marks])
         embedding, field = _field(writer, revision.field, revision.new_box)
         forms = FormWriter(writer)
         if revision.appearance is not None:
             forms.show(field, revision.appearance)
         for name, appearances in revision.marks.items():
-            _show_marks(writer, forms, name, appearances)
+            _show_marks(writer, forms, name, appearances, locked=_locked_by(field))
         dictionary = SignatureObject(
             timestamp=revision.at.replace(microsecond=0),
             subfilter=SigSeedSubFilter.PADES,
@@ -71,7 +74,7 @@ def sign_revision(pdf: bytes, revision: Revision, sign: Callable[[bytes], bytes]
                 generic.ByteStringObject(revision.sealed[at : at + _STRING_BYTES])
                 for at in range(0, len(revision.sealed), _STRING_BYTES)
             )
-        mdp = _permissions(field, revision, is_first=is_first)
+        mdp = _permissions(field, revision, is_first=not signed)
         digest, out = _written(embedding, dictionary, revision.hash_name, mdp)
     return _filled(embedding, out, sign(digest), revision.room_bytes)
 
@@ -105,10 +108,10 @@ def sealed_records(pdf: bytes) -> Sequence[tuple[str, bytes]]:
 
     Raises: DocumentUnreadable, DocumentEncrypted.
     """
-    with reading():
+    with reading(), _ASN1:
         found = []
         for signature in open_reader(pdf).embedded_signatures:
-            pieces = signature.sig_object.get(HAND)
+            pieces = entry(signature.sig_object, HAND)
             if pieces is not None:
                 found.append((str(signature.field_name), b"".join(_octets(piece) for piece in pieces)))
         return found
@@ -121,14 +124,34 @@ def _field(writer: IncrementalPdfFileWriter, name: str, new_box: Box | None) -> 
             raise FieldMissing(field=name)
         embedding = PdfCMSEmbedder().write_cms(name, writer, existing_fields_only=True)
     else:
-        box = tuple(round(each) for each in (new_box.left, new_box.bottom, new_box.right, new_box.top))
+        box = (round(new_box.left), round(new_box.bottom), round(new_box.right), round(new_box.top))
         embedding = PdfCMSEmbedder(SigFieldSpec(name, on_page=new_box.page, box=box)).write_cms(name, writer)
     return embedding, next(embedding).get_object()
 
 
-def _show_marks(writer: IncrementalPdfFileWriter, forms: FormWriter, name: str, appearances: Sequence[Appearance]) -> None:
+def _demand_open(signed: Sequence[Any], names: Sequence[str]) -> None:
+    """Demand that no signature forbids what is about to be filled in. Raises: DocumentClosed."""
+    for value in signed:
+        for reference in entry(value.get_object(), "/Reference", ()):
+            terms = entry(reference.get_object(), "/TransformParams", {})
+            locks = FieldMDPSpec.from_pdf_object(terms) if "/Action" in terms else None
+            is_locked = locks is not None and any(locks.is_locked(name) for name in names)
+            if entry(terms, "/P") == MDPPerm.NO_CHANGES.value or is_locked:
+                raise DocumentClosed(fields=list(names))
+
+
+def _locked_by(field: Any) -> Sequence[str]:
+    return [str(name) for name in entry(entry(field, "/Lock", {}), "/Fields", ())]
+
+
+def _show_marks(
+    writer: IncrementalPdfFileWriter, forms: FormWriter, name: str, appearances: Sequence[Appearance], *, locked: Any
+) -> None:
+    """Fill the marks of this name, which the signature locks. Raises: MarksDiffer."""
+    if name not in locked:
+        raise MarksDiffer("The marks do not belong to this signature", marks=name)
     fields = (each.get_object() for each in writer.root["/AcroForm"]["/Fields"])
-    kids = next((each["/Kids"] for each in fields if each.get("/T") == name and each.get("/FT") == "/Btn"), ())
+    kids = next((each["/Kids"] for each in fields if entry(each, "/T") == name and entry(each, "/FT") == "/Btn"), ())
     if len(kids) != len(appearances):
         raise MarksDiffer(marks=name, prepared=len(kids), given=len(appearances))
     for kid, appearance in zip(kids, appearances, strict=True):

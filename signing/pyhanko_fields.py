@@ -9,7 +9,7 @@ from pyhanko.pdf_utils.generic import pdf_name, pdf_string
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
 from signing.document_fields import Box, DocumentSignedAlready, FieldsRefused, PageMarks, SignatureField
-from signing.pyhanko_reading import open_reader, open_writer, reading, signed_fields
+from signing.pyhanko_reading import entry, open_reader, open_writer, reading, signed_fields
 
 _PRINTED_AND_LOCKED: Final = 4 | 128
 _READ_ONLY: Final = 1
@@ -24,7 +24,7 @@ def add_fields(pdf: bytes, *, signatures: Sequence[SignatureField], marks: Seque
         if signed_fields(writer):
             raise DocumentSignedAlready
         pages = _Pages(writer)
-        form = _form(writer, {field.name for field in (*signatures, *marks)})
+        form = _form(writer, {*(field.name for field in signatures), *(each.name for each in marks)})
         blank = writer.add_object(_blank())
         for field in signatures:
             form.append(_signature_field(writer, field, pages, blank))
@@ -73,7 +73,7 @@ class _Pages:
         for page, widgets in self._added.items():
             reference = self._found[page][0]
             target = reference.get_object()
-            annotations = target.get("/Annots")
+            annotations = entry(target, "/Annots")
             if annotations is None:
                 target[pdf_name("/Annots")] = generic.ArrayObject(widgets)
                 self._writer.mark_update(reference)
@@ -91,11 +91,11 @@ def _walk(node: Any, box: Any, visit: Any) -> None:
             raise ValueError("The page tree goes round in circles")
         seen.add(reference.reference)
         found = reference.get_object()
-        own = found.get("/MediaBox", inherited)
+        own = entry(found, "/MediaBox", inherited)
         if "/Kids" in found:
             waiting += [(kid, own) for kid in reversed(found["/Kids"])]
         else:
-            left, bottom, right, top = (float(each) for each in own)
+            left, bottom, right, top = (float(own[at]) for at in range(4))
             visit(reference, (min(left, right), min(bottom, top), max(left, right), max(bottom, top)))
 
 
@@ -111,7 +111,7 @@ def _form(writer: IncrementalPdfFileWriter, names: set[str]) -> Any:
     if "/Fields" not in form:
         form[pdf_name("/Fields")] = generic.ArrayObject()
     fields = form["/Fields"]
-    if names & {str(each.get_object().get("/T", "")) for each in fields}:
+    if names & {str(entry(each.get_object(), "/T", "")) for each in fields}:
         raise FieldsRefused("A field of this name is there already")
     form[pdf_name("/SigFlags")] = generic.NumberObject(_SIGNATURES_EXIST_APPEND_ONLY)
     writer.update_container(form)

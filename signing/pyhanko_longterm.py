@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from asn1crypto import crl, ocsp, x509
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
@@ -68,7 +68,7 @@ def _store(writer: IncrementalPdfFileWriter, validation: ValidationData) -> None
         DocumentSecurityStore.supply_dss_in_writer(writer, None, certs=certificates, crls=crls, ocsps=answers)
 
 
-def _strict(kind: type, encoded: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202 (asn1crypto has no types)
-    found = kind.load(encoded, strict=True)  # type: ignore[attr-defined]
+def _strict(kind: Any, encoded: bytes) -> Any:
+    found = kind.load(encoded, strict=True)
     found.native  # noqa: B018 (asn1crypto reads only when it is asked)
     return found

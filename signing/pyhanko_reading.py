@@ -63,5 +63,13 @@ def signed_fields(writer: IncrementalPdfFileWriter) -> list[Any]:
     return list(enumerate_sig_fields(writer, filled_status=True))
 
 
+def entry(dictionary: Any, name: str, default: Any = None) -> Any:
+    """Return an entry of a dictionary, followed where it is a reference, which `dict.get` does not do."""
+    try:
+        return dictionary[name]
+    except KeyError:
+        return default
+
+
 def _leave() -> None:
     """Leave the metadata as it is."""

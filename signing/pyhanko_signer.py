@@ -1,4 +1,4 @@
-"""pyHanko makes the signature containers; the only module that imports it. Nothing here judges what comes out.
+"""pyHanko makes the signature containers over manifests. Nothing here judges what comes out.
 
 Import it late: pyHanko brings 20 MB of modules, and most processes never sign.
 """

@@ -107,15 +107,23 @@ def _arc(typeface: Typeface, name: str, *, has_line: bool) -> list[str]:
     height = 5.6 if len(name) <= 16 else 4.6
     radius = SEAL_MM / 2 - _RIM_MM - 1.0 - height / 2
     span = math.radians(228 if has_line else 262)
-    step = min(math.radians(30), span / max(len(name) - 1, 1))
-    width = min(height * 0.86, 2 * (radius - height / 2) * math.tan(step / 2) * 1.12)
+    step = min(math.radians(35), span / max(len(name) - 1, 1))
+    width = min(height * 0.86, 2 * (radius - height / 2) * math.tan(step / 2) * 1.02)
     first = math.pi / 2 + step * (len(name) - 1) / 2
     found = []
     for at, char in enumerate(name):
         angle = first - at * step
         turn = angle - math.pi / 2
         found.append(
-            _placed(typeface, char, x=radius * math.cos(angle), y=radius * math.sin(angle), turn=turn, width=width, height=height)
+            _placed(
+                typeface,
+                char,
+                x=radius * math.cos(angle),
+                y=radius * math.sin(angle),
+                turn=turn,
+                width=width,
+                height=height,
+            )
         )
     return found
 
@@ -125,7 +133,9 @@ def _row(typeface: Typeface, line: str) -> list[str]:
     height = 4.0
     step = min(3.4, 21.0 / max(len(line), 1))
     return [
-        _placed(typeface, char, x=(at - (len(line) - 1) / 2) * step, y=-11.4, turn=0.0, width=step * 0.94, height=height)
+        _placed(
+            typeface, char, x=(at - (len(line) - 1) / 2) * step, y=-11.4, turn=0.0, width=step * 0.94, height=height
+        )
         for at, char in enumerate(line)
     ]
 

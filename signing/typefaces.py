@@ -1,6 +1,6 @@
 """A typeface for what is drawn into documents: subsets to embed, and outlines for seals. One face in one file.
 
-A collection (TTC) is refused. Source: OpenType 1.9; ISO 19005-2 section 6.2.11 (fonts are embedded, with all glyphs used).
+A collection (TTC) is refused. Source: OpenType 1.9; ISO 19005-2 section 6.2.11 (fonts are embedded).
 """
 
 import re
@@ -142,7 +142,8 @@ class Typeface:
         return re.sub(r"[^A-Za-z0-9-]", "", told) or "Face"
 
     def _scaled(self, units: float) -> int:
-        return round(units * 1000 / self._font["head"].unitsPerEm)
+        scale = 1000 / int(self._font["head"].unitsPerEm)
+        return round(units * scale)
 
 
 def _pdf_pen(glyphs: Any, scale: float) -> Any:

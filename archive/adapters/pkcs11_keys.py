@@ -91,7 +91,8 @@ class Pkcs11Key:
         """Open the token once and read the certificate of the key from it, unless one is given (DER).
 
         The PIN is read from its file whenever a session is opened, and kept nowhere.
-        Raises: Pkcs11ModuleMissing, Pkcs11TokenMissing, Pkcs11PinMissing, Pkcs11PinWrong, Pkcs11KeyMissing, Pkcs11Fault.
+        Raises: Pkcs11ModuleMissing, Pkcs11TokenMissing, Pkcs11PinMissing, Pkcs11PinWrong, Pkcs11KeyMissing,
+        Pkcs11Fault.
         """
         self._module = module
         self._token_label = token_label
@@ -114,7 +115,8 @@ class Pkcs11Key:
     def sign(self, data: bytes, *, digest_algorithm: str) -> bytes:
         """Return the bare signature over `data`.
 
-        Raises: Pkcs11TokenMissing, Pkcs11PinMissing, Pkcs11PinWrong, Pkcs11KeyMissing, Pkcs11Fault, Pkcs11DigestRefused.
+        Raises: Pkcs11TokenMissing, Pkcs11PinMissing, Pkcs11PinWrong, Pkcs11KeyMissing, Pkcs11Fault,
+        Pkcs11DigestRefused.
         """
         if digest_algorithm not in {"sha256", "sha384"}:
             raise Pkcs11DigestRefused(given=digest_algorithm[:20])

@@ -6,11 +6,11 @@ from functools import cached_property
 from typing import Any
 
 from cryptography import x509
-from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from archive.kernel.instants import Instant
 from signing.certificates import TIMESTAMPING
@@ -24,7 +24,11 @@ START = datetime(2015, 3, 2, 8, 0, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
 # Never asked; without it pyHanko looks at no answers about a certificate.
 ASKED_AT = x509.AuthorityInformationAccess(
-    [x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("http://ocsp.test.invalid"))]
+    [
+        x509.AccessDescription(
+            AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("http://ocsp.test.invalid")
+        )
+    ]
 )
 
 MAY_SIGN = (pki.key_usage(digital_signature=True, content_commitment=True), ASKED_AT)
@@ -46,7 +50,9 @@ class DocumentPki:
     def __init__(self, clock: MovedClock) -> None:
         self.clock = clock
         self.root_key = ec.generate_private_key(ec.SECP256R1())
-        self.root = pki.certificate("root of a test", key=self.root_key, is_ca=True, valid_from=START - YEAR, valid=30 * YEAR)
+        self.root = pki.certificate(
+            "root of a test", key=self.root_key, is_ca=True, valid_from=START - YEAR, valid=30 * YEAR
+        )
         self.responder_key = ec.generate_private_key(ec.SECP256R1())
         self.responder = self.issue(
             "responder",
@@ -63,7 +69,9 @@ class DocumentPki:
         self._tsas: list[x509.Certificate] = []
         self.stamping = self.new_tsa()
 
-    def issue(self, subject: str, key: pki.PrivateKey, *, valid: timedelta = 3 * YEAR, **given: Any) -> x509.Certificate:
+    def issue(
+        self, subject: str, key: pki.PrivateKey, *, valid: timedelta = 3 * YEAR, **given: Any
+    ) -> x509.Certificate:
         start = given.pop("valid_from", self.clock.at - timedelta(hours=1))
         return pki.certificate(
             subject, key=key, issuer=self.root, issuer_key=self.root_key, valid_from=start, valid=valid, **given
@@ -94,7 +102,9 @@ class DocumentPki:
             .add_extension(x509.ExtendedKeyUsage(TIMESTAMPING.extended_key_usage), critical=True)
             .add_extension(ASKED_AT, critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.root_key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.root_key.public_key()), critical=False
+            )
             .sign(self.root_key, hashes.SHA256())
         )
         self.stamping = key, made.public_bytes(Encoding.DER)
@@ -104,7 +114,9 @@ class DocumentPki:
     def answers(self) -> list[bytes]:
         """Return what a validator would be told today about the authorities of timestamps that have not ended."""
         return [
-            self.ocsp(each.public_bytes(Encoding.DER)) for each in self._tsas if self.clock.at < each.not_valid_after_utc
+            self.ocsp(each.public_bytes(Encoding.DER))
+            for each in self._tsas
+            if self.clock.at < each.not_valid_after_utc
         ]
 
     @property
@@ -131,7 +143,9 @@ class DocumentPki:
             .last_update(at)
             .next_update(at + timedelta(days=30))
             .add_extension(x509.CRLNumber(int(at.timestamp())), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.root_key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.root_key.public_key()), critical=False
+            )
         )
         for each in self._revoked:
             builder = builder.add_revoked_certificate(each)
@@ -170,4 +184,3 @@ class DocumentPki:
     @property
     def root_der(self) -> bytes:
         return self.root.public_bytes(Encoding.DER)
-

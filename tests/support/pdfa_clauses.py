@@ -47,9 +47,11 @@ class Document:
         return "stream" in self.objects.get(f"obj:{value}", {})
 
     def content(self, reference: str) -> bytes:
-        number = reference.split()[0]
+        number = reference.split(maxsplit=1)[0]
         return subprocess.run(
-            ["qpdf", "--warning-exit-0", f"--show-object={number}", "--filtered-stream-data", self.path], capture_output=True, check=True
+            ["qpdf", "--warning-exit-0", f"--show-object={number}", "--filtered-stream-data", self.path],
+            capture_output=True,
+            check=True,
         ).stdout
 
     @property
@@ -102,9 +104,9 @@ def _of_objects(document: Document) -> Iterator[str]:
             yield "6.2.8 image"
         if subtype == "/Form" and {"/OPI", "/PS", "/Subtype2", "/Ref"} & set(found):
             yield "6.2.9 form"
-        if "/A" in found and "/FT" in found or "/AA" in found or found.get("/S") in {"/JavaScript", "/Launch"}:
+        if ("/A" in found and "/FT" in found) or "/AA" in found or found.get("/S") in {"/JavaScript", "/Launch"}:
             yield "6.4.1 or 6.5.1 action"
-        if kind == "/Annot" or (subtype in {"/Widget"} and "/Rect" in found):
+        if kind == "/Annot" or (subtype == "/Widget" and "/Rect" in found):
             yield from _of_annotation(document, found)
         if kind == "/SigRef" and {"/DigestLocation", "/DigestMethod", "/DigestValue"} & set(found):
             yield "6.1.12 digest in a reference of a signature"

@@ -120,6 +120,21 @@ def test_ten_years_with_and_without_renewal() -> None:
         renew(filed.extended, at=filed.clock.at, validation=filed.pki.validation(), token=filed.pki.token)
 
 
+def with_other_contents(pdf: bytes, contents: bytes) -> bytes:
+    """Put other bytes in the place of every container."""
+    for _, container in judges.containers(pdf).values():
+        pdf = pdf.replace(container[: len(contents)].hex().upper().encode(), contents.hex().encode())
+    return pdf
+
+
+@pytest.mark.parametrize(
+    "contents", [b"\x00" * 40, b"\x30\x03\x02\x01\x01", b"\x30\x80" * 20], ids=["zeros", "other", "endless"]
+)
+def test_containers_that_are_none_are_an_error_of_ours(filed: Filed, contents: bytes) -> None:
+    with pytest.raises(DocumentUnreadable):
+        renewal_due(with_other_contents(filed.extended, contents), filed.closed_at)
+
+
 BAD: Sequence[tuple[type[Exception], Callable[[Filed], object]]] = [
     (NothingToExtend, lambda filed: extend(filed.blank, validation=filed.validation, token=filed.pki.token)),
     (DocumentUnreadable, lambda filed: extend(b"%PDF-1.7", validation=filed.validation, token=filed.pki.token)),

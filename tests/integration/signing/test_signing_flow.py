@@ -1,6 +1,7 @@
 """A questioning record as it is signed: two officers, the party by hand, the seal. Judged by others."""
 
 import dataclasses
+import itertools
 import math
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from PIL import Image
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.generic import pdf_name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel
 
 from archive.documents.faces import SONG
@@ -33,7 +35,7 @@ from signing.document_fields import (
     prepare,
     seam_boxes,
 )
-from signing.documents import FieldMissing, MarksDiffer, SignatureTooLarge
+from signing.documents import DocumentClosed, FieldMissing, MarksDiffer, SignatureTooLarge
 from signing.hand_signatures import HandSignature, Point, Refusal
 from signing.pades import DocumentSigner, ReasonAndCommitment, Statement, hand_records
 from signing.seals import SEAL_POINTS, pages_per_seal, round_seal, slices_of
@@ -190,6 +192,14 @@ def test_the_attributes_are_those_of_pades(steps: Sequence[bytes]) -> None:
 def test_a_reason_and_a_commitment_exclude_each_other() -> None:
     with pytest.raises(ReasonAndCommitment):
         Statement(reason="审批", commitment=Commitment.APPROVAL)
+    with pytest.raises(ReasonAndCommitment):
+        Statement(hand=written(), commitment=Commitment.APPROVAL)
+
+
+def test_what_seals_a_hand_signature_says_that_it_is_not_the_party(scene: Scene) -> None:
+    pdf = scene.signer("service").sign(scene.prepared, "party", Statement(hand=written()))
+    [signature] = PdfFileReader(BytesIO(pdf)).embedded_signatures
+    assert "系统服务密钥" in signature.sig_object["/Reason"]
 
 
 def test_pdf_a_is_kept(scene: Scene, steps: Sequence[bytes], tmp_path: Path) -> None:
@@ -321,9 +331,15 @@ def test_nothing_may_change_after_the_last_signature(scene: Scene, steps: Sequen
 
 def test_a_document_with_one_signature_is_closed_by_it(scene: Scene) -> None:
     one = scene.signer("局").sign(scene.prepared, "seal", Statement(is_last=True))
-    two = scene.signer("局").sign(one, "officer1")
-    found = judges.statuses(two, scene.pki.root_der, at=scene.clock.at + timedelta(days=1))
-    assert not found["seal"].docmdp_ok
+    with pytest.raises(DocumentClosed):
+        scene.signer("局").sign(one, "officer1")
+
+
+def test_marks_that_a_signature_has_locked_are_not_filled_again(scene: Scene, steps: Sequence[bytes]) -> None:
+    mark = written().appearance(width=90, height=34)
+    with pytest.raises(DocumentClosed):
+        scene.signer("局").sign(steps[2], "seal", Statement(marks={"逐页签名": [mark] * scene.pages}))
+    assert hand_records(scene.signer("局").sign(steps[2], "seal")) == {"party": written()}
 
 
 def test_an_image_of_a_seal_keeps_its_transparency(scene: Scene, tmp_path: Path) -> None:
@@ -337,6 +353,22 @@ def test_an_image_of_a_seal_keeps_its_transparency(scene: Scene, tmp_path: Path)
     page, box = rendered(pdf, tmp_path, scene.pages), scene.boxes["seal"]
     assert page.getpixel((int(box.left) + 60, page.height - int(box.bottom) - 60)) == (200, 20, 20)
     assert judges.pdfsig(pdf, tmp_path).count("Signature is Valid") == 1
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["officer1", "party", "seal"])), ids="-".join)
+def test_the_fields_may_be_signed_in_any_order(scene: Scene, order: Sequence[str]) -> None:
+    pdf, signer = scene.prepared, scene.signer("张三")
+    seal = round_seal(FACE, name="昆明市市场监督管理局")
+    said = {
+        "officer1": scene.officer("张三", "YN0120260017"),
+        "party": scene.by_hand(),
+        "seal": Statement(appearance=seal, marks={"骑缝章": scene.slices(seal)}),
+    }
+    for field in order:
+        pdf = signer.sign(pdf, field, dataclasses.replace(said[field], is_last=field == order[-1]))
+    found = judges.statuses(pdf, scene.pki.root_der, at=scene.clock.at + timedelta(days=1))
+    assert list(found) == list(order)
+    assert all(status.bottom_line for status in found.values())
 
 
 def test_threads_sign_at_once(scene: Scene) -> None:
@@ -378,5 +410,9 @@ def test_signing_what_is_not_there_is_refused(scene: Scene, steps: Sequence[byte
         signer.sign(steps[0], "officer1")
     with pytest.raises(MarksDiffer):
         signer.sign(scene.prepared, "party", Statement(marks={"逐页签名": []}))
+    with pytest.raises(MarksDiffer):
+        signer.sign(scene.prepared, "party", Statement(marks={"骑缝章": []}))
+    with pytest.raises(MarksDiffer):
+        signer.sign(scene.prepared, "officer1", Statement(marks={"骑缝章": []}))
     with pytest.raises(SignatureTooLarge):
         dataclasses.replace(signer, token_room_bytes=-2048).sign(scene.prepared, "officer1")

@@ -1,16 +1,25 @@
 """Keys that sign documents: which are taken, which are refused, and how each refusal is called."""
 
+import subprocess
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from archive.kernel.errors import LiuhenError
-from signing import document_keys, pkcs12 as files
+from signing import document_keys
+from signing import pkcs12 as files
 from signing.document_keys import HeldKey, demand_usable
 from signing.pkcs12 import open_pkcs12
 from tests.unit.signing import pki
@@ -32,6 +41,22 @@ def test_a_key_out_of_a_file_signs_and_its_certificate_says_so() -> None:
     KEY.public_key().verify(signature, b"record", ec.ECDSA(document_keys.DIGESTS["sha256"]))
     assert demand_usable(held, at=NOW) == CERTIFICATE
     assert "张三" in repr(held)
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("-legacy",), ("-certpbe", "PBE-SHA1-3DES", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1")], ids=str
+)
+def test_files_of_other_programs_are_opened_also_those_in_the_old_form(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    pem = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + pki.pem(CERTIFICATE)
+    command = ["openssl", "pkcs12", "-export", "-passout", "pass:密码 1", *options]
+    packed_by_openssl = subprocess.run(command, input=pem, capture_output=True, check=True, cwd=tmp_path).stdout
+    assert open_pkcs12(packed_by_openssl, passphrase="密码 1", at=NOW).certificate == CERTIFICATE.public_bytes(
+        Encoding.DER
+    )
+    with pytest.raises(files.Pkcs12WrongPassphrase):
+        open_pkcs12(packed_by_openssl, passphrase="密码 2", at=NOW)
 
 
 def mismatched() -> bytes:

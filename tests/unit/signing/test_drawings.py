@@ -87,11 +87,11 @@ def test_what_is_no_picture_is_refused(made: bytes) -> None:
         picture_appearance(made, width=10, height=10)
 
 
-POINTS = some.builds(
-    Point, some.integers(0, 200_000), some.integers(0, 100_000), some.just(0), some.integers(0, 1000)
-)
+POINTS = some.builds(Point, some.integers(0, 200_000), some.integers(0, 100_000), some.just(0), some.integers(0, 1000))
 SIGNATURES = some.builds(
-    HandSignature, some.text(min_size=1, max_size=9).filter(str.isprintable), some.lists(some.lists(POINTS, min_size=1), min_size=1)
+    HandSignature,
+    some.text(min_size=1, max_size=9).filter(str.isprintable),
+    some.lists(some.lists(POINTS, min_size=1), min_size=1),
 )
 
 
@@ -144,7 +144,9 @@ def test_other_records_are_not_read(record: bytes) -> None:
         read_record(record)
 
 
-@pytest.mark.parametrize("sealed", [b"", b"x", deflate(b"{}") + b"x", deflate(bytes(5 * 1024 * 1024))])
+@pytest.mark.parametrize(
+    "sealed", [b"", b"x", b"no stream at all", deflate(b"{}") + b"x", deflate(bytes(5 * 1024 * 1024))]
+)
 def test_what_does_not_inflate_is_not_read(sealed: bytes) -> None:
     with pytest.raises(HandRecordUnreadable):
         inflate(sealed)
