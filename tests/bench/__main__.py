@@ -22,6 +22,7 @@ NAMES = (
     "million",
     "search",
     "sight",
+    "documents",
 )
 
 

@@ -200,12 +200,15 @@ def test_a_rare_character_is_shown_and_none_is_lost(tmp_path: Path, given: str, 
 
 
 
-def test_the_code_carries_number_and_digest(papers: dict[str, tuple[SetDocument, Path]]) -> None:
+def test_the_code_carries_number_and_digest(papers: dict[str, tuple[SetDocument, Path]], tmp_path: Path) -> None:
     template = TEMPLATES["penalty_decision"]
     values = as_values(template, example_of("penalty_decision"))
-    assert record_code(template, values) == (
-        f"liuhen-record:1;penalty_decision:1;云市监处罚〔2026〕12号;sha256:{values.digest().hex}"
-    )
+    wanted = f"liuhen-record:1;penalty_decision:1;云市监处罚〔2026〕12号;sha256:{values.digest().hex}"
+    assert record_code(template, values) == wanted
+    _said("pdftoppm", "-r", "200", "-f", "1", "-l", "1", "-png", papers["penalty_decision"][1], tmp_path / "page")
+    (page,) = tmp_path.glob("page*.png")
+    read = subprocess.run(["zbarimg", "--quiet", "--raw", page], check=True, capture_output=True, text=True).stdout
+    assert read.strip() == wanted
 
 
 def test_long_text_goes_over_pages_and_loses_nothing(tmp_path: Path) -> None:
