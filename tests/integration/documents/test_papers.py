@@ -86,7 +86,9 @@ def test_every_word_is_on_the_paper(papers: dict[str, tuple[SetDocument, Path]],
     wanted = [paper["heading"], paper["title"], paper["number"], values.digest().hex]
     for block in paper["blocks"]:
         wanted += [text for kind, text in block.get("runs", ()) if kind == "v"]
-        wanted += [text for row in block.get("rows", ()) for _, runs in row["cells"] for _, text in runs if len(text) < 12]
+        wanted += [
+            text for row in block.get("rows", ()) for _, runs in row["cells"] for _, text in runs if len(text) < 12
+        ]
         wanted += [text for line in block["lines"] for text in line] if block["kind"] == "dialogue" else []
     flat = re.sub(r"第\d+页共\d+页.{0,200}?sha256:[0-9a-f]{64}", "", words)
     for text in wanted:
@@ -125,7 +127,9 @@ def test_each_signature_has_its_place(papers: dict[str, tuple[SetDocument, Path]
             assert right - left == pytest.approx(top - bottom, abs=0.1)
 
 
-def test_places_of_signatures_lie_beside_each_other_and_beside_their_words(papers: dict[str, tuple[SetDocument, Path]]) -> None:
+def test_places_of_signatures_lie_beside_each_other_and_beside_their_words(
+    papers: dict[str, tuple[SetDocument, Path]],
+) -> None:
     for code in CODES:
         boxes = [(place.page, place.box) for place in papers[code][0].places if not place.name.startswith("agency")]
         for index, (page, (left, bottom, right, top)) in enumerate(boxes):
@@ -137,7 +141,16 @@ def test_the_seal_lies_over_the_date(papers: dict[str, tuple[SetDocument, Path]]
     paper, path = papers["penalty_decision"]
     (seal,) = [place for place in paper.places if place.name == "agency"]
     left, bottom, right, top = seal.box
-    area = ["-x", str(int(left)), "-y", str(int(A4[1] - top)), "-W", str(int(right - left)), "-H", str(int(top - bottom))]
+    area = [
+        "-x",
+        str(int(left)),
+        "-y",
+        str(int(A4[1] - top)),
+        "-W",
+        str(int(right - left)),
+        "-H",
+        str(int(top - bottom)),
+    ]
     text = _said("pdftotext", "-f", str(seal.page), "-l", str(seal.page), *area, path, "-")
     assert "2026年5月20日" in re.sub(r"\s", "", text)
 
@@ -178,8 +191,8 @@ def test_nothing_can_be_added_later_where_a_finished_paper_is_empty(tmp_path: Pa
 
 def test_values_are_text_and_never_markup(tmp_path: Path) -> None:
     template = TEMPLATES["inspection_record"]
-    hostile = "#pagebreak() $x$ *a* @b <c> \\ ${d} `e` // f [g] {agency} = h\n- i\n#include(\"/etc/passwd\")"
-    values = as_values(template, example("inspection_record", findings=hostile, place="#eval(\"1\")"))
+    hostile = '#pagebreak() $x$ *a* @b <c> \\ ${d} `e` // f [g] {agency} = h\n- i\n#include("/etc/passwd")'
+    values = as_values(template, example("inspection_record", findings=hostile, place='#eval("1")'))
     (tmp_path / "hostile.pdf").write_bytes(SETTER.set_record(template, values, at=AT).pdf)
     words = _words(tmp_path / "hostile.pdf")
     for part in (*hostile.split("\n"), '#eval("1")'):
@@ -188,7 +201,13 @@ def test_values_are_text_and_never_markup(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "shown"),
-    [("王堃喆", "王堃喆"), ("𠮷田", "〔U+20BB7〕田"), ("a\u202eb", "a〔U+202E〕b"), ("\ue863", "〔U+E863〕"), ("龘犇", "龘犇")],
+    [
+        ("王堃喆", "王堃喆"),
+        ("𠮷田", "〔U+20BB7〕田"),
+        ("a\u202eb", "a〔U+202E〕b"),
+        ("\ue863", "〔U+E863〕"),
+        ("龘犇", "龘犇"),
+    ],
 )
 def test_a_rare_character_is_shown_and_none_is_lost(tmp_path: Path, given: str, shown: str) -> None:
     template = TEMPLATES["filing_form"]
@@ -196,8 +215,6 @@ def test_a_rare_character_is_shown_and_none_is_lost(tmp_path: Path, given: str, 
         values = as_values(template, example("filing_form", **{field: given}))
         (tmp_path / "rare.pdf").write_bytes(SETTER.set_record(template, values, at=AT).pdf)
         assert shown in _words(tmp_path / "rare.pdf")
-
-
 
 
 def test_the_code_carries_number_and_digest(papers: dict[str, tuple[SetDocument, Path]], tmp_path: Path) -> None:

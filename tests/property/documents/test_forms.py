@@ -19,7 +19,9 @@ _texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
 _days = st.dates(datetime(1950, 1, 1, tzinfo=UTC).date(), datetime(2090, 1, 1, tzinfo=UTC).date())
 _junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "number", "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "number", "x"]), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -29,7 +31,9 @@ def _one(field: Any) -> st.SearchStrategy[Any]:
         case kinds.DateField():
             return _days.map(lambda day: day.isoformat())
         case kinds.MomentField():
-            return st.datetimes(datetime(1950, 1, 1), datetime(2090, 1, 1)).map(lambda at: at.isoformat(timespec="minutes"))  # noqa: DTZ001
+            return st.datetimes(datetime(1950, 1, 1), datetime(2090, 1, 1)).map(
+                lambda at: at.isoformat(timespec="minutes")
+            )  # noqa: DTZ001
         case kinds.AmountField():
             return st.integers(field.least_fen, min(field.most_fen, 10**12)).map(figures)
         case kinds.CapitalsField():
@@ -49,7 +53,9 @@ def _one(field: Any) -> st.SearchStrategy[Any]:
         case kinds.ReferenceField():
             return st.fixed_dictionaries({"id": st.uuids().map(str), "title": st.just("题名")})
         case kinds.ListField():
-            return st.lists(st.fixed_dictionaries({}, optional={column.name: _one(column) for column in field.columns}), max_size=3)
+            return st.lists(
+                st.fixed_dictionaries({}, optional={column.name: _one(column) for column in field.columns}), max_size=3
+            )
         case _:
             return _texts
 
