@@ -4,7 +4,6 @@ import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyhanko.pdf_utils.reader import PdfFileReader

@@ -17,6 +17,7 @@ from tests.unit.documents.forms import CODES, TEMPLATES, context
 
 _texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
 _days = st.dates(datetime(1950, 1, 1, tzinfo=UTC).date(), datetime(2090, 1, 1, tzinfo=UTC).date())
+_moments = st.builds(datetime.combine, _days, st.times())
 _junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
     lambda inner: (
@@ -31,9 +32,7 @@ def _one(field: Any) -> st.SearchStrategy[Any]:
         case kinds.DateField():
             return _days.map(lambda day: day.isoformat())
         case kinds.MomentField():
-            return st.datetimes(datetime(1950, 1, 1), datetime(2090, 1, 1)).map(
-                lambda at: at.isoformat(timespec="minutes")
-            )  # noqa: DTZ001
+            return _moments.map(lambda at: at.isoformat(timespec="minutes"))
         case kinds.AmountField():
             return st.integers(field.least_fen, min(field.most_fen, 10**12)).map(figures)
         case kinds.CapitalsField():
