@@ -154,6 +154,18 @@ def test_the_seal_lies_over_the_date(papers: dict[str, tuple[SetDocument, Path]]
     assert "2026年5月20日" in re.sub(r"\s", "", text)
 
 
+def test_no_page_holds_nothing_but_a_seal(tmp_path: Path) -> None:
+    template = TEMPLATES["advance_notice"]
+    for length in range(0, 480, 24):
+        values = as_values(template, example("advance_notice", reasons="因" + "由" * length))
+        paper = SETTER.set_record(template, values, at=AT)
+        (tmp_path / "notice.pdf").write_bytes(paper.pdf)
+        (seal,) = [place for place in paper.places if place.name == "agency"]
+        page = str(seal.page)
+        words = re.sub(r"\s", "", _said("pdftotext", "-f", page, "-l", page, tmp_path / "notice.pdf", "-"))
+        assert "联系地址：云岭市文昌区云海路2号" in words
+
+
 def test_the_parts_of_a_seal_across_the_pages_make_up_its_width(papers: dict[str, tuple[SetDocument, Path]]) -> None:
     parts = [place for place in papers["penalty_decision"][0].places if place.name == "agency.across.1"]
     assert [place.page for place in parts] == [1, 2, 3]

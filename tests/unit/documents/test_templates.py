@@ -7,6 +7,7 @@ import pytest
 
 from archive.cases.terms import RecordForm
 from archive.documents import templates as package
+from archive.documents.faces import shownable
 from archive.documents.form_findings import outcome_of, require_finished
 from archive.documents.forms import check_form
 from archive.documents.limits import ProcedureLimits
@@ -188,6 +189,12 @@ def test_a_bureau_has_a_folder_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_bytes(b"\xff")
     with pytest.raises(TemplateInvalid, match=r"other\.toml"):
         load_templates(tmp_path)
+
+
+def test_the_faces_show_every_character_of_the_templates() -> None:
+    for path in [*FOLDER.glob("*.toml"), *FOLDER.glob("examples/*.toml")]:
+        text = path.read_text("utf-8")
+        assert shownable(text, has_lines=True) == text, path.name
 
 
 def test_there_is_no_example_of_what_is_not_shipped() -> None:
