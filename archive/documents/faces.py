@@ -29,16 +29,22 @@ def shown_characters() -> frozenset[int]:
     return frozenset().union(*(_characters(file.read_bytes()) for file in files))
 
 
-def shownable(value: Any) -> Any:
-    """Return JSON whose texts hold only characters that are shown; others stand as their number, `〔U+20BB7〕`."""
+def shownable(value: Any, *, has_lines: bool = False) -> Any:
+    """Return JSON whose texts hold only characters that are shown; others stand as their number, `〔U+20BB7〕`.
+
+    The end of a line is one of them, unless the layout breaks its texts there.
+    """
     shown = shown_characters()
     match value:
         case str():
-            return "".join(char if ord(char) in shown or char == "\n" else f"〔U+{ord(char):04X}〕" for char in value)
+            return "".join(
+                char if ord(char) in shown or (has_lines and char == "\n") else f"〔U+{ord(char):04X}〕"
+                for char in value
+            )
         case Mapping():
-            return {name: shownable(part) for name, part in value.items()}
+            return {name: shownable(part, has_lines=has_lines) for name, part in value.items()}
         case list() | tuple():
-            return [shownable(part) for part in value]
+            return [shownable(part, has_lines=has_lines) for part in value]
         case _:
             return value
 

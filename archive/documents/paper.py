@@ -5,6 +5,7 @@ a stroke (／) on a finished paper, so that nothing can be written there later.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from archive.documents import template_fields as kinds
@@ -29,7 +30,7 @@ def compose(template: Template, values: Values, *, is_draft: bool) -> Mapping[st
         "title": template.title.zh,
         "number": composer.plain(template.number or ""),
         "is_draft": is_draft,
-        "blocks": list(composer.blocks()),
+        "blocks": _kept_together(list(composer.blocks())),
         "page_signers": [_signer(each, f"{each.role}.page") for each in template.signatures if each.every_page],
         "across": next((f"{each.role}.across" for each in template.signatures if each.across_pages), None),
     }
@@ -139,6 +140,16 @@ class _Composer:
             else:
                 runs.append(["b", ""] if self._is_draft else ["v", _STROKE])
         return runs
+
+
+def _kept_together(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mark what goes over to the next page with the signatures and the seal after it.
+
+    A page with nothing but a seal could be put under any text. Source: GB/T 9704-2012, 7.3.5.5.
+    """
+    for block, after in pairwise(blocks):
+        block["sticky"] = after["kind"] in {"signing", "sealing"}
+    return blocks
 
 
 def _by_line(runs: Runs) -> Iterator[Runs]:

@@ -59,7 +59,7 @@ class Typesetter:
         Raises: TypesettingFault.
         """
         with self._lock:
-            return self._compile(data, at)
+            return self._compile(data, at, has_lines=False)
 
     def set_document(self, data: Mapping[str, Any], *, at: Instant) -> SetDocument:
         """Return the document as PDF/A-2b with its pages and places, as the layout names them.
@@ -67,7 +67,7 @@ class Typesetter:
         Raises: TypesettingFault.
         """
         with self._lock:
-            pdf = self._compile(data, at)
+            pdf = self._compile(data, at, has_lines=True)
             try:
                 places = json.loads(self._compiler.query("<place>", field="value"))
                 pages = json.loads(self._compiler.query("<pages>", field="value"))
@@ -75,17 +75,18 @@ class Typesetter:
                 raise TypesettingFault(f"Typst does not say where things are: {exc}") from exc
         return SetDocument(pdf, int(pages[0]), tuple(sorted(map(_place, places), key=lambda place: place.page)))
 
-    def _compile(self, data: Mapping[str, Any], at: Instant) -> bytes:
+    def _compile(self, data: Mapping[str, Any], at: Instant, *, has_lines: bool) -> bytes:
         # Late, since most processes never set a document.
         import typst
 
         if self._compiler is None:
             self._compiler = typst.Compiler(str(self._layout), root=str(_FOLDER), font_paths=faces())
+        shown = json.dumps(shownable(dict(data), has_lines=has_lines), ensure_ascii=False)
         try:
             return bytes(
                 self._compiler.compile(
                     format="pdf",
-                    sys_inputs={"data": json.dumps(shownable(dict(data)), ensure_ascii=False)},
+                    sys_inputs={"data": shown},
                     pdf_standards=["a-2b"],
                     timestamp=at.replace(microsecond=0),
                 )

@@ -23,6 +23,7 @@ NAMES = (
     "search",
     "sight",
     "signing",
+    "documents",
 )
 
 

@@ -154,6 +154,18 @@ def test_the_seal_lies_over_the_date(papers: dict[str, tuple[SetDocument, Path]]
     assert "2026年5月20日" in re.sub(r"\s", "", text)
 
 
+def test_no_page_holds_nothing_but_a_seal(tmp_path: Path) -> None:
+    template = TEMPLATES["advance_notice"]
+    for length in range(0, 480, 24):
+        values = as_values(template, example("advance_notice", reasons="因" + "由" * length))
+        paper = SETTER.set_record(template, values, at=AT)
+        (tmp_path / "notice.pdf").write_bytes(paper.pdf)
+        (seal,) = [place for place in paper.places if place.name == "agency"]
+        page = str(seal.page)
+        words = re.sub(r"\s", "", _said("pdftotext", "-f", page, "-l", page, tmp_path / "notice.pdf", "-"))
+        assert "联系地址：云岭市文昌区云海路2号" in words
+
+
 def test_the_parts_of_a_seal_across_the_pages_make_up_its_width(papers: dict[str, tuple[SetDocument, Path]]) -> None:
     parts = [place for place in papers["penalty_decision"][0].places if place.name == "agency.across.1"]
     assert [place.page for place in parts] == [1, 2, 3]
@@ -216,12 +228,15 @@ def test_a_rare_character_is_shown_and_none_is_lost(tmp_path: Path, given: str, 
         assert shown in _words(tmp_path / "rare.pdf")
 
 
-def test_the_code_carries_number_and_digest(papers: dict[str, tuple[SetDocument, Path]]) -> None:
+def test_the_code_carries_number_and_digest(papers: dict[str, tuple[SetDocument, Path]], tmp_path: Path) -> None:
     template = TEMPLATES["penalty_decision"]
     values = as_values(template, example_of("penalty_decision"))
-    assert record_code(template, values) == (
-        f"liuhen-record:1;penalty_decision:1;云市监处罚〔2026〕12号;sha256:{values.digest().hex}"
-    )
+    wanted = f"liuhen-record:1;penalty_decision:1;云市监处罚〔2026〕12号;sha256:{values.digest().hex}"
+    assert record_code(template, values) == wanted
+    _said("pdftoppm", "-r", "200", "-f", "1", "-l", "1", "-png", papers["penalty_decision"][1], tmp_path / "page")
+    (page,) = tmp_path.glob("page*.png")
+    read = subprocess.run(["zbarimg", "--quiet", "--raw", page], check=True, capture_output=True, text=True).stdout
+    assert read.strip() == wanted
 
 
 def test_long_text_goes_over_pages_and_loses_nothing(tmp_path: Path) -> None:

@@ -117,6 +117,8 @@ def test_every_name_can_be_set(tmp_path: Path, name: str) -> None:
     ).stdout
     if name == "𠮷":
         assert "〔U+20BB7〕" in text
+    if name == "a\nb":
+        assert "a〔U+000A〕b" in text
     assert "完整性校验值" in text
 
 

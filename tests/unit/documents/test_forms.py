@@ -100,7 +100,10 @@ def test_a_sum_is_held_against_its_lines() -> None:
         values = as_values(template, {"total": total, "lines": [{"price": "1.25"}, {"price": "2.25"}]})
         found = check_form(template, values, context=context())
         assert outcome_of(found) is outcome
-        assert {each.code for each in found} == {"form.fields", "form.sum" if outcome is Outcome.VALID else "form.other_sum"}
+        assert {each.code for each in found} == {
+            "form.fields",
+            "form.sum" if outcome is Outcome.VALID else "form.other_sum",
+        }
 
 
 def test_another_version_is_no_answer_to_this_one() -> None:
@@ -133,7 +136,9 @@ def test_every_finding_reads_in_both_languages(language: Language) -> None:
     cases: list[dict[str, Any]] = [{}, {"subject": {"name": "x"}}, {"officers": TWICE}, {"filed_on": "2026-03-05"}]
     for code, template in shipped_templates().items():
         for other in cases:
-            wanted = {name: value for name, value in other.items() if any(field.name == name for field in template.fields)}
+            wanted = {
+                name: value for name, value in other.items() if any(field.name == name for field in template.fields)
+            }
             values = as_values(template, example(code, **wanted))
             for found in check_form(template, values, context=context(officers=None, case_days={})):
                 group = "held" if found.outcome is Outcome.VALID else "finding"

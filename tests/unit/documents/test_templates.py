@@ -7,6 +7,7 @@ import pytest
 
 from archive.cases.terms import RecordForm
 from archive.documents import templates as package
+from archive.documents.faces import shownable
 from archive.documents.form_findings import outcome_of, require_finished
 from archive.documents.forms import check_form
 from archive.documents.limits import ProcedureLimits
@@ -47,18 +48,30 @@ def test_limits_of_rules_are_known() -> None:
     known = ProcedureLimits.load().limits
     named = {rule.limit for each in TEMPLATES.values() for rule in each.rules if isinstance(rule, TimeLimit)}
     assert named <= set(known)
-    assert named >= {"registered_preservation", "seal_up", "hearing_notice", "hearing_request", "penalty_decision", "service"}
+    assert named >= {
+        "registered_preservation",
+        "seal_up",
+        "hearing_notice",
+        "hearing_request",
+        "penalty_decision",
+        "service",
+    }
 
 
 def _standing(template: Template) -> str:
-    return "\n".join([*template.wording.values(), *(getattr(block, "text", "") for block in template.body), *template.basis])
+    return "\n".join(
+        [*template.wording.values(), *(getattr(block, "text", "") for block in template.body), *template.basis]
+    )
 
 
 @pytest.mark.parametrize(
     ("code", "words"),
     [
         ("advance_notice", ["陈述、申辩", "要求举行听证", "五个工作日内", "不会因陈述、申辩而给予更重的处罚"]),
-        ("penalty_decision", ["六十日内", "行政复议", "六个月内", "行政诉讼", "十五日内", "百分之三加处罚款", "不停止执行"]),
+        (
+            "penalty_decision",
+            ["六十日内", "行政复议", "六个月内", "行政诉讼", "十五日内", "百分之三加处罚款", "不停止执行"],
+        ),
         ("seizure_decision", ["不得超过三十日", "陈述、申辩", "六十日内", "六个月内", "保管费用由本机关承担"]),
         ("preservation_notice", ["七个工作日内", "不得销毁或者转移证据"]),
         ("questioning_record", ["申请回避", "逐页签名", "如实回答"]),
@@ -176,6 +189,12 @@ def test_a_bureau_has_a_folder_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_bytes(b"\xff")
     with pytest.raises(TemplateInvalid, match=r"other\.toml"):
         load_templates(tmp_path)
+
+
+def test_the_faces_show_every_character_of_the_templates() -> None:
+    for path in [*FOLDER.glob("*.toml"), *FOLDER.glob("examples/*.toml")]:
+        text = path.read_text("utf-8")
+        assert shownable(text, has_lines=True) == text, path.name
 
 
 def test_there_is_no_example_of_what_is_not_shipped() -> None:

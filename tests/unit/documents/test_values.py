@@ -36,7 +36,12 @@ def test_a_draft_may_lack_anything() -> None:
     for template in TEMPLATES.values():
         assert as_values(template, {}).fields == {}
         assert as_values(template, {field.name: "" for field in template.fields}).fields == {}
-        assert as_values(template, {"subject": {"name": " "}, "officers": [{}]} if template.code == "filing_form" else {}).fields == {}
+        assert (
+            as_values(
+                template, {"subject": {"name": " "}, "officers": [{}]} if template.code == "filing_form" else {}
+            ).fields
+            == {}
+        )
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,9 @@ def test_a_draft_may_lack_anything() -> None:
         ("service_receipt", {"record": {"id": "0190b2a5-0000-7000-8000-000000000001"}}, [("record", "form.not_people")]),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_refused_by_field(code: str, other: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+def test_what_cannot_be_read_is_refused_by_field(
+    code: str, other: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
     assert _codes(code, **other) == expected
 
 
