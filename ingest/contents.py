@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from archive.cases.events import publish_ready, publish_unplayable
 from archive.cases.indexing import index_objects
 from archive.custody.events import preserved_object
+from archive.documents.records import count_pages
 from archive.documents.texts import READ_RECORD, FoundText, keep_text
 from archive.evidence.models import EvidenceItem
 from archive.jobs.queue import ClaimedJob, finish_job
@@ -126,6 +127,8 @@ class ContentJobs:
         with self.shop.database.begin() as tx:
             if seen.text is not None:
                 keep_text(tx, object_id, seen.text, at=self.shop.now())
+            if seen.facts is not None:
+                count_pages(tx, object_id, seen.facts.pages)
             self.shop.event(tx, object_id, EntryType.ITEM_DESCRIBED, detail, Target("record", object_id))
             index_objects(tx, [object_id])
             finish_job(tx, job, at=self.shop.now())

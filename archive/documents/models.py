@@ -11,7 +11,7 @@ from archive.db.sight import Reached
 
 
 class TextRecord(Reached, Base):
-    """A preserved document with its kind (文书类型) and title."""
+    """A preserved document with its kind (文书类型) and title; `pages` once they were counted."""
 
     reached_by = "object_id"
     __tablename__ = "text_record"
@@ -21,6 +21,7 @@ class TextRecord(Reached, Base):
     title: Mapped[str] = mapped_column(String(300))
     filed_by: Mapped[uuid.UUID]
     filed_at: Mapped[datetime] = mapped_column(Moment)
+    pages: Mapped[int | None]
 
 
 class TemplateText(Base):

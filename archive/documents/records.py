@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from archive.custody.events import record_event
@@ -135,3 +136,8 @@ def write_record(
         at=at,
     )
     add_job(tx, READ_RECORD, {"object_id": str(preserved.object_id)}, at=at, key=f"text:{preserved.object_id}")
+
+
+def count_pages(tx: Session, object_id: ObjectId, pages: int) -> None:
+    """Write down how many pages a record has: read from its bytes, and to be read again at any time."""
+    tx.execute(update(TextRecord).where(TextRecord.object_id == object_id).values(pages=pages))

@@ -19,9 +19,7 @@ _STEPS: Final = {_SET, "record.signed", "record.refused", "record.sealed"}
 
 def check_drafts(connection: Connection, store: Path) -> Iterator[Finding]:
     """Hold set records and their PDFs against the entries that tell of them, in both directions."""
-    for row in rows(connection, "SELECT * FROM template_text"):
-        if hashlib.sha256(str(row["text"]).encode()).hexdigest() != row["sha256"]:
-            yield invalid("fsck.row_changed", "The text of a template does not have its digest", str(row["sha256"]))
+    yield from _templates(connection)
     logged = {entry.id: entry for entry in entries(connection, _STEPS)}
     filed = {str(entry.told("obj", "id")) for entry in entries(connection, {"record.filed"})}
     yield from _set_rows(connection, {str(found.told("obj", "id")): found for found in _of(logged, _SET)})
@@ -42,6 +40,18 @@ def check_drafts(connection: Connection, store: Path) -> Iterator[Finding]:
     for where in logged:
         yield invalid("fsck.row_missing", "The log tells of a PDF of a draft that the catalogue lacks", where)
     yield valid("fsck.drafts", f"{count} PDFs of drafts were held against log and store")
+
+
+def _templates(connection: Connection) -> Iterator[Finding]:
+    """Hold the texts of templates against their digests, and against what the records that use them say."""
+    known: dict[Any, tuple[Any, Any]] = {}
+    for row in rows(connection, "SELECT * FROM template_text"):
+        known[row["sha256"]] = (row["code"], row["version"])
+        if hashlib.sha256(str(row["text"]).encode()).hexdigest() != row["sha256"]:
+            yield invalid("fsck.row_changed", "The text of a template does not have its digest", str(row["sha256"]))
+    for row in rows(connection, "SELECT id, template, template_version, template_sha256 FROM draft"):
+        if known.get(row["template_sha256"]) != (row["template"], row["template_version"]):
+            yield invalid("fsck.row_missing", "A record's template is not there, or is another", as_uuid(row["id"]))
 
 
 def _of(logged: Mapping[str, Entry], kind: str) -> Iterator[Entry]:

@@ -134,6 +134,7 @@ UNBOUND = {
                       "play_reason", "play_note"},
     "preserved_object": {"kind", "media_type"},
     "recording": {"device_key"},
+    "text_record": {"pages"},
     "item_text": {"language", "is_cut", "extracted_at", "tool"},
     "rendition": {"object_id", "kind", "media_type", "recipe", "created_at"},
     "dock": {"revoked_at"},

@@ -12,6 +12,7 @@ import pytest
 from archive.access.policy import Role
 from archive.cases.records import file_text_record
 from archive.cases.terms import RecordForm
+from archive.documents.listings import text_record
 from archive.documents.texts import extracted_text, text_of
 from archive.evidence.items import ItemView, evidence_item, looks
 from archive.jobs.models import Job
@@ -240,6 +241,8 @@ def test_the_text_of_a_record_is_read_when_it_is_filed(home: ArchiveHome, tmp_pa
     assert text(home, object_id) is None
     work(home)
     assert text(home, object_id) == "What was found on site"
+    with home.database.read() as tx:
+        assert text_record(tx, object_id).record.pages == 1
     home.assert_sound()
 
 

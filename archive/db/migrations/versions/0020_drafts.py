@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_template_text")),
     )
     op.create_index("ix_template_text_code", "template_text", ["code"])
+    op.add_column("text_record", sa.Column("pages", sa.Integer(), nullable=True))
     _drafts()
     op.create_table(
         "draft_pdf",
