@@ -120,21 +120,19 @@ def _is_signature(found: FormField | None) -> bool:
 
 
 def _form_fields(root: generic.DictionaryObject) -> Iterator[FormField]:
-    form = root.get("/AcroForm")
-    waiting = [(each, "", "", 0) for each in _listed(form, "/Fields")]
+    waiting = [(each, "", "", 0) for each in listed(entry(root, "/AcroForm"), "/Fields")]
     count = 0
     while waiting:
-        given, above, kind, depth = waiting.pop()
+        node, above, kind, depth = waiting.pop()
         count += 1
-        node = resolved(given)
         if count > _MOST_FIELDS or depth > _DEEPEST:
             raise ValueError("The form is nested too deeply or has too many fields")
         if not isinstance(node, generic.DictionaryObject):
             continue
-        own = node.get("/T")
+        own = entry(node, "/T")
         name = above if own is None else f"{above}.{own}" if above else str(own)
-        kind = str(node.get("/FT", kind))
-        kids = _listed(node, "/Kids")
+        kind = str(entry(node, "/FT") or kind)
+        kids = listed(node, "/Kids")
         waiting += [(each, name, kind, depth + 1) for each in kids]
         if own is not None or not kids:
             yield FormField(
@@ -147,13 +145,19 @@ def _form_fields(root: generic.DictionaryObject) -> Iterator[FormField]:
             )
 
 
-def _listed(node: Any, key: str) -> list[Any]:
-    found = node.get(key) if isinstance(node, generic.DictionaryObject) else None
-    return list(found) if isinstance(found, generic.ArrayObject) else []
+def entry(node: Any, key: str) -> Any:
+    """Return what stands under a key, references and encryption resolved, or None."""
+    return node[key] if isinstance(node, generic.DictionaryObject) and key in node else None
+
+
+def listed(node: Any, key: str) -> list[Any]:
+    """Return the elements of the array under a key, resolved; none where there is no array."""
+    found = entry(node, key)
+    return [found[number] for number in range(len(found))] if isinstance(found, generic.ArrayObject) else []
 
 
 def _is_visible(node: generic.DictionaryObject) -> bool:
-    box = _listed(node, "/Rect")
+    box = listed(node, "/Rect")
     if len(box) != 4:
         return False
     left, low, right, high = (float(each) for each in box)
@@ -187,16 +191,14 @@ def resolved(value: Any) -> Any:
 
 
 def _annotations(root: generic.DictionaryObject) -> Iterator[Any]:
-    waiting: list[tuple[Any, int]] = [(root.get("/Pages"), 0)]
+    waiting: list[tuple[Any, int]] = [(entry(root, "/Pages"), 0)]
     count = 0
     while waiting:
         node, depth = waiting.pop()
         count += 1
-        node = resolved(node)
         if not isinstance(node, generic.DictionaryObject) or depth > 64 or count > 20 * _MOST_FIELDS:
             continue
-        waiting += [(each, depth + 1) for each in _listed(node, "/Kids")]
-        for each in _listed(node, "/Annots"):
-            found = resolved(each)
-            if isinstance(found, generic.DictionaryObject) and found.get("/Subtype") != "/Widget":
-                yield found
+        waiting += [(each, depth + 1) for each in listed(node, "/Kids")]
+        for each in listed(node, "/Annots"):
+            if isinstance(each, generic.DictionaryObject) and entry(each, "/Subtype") != "/Widget":
+                yield each

@@ -21,7 +21,7 @@ from pyhanko.sign.fields import enumerate_sig_fields
 from archive.kernel.findings import Finding, indeterminate, invalid
 from archive.kernel.instants import Instant
 from signing.validation import structure
-from signing.validation.changes import PARSING, History, resolved
+from signing.validation.changes import PARSING, History, entry, listed, resolved
 from signing.validation.paths import UNREADABLE
 from signing.validation.revocation import Evidence
 from signing.validation.signatures import Context, EmbeddedSignature, judge_embedded, proofs_of, read_embedded
@@ -124,13 +124,17 @@ def _layout(reader: PdfFileReader, raw: structure.Bytes) -> list[Finding]:
     findings = structure.revision_findings(raw, starts, is_linearised=is_linearised)
     findings += structure.object_findings(raw, offsets)
     is_active = structure.is_active(raw) or any(
-        structure.has_active_names(resolved(generic.IndirectObject(number, 0, reader)).data) for number in packed
+        structure.has_active_names(_object(reader, number).data) for number in packed
     )
     if is_active:
         findings.append(
             indeterminate("document.active_content", "The document brings scripts or actions: it may show other things")
         )
     return findings
+
+
+def _object(reader: PdfFileReader, number: int) -> Any:
+    return resolved(generic.IndirectObject(number, 0, reader))  # type: ignore[no-untyped-call]
 
 
 def _signatures(reader: PdfFileReader, raw: structure.Bytes) -> tuple[list[EmbeddedSignature], list[Finding]]:
@@ -157,7 +161,7 @@ def _signatures(reader: PdfFileReader, raw: structure.Bytes) -> tuple[list[Embed
 
 def _material(reader: PdfFileReader) -> tuple[Evidence, Sequence[x509.Certificate]]:
     """Return lists, answers and certificates of the document security store. ETSI EN 319 142-1 section 5.4.2."""
-    store = reader.root.get("/DSS")
+    store = entry(reader.root, "/DSS")
     if not isinstance(store, generic.DictionaryObject):
         return Evidence(), ()
     certificates = []
@@ -168,10 +172,5 @@ def _material(reader: PdfFileReader) -> tuple[Evidence, Sequence[x509.Certificat
 
 
 def _streams(store: Mapping[str, Any], key: str) -> list[bytes]:
-    listed = store.get(key)
-    found = []
-    for each in list(listed)[:_MOST_MATERIAL] if isinstance(listed, generic.ArrayObject) else []:
-        value = resolved(each)
-        if isinstance(value, generic.StreamObject):
-            found.append(value.data)
-    return found
+    found = listed(store, key)[:_MOST_MATERIAL]
+    return [each.data for each in found if isinstance(each, generic.StreamObject)]

@@ -19,7 +19,7 @@ from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import Finding, indeterminate, invalid
 from archive.kernel.instants import Instant
 from signing.validation import structure
-from signing.validation.changes import PARSING, History, added_visible_fields
+from signing.validation.changes import PARSING, History, added_visible_fields, entry
 from signing.validation.judging import Material, judge_signed_data
 from signing.validation.signed_data import read_signed_data, whole_element
 from signing.validation.stamps import StampVerdict, judge_stamp
@@ -64,7 +64,7 @@ def read_embedded(reader: PdfFileReader, sig_field: Any, name: str, raw: structu
     )
     container = whole_element(embedded.pkcs7_content)
     place += structure.padding_findings(embedded.pkcs7_content, container, where=name)
-    kind, form = embedded.sig_object.get("/Type", "/Sig"), embedded.sig_object.get("/SubFilter")
+    kind, form = entry(embedded.sig_object, "/Type") or "/Sig", entry(embedded.sig_object, "/SubFilter")
     is_timestamp = kind == "/DocTimeStamp" or form == "/ETSI.RFC3161"
     if form not in _ALLOWED_FILTERS or (is_timestamp and (kind, form) != ("/DocTimeStamp", "/ETSI.RFC3161")):
         place.append(invalid("signature.form_refused", f"The form of the signature is not judged: {form}", name))
@@ -139,7 +139,7 @@ def judge_embedded(
         declared_at=_declared_time(each.embedded),
         where=each.name,
     )
-    is_pades = each.embedded.sig_object.get("/SubFilter") == _PADES
+    is_pades = entry(each.embedded.sig_object, "/SubFilter") == _PADES
     return replace(
         base,
         level=judged.level if is_pades else Level.NONE,

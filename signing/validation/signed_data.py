@@ -167,7 +167,7 @@ def _read(raw: bytes, where: str) -> SignedData:
         content=None if carried.native is None else bytes(carried),
         hash_name=info["digest_algorithm"]["algorithm"].native,
         claimed_at=None if claimed is None else claimed.astimezone(UTC),
-        names_certificate="signing_certificate_v2" in kinds,
+        names_certificate=bool({"signing_certificate", "signing_certificate_v2"} & set(kinds)),
         signature=info["signature"].native,
         token=token,
         revocation_lists=tuple(lists),
