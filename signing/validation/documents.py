@@ -113,14 +113,18 @@ def _layout(reader: PdfFileReader, raw: structure.Bytes) -> list[Finding]:
     revisions = range(reader.xrefs.total_revisions)
     starts = [reader.xrefs.get_startxref_for_revision(each) for each in revisions]
     is_linearised = b"/Linearized" in raw[:_LINEARISED_WITHIN]
+    ends = [each.end for each in structure.endings(raw)]
     offsets: set[int] = set()
     packed: set[int] = set()
     for each in revisions:
         section = reader.xrefs.get_xref_data(each)
-        offsets.update(offset for _, offset in section.standard_xrefs.values())
+        own = {offset for _, offset in section.standard_xrefs.values()}
+        own.add(reader.xrefs.get_xref_container_info(each).start_location)
+        # A revision adds objects of its own; one that lists what lay unlisted in an older one brings it out of hiding.
+        if each > (1 if is_linearised else 0) and len(ends) == len(starts):
+            own = {offset for offset in own if offset >= ends[each - 1]}
+        offsets |= own
         packed |= section.obj_streams_used
-        told = reader.xrefs.get_xref_container_info(each)
-        offsets.add(told.start_location)
     findings = structure.revision_findings(raw, starts, is_linearised=is_linearised)
     findings += structure.object_findings(raw, offsets)
     is_active = structure.is_active(raw) or any(
