@@ -15,8 +15,10 @@ from typing import Any, BinaryIO, Final, Self
 
 from archive.kernel.canonical import canonical_json, parse_json
 from archive.kernel.errors import InvalidInput
+from archive.kernel.findings import indeterminate
 from archive.kernel.instants import Instant, format_instant, parse_instant
 from signing.validation.trust import TrustList
+from signing.validation.verdict import DocumentVerdict
 
 MOST_REQUEST_BYTES: Final = 64 * 1024 * 1024
 CPU_S: Final = 120
@@ -94,11 +96,20 @@ def answer(source: BinaryIO, raw: bytes) -> bytes:
     for kind, limit in ((resource.RLIMIT_AS, request.memory_bytes), (resource.RLIMIT_CPU, request.cpu_s)):
         _, hard = resource.getrlimit(kind)
         resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    try:
+        verdict = _judged(source, request)
+    except MemoryError:
+        costly = indeterminate("document.too_costly", "Judging the document takes more memory than any should")
+        verdict = DocumentVerdict(request.at, (costly,))
+    return canonical_json(verdict.as_json())
+
+
+def _judged(source: BinaryIO, request: ValidationRequest) -> DocumentVerdict:
     # Late, since the limits hold for pyHanko too.
     if request.kind == "container":
         from signing.validation.containers import judge_container
 
-        verdict = judge_container(
+        return judge_container(
             request.content,
             source.read(MOST_REQUEST_BYTES),
             trust=request.trust,
@@ -106,13 +117,11 @@ def answer(source: BinaryIO, raw: bytes) -> bytes:
             crls=request.crls,
             ocsp_answers=request.ocsp_answers,
         )
-    else:
-        from signing.validation.documents import judge_document
+    from signing.validation.documents import judge_document
 
-        verdict = judge_document(
-            source, trust=request.trust, at=request.at, crls=request.crls, ocsp_answers=request.ocsp_answers
-        )
-    return canonical_json(verdict.as_json())
+    return judge_document(
+        source, trust=request.trust, at=request.at, crls=request.crls, ocsp_answers=request.ocsp_answers
+    )
 
 
 def _text(raw: bytes) -> str:

@@ -18,7 +18,7 @@ _WHITE: Final = b"\0\t\n\f\r "
 _END: Final = re.compile(rb"startxref[\0\t\n\f\r ]+(\d{1,12})[\0\t\n\f\r ]+%%EOF")
 _EOF: Final = re.compile(rb"%%EOF")
 _OBJECT: Final = re.compile(rb"(?<![0-9A-Za-z/+.\-])(\d{1,10})[\0\t\n\f\r ]+(\d{1,5})[\0\t\n\f\r ]+obj(?![A-Za-z0-9])")
-_STREAM: Final = re.compile(rb"stream\r?\n")
+_STREAM: Final = re.compile(rb"(?<![A-Za-z0-9])stream\r?\n")
 _BYTE_RANGE: Final = re.compile(rb"/ByteRange[\0\t\n\f\r ]*\[")
 _GAP: Final = re.compile(rb"<(?:[0-9a-f]*|[0-9A-F]*)>")
 _CONTENTS: Final = re.compile(rb"/Contents[\0\t\n\f\r ]*$")
@@ -91,12 +91,7 @@ def object_findings(pdf: Bytes, offsets: Collection[int]) -> list[Finding]:
 
 def is_active(pdf: Bytes) -> bool:
     """Return whether the objects outside of streams name scripts or actions that start something."""
-    begin = 0
-    for found in _objects(pdf):
-        if has_active_names(pdf[begin : found.end()]):
-            return True
-        begin = _after_stream(pdf, found.end())
-    return has_active_names(pdf[begin:])
+    return any(has_active_names(pdf[begin:end]) for begin, end in _outside_streams(pdf))
 
 
 def has_active_names(text: bytes) -> bool:
@@ -108,26 +103,26 @@ def has_active_names(text: bytes) -> bool:
 
 def _objects(pdf: Bytes) -> Iterator[re.Match[bytes]]:
     """Give the head of each object, what looks like one within a stream left out."""
-    at = 0
-    while (found := _OBJECT.search(pdf, at)) is not None:
-        yield found
-        at = _after_stream(pdf, found.end())
+    for begin, end in _outside_streams(pdf):
+        yield from _OBJECT.finditer(pdf, begin, end)
+
+
+def _outside_streams(pdf: Bytes) -> Iterator[tuple[int, int]]:
+    """Give the stretches between streams; a stream that nothing closes is none."""
+    begin = at = 0
+    while (found := _STREAM.search(pdf, at)) is not None:
+        closed = pdf.find(b"endstream", found.end())
+        if closed < 0:
+            break
+        yield begin, found.end()
+        begin = at = closed
+    yield begin, len(pdf)
 
 
 def _after_white(pdf: Bytes, at: int) -> int:
     while pdf[at : at + 1] and pdf[at : at + 1] in _WHITE:
         at += 1
     return at
-
-
-def _after_stream(pdf: Bytes, at: int) -> int:
-    """Return where to look on: after the stream that the object at `at` has, if it has one."""
-    end = pdf.find(b"endobj", at)
-    begin = _STREAM.search(pdf, at, end if end >= 0 else len(pdf))
-    if begin is None:
-        return at
-    closed = pdf.find(b"endstream", begin.end())
-    return at if closed < 0 else closed
 
 
 def count_byte_ranges(pdf: Bytes) -> int:
