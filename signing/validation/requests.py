@@ -94,8 +94,8 @@ def answer(source: BinaryIO, raw: bytes) -> bytes:
     """
     request = ValidationRequest.decode(raw)
     for kind, limit in ((resource.RLIMIT_AS, request.memory_bytes), (resource.RLIMIT_CPU, request.cpu_s)):
-        _, hard = resource.getrlimit(kind)
-        resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+        soft, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (limit if soft == resource.RLIM_INFINITY else min(limit, soft), hard))
     try:
         verdict = _judged(source, request)
     except MemoryError:

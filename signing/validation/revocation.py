@@ -13,12 +13,11 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from archive.kernel.instants import Instant
-from signing import der
+from signing.certificates import issuer_hashes
 from signing.chains import is_issued_by
 from signing.validation.paths import UNREADABLE, TrustPath
 from signing.validation.verdict import RevocationState
@@ -178,20 +177,7 @@ def _reason_of(entry: x509.RevokedCertificate | None) -> str:
 
 
 def _names(single: ocsp.OCSPSingleResponse, issuer: x509.Certificate) -> bool:
-    digest = hashes.Hash(single.hash_algorithm)
-    digest.update(issuer.subject.public_bytes())
-    key = issuer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return single.issuer_name_hash == digest.finalize() and single.issuer_key_hash == _key_hash(
-        key, single.hash_algorithm
-    )
-
-
-def _key_hash(subject_public_key_info: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
-    info = der.Reader(subject_public_key_info).enter(der.SEQUENCE)
-    info.take(der.SEQUENCE)
-    digest = hashes.Hash(algorithm)
-    digest.update(info.take(0x03)[1:])  # a BIT STRING without its count of unused bits
-    return digest.finalize()
+    return (single.issuer_name_hash, single.issuer_key_hash) == issuer_hashes(issuer, single.hash_algorithm)
 
 
 def _is_authorised(answer: ocsp.OCSPResponse, issuer: x509.Certificate) -> bool:
