@@ -164,7 +164,7 @@ def check_sm2(
     if not any(hmac.compare_digest(public.fingerprint, each) for each in known):
         unknown = indeterminate("signature.untrusted", f"The SM2 key {public.fingerprint} is not a known one", where)
         return Report((unknown,))
-    return Report((valid("signature.valid", f"Signed with SM2 by the key {public.fingerprint}", where),))
+    return Report((valid("signature.established", f"Signed with SM2 by the key {public.fingerprint}", where),))
 
 
 def _verifies(content: bytes, signature: bytes, public: Sm2PublicKey) -> bool:

@@ -79,7 +79,7 @@ def judge_signer(
     signer = describe(certificate, path)
     if all(each.code == "signature.revoked_later" for each in findings):
         time = f"proven {format_instant(moment)}" if proven_at is not None else f"not revoked at {format_instant(at)}"
-        findings.append(valid("signature.valid", f"Signed by {signer.subject}, {time}", where))
+        findings.append(valid("signature.established", f"Signed by {signer.subject}, {time}", where))
     return SignerVerdict(signer, status, tuple(findings), path)
 
 

@@ -81,7 +81,7 @@ def test_three_outcomes(key: Sm2Key, signature: bytes) -> None:
         "malformed": check_sm2(pki.MANIFEST, signature + b"\0", public=key.public, known=known),
     }
     assert {name: (each.outcome, pki.codes(each)) for name, each in told.items()} == {
-        "known": (Outcome.VALID, ["signature.valid"]),
+        "known": (Outcome.VALID, ["signature.established"]),
         "unknown": (Outcome.INDETERMINATE, ["signature.untrusted"]),
         "changed": (Outcome.INVALID, ["signature.value_mismatch"]),
         "malformed": (Outcome.INVALID, ["signature.malformed"]),
