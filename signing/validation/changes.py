@@ -4,6 +4,8 @@ Import it late: pyHanko brings 20 MB of modules.
 Source: ISO 32000-2 section 12.8.2; Rohlmann and others, "Breaking the Specification" (S&P 2021).
 """
 
+import struct
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,13 +22,16 @@ PARSING: Final = (
     PdfError,
     ValueError,
     TypeError,
-    KeyError,
-    IndexError,
+    LookupError,
     AttributeError,
-    OverflowError,
+    ArithmeticError,
     AssertionError,
     NotImplementedError,
     RecursionError,
+    SyntaxError,  # of XML
+    EOFError,
+    struct.error,
+    zlib.error,
 )
 """What pyHanko raises over bytes that are no sound PDF."""
 _MOST_FIELDS: Final = 10_000
@@ -94,7 +99,14 @@ class History:
             return Change(revision + 1, ChangeKind.ANNOTATION if has_more else ChangeKind.OTHER, touched)
         if touched:
             return Change(revision + 1, ChangeKind.FORM_FILL, touched)
-        return Change(revision + 1, self.signed_in.get(revision, _without_signature(level)), ())
+        kind = self.signed_in.get(revision) or self._unsigned_kind(revision, level)
+        return Change(revision + 1, kind, ())
+
+    def _unsigned_kind(self, revision: int, level: ModificationLevel) -> ChangeKind:
+        if level > ModificationLevel.LTA_UPDATES:
+            return ChangeKind.FORM_FILL
+        before, after = (_store(self.reader.get_historical_resolver(each).root) for each in (revision - 1, revision))
+        return ChangeKind.DESCRIPTION if before == after else ChangeKind.VALIDATION_MATERIAL
 
     def _annotations(self, revision: int) -> int:
         """Return how many annotations besides form fields the pages of a revision have."""
@@ -111,8 +123,9 @@ def added_visible_fields(history: History, revision: int) -> list[str]:
     )
 
 
-def _without_signature(level: ModificationLevel) -> ChangeKind:
-    return ChangeKind.VALIDATION_MATERIAL if level <= ModificationLevel.LTA_UPDATES else ChangeKind.FORM_FILL
+def _store(root: generic.DictionaryObject) -> bytes:
+    """Return all of the document security store, to be compared."""
+    return _written(root, "/DSS")
 
 
 def _is_signature(found: FormField | None) -> bool:

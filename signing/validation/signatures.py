@@ -52,6 +52,11 @@ class EmbeddedSignature:
         signed: int = self.embedded.signed_revision
         return signed
 
+    @property
+    def end(self) -> int:
+        """The byte after the last that it signs."""
+        return int(self.embedded.byte_range[2]) + int(self.embedded.byte_range[3])
+
 
 def read_embedded(reader: PdfFileReader, sig_field: Any, name: str, raw: structure.Bytes) -> EmbeddedSignature:
     """Return the signature in a field. Raises: MalformedContainer, what pyHanko raises."""
@@ -164,6 +169,7 @@ def _horizon(
         and stamp.is_proof
         and not found[number].place
         and found[number].revision > each.revision
+        and found[number].end > each.end
     ]
     return min(proven, default=None)
 
@@ -196,6 +202,10 @@ def _later(each: EmbeddedSignature, changes: Sequence[Change], context: Context)
     elif ChangeKind.FORM_FILL in kinds:
         findings.append(
             indeterminate("signature.filled_after", "Fields of the form were filled in after it was signed", where)
+        )
+    elif ChangeKind.DESCRIPTION in kinds:
+        findings.append(
+            indeterminate("signature.described_after", "Something besides the content was changed later", where)
         )
     if added := added_visible_fields(context.history, each.revision):
         told = ", ".join(added[:5])

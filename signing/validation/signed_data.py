@@ -37,10 +37,9 @@ READING: Final = (
     SignatureValidationError,
     UnsupportedAlgorithm,
     NotImplementedError,
-    KeyError,
-    IndexError,
+    LookupError,
     AttributeError,
-    OverflowError,
+    ArithmeticError,
     AssertionError,
     RecursionError,
 )
@@ -143,6 +142,8 @@ def _read(raw: bytes, where: str) -> SignedData:
     parts = extract_certificate_info(signed)
     certificate = x509.load_der_x509_certificate(parts.signer_cert.dump())
     others = [x509.load_der_x509_certificate(each.dump()) for each in parts.other_certs]
+    for each in (certificate, *others):
+        _read_through(each)
     carried = signed["encap_content_info"]["content"]
     kinds = [each["type"].native for each in info["signed_attrs"]]
     claimed = extract_self_reported_ts(info)
@@ -175,6 +176,12 @@ def _read(raw: bytes, where: str) -> SignedData:
         signer_info=info,
         asn1_certificate=asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER)),
     )
+
+
+def _read_through(certificate: x509.Certificate) -> None:
+    """Read what `cryptography` would read late. Raises: what it raises then."""
+    _ = (certificate.subject, certificate.issuer, certificate.serial_number, certificate.extensions)
+    _ = (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
 def _unsigned(info: Any, where: str) -> tuple[bytes | None, list[Finding]]:

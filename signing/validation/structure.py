@@ -23,7 +23,7 @@ _BYTE_RANGE: Final = re.compile(rb"/ByteRange[\0\t\n\f\r ]*\[")
 _GAP: Final = re.compile(rb"<(?:[0-9a-f]*|[0-9A-F]*)>")
 _CONTENTS: Final = re.compile(rb"/Contents[\0\t\n\f\r ]*$")
 _ACTIVE: Final = re.compile(
-    rb"/(?:JavaScript|JS|Launch|ImportData|SubmitForm|Rendition|RichMedia|GoToE)(?![A-Za-z0-9])"
+    rb"/(?:JavaScript|JS|Launch|ImportData|SubmitForm|Rendition|RichMedia|GoToE|XFA)(?![A-Za-z0-9])"
 )
 _ESCAPED: Final = re.compile(rb"#([0-9A-Fa-f]{2})")
 _MOST_GAP_BYTES: Final = 8 * 1024 * 1024

@@ -33,6 +33,7 @@ class ChangeKind(StrEnum):
     SIGNATURE = "signature"
     TIMESTAMP = "timestamp"
     VALIDATION_MATERIAL = "validation_material"
+    DESCRIPTION = "description"
     FORM_FILL = "form_fill"
     ANNOTATION = "annotation"
     OTHER = "other"

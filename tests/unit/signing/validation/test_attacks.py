@@ -14,7 +14,7 @@ from pyhanko.sign.fields import MDPPerm, SigFieldSpec
 from archive.kernel.findings import Outcome
 from tests.support import pdf_bytes
 from tests.support.pdf_bytes import append, byte_range, object_text, plain, stream
-from tests.support.signed_pdfs import World
+from tests.support.signed_pdfs import CHECKED_AT, World
 from tests.unit.signing.validation.test_documents import bad
 
 FORGED = stream(b"BT /F1 18 Tf 72 720 Td (Fine: 0 yuan) Tj ET")
@@ -333,6 +333,25 @@ def _again(pdf: bytes) -> bytes:
     )
 
 
+def test_the_look_of_a_signature_is_changed(world: World, plain: bytes) -> None:
+    signed = world.sign(plain, box=(50, 50, 250, 120))
+    assert world.judge(signed).outcome is Outcome.VALID
+    looks = {int(each) for each in re.findall(rb"/AP\s*<<\s*/N (\d+) 0 R", signed)}
+    assert looks
+    for number in looks:
+        verdict = world.judge(append(signed, {number: COVER}))
+        assert verdict.outcome is Outcome.INVALID
+        assert "signature.changed_after" in verdict.codes
+
+
+@pytest.mark.parametrize(
+    "objects", [{99: b"(nothing refers to it)"}, {99: COVER, 98: b"<< /Over 99 0 R >>"}], ids=["a text", "a picture"]
+)
+def test_a_revision_for_no_reason(world: World, signed: bytes, objects: dict[int, bytes]) -> None:
+    verdict = world.judge(append(signed, objects))
+    assert (verdict.outcome, bad(verdict)) == (Outcome.INDETERMINATE, {"signature.described_after"})
+
+
 # ---- certified documents --------------------------------------------------------------------------------------------
 
 
@@ -415,3 +434,15 @@ def test_no_cut_is_valid(world: World, signed: bytes) -> None:
             world.judge(signed + more).outcome is (Outcome.VALID if more == b"\0" else Outcome.INVALID)
             or more == signed
         )
+
+
+def test_no_byte_of_what_is_archived_can_be_changed(world: World, signed: bytes) -> None:
+    archived = world.archive(signed, at=CHECKED_AT)
+    assert world.judge(archived).outcome is Outcome.VALID
+    survivors = []
+    for place in (*range(0, len(signed), 701), *range(len(signed), len(archived), 211)):
+        changed = bytearray(archived)
+        changed[place] ^= 1
+        if world.judge(bytes(changed)).outcome is Outcome.VALID:
+            survivors.append(place)
+    assert survivors == []
