@@ -5,7 +5,7 @@ Source: RFC 5280 section 6, as `cryptography.x509.verification` does it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -15,6 +15,15 @@ from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import Instant
 
 _MAX_INTERMEDIATES = 4
+
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises, some of it late, when it meets a certificate that it cannot read."""
 
 
 class BadTrustRoots(InvalidInput):

@@ -20,9 +20,9 @@ from pyhanko.sign.fields import enumerate_sig_fields
 
 from archive.kernel.findings import Finding, indeterminate, invalid
 from archive.kernel.instants import Instant
+from signing.chains import UNREADABLE
 from signing.validation import structure
 from signing.validation.changes import PARSING, History, entry, listed, resolved
-from signing.validation.paths import UNREADABLE
 from signing.validation.revocation import Evidence
 from signing.validation.signatures import Context, EmbeddedSignature, judge_embedded, proofs_of, read_embedded
 from signing.validation.trust import TrustList

@@ -13,20 +13,11 @@ from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
 
 from archive.kernel.instants import Instant
 from signing.certificates import SELF_ISSUED
-from signing.chains import is_issued_by
+from signing.chains import UNREADABLE, is_issued_by
 from signing.validation.trust import Purpose, Trusted, TrustList
 from signing.validation.verdict import Signer
 
 _MAX_INTERMEDIATES: Final = 4
-
-UNREADABLE: Final = (
-    ValueError,
-    TypeError,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
-"""What `cryptography` raises, some of it late, when it meets a certificate that it cannot read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from archive.kernel.instants import Instant
 from signing.certificates import issuer_hashes
-from signing.chains import is_issued_by
-from signing.validation.paths import UNREADABLE, TrustPath
+from signing.chains import UNREADABLE, is_issued_by
+from signing.validation.paths import TrustPath
 from signing.validation.verdict import RevocationState
 
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)

@@ -24,10 +24,9 @@ from pyhanko.sign.validation.generic_cms import extract_self_reported_ts, valida
 from archive.kernel.findings import Finding, indeterminate, invalid
 from archive.kernel.instants import Instant
 from signing import der
-from signing.chains import is_issued_by
+from signing.chains import UNREADABLE, is_issued_by
 from signing.container import MalformedContainer
 from signing.tokens import DIGEST_ALGORITHMS
-from signing.validation.paths import UNREADABLE
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 LEAST_RSA_BITS: Final = 2048

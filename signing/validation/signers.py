@@ -12,7 +12,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from archive.kernel.findings import Finding, indeterminate, invalid, valid
 from archive.kernel.instants import Instant, format_instant
-from signing.validation.paths import UNREADABLE, TrustPath, describe, find_path, is_forged
+from signing.chains import UNREADABLE
+from signing.validation.paths import TrustPath, describe, find_path, is_forged
 from signing.validation.revocation import Evidence, Status
 from signing.validation.stamps import CLOCKS_DIFFER
 from signing.validation.trust import SIGNERS, TrustList

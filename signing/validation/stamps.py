@@ -15,8 +15,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, valid
 from archive.kernel.instants import Instant, format_instant
+from signing.chains import UNREADABLE
 from signing.container import MalformedContainer
-from signing.validation.paths import UNREADABLE, describe, find_path
+from signing.validation.paths import describe, find_path
 from signing.validation.revocation import Evidence, Status
 from signing.validation.signed_data import READING, SignedData, digester, integrity, read_signed_data
 from signing.validation.trust import STAMPERS, TrustList

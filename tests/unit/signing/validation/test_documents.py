@@ -7,10 +7,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+import typst
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.pdf_utils.writer import copy_into_new_writer
 from pyhanko.sign.ades.report import AdESPassed
 from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
 from pyhanko.sign.validation.ades import ades_lta_validation
@@ -223,6 +225,18 @@ def test_the_limits_of_a_certifying_signer_are_kept(world: World, plain: bytes) 
     assert world.judge(certified).outcome is Outcome.VALID
     both = world.judge(world.sign(certified, by=world.second, field="Sig2"))
     assert (both.outcome, both.signatures[0].permission, both.signatures[0].is_kept) == (Outcome.VALID, 2, True)
+
+
+def test_documents_of_other_writers(world: World, plain: bytes, tmp_path: Path) -> None:
+    """Typeset ones, and ones whose objects and tables are packed."""
+    (tmp_path / "a.typ").write_text("A page #pagebreak() and another", "utf-8")
+    typeset = typst.compile(str(tmp_path / "a.typ"))
+    writer = copy_into_new_writer(PdfFileReader(BytesIO(plain)), writer_kwargs={"stream_xrefs": True})
+    packed = BytesIO()
+    writer.write(packed)
+    for pdf in (typeset, packed.getvalue()):
+        verdict = world.judge(world.archive(world.sign(pdf), at=CHECKED_AT))
+        assert (verdict.outcome, bad(verdict)) == (Outcome.VALID, set())
 
 
 # ---- long term ------------------------------------------------------------------------------------------------------
