@@ -97,10 +97,11 @@ class History:
         if level is ModificationLevel.OTHER or level is ModificationLevel.ANNOTATIONS:
             has_more = self._annotations(revision) > self._annotations(revision - 1)
             return Change(revision + 1, ChangeKind.ANNOTATION if has_more else ChangeKind.OTHER, touched)
-        if touched:
+        if touched and self.signed_in.get(revision) is not ChangeKind.SIGNATURE:
             return Change(revision + 1, ChangeKind.FORM_FILL, touched)
         kind = self.signed_in.get(revision) or self._unsigned_kind(revision, level)
-        return Change(revision + 1, kind, ())
+        # What is filled in and signed in one step (marks on each page, a seal across them) is that signer's.
+        return Change(revision + 1, kind, touched)
 
     def _unsigned_kind(self, revision: int, level: ModificationLevel) -> ChangeKind:
         if level > ModificationLevel.LTA_UPDATES:

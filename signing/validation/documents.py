@@ -116,17 +116,21 @@ def _layout(reader: PdfFileReader, raw: structure.Bytes) -> list[Finding]:
     ends = [each.end for each in structure.endings(raw)]
     offsets: set[int] = set()
     packed: set[int] = set()
+    is_late = False
     for each in revisions:
         section = reader.xrefs.get_xref_data(each)
         own = {offset for _, offset in section.standard_xrefs.values()}
         own.add(reader.xrefs.get_xref_container_info(each).start_location)
         # A revision adds objects of its own; one that lists what lay unlisted in an older one brings it out of hiding.
         if each > (1 if is_linearised else 0) and len(ends) == len(starts):
+            is_late = is_late or any(offset < ends[each - 1] for offset in own)
             own = {offset for offset in own if offset >= ends[each - 1]}
         offsets |= own
         packed |= section.obj_streams_used
     findings = structure.revision_findings(raw, starts, is_linearised=is_linearised)
     findings += structure.object_findings(raw, offsets)
+    if is_late:
+        findings.append(invalid("document.objects_unearthed", "A revision uses what lay hidden in an older one"))
     is_active = structure.is_active(raw) or any(
         structure.has_active_names(_object(reader, number).data) for number in packed
     )

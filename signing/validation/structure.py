@@ -19,6 +19,8 @@ _END: Final = re.compile(rb"startxref[\0\t\n\f\r ]+(\d{1,12})[\0\t\n\f\r ]+%%EOF
 _EOF: Final = re.compile(rb"%%EOF")
 _OBJECT: Final = re.compile(rb"(?<![0-9A-Za-z/+.\-])(\d{1,10})[\0\t\n\f\r ]+(\d{1,5})[\0\t\n\f\r ]+obj(?![A-Za-z0-9])")
 _STREAM: Final = re.compile(rb"(?<![A-Za-z0-9])stream\r?\n")
+_LENGTH: Final = re.compile(rb".*/Length[\0\t\n\f\r ]+(\d{1,10})(?![0-9]|[\0\t\n\f\r ]+\d+[\0\t\n\f\r ]+R)", re.DOTALL)
+_HEAD_BYTES: Final = 1024
 _BYTE_RANGE: Final = re.compile(rb"/ByteRange[\0\t\n\f\r ]*\[")
 _GAP: Final = re.compile(rb"<(?:[0-9a-f]*|[0-9A-F]*)>")
 _CONTENTS: Final = re.compile(rb"/Contents[\0\t\n\f\r ]*$")
@@ -39,8 +41,8 @@ class Ending:
 
 
 def endings(pdf: Bytes) -> Sequence[Ending]:
-    """Return the ends of all revisions that the bytes show."""
-    return [Ending(int(found[1]), found.end()) for found in _END.finditer(pdf)]
+    """Return the ends of all revisions that the bytes show; a PDF that is attached in a stream has its own."""
+    return [Ending(int(found[1]), found.end()) for found in _found_outside(pdf, _END)]
 
 
 def file_findings(pdf: Bytes) -> list[Finding]:
@@ -54,7 +56,7 @@ def file_findings(pdf: Bytes) -> list[Finding]:
     tail = pdf[found[-1].end :]
     if tail.strip(_WHITE):
         findings.append(invalid("document.trailing_bytes", f"{len(tail)} bytes follow the end of the document"))
-    if sum(1 for _ in _EOF.finditer(pdf)) != len(found):
+    if sum(1 for _ in _found_outside(pdf, _EOF)) != len(found):
         findings.append(
             indeterminate("document.odd_end", "An end of file stands where no revision of the document ends")
         )
@@ -78,7 +80,7 @@ def object_findings(pdf: Bytes, offsets: Collection[int]) -> list[Finding]:
     """Return whether objects stand in the file that no cross-reference section lists; `offsets` are the listed ones."""
     known = {_after_white(pdf, each) for each in offsets}
     hidden: list[int] = []
-    for count, found in enumerate(_objects(pdf)):
+    for count, found in enumerate(_found_outside(pdf, _OBJECT)):
         if found.start() not in known:
             hidden.append(int(found[1]))
         if count >= _MOST_OBJECTS:
@@ -101,22 +103,32 @@ def has_active_names(text: bytes) -> bool:
     return b"#" in text and _ACTIVE.search(_ESCAPED.sub(lambda found: bytes([int(found[1], 16)]), text)) is not None
 
 
-def _objects(pdf: Bytes) -> Iterator[re.Match[bytes]]:
-    """Give the head of each object, what looks like one within a stream left out."""
+def _found_outside(pdf: Bytes, pattern: re.Pattern[bytes]) -> Iterator[re.Match[bytes]]:
+    """Give what matches outside of streams."""
     for begin, end in _outside_streams(pdf):
-        yield from _OBJECT.finditer(pdf, begin, end)
+        yield from pattern.finditer(pdf, begin, end)
 
 
 def _outside_streams(pdf: Bytes) -> Iterator[tuple[int, int]]:
     """Give the stretches between streams; a stream that nothing closes is none."""
     begin = at = 0
     while (found := _STREAM.search(pdf, at)) is not None:
-        closed = pdf.find(b"endstream", found.end())
+        closed = _end_of_stream(pdf, found.start(), found.end())
         if closed < 0:
             break
         yield begin, found.end()
         begin = at = closed
     yield begin, len(pdf)
+
+
+def _end_of_stream(pdf: Bytes, head: int, begin: int) -> int:
+    """Return where the stream that begins at `begin` ends: where its length says, else at the first mark; or -1."""
+    told = _LENGTH.search(pdf[max(0, head - _HEAD_BYTES) : head])
+    if told is not None:
+        closed = _after_white(pdf, begin + int(told[1]))
+        if pdf[closed : closed + 9] == b"endstream":
+            return closed
+    return pdf.find(b"endstream", begin)
 
 
 def _after_white(pdf: Bytes, at: int) -> int:
@@ -127,7 +139,7 @@ def _after_white(pdf: Bytes, at: int) -> int:
 
 def count_byte_ranges(pdf: Bytes) -> int:
     """Return how many signatures the bytes show, whether or not anything refers to them."""
-    return sum(1 for _ in _BYTE_RANGE.finditer(pdf))
+    return sum(1 for _ in _found_outside(pdf, _BYTE_RANGE))
 
 
 def gap_findings(

@@ -227,7 +227,14 @@ def test_every_finding_can_be_said_in_both_languages() -> None:
 
 
 def test_a_code_that_can_hold_is_not_told_as_a_fault() -> None:
-    good = {"ocfl.content", "ocfl.inventory", "ocfl.declaration", "fixity.original", "signature.valid", "signature.established"}
+    good = {
+        "ocfl.content",
+        "ocfl.inventory",
+        "ocfl.declaration",
+        "fixity.original",
+        "signature.valid",
+        "signature.established",
+    }
     assert [code for code in good if not _CHINESE.has(f"held.{code}")] == []
 
 

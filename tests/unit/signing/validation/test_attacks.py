@@ -318,7 +318,7 @@ def test_shadow_hide_and_replace(world: World) -> None:
     assert (before.outcome, bad(before)) == (Outcome.INDETERMINATE, {"document.hidden_objects"})
     verdict = world.judge(pdf_bytes.point_to(signed, {4: signed.index(hidden)}))
     assert verdict.outcome is Outcome.INVALID
-    assert {"signature.changed_after", "document.hidden_objects"} <= verdict.codes
+    assert {"signature.changed_after", "document.hidden_objects", "document.objects_unearthed"} <= verdict.codes
 
 
 def _again(pdf: bytes) -> bytes:
@@ -414,8 +414,8 @@ def test_script_before_signing(world: World) -> None:
 def test_no_byte_can_be_changed(world: World, signed: bytes) -> None:
     """Sampled over the file, densely where the container lies, since nothing but our own checks guards its padding."""
     _, first, start, _ = byte_range(signed)
-    places = {*range(0, first, 29), *range(first, first + 6000, 61), *range(first + 6000, start + 1, 499)}
-    places |= {first - 1, first, start - 1, start, *range(start, len(signed), 17)}
+    places = {*range(0, first, 53), *range(first, first + 6000, 113), *range(first + 6000, start + 1, 997)}
+    places |= {first - 1, first, start - 1, start, *range(start, len(signed), 41)}
     survivors = []
     for place in sorted(places):
         for bit in (1, 0x20):
@@ -440,7 +440,7 @@ def test_no_byte_of_what_is_archived_can_be_changed(world: World, signed: bytes)
     archived = world.archive(signed, at=CHECKED_AT)
     assert world.judge(archived).outcome is Outcome.VALID
     survivors = []
-    for place in (*range(0, len(signed), 701), *range(len(signed), len(archived), 211)):
+    for place in (*range(0, len(signed), 701), *range(len(signed), len(archived), 401)):
         changed = bytearray(archived)
         changed[place] ^= 1
         if world.judge(bytes(changed)).outcome is Outcome.VALID:

@@ -11,20 +11,25 @@ import typst
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.writer import copy_into_new_writer
 from pyhanko.sign.ades.report import AdESPassed
 from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
+from pyhanko.sign.signers.pdf_cms import SimpleSigner
+from pyhanko.sign.signers.pdf_signer import PdfSignatureMetadata
 from pyhanko.sign.validation.ades import ades_lta_validation
 from pyhanko.sign.validation.policy_decl import PdfSignatureValidationSpec, SignatureValidationSpec
 from pyhanko_certvalidator.context import CertValidationPolicySpec
 from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.policy_decl import REQUIRE_REVINFO, CertRevTrustPolicy
-from pyhanko_certvalidator.registry import SimpleTrustManager
+from pyhanko_certvalidator.registry import SimpleCertificateStore, SimpleTrustManager
 
 from archive.kernel.findings import Outcome
 from signing.validation.trust import Purpose, TrustList
 from signing.validation.verdict import ChangeKind, Level, RevocationState
+from tests.support import pdf_bytes
 from tests.support import signed_pdfs as made
 from tests.support.signed_pdfs import CHECKED_AT, SIGNED_AT, START, World
 from tests.unit.signing import pki
@@ -237,6 +242,43 @@ def test_documents_of_other_writers(world: World, plain: bytes, tmp_path: Path) 
     for pdf in (typeset, packed.getvalue()):
         verdict = world.judge(world.archive(world.sign(pdf), at=CHECKED_AT))
         assert (verdict.outcome, bad(verdict)) == (Outcome.VALID, set())
+
+
+def test_a_document_may_carry_another_one(world: World, signed: bytes) -> None:
+    """A signed PDF lies in a stream of its own, not packed; its ends and its signature are not those of the outer one."""
+    outer = pdf_bytes.plain({6: pdf_bytes.stream(signed, b"/Type /EmbeddedFile")})
+    assert bad(world.judge(outer)) == {"document.unsigned"}
+    assert bad(world.judge(world.sign(outer))) == set()
+
+
+def filled_and_signed(world: World, pdf: bytes, by: World) -> bytes:
+    """Fill in a field and sign in one revision, as marks on each page are set."""
+    writer = IncrementalPdfFileWriter(BytesIO(pdf))
+    field = writer.root["/AcroForm"]["/Fields"][0]
+    field["/V"] = generic.pdf_string("seen")
+    writer.update_container(field)
+    certificate, key = by.second.asn1()
+    out = BytesIO()
+    signer = made._Signer(
+        PdfSignatureMetadata(field_name="Sig2", subfilter=SigSeedSubFilter.PADES),
+        signer=SimpleSigner(certificate, key, cert_registry=SimpleCertificateStore()),
+        timestamper=world.stamper(SIGNED_AT),
+    )
+    signer.at = SIGNED_AT
+    asyncio.run(signer.async_sign_pdf(writer, output=out, bytes_reserved=16384))
+    return out.getvalue()
+
+
+def test_what_is_filled_in_and_signed_in_one_step_is_that_signers(world: World) -> None:
+    mark = b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (mark) /Rect [72 690 300 715] /P 3 0 R /DA (/F1 12 Tf) >>"
+    form = pdf_bytes.plain({6: mark}, catalog=b"/AcroForm << /Fields [6 0 R] >>", page=b"/Annots [6 0 R]")
+    first = world.sign(form)
+    verdict = world.judge(filled_and_signed(world, first, world))
+    assert (verdict.outcome, bad(verdict)) == (Outcome.VALID, set())
+    (change,) = verdict.signatures[0].changes
+    assert (change.kind, change.fields) == (ChangeKind.SIGNATURE, ["mark"])
+    stranger = world.judge(filled_and_signed(world, first, World(root=made.new_root("Stranger"))))
+    assert (stranger.outcome, bad(stranger)) == (Outcome.INDETERMINATE, {"signature.untrusted"})
 
 
 # ---- long term ------------------------------------------------------------------------------------------------------
