@@ -37,7 +37,8 @@ def judge_container(
     except LiuhenError as exc:
         return DocumentVerdict(at, (invalid(exc.code, str(exc)[:300], where),))
     if signed.content_type != "data":
-        return DocumentVerdict(at, (invalid("signature.form_refused", "The container signs no plain content", where),))
+        refused = indeterminate("signature.form_refused", "The container signs no plain content", where)
+        return DocumentVerdict(at, (refused,))
     if signed.content is not None and content is not None and content != signed.content:
         return DocumentVerdict(
             at, (invalid("signature.digest_mismatch", "The container carries other content than is given", where),)

@@ -162,8 +162,10 @@ def _is_whole(crl: x509.CertificateRevocationList) -> bool:
 def _has_signed(issuer: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
     key: Any = issuer.public_key()
     try:
+        if not issuer.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign:
+            return False
         return isinstance(crl.signature_hash_algorithm, _SOUND_HASHES) and crl.is_signature_valid(key)
-    except (*UNREADABLE, UnsupportedAlgorithm):
+    except (x509.ExtensionNotFound, *UNREADABLE, UnsupportedAlgorithm):
         return False
 
 
@@ -189,6 +191,8 @@ def _is_authorised(answer: ocsp.OCSPResponse, issuer: x509.Certificate) -> bool:
 def _is_delegated(responder: x509.Certificate, issuer: x509.Certificate, at: Instant) -> bool:
     try:
         purposes = responder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        # Without this somebody would have to say whether the responder itself is revoked: RFC 6960 section 4.2.2.2.1.
+        responder.extensions.get_extension_for_class(x509.OCSPNoCheck)
     except (x509.ExtensionNotFound, *UNREADABLE):
         return False
     return (

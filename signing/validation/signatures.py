@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any, Final
 
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis.policy_api import DiffResult, ModificationLevel
 from pyhanko.sign.validation.errors import SignatureValidationError
@@ -63,7 +64,7 @@ def read_embedded(reader: PdfFileReader, sig_field: Any, name: str, raw: structu
     embedded = EmbeddedPdfSignature(reader, sig_field, name)
     reference = embedded.sig_field.raw_get("/V").reference
     offset = reader.xrefs.get_historical_ref(reference, embedded.signed_revision)
-    ranges = [int(each) for each in embedded.byte_range]
+    ranges = [int(each) if isinstance(each, generic.NumberObject) else -1 for each in embedded.byte_range]
     place = structure.gap_findings(
         raw, ranges, embedded.pkcs7_content, object_at=offset if isinstance(offset, int) else None, where=name
     )
@@ -72,7 +73,7 @@ def read_embedded(reader: PdfFileReader, sig_field: Any, name: str, raw: structu
     kind, form = entry(embedded.sig_object, "/Type") or "/Sig", entry(embedded.sig_object, "/SubFilter")
     is_timestamp = kind == "/DocTimeStamp" or form == "/ETSI.RFC3161"
     if form not in _ALLOWED_FILTERS or (is_timestamp and (kind, form) != ("/DocTimeStamp", "/ETSI.RFC3161")):
-        place.append(invalid("signature.form_refused", f"The form of the signature is not judged: {form}", name))
+        place.append(indeterminate("signature.form_refused", f"This form of signature is not judged: {form}", name))
     return EmbeddedSignature(name, embedded, container, tuple(place), is_timestamp)
 
 

@@ -346,3 +346,26 @@ def test_an_answer_of_somebody_else_says_nothing(office: Office, tmp_path: Path)
     assert path is not None
     evidence = Evidence.read((), [forged.public_bytes(Encoding.DER)])
     assert evidence.status(path, at=at, known_at=at).state is RevocationState.UNKNOWN
+
+
+@pytest.mark.parametrize("has_no_check", [True, False])
+def test_a_responder_that_might_be_revoked_itself_says_nothing(office: Office, has_no_check: bool) -> None:
+    officer, root, at = office.hire(), office.authority.root, pki.SIGNED_AT
+    key = ec.generate_private_key(ec.SECP256R1())
+    extensions = [pki.key_usage(digital_signature=True), x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])]
+    responder = pki.certificate(
+        "responder", key=key, issuer=root, issuer_key=office.authority._key_of("root.key.pem", root),
+        extensions=[*extensions, x509.OCSPNoCheck()] if has_no_check else extensions,
+    )  # fmt: skip
+    answer = (
+        ocsp.OCSPResponseBuilder()
+        .add_response(officer, root, hashes.SHA256(), ocsp.OCSPCertStatus.GOOD, at, at + DAY, None, None)
+        .responder_id(ocsp.OCSPResponderEncoding.HASH, responder)
+        .certificates([responder])
+        .sign(key, hashes.SHA256())
+    )
+    path = find_path(officer, trust=TrustList.embedded(root), wanted=SIGNERS, others=(), at=at)
+    assert path is not None
+    evidence = Evidence.read((), [answer.public_bytes(Encoding.DER)])
+    state = evidence.status(path, at=at, known_at=at).state
+    assert state is (RevocationState.GOOD if has_no_check else RevocationState.UNKNOWN)
