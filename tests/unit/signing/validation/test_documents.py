@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typst
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
@@ -279,6 +279,34 @@ def test_what_is_filled_in_and_signed_in_one_step_is_that_signers(world: World) 
     assert (change.kind, change.fields) == (ChangeKind.SIGNATURE, ["mark"])
     stranger = world.judge(filled_and_signed(world, first, World(root=made.new_root("Stranger"))))
     assert (stranger.outcome, bad(stranger)) == (Outcome.INDETERMINATE, {"signature.untrusted"})
+
+
+def test_an_authority_between_has_to_be_vouched_for_too(world: World, plain: bytes) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    root = world.root
+    between = made.Identity(
+        key,
+        pki.certificate(
+            "Between",
+            key=key,
+            issuer=root.certificate,
+            issuer_key=root.key,
+            is_ca=True,
+            path_length=0,
+            valid_from=START,
+        ),
+    )
+    signed = world.sign(plain, by=made.issue("Officer Qian", between))
+    trust = TrustList((made.trusted(root),), (between.certificate,))
+    lists = {"root": made.crl(root), "between": made.crl(between), "gone": made.crl(root, revoked=[(between, START)])}
+
+    def told(*names: str) -> set[str]:
+        return bad(world.judge(signed, trust=trust, crls=[lists[name] for name in names]))
+
+    assert told("root", "between") == set()
+    assert told("root") == {"signature.revocation_unknown"}
+    assert told("gone", "between") == {"signature.revoked"}
+    assert "signature.untrusted" in bad(world.judge(signed))
 
 
 # ---- long term ------------------------------------------------------------------------------------------------------
