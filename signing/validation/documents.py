@@ -31,6 +31,7 @@ from signing.validation.verdict import ChangeKind, DocumentVerdict
 MOST_BYTES: Final = 1024 * 1024 * 1024
 _LINEARISED_WITHIN: Final = 1024
 _MOST_SIGNATURES: Final = 500
+_MOST_REVISIONS: Final = 1000
 _MOST_MATERIAL: Final = 2000
 
 # What pyHanko says of each odd revision it says to the log too; here it is told by findings.
@@ -53,6 +54,9 @@ def judge_document(
         if len(raw) > MOST_BYTES:
             return DocumentVerdict(at, (indeterminate("document.too_large", "The document is too large to be judged"),))
         findings = structure.file_findings(raw)
+        if len(structure.endings(raw)) > _MOST_REVISIONS:
+            many = indeterminate("document.too_large", "The document has more revisions than are judged")
+            return DocumentVerdict(at, (*findings, many))
         stream: BinaryIO = BytesIO(pdf) if isinstance(pdf, bytes) else pdf
         try:
             return _judged(stream, raw, findings, trust=trust, at=at, given=Evidence.read(crls, ocsp_answers))

@@ -131,6 +131,16 @@ def test_whatever_it_is_there_is_a_verdict(world: World, plain: bytes, make: Cal
     assert after.outcome is not Outcome.VALID
 
 
+def test_revisions_without_end(world: World, signed: bytes) -> None:
+    grown = signed
+    for _ in range(5):
+        grown = pdf_bytes.append(grown, {99: b"null"})
+    assert "document.too_large" not in world.judge(grown).codes
+    _, _, revision = grown.rpartition(b"99 0 obj")
+    verdict = world.judge(grown + 1000 * (b"99 0 obj" + revision))
+    assert (verdict.outcome, "document.too_large" in bad(verdict)) == (Outcome.INDETERMINATE, True)
+
+
 @given(data=st.data())
 @settings(max_examples=80)
 def test_damaged_anywhere_it_is_never_valid_and_never_breaks(world: World, signed: bytes, data: st.DataObject) -> None:
