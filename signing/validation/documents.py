@@ -146,7 +146,8 @@ def _layout(reader: PdfFileReader, raw: structure.Bytes) -> list[Finding]:
 
 
 def _object(reader: PdfFileReader, number: int) -> Any:
-    return resolved(generic.IndirectObject(number, 0, reader))  # type: ignore[no-untyped-call]
+    refer: Any = generic.IndirectObject  # typed in pyHanko but for its constructor
+    return resolved(refer(number, 0, reader))
 
 
 def _signatures(reader: PdfFileReader, raw: structure.Bytes) -> tuple[list[EmbeddedSignature], list[Finding]]:
