@@ -5,13 +5,13 @@ One directory holds it all:
     root.cert.pem  root.key.pem              the root; its key is read only while something is issued
     manifest.cert.pem  manifest.key.pem      the key that signs item manifests
     tls.pem                                  key and certificate of the web server; one file, so renewing is atomic
-    tsa.pem, root.crl                        see `signing.tsa`, `signing.revocation`
+    tsa.pem, root.crl, ocsp.pem              see `signing.tsa`, `signing.revocation`, `signing.ocsp`
 """
 
 import errno
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,12 +21,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from archive.kernel.errors import Conflict, LiuhenError, NotFound
 from archive.kernel.instants import Instant
+from archive.ports.revocations import Revocation
 from signing import certificates, keyfiles
 from signing.chains import is_issued_by
+from signing.subjects import StatusAddresses
 
 _RENEW_BEFORE: Final = timedelta(days=30)
 _CLOCKS_DIFFER: Final = timedelta(hours=1)
@@ -156,9 +158,12 @@ class EmbeddedAuthority:
         public_key: ec.EllipticCurvePublicKey,
         valid_from: Instant,
         names: Sequence[x509.GeneralName] = (),
+        subject: x509.Name | None = None,
+        addresses: StatusAddresses | None = None,
     ) -> x509.Certificate:
         """Return a new certificate of this profile, signed by the root.
 
+        Without `subject` it is called by its role; `addresses` is where its status can be asked for.
         Raises: AuthorityBroken, KeyMissing, KeyExposed, KeyUnreadable.
         """
         return certificates.issue(
@@ -168,17 +173,26 @@ class EmbeddedAuthority:
             root_key=self._key_of("root.key.pem", self.root),
             valid_from=valid_from,
             names=names,
+            subject=subject,
+            further=() if addresses is None else addresses.extensions(),
         )
 
     def issue_crl(
-        self, *, valid_from: Instant, valid: timedelta, before: x509.CertificateRevocationList | None
+        self,
+        *,
+        valid_from: Instant,
+        valid: timedelta,
+        before: x509.CertificateRevocationList | None,
+        revoked: Iterable[Revocation] = (),
     ) -> x509.CertificateRevocationList:
-        """Return a new revocation list that holds what the one before held.
+        """Return a new revocation list that holds what the one before held, and what is `revoked` besides.
 
         Raises: AuthorityBroken, KeyMissing, KeyExposed, KeyUnreadable.
         """
         root_key = self._key_of("root.key.pem", self.root)
-        return certificates.make_crl(self.root, root_key, valid_from=valid_from, valid=valid, before=before)
+        return certificates.make_crl(
+            self.root, root_key, valid_from=valid_from, valid=valid, before=before, revoked=revoked
+        )
 
     def renew_tls_if_due(self, now: Instant, *, host_names: Sequence[str] | None = None) -> bool:
         """Put a new TLS key and certificate in place when the old one ends within 30 days; return whether it did.
@@ -205,6 +219,38 @@ class EmbeddedAuthority:
         )
         keyfiles.replace_durably(self.tls_path, _tls_pem(key, certificate), mode=keyfiles.PRIVATE)
         return True
+
+    def make_service_key(
+        self, name: str, profile: certificates.Profile, *, valid_from: Instant
+    ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        """Put a new key with a certificate of this profile into the file `name` of the directory; return both.
+
+        Raises: AuthorityBroken, StorageFull, KeyMissing, KeyExposed, KeyUnreadable.
+        """
+        key = _new_key()
+        certificate = self.issue(profile, public_key=key.public_key(), valid_from=valid_from)
+        private = keyfiles.private_pem(key, passphrase=self.passphrase)
+        keyfiles.replace_durably(self.directory / name, labelled_pem(certificate) + private, mode=keyfiles.PRIVATE)
+        return key, certificate
+
+    def read_service_key(self, name: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        """Return what `make_service_key` put there.
+
+        Raises: AuthorityBroken when they do not belong together, or not to this root; KeyMissing, KeyExposed,
+            KeyUnreadable.
+        """
+        path = self.directory / name
+        pem = keyfiles.read_secret(path)
+        try:
+            certificate = x509.load_pem_x509_certificate(pem)
+            key = load_pem_private_key(pem, self.passphrase)
+        except (ValueError, TypeError) as exc:
+            raise keyfiles.KeyUnreadable(path=str(path)) from exc
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+            raise AuthorityBroken("A key is not the one of its certificate", file=str(path))
+        if not is_issued_by(certificate, self.root):
+            raise AuthorityBroken("A certificate is not the root's", file=str(path))
+        return key, certificate
 
     def __repr__(self) -> str:
         """Show where it is and whose root it has, never the passphrase."""

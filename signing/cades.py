@@ -23,7 +23,7 @@ from archive.kernel.findings import Finding, Report, indeterminate, invalid, val
 from archive.kernel.instants import Instant, format_instant
 from archive.ports.clock import Clock
 from signing import container
-from signing.chains import TrustRoots, is_issued_by
+from signing.chains import UNREADABLE, TrustRoots, is_issued_by
 from signing.container import SigningFault
 
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -36,15 +36,6 @@ _DOCUMENT_PURPOSES: Final = frozenset(
         ExtendedKeyUsageOID.EMAIL_PROTECTION,
         x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36"),  # id-kp-documentSigning, RFC 9336
     }
-)
-
-# What `cryptography` raises, some of it late, when it meets a certificate that it cannot read.
-_UNREADABLE: Final = (
-    ValueError,
-    TypeError,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
 )
 
 
@@ -130,7 +121,7 @@ def check_detached(content: bytes, p7s: bytes, *, trust_roots_pem: bytes, at: In
         findings = [invalid(exc.code, str(exc), where)]
     except UnsupportedAlgorithm as exc:
         findings = [invalid("signature.algorithm_refused", f"The signer's key is of an unknown kind: {exc}", where)]
-    except _UNREADABLE as exc:
+    except UNREADABLE as exc:
         findings = [invalid("signature.malformed", f"The certificate inside cannot be read: {exc}", where)]
     return Report(tuple(findings))
 

@@ -1,11 +1,11 @@
 """X.509 certificates as the embedded authority makes them: a profile is data, issuing is one function.
 
-Nothing here touches files. A further kind of certificate (officers) is a further `Profile`.
+Nothing here touches files. A further kind of certificate is a further `Profile`; `signing.subjects` names people.
 """
 
 import ipaddress
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -13,10 +13,13 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import Instant
+from archive.ports.revocations import Revocation, RevocationReason
+from signing import der
 
 SELF_ISSUED: Final = "self-issued by Liuhen"
 ROOT_VALID: Final = timedelta(days=20 * 365 + 5)
@@ -26,6 +29,7 @@ TIMESTAMPING_VALID: Final = timedelta(days=10 * 365)
 
 _MAX_NAME_BYTES: Final = 64
 """RFC 5280 appendix A.1 allows 64 characters; `cryptography` counts bytes of UTF-8 and warns whenever it reads more."""
+_BIT_STRING: Final = 0x03
 _MAX_ORGANISATION_CHARS: Final = 200
 _ALWAYS_SERVED: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -44,13 +48,17 @@ class BadHostName(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What one kind of certificate may be used for, for how long, and how its subject is called."""
+    """What one kind of certificate may be used for, for how long, and how its subject is called.
+
+    `is_never_revoked`: nobody need ask whether it is, since it lives shortly.
+    """
 
     role: str
     valid: timedelta
     key_usage: x509.KeyUsage
     extended_key_usage: Sequence[x509.ObjectIdentifier]
     is_extended_usage_critical: bool = False
+    is_never_revoked: bool = False
 
 
 def _key_usage(*granted: str) -> x509.KeyUsage:
@@ -89,6 +97,34 @@ TIMESTAMPING: Final = Profile(
     extended_key_usage=(ExtendedKeyUsageOID.TIME_STAMPING,),
     is_extended_usage_critical=True,
 )
+DOCUMENT_SIGNING: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
+"""id-kp-documentSigning. Source: RFC 9336."""
+OFFICER_SIGNING: Final = Profile(
+    role="officer",
+    valid=timedelta(days=3 * 365),
+    key_usage=_key_usage("digital_signature", "content_commitment"),
+    extended_key_usage=(DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION),
+)
+AGENCY_SEAL: Final = Profile(
+    role="agency seal",
+    valid=timedelta(days=5 * 365),
+    key_usage=_key_usage("digital_signature", "content_commitment"),
+    extended_key_usage=(DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION),
+)
+HAND_CAPTURE: Final = Profile(
+    role="capture of hand signatures",
+    valid=timedelta(days=3 * 365),
+    # It vouches for what was captured, it does not commit itself to the content: no content commitment.
+    key_usage=_key_usage("digital_signature"),
+    extended_key_usage=(DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION),
+)
+OCSP_RESPONDING: Final = Profile(
+    role="OCSP responder",
+    valid=timedelta(days=90),
+    key_usage=_key_usage("digital_signature"),
+    extended_key_usage=(ExtendedKeyUsageOID.OCSP_SIGNING,),
+    is_never_revoked=True,
+)
 
 
 def checked_organisation(given: str) -> str:
@@ -104,10 +140,10 @@ def subject_name(organisation: str, role: str) -> x509.Name:
 
     The common name holds the organisation too. A name of more than 64 bytes is cut (`…`), so that the role always fits.
     """
-    shown = _cut(organisation, _MAX_NAME_BYTES - len(role) - 1)
+    shown = cut(organisation, _MAX_NAME_BYTES - len(role) - 1)
     return x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, _cut(organisation, _MAX_NAME_BYTES)),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, cut(organisation, _MAX_NAME_BYTES)),
             x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, SELF_ISSUED),
             x509.NameAttribute(NameOID.COMMON_NAME, f"{shown} {role}"),
         ]
@@ -155,14 +191,17 @@ def issue(
     root_key: ec.EllipticCurvePrivateKey,
     valid_from: Instant,
     names: Sequence[x509.GeneralName] = (),
+    subject: x509.Name | None = None,
+    further: Sequence[x509.ExtensionType] = (),
 ) -> x509.Certificate:
     """Make an end-entity certificate of this profile, signed by the root and never valid longer than it.
 
+    Without `subject` it is called by its role. `further` extensions are not critical.
     Source: RFC 5280 sections 4.2.1.1 to 4.2.1.3, 4.2.1.6, 4.2.1.9 and 4.2.1.12.
     """
     builder = (
         _builder(
-            subject_name(organisation_of(root), profile.role),
+            subject or subject_name(organisation_of(root), profile.role),
             root.subject,
             public_key,
             valid_from=max(valid_from, root.not_valid_before_utc),
@@ -181,6 +220,10 @@ def issue(
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    if profile.is_never_revoked:
+        builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)
+    for each in further:
+        builder = builder.add_extension(each, critical=False)
     return builder.sign(root_key, hashes.SHA256())
 
 
@@ -191,8 +234,11 @@ def make_crl(
     valid_from: Instant,
     valid: timedelta,
     before: x509.CertificateRevocationList | None,
+    revoked: Iterable[Revocation] = (),
 ) -> x509.CertificateRevocationList:
-    """Make a revocation list with all that stood in the one before. Its number grows, whatever the clock does.
+    """Make a revocation list with all that stood in the one before, and with what is `revoked` besides.
+
+    Its number grows, whatever the clock does.
 
     Source: RFC 5280 sections 5.1.2 and 5.2.3.
     """
@@ -208,9 +254,34 @@ def make_crl(
         .add_extension(x509.CRLNumber(number), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
     )
-    for revoked in [] if before is None else before:
-        builder = builder.add_revoked_certificate(revoked)
+    listed = set()
+    for kept in [] if before is None else before:
+        listed.add(kept.serial_number)
+        builder = builder.add_revoked_certificate(kept)
+    for each in sorted(revoked, key=lambda found: (found.at, found.serial)):
+        if each.serial not in listed:
+            listed.add(each.serial)
+            builder = builder.add_revoked_certificate(_entry(each))
     return builder.sign(root_key, hashes.SHA256())
+
+
+def _entry(revocation: Revocation) -> x509.RevokedCertificate:
+    builder = x509.RevokedCertificateBuilder(revocation.serial, revocation.at.replace(microsecond=0))
+    # An unspecified reason is left out: RFC 5280 section 5.3.1.
+    if revocation.reason is not RevocationReason.UNSPECIFIED:
+        builder = builder.add_extension(x509.CRLReason(x509.ReasonFlags(revocation.reason.value)), critical=False)
+    return builder.build()
+
+
+def issuer_hashes(issuer: x509.Certificate, algorithm: hashes.HashAlgorithm) -> tuple[bytes, bytes]:
+    """Return the hashes of name and key by which OCSP names an issuer. Source: RFC 6960 section 4.1.1."""
+    public = issuer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    info = der.Reader(public).enter(der.SEQUENCE)
+    info.take(der.SEQUENCE)
+    name, key = hashes.Hash(algorithm), hashes.Hash(algorithm)
+    name.update(issuer.subject.public_bytes())
+    key.update(info.take(_BIT_STRING)[1:])  # without its count of unused bits
+    return name.finalize(), key.finalize()
 
 
 def has_signed_crl(root: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
@@ -238,7 +309,8 @@ def _builder(
     )
 
 
-def _cut(text: str, most_bytes: int) -> str:
+def cut(text: str, most_bytes: int) -> str:
+    """Return a text of at most so many bytes of UTF-8; a longer one ends in `…`."""
     if len(text.encode()) <= most_bytes:
         return text
     return text.encode()[: most_bytes - len("…".encode())].decode("utf-8", "ignore") + "…"

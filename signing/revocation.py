@@ -3,6 +3,7 @@
 Nothing is ever taken from a list: what it holds goes over into the next one. Source: RFC 5280 section 5.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -10,8 +11,10 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from archive.kernel.errors import Conflict, NotFound
 from archive.kernel.instants import Instant
 from archive.ports.clock import Clock
+from archive.ports.revocations import Revocation, RevocationReason, RevocationRegister
 from signing import certificates, keyfiles
 from signing.authority import AuthorityBroken, EmbeddedAuthority
 
@@ -19,20 +22,56 @@ CRL_VALID: Final = timedelta(days=30)
 RENEW_BEFORE: Final = timedelta(days=20)
 
 
-def crl(authority: EmbeddedAuthority, clock: Clock) -> bytes:
-    """Return the list of the root that holds now; a new one is made where the old one ends within 20 days.
+class UnknownCertificate(NotFound):
+    """The authority issued no certificate of this serial number, so there is nothing to revoke."""
 
-    The number of each list is greater than that of the one before. Usable from several processes.
+    code = "authority.unknown_certificate"
+
+
+class AlreadyRevoked(Conflict):
+    """The certificate is revoked already; its time and reason stay as they are."""
+
+    code = "authority.already_revoked"
+
+
+def crl(authority: EmbeddedAuthority, clock: Clock, *, register: RevocationRegister | None = None) -> bytes:
+    """Return the list of the root that holds now, with all revocations of the register.
+
+    A new one is made where the old one ends within 20 days or lacks a revocation. The number of each list is greater
+    than that of the one before. Usable from several processes.
     Raises: AuthorityBroken, StorageFull, KeyMissing, KeyExposed, KeyUnreadable.
     """
     path = authority.directory / "root.crl"
     with keyfiles.exclusive(authority.directory / "crl.lock"):
         now, before = clock.now(), _read(path, authority)
-        if before is not None and before.last_update_utc <= now <= _ends(before) - RENEW_BEFORE:
+        revoked = [] if register is None else list(register.revocations())
+        is_current = before is not None and before.last_update_utc <= now <= _ends(before) - RENEW_BEFORE
+        if before is not None and is_current and _holds(before, revoked):
             return before.public_bytes(Encoding.DER)
-        made = authority.issue_crl(valid_from=now, valid=CRL_VALID, before=before).public_bytes(Encoding.DER)
-        keyfiles.replace_durably(path, made, mode=keyfiles.PUBLIC)
-        return made
+        made = authority.issue_crl(valid_from=now, valid=CRL_VALID, before=before, revoked=revoked)
+        der = made.public_bytes(Encoding.DER)
+        keyfiles.replace_durably(path, der, mode=keyfiles.PUBLIC)
+        return der
+
+
+def revoke(
+    authority: EmbeddedAuthority, clock: Clock, *, register: RevocationRegister, serial: int, reason: RevocationReason
+) -> bytes:
+    """Revoke a certificate as of now: note it in the register, then return the new list that holds it.
+
+    Where making the list fails, the revocation stands, and the next list holds it.
+    Raises: UnknownCertificate, AlreadyRevoked, as `crl`.
+    """
+    if not register.is_issued(serial):
+        raise UnknownCertificate(serial=f"{serial:x}")
+    if any(each.serial == serial for each in register.revocations()):
+        raise AlreadyRevoked(serial=f"{serial:x}")
+    register.add(Revocation(serial, clock.now(), reason))
+    return crl(authority, clock, register=register)
+
+
+def _holds(before: x509.CertificateRevocationList, revoked: Sequence[Revocation]) -> bool:
+    return all(before.get_revoked_certificate_by_serial_number(each.serial) is not None for each in revoked)
 
 
 def _read(path: Path, authority: EmbeddedAuthority) -> x509.CertificateRevocationList | None:

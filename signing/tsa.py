@@ -20,14 +20,13 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from archive.kernel.errors import InvalidInput, LiuhenError
 from archive.kernel.instants import Instant, format_instant, parse_instant
 from archive.ports.clock import Clock
 from signing import certificates, keyfiles
-from signing.authority import AuthorityBroken, EmbeddedAuthority, labelled_pem
-from signing.chains import is_issued_by
+from signing.authority import AuthorityBroken, EmbeddedAuthority
 from signing.tokens import imprint_of, make_token
 
 POLICY: Final = "2.25.134050150347868436899705692638066816175"
@@ -35,6 +34,7 @@ POLICY: Final = "2.25.134050150347868436899705692638066816175"
 RENEW_BEFORE: Final = timedelta(days=366)
 """A certificate signs no tokens in its last year, so that every token can be renewed in time."""
 
+_FILE: Final = "tsa.pem"
 _CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 _STATE: Final = re.compile(r"([1-9][0-9]{0,38}) (\S{1,40})\n")
 
@@ -63,10 +63,6 @@ class EmbeddedTsa:
 
     authority: EmbeddedAuthority
     clock: Clock
-
-    @property
-    def _path(self) -> Path:
-        return self.authority.directory / "tsa.pem"
 
     def prepare(self) -> x509.Certificate:
         """Make key and certificate if there are none, or new ones in the last year of the old; return the certificate.
@@ -108,7 +104,7 @@ class EmbeddedTsa:
     def _current(self, now: Instant) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         """Return key and certificate, made or renewed where that is due. The caller holds the lock."""
         try:
-            found = self._read()
+            found = self.authority.read_service_key(_FILE)
         except keyfiles.KeyMissing:
             return self._make(now)
         ends, root_ends = found[1].not_valid_after_utc, self.authority.root.not_valid_after_utc
@@ -116,24 +112,7 @@ class EmbeddedTsa:
         return self._make(now) if now > ends - RENEW_BEFORE and ends < root_ends else found
 
     def _make(self, now: Instant) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self.authority.issue(certificates.TIMESTAMPING, public_key=key.public_key(), valid_from=now)
-        private = keyfiles.private_pem(key, passphrase=self.authority.passphrase)
-        keyfiles.replace_durably(self._path, labelled_pem(certificate) + private, mode=keyfiles.PRIVATE)
-        return key, certificate
-
-    def _read(self) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-        pem = keyfiles.read_secret(self._path)
-        try:
-            certificate = x509.load_pem_x509_certificate(pem)
-            key = load_pem_private_key(pem, self.authority.passphrase)
-        except (ValueError, TypeError) as exc:
-            raise keyfiles.KeyUnreadable(path=str(self._path)) from exc
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-            raise AuthorityBroken("A key is not the one of its certificate", file=str(self._path))
-        if not is_issued_by(certificate, self.authority.root):
-            raise AuthorityBroken("A certificate is not the root's", file=str(self._path))
-        return key, certificate
+        return self.authority.make_service_key(_FILE, certificates.TIMESTAMPING, valid_from=now)
 
     # --- serial numbers and times -----------------------------------------------------------------------------
 
