@@ -17,8 +17,9 @@ from archive.kernel.instants import Instant, format_instant
 from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.ports.revocations import RevocationReason
 from archive.trust.models import KeyCertificate, KeyUse
-from archive.trust.terms import KeyPlace, KeyPurpose, RevocationReason
+from archive.trust.terms import KeyPlace, KeyPurpose
 
 MAX_HANDLE_CHARACTERS: Final = 300
 MAX_REASON_CHARACTERS: Final = 500

@@ -15,6 +15,7 @@ from archive.kernel.instants import Instant, format_instant
 from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.ports.revocations import RevocationReason
 from archive.trust.certificates import (
     MAX_REASON_CHARACTERS,
     CertificateKnown,
@@ -26,7 +27,7 @@ from archive.trust.certificates import (
 )
 from archive.trust.models import KeyCertificate, KeyRequest
 from archive.trust.rules import TrustRules
-from archive.trust.terms import KeyAct, KeyPlace, KeyPurpose, KeyRequestState, RevocationReason
+from archive.trust.terms import KeyAct, KeyPlace, KeyPurpose, KeyRequestState
 
 _MOST_WAITING: Final = 1000
 

@@ -1,4 +1,4 @@
-"""The closed words of certificates. Source: docs/glossary.md; RFC 5280 section 5.3.1 for the reasons."""
+"""The closed words of certificates. Source: docs/glossary.md."""
 
 from enum import StrEnum
 
@@ -18,17 +18,6 @@ class KeyPlace(StrEnum):
     HOLDER = "holder"
     FILE = "file"
     TOKEN = "token"  # noqa: S105 - a place
-
-
-class RevocationReason(StrEnum):
-    """Why a certificate is revoked."""
-
-    UNSPECIFIED = "unspecified"
-    KEY_COMPROMISE = "key_compromise"
-    AFFILIATION_CHANGED = "affiliation_changed"
-    SUPERSEDED = "superseded"
-    CESSATION_OF_OPERATION = "cessation_of_operation"
-    PRIVILEGE_WITHDRAWN = "privilege_withdrawn"
 
 
 class KeyAct(StrEnum):

@@ -27,10 +27,11 @@ from archive.documents.templates import example_of
 from archive.kernel.errors import Forbidden
 from archive.kernel.ids import CaseId, CertificateId, DraftId, ObjectId
 from archive.ledger.entries import OPERATOR
+from archive.ports.revocations import RevocationReason
 from archive.trust.certificates import CertificateEnded, NewCertificate
 from archive.trust.requests import Wanted, change_register
 from archive.trust.rules import TrustRules
-from archive.trust.terms import KeyPlace, KeyPurpose, RevocationReason
+from archive.trust.terms import KeyPlace, KeyPurpose
 from signing.certificates import MANIFEST_SIGNING
 from signing.document_keys import HeldKey
 from signing.pades import DocumentSigner, Statement

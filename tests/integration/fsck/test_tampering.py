@@ -82,6 +82,7 @@ from archive.organisation.records import RecordFacts, RecordKind, RecordResult, 
 from archive.organisation.supervision import set_supervision
 from archive.organisation.units import record_agency, record_unit
 from archive.packages.requests import ask_for_package, grant_download
+from archive.ports.revocations import RevocationReason
 from archive.retrieval.grants import Purpose, grant_access, grant_in_emergency, renew
 from archive.retrieval.models import UnusualAccess
 from archive.retrieval.requests import Asked, ask, decide
@@ -91,7 +92,7 @@ from archive.trust.certificates import NewCertificate, certificates_of
 from archive.trust.models import KeyRequest
 from archive.trust.requests import Wanted, change_register, decide_key_request
 from archive.trust.rules import TrustRules
-from archive.trust.terms import KeyPlace, KeyPurpose, RevocationReason
+from archive.trust.terms import KeyPlace, KeyPurpose
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
 from ingest.docks import revoke_dock
@@ -310,7 +311,7 @@ def hold_keys(home: ArchiveHome) -> None:
     change(Wanted("启用", new=fresh(KeyPurpose.SEAL)))
     with database.read() as tx:
         (seal,) = certificates_of(tx, FIRST_UNIT, KeyPurpose.SEAL, at=home.clock.now())
-    reason, since = RevocationReason.CESSATION_OF_OPERATION, home.clock.now()
+    reason, since = RevocationReason.CESSATION, home.clock.now()
     change(Wanted("停用", of=CertificateId(seal.id), revocation=reason, since=since))
 
 

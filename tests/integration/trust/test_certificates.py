@@ -16,6 +16,7 @@ from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import CertificateId, KeyRequestId
 from archive.ledger.append import append_entry
 from archive.ledger.entries import EntryType, NewEntry, Target
+from archive.ports.revocations import RevocationReason
 from archive.trust.certificates import (
     CertificateEnded,
     CertificateKnown,
@@ -39,7 +40,7 @@ from archive.trust.requests import (
     waiting_key_requests,
 )
 from archive.trust.rules import TrustRules
-from archive.trust.terms import KeyPlace, KeyPurpose, RevocationReason
+from archive.trust.terms import KeyPlace, KeyPurpose
 from signing.certificates import MANIFEST_SIGNING
 from tests.support.archive_home import ArchiveHome, clock, dock, home
 
@@ -160,9 +161,7 @@ def test_a_seal_takes_two_people(home: ArchiveHome) -> None:
         (row,) = certificates_of(tx, FIRST_UNIT, KeyPurpose.SEAL, at=home.clock.now())
         assert (row.certificate, row.registered_by) == (seal.certificate, two.actor.id)
         assert waiting_key_requests(tx) == []
-    wanted = Wanted(
-        "停用", of=CertificateId(row.id), revocation=RevocationReason.CESSATION_OF_OPERATION, since=home.clock.now()
-    )
+    wanted = Wanted("停用", of=CertificateId(row.id), revocation=RevocationReason.CESSATION, since=home.clock.now())
     request_id = change(home, wanted, two)
     with pytest.raises(InvalidInput):
         decide(home, request_id, one, is_approved=False)
