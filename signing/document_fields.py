@@ -17,7 +17,7 @@ What is shown on many pages for one signature (逐页签名, 骑缝章) are the 
 4 it is. The signature that the marks belong to locks them (FieldMDP), so that a later change to one of them shows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from archive.kernel.errors import Conflict, InvalidInput
@@ -104,6 +104,21 @@ def seam_boxes(
         Box(page, right - width, top * 0.6 - seal_height / 2, right, top * 0.6 + seal_height / 2)
         for page, ((right, top), width) in enumerate(zip(page_sizes, places, strict=True))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSizes:
+    """Width and height of what is seen: of each signature field, and of each place of the marks. Units: points."""
+
+    fields: Mapping[str, tuple[float, float]]
+    marks: Mapping[str, Sequence[tuple[float, float]]]
+
+
+def field_sizes(pdf: bytes) -> FieldSizes:
+    """Return how large the prepared fields are, by name. Raises: DocumentUnreadable, DocumentEncrypted."""
+    from signing.pyhanko_fields import sizes_of_fields
+
+    return sizes_of_fields(pdf)
 
 
 def page_sizes(pdf: bytes) -> Sequence[tuple[float, float]]:

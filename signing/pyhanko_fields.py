@@ -8,7 +8,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.generic import pdf_name, pdf_string
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
-from signing.document_fields import Box, DocumentSignedAlready, FieldsRefused, PageMarks, SignatureField
+from signing.document_fields import Box, DocumentSignedAlready, FieldSizes, FieldsRefused, PageMarks, SignatureField
 from signing.pyhanko_reading import entry, open_reader, open_writer, reading, signed_fields
 
 _PRINTED_AND_LOCKED: Final = 4 | 128
@@ -43,6 +43,27 @@ def sizes_of_pages(pdf: bytes) -> Sequence[tuple[float, float]]:
         found: list[tuple[float, float]] = []
         _walk(reader.root.raw_get("/Pages"), None, lambda _, box: found.append(box[2:]))
     return found
+
+
+def sizes_of_fields(pdf: bytes) -> FieldSizes:
+    """Return the sizes of the fields of signatures and of marks."""
+    fields: dict[str, tuple[float, float]] = {}
+    marks: dict[str, list[tuple[float, float]]] = {}
+    with reading():
+        form = entry(open_reader(pdf).root, "/AcroForm", {})
+        for reference in entry(form, "/Fields", ()):
+            found = reference.get_object()
+            name = str(entry(found, "/T", ""))
+            if "/Kids" in found:
+                marks[name] = [_size(kid.get_object()) for kid in found["/Kids"]]
+            elif entry(found, "/FT") == "/Sig":
+                fields[name] = _size(found)
+    return FieldSizes({name: size for name, size in fields.items() if all(size)}, marks)
+
+
+def _size(widget: Any) -> tuple[float, float]:
+    left, bottom, right, top = (float(each) for each in entry(widget, "/Rect", (0, 0, 0, 0)))
+    return round(right - left, 2), round(top - bottom, 2)
 
 
 class _Pages:

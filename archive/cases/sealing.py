@@ -1,0 +1,80 @@
+"""Sealing a record with the seal of the agency whose case it is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from archive.cases.filing import require_case
+from archive.documents import showing
+from archive.documents.drafts import draft
+from archive.documents.signatures import Signed, StepNotDue, add_signature, signing_of
+from archive.documents.signers import SigningRoom
+from archive.documents.steps import SignedBy, Step
+from archive.kernel.errors import NotFound
+from archive.kernel.ids import CaseId, CertificateId, DraftId
+from archive.kernel.instants import Instant
+from archive.ledger.entries import Actor
+from archive.organisation.models import Agency, Unit
+from archive.ports.keys import DocumentKey
+from archive.trust.certificates import certificates_of
+from archive.trust.models import KeyCertificate
+from archive.trust.terms import KeyPurpose
+
+SEAL_LINE: Final = "行政执法专用章"
+"""What stands below the star of a seal that is for enforcement alone."""
+
+
+class SealMissing(NotFound):
+    """The agency has no seal whose certificate is in the register and valid now."""
+
+    code = "cases.seal_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Seals:
+    """What sealing needs beside the room: it opens the key that a certificate of the register names."""
+
+    room: SigningRoom
+    key_of: Callable[[KeyCertificate], DocumentKey]
+    line: str = SEAL_LINE
+
+
+def seal_record(seals: Seals, draft_id: DraftId, place: str, *, by: Actor) -> bool:
+    """Seal a step of a record, and return whether the record is complete with it.
+
+    Raises: DraftNotFound, StepNotDue, SealMissing; what guards and the key raise; as `add_signature`.
+    """
+    room, at = seals.room, seals.room.clock.now()
+    with room.desk.database.read() as tx:
+        if not any(step.place == place and step.by is SignedBy.SEAL for step in signing_of(tx, draft_id).due):
+            raise StepNotDue(place=place)
+        agency = _agency_of(tx, CaseId(draft(tx, draft_id).case_id))
+        certificate = seal_of(tx, agency, at=at)
+        name = agency.name
+        signed = Signed(CertificateId(certificate.id), certificate.sha256, {"agency": str(agency.id)})
+        key = seals.key_of(certificate)
+
+    def sign(pdf: bytes, step: Step, completes: bool) -> bytes:  # noqa: FBT001 - the form of `Sign`
+        said = showing.of_agency(pdf, step, room.typeface, name=name, line=seals.line, is_last=completes)
+        return room.signer(key).sign(pdf, step.field, said)
+
+    return add_signature(room.desk, draft_id, place, sign, signed, by=by, at=at)
+
+
+def seal_of(tx: Session, agency: Agency, *, at: Instant) -> KeyCertificate:
+    """Return the certificate of an agency's seal that holds at a moment. Raises: SealMissing."""
+    found = certificates_of(tx, agency.root_unit_id, KeyPurpose.SEAL, at=at)
+    if not found:
+        raise SealMissing(agency=agency.code)
+    return found[0]
+
+
+def _agency_of(tx: Session, case_id: CaseId) -> Agency:
+    unit_id = require_case(tx, case_id).unit_id
+    agency = tx.scalar(select(Agency).join(Unit, Unit.agency_id == Agency.id).where(Unit.id == unit_id))
+    if agency is None:
+        raise SealMissing
+    return agency

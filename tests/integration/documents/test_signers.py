@@ -1,0 +1,186 @@
+"""Officers, parties and agencies sign: each with the right key, in the right place, and as it looks on paper."""
+
+import math
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from archive.access.policy import Role
+from archive.cases.drafting import begin_record
+from archive.cases.sealing import SealMissing, Seals, seal_record
+from archive.db.sight import FIRST_UNIT
+from archive.documents import templates
+from archive.documents.faces import SONG
+from archive.documents.form_context import FormContext
+from archive.documents.setting import set_draft
+from archive.documents.signatures import StepNotDue, signing_of
+from archive.documents.signers import (
+    NotYourCertificate,
+    OfficerNotNamed,
+    RefusalNotForeseen,
+    SameSigner,
+    SigningRoom,
+    sign_as_officer,
+    sign_by_hand,
+)
+from archive.documents.templates import example_of
+from archive.kernel.ids import CaseId, DraftId, OfficerId
+from archive.ledger.entries import OPERATOR, Actor
+from archive.organisation.officers import OfficerFacts, OfficerNotFound, record_officer
+from archive.trust.certificates import CertificateNotFound, NewCertificate
+from archive.trust.requests import Wanted, change_register
+from archive.trust.rules import TrustRules
+from archive.trust.terms import KeyPlace, KeyPurpose
+from signing.certificates import AGENCY_SEAL, HAND_CAPTURE, OFFICER_SIGNING, Profile
+from signing.document_keys import HeldKey
+from signing.hand_signatures import HandSignature, Point, Refusal
+from signing.pades import hand_records
+from signing.typefaces import Typeface
+from tests.support import document_judges as judges
+from tests.support.archive_home import ArchiveHome, clock, dock, home
+
+__all__ = ["clock", "dock", "home"]
+
+ALONE = replace(TrustRules.load(), second_person={act: frozenset() for act in TrustRules.load().second_person})
+FOLDER = Path(templates.__file__).parent
+HAND = HandSignature(
+    "王某",
+    [
+        [
+            Point(
+                int(9000 + stroke * 15_000 + 6000 * math.sin(at / 4)), int(5000 + 400 * at), stroke * 900 + at * 9, 600
+            )
+            for at in range(30)
+        ]
+        for stroke in range(3)
+    ],
+)
+
+
+@dataclass
+class Office:
+    """A room to sign in, two officers with keys, a seal, a case."""
+
+    home: ArchiveHome
+    room: SigningRoom
+    seals: Seals
+    case_id: CaseId
+    officers: list[tuple[OfficerId, HeldKey, Actor]]
+
+    def set(self, code: str) -> DraftId:
+        """A set record that holds the worked example of a template."""
+        text, at = (FOLDER / f"{code}.toml").read_text("utf-8"), self.home.clock.now()
+        draft_id = begin_record(
+            self.home.database, text, case_id=self.case_id, title="记录", values=example_of(code), by=OPERATOR, at=at
+        )
+        set_draft(self.room.desk, draft_id, revision=1, by=OPERATOR, at=self.home.clock.now())
+        return draft_id
+
+    def officer(self, draft_id: DraftId, place: str, who: int) -> bool:
+        """Have one of the officers sign."""
+        officer_id, key, actor = self.officers[who]
+        return sign_as_officer(self.room, draft_id, place, key, officer_id=officer_id, by=actor)
+
+    def pdf(self, draft_id: DraftId) -> bytes:
+        """The newest PDF."""
+        with self.home.database.read() as tx:
+            key = signing_of(tx, draft_id).pdfs[-1].key
+        return (self.home.path / "drafts" / key).read_bytes()
+
+
+def issue(home: ArchiveHome, profile: Profile, purpose: KeyPurpose, holder_id: UUID | None) -> HeldKey:
+    """A key with a certificate that is in the register."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = home.services.authority.issue(profile, public_key=key.public_key(), valid_from=home.clock.now())
+    new = NewCertificate(made.public_bytes(Encoding.DER), purpose, holder_id, KeyPlace.FILE)
+    change_register(home.database, Wanted("新", new=new), rules=ALONE, by=OPERATOR, at=home.clock.now())
+    return HeldKey(key, made, [home.services.authority.root])
+
+
+@pytest.fixture
+def office(home: ArchiveHome) -> Office:
+    named = example_of("questioning_record")["officers"]
+    officers = []
+    for given in (*named, {"name": "赵六", "certificate_number": "YN0999"}):
+        facts = OfficerFacts(given["certificate_number"], given["name"], "局", "队")
+        officer_id = record_officer(home.database, facts, by=OPERATOR, at=home.clock.now())
+        actor = home.person(Role.OFFICER, f"o{given['certificate_number']}", officer_id=officer_id).actor
+        officers.append((officer_id, issue(home, OFFICER_SIGNING, KeyPurpose.OFFICER, officer_id), actor))
+    capture = issue(home, HAND_CAPTURE, KeyPurpose.CAPTURE, None)
+    seal = issue(home, AGENCY_SEAL, KeyPurpose.SEAL, FIRST_UNIT)
+    desk = replace(home.services.records.desk, context=lambda *_: FormContext(date(2026, 11, 30)))
+    room = SigningRoom(desk, home.clock, home.services.tsa.token, Typeface(SONG), lambda: capture)
+    return Office(home, room, Seals(room, lambda _: seal), home.case("1"), officers)
+
+
+def test_a_questioning_record_is_signed_by_the_party_on_every_page_and_by_two_officers(
+    office: Office, tmp_path: Path
+) -> None:
+    draft_id = office.set("questioning_record")
+    sign_by_hand(office.room, draft_id, "party", HAND, by=OPERATOR)
+    assert office.officer(draft_id, "officer.1", 0) is False
+    office.officer(draft_id, "officer.2", 1)
+    pdf = office.pdf(draft_id)
+    assert judges.pdfsig(pdf, tmp_path).count("Signature is Valid") == 3
+    assert judges.qpdf(pdf, tmp_path).returncode == 0
+    assert hand_records(pdf) == {"party": HAND}
+    office.home.assert_sound()
+
+
+def test_a_decision_is_sealed_in_its_place_and_across_the_pages(office: Office, tmp_path: Path) -> None:
+    draft_id = office.set("penalty_decision")
+    assert seal_record(office.seals, draft_id, "agency", by=OPERATOR)
+    assert judges.pdfsig(office.pdf(draft_id), tmp_path).count("Signature is Valid") == 1
+    assert office.home.services.records.file_record(draft_id) == draft_id
+    office.home.assert_sound()
+
+
+def test_a_party_that_refuses_is_written_down_with_reason_and_witness(office: Office, tmp_path: Path) -> None:
+    draft_id = office.set("questioning_record")
+    refusal = Refusal("王某", "认为记录不完整", "李某（物业）", "BWC0117")
+    sign_by_hand(office.room, draft_id, "party", refusal, by=OPERATOR)
+    assert hand_records(office.pdf(draft_id)) == {"party": refusal}
+    assert office.home.types().count("record.refused") == 1
+    other = office.set("address_confirmation")
+    with office.home.database.read() as tx:
+        (due, *_) = signing_of(tx, other).due
+    if not due.may_refuse:
+        with pytest.raises(RefusalNotForeseen):
+            sign_by_hand(office.room, other, due.place, refusal, by=OPERATOR)
+
+
+def test_an_officer_signs_with_the_own_certificate_and_where_named(office: Office) -> None:
+    draft_id = office.set("questioning_record")
+    sign_by_hand(office.room, draft_id, "party", HAND, by=OPERATOR)
+    one, two, other = office.officers
+    with pytest.raises(NotYourCertificate):
+        sign_as_officer(office.room, draft_id, "officer.1", two[1], officer_id=one[0], by=one[2])
+    with pytest.raises(OfficerNotNamed):
+        sign_as_officer(office.room, draft_id, "officer.1", other[1], officer_id=other[0], by=other[2])
+    with pytest.raises(OfficerNotFound):
+        sign_as_officer(office.room, draft_id, "officer.1", one[1], officer_id=OfficerId(UUID(int=1)), by=one[2])
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = office.home.services.authority.issue(
+        OFFICER_SIGNING, public_key=key.public_key(), valid_from=office.home.clock.now()
+    )
+    with pytest.raises(CertificateNotFound):
+        sign_as_officer(office.room, draft_id, "officer.1", HeldKey(key, made), officer_id=one[0], by=one[2])
+    office.officer(draft_id, "officer.1", 0)
+    with pytest.raises(SameSigner):
+        office.officer(draft_id, "officer.2", 0)
+    with pytest.raises(StepNotDue):
+        sign_by_hand(office.room, draft_id, "officer.2", HAND, by=OPERATOR)
+
+
+def test_without_a_seal_nothing_is_sealed(office: Office) -> None:
+    draft_id = office.set("penalty_decision")
+    office.home.clock.step(AGENCY_SEAL.valid)
+    with pytest.raises(SealMissing):
+        seal_record(office.seals, draft_id, "agency", by=OPERATOR)
+    with pytest.raises(StepNotDue):
+        seal_record(office.seals, draft_id, "nowhere", by=OPERATOR)
