@@ -15,25 +15,25 @@ MOST_PKCS12_BYTES = 256 * 1024
 class Pkcs12Damaged(InvalidInput):
     """The file is not a PKCS#12 file, or it is damaged."""
 
-    code = "pkcs12.damaged"
+    code = "keyfile.damaged"
 
 
 class Pkcs12WrongPassphrase(InvalidInput):
     """The passphrase is not that of the PKCS#12 file, or the file was changed: the check of both is one."""
 
-    code = "pkcs12.wrong_passphrase"
+    code = "keyfile.wrong_passphrase"
 
 
 class Pkcs12HasNoKey(InvalidInput):
     """There is no private key in the PKCS#12 file."""
 
-    code = "pkcs12.no_key"
+    code = "keyfile.no_key"
 
 
 class Pkcs12HasNoCertificate(InvalidInput):
     """There is no certificate in the PKCS#12 file."""
 
-    code = "pkcs12.no_certificate"
+    code = "keyfile.no_certificate"
 
 
 def open_pkcs12(file: bytes, *, passphrase: str, at: Instant) -> HeldKey:

@@ -27,13 +27,13 @@ _LOCKS: Final[dict[tuple[Path, str], threading.Lock]] = {}
 class Pkcs11ModuleMissing(NotFound):
     """The PKCS#11 module is not there or cannot be loaded: look at the setting, install the driver of the token."""
 
-    code = "pkcs11.module_missing"
+    code = "token.module_missing"
 
 
 class Pkcs11TokenMissing(LiuhenError):
     """There is no token with this label: it was pulled out, or never put in."""
 
-    code = "pkcs11.token_missing"
+    code = "token.missing"
     exit_code = 75
     retryable = True
 
@@ -41,26 +41,26 @@ class Pkcs11TokenMissing(LiuhenError):
 class Pkcs11PinWrong(LiuhenError):
     """The token refuses the PIN; it is not tried again, since tokens lock themselves after a few tries."""
 
-    code = "pkcs11.pin_wrong"
+    code = "token.pin_wrong"
     exit_code = 78
 
 
 class Pkcs11PinMissing(NotFound):
     """There is no PIN in the secret file, or others may read it."""
 
-    code = "pkcs11.pin_missing"
+    code = "token.pin_missing"
 
 
 class Pkcs11KeyMissing(NotFound):
     """There is no one key, or no one certificate, with this label or id in the token."""
 
-    code = "pkcs11.key_missing"
+    code = "token.key_missing"
 
 
 class Pkcs11Fault(LiuhenError):
     """The token does not sign."""
 
-    code = "pkcs11.fault"
+    code = "token.fault"
     exit_code = 75
     retryable = True
 
@@ -68,7 +68,7 @@ class Pkcs11Fault(LiuhenError):
 class Pkcs11DigestRefused(InvalidInput):
     """The hash is not one that documents are signed with."""
 
-    code = "pkcs11.digest_refused"
+    code = "token.digest_refused"
 
 
 class Pkcs11Key:

@@ -171,4 +171,4 @@ def test_a_token_that_was_pulled_out_is_told(token: Token, tmp_path: Path) -> No
         env={**os.environ, "SOFTHSM2_CONF": str(tmp_path / "softhsm2.conf"), "PYTHONPATH": "."},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert run.stdout.split() in ([["pkcs11.token_missing", "True"], ["pkcs11.fault", "True"]]), run.stderr
+    assert run.stdout.split() in ([["token.missing", "True"], ["token.fault", "True"]]), run.stderr

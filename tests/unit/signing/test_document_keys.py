@@ -66,13 +66,13 @@ def mismatched() -> bytes:
 
 
 FILES = [
-    ("pkcs12.wrong_passphrase", lambda: packed(passphrase=b"other")),
-    ("pkcs12.damaged", lambda: packed()[:-40]),
-    ("pkcs12.damaged", lambda: b"no file of keys"),
-    ("pkcs12.damaged", lambda: b""),
-    ("pkcs12.damaged", lambda: bytes(files.MOST_PKCS12_BYTES + 1)),
-    ("pkcs12.no_key", lambda: packed(None, None, others=[CERTIFICATE])),
-    ("pkcs12.no_certificate", lambda: packed(certificate=None)),
+    ("keyfile.wrong_passphrase", lambda: packed(passphrase=b"other")),
+    ("keyfile.damaged", lambda: packed()[:-40]),
+    ("keyfile.damaged", lambda: b"no file of keys"),
+    ("keyfile.damaged", lambda: b""),
+    ("keyfile.damaged", lambda: bytes(files.MOST_PKCS12_BYTES + 1)),
+    ("keyfile.no_key", lambda: packed(None, None, others=[CERTIFICATE])),
+    ("keyfile.no_certificate", lambda: packed(certificate=None)),
     ("signing.key_not_of_certificate", mismatched),
 ]
 
