@@ -11,27 +11,14 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from archive.kernel.errors import Conflict, NotFound
 from archive.kernel.instants import Instant
 from archive.ports.clock import Clock
-from archive.ports.revocations import Revocation, RevocationReason, RevocationRegister
+from archive.ports.revocations import Revocation, RevocationRegister
 from signing import certificates, keyfiles
 from signing.authority import AuthorityBroken, EmbeddedAuthority
 
 CRL_VALID: Final = timedelta(days=30)
 RENEW_BEFORE: Final = timedelta(days=20)
-
-
-class UnknownCertificate(NotFound):
-    """The authority issued no certificate of this serial number, so there is nothing to revoke."""
-
-    code = "authority.unknown_certificate"
-
-
-class AlreadyRevoked(Conflict):
-    """The certificate is revoked already; its time and reason stay as they are."""
-
-    code = "authority.already_revoked"
 
 
 def crl(authority: EmbeddedAuthority, clock: Clock, *, register: RevocationRegister | None = None) -> bytes:
@@ -52,22 +39,6 @@ def crl(authority: EmbeddedAuthority, clock: Clock, *, register: RevocationRegis
         der = made.public_bytes(Encoding.DER)
         keyfiles.replace_durably(path, der, mode=keyfiles.PUBLIC)
         return der
-
-
-def revoke(
-    authority: EmbeddedAuthority, clock: Clock, *, register: RevocationRegister, serial: int, reason: RevocationReason
-) -> bytes:
-    """Revoke a certificate as of now: note it in the register, then return the new list that holds it.
-
-    Where making the list fails, the revocation stands, and the next list holds it.
-    Raises: UnknownCertificate, AlreadyRevoked, as `crl`.
-    """
-    if not register.is_issued(serial):
-        raise UnknownCertificate(serial=f"{serial:x}")
-    if any(each.serial == serial for each in register.revocations()):
-        raise AlreadyRevoked(serial=f"{serial:x}")
-    register.add(Revocation(serial, clock.now(), reason))
-    return crl(authority, clock, register=register)
 
 
 def _holds(before: x509.CertificateRevocationList, revoked: Sequence[Revocation]) -> bool:

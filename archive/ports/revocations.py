@@ -38,7 +38,3 @@ class RevocationRegister(Protocol):
     def is_issued(self, serial: int) -> bool:
         """Return whether the authority issued a certificate of this serial number."""
         ...
-
-    def add(self, revocation: Revocation) -> None:
-        """Note a revocation down, durably."""
-        ...

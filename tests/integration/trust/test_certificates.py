@@ -1,21 +1,28 @@
 """The register of certificates: written down once, replaced, revoked with what they signed, some by two people only."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 
 from archive.access.callers import Caller
 from archive.access.policy import Role
+from archive.cases.drafting import begin_record
 from archive.db.sight import FIRST_UNIT
+from archive.documents import templates
+from archive.documents.form_context import FormContext
+from archive.documents.setting import set_draft
+from archive.documents.signatures import Signed, add_signature, signing_of
+from archive.documents.templates import example_of
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import CertificateId, KeyRequestId
-from archive.ledger.append import append_entry
-from archive.ledger.entries import EntryType, NewEntry, Target
 from archive.ports.revocations import RevocationReason
 from archive.trust.certificates import (
     CertificateEnded,
@@ -25,11 +32,11 @@ from archive.trust.certificates import (
     NewCertificate,
     certificate_by_sha256,
     certificates_of,
-    note_use,
     revoked_certificates,
     uses_of,
 )
 from archive.trust.models import KeyCertificate, KeyRequest
+from archive.trust.register import CertificateRegister
 from archive.trust.requests import (
     KeyRequestDecided,
     KeyRequestNotFound,
@@ -42,6 +49,8 @@ from archive.trust.requests import (
 from archive.trust.rules import TrustRules
 from archive.trust.terms import KeyPlace, KeyPurpose
 from signing.certificates import MANIFEST_SIGNING
+from signing.ocsp import EmbeddedOcsp
+from signing.revocation import crl
 from tests.support.archive_home import ArchiveHome, clock, dock, home
 
 __all__ = ["clock", "dock", "home"]
@@ -75,14 +84,18 @@ def decide(home: ArchiveHome, request_id: UUID, by: Caller, *, is_approved: bool
 
 
 def sign(home: ArchiveHome, certificate_id: UUID, by: Caller) -> UUID:
-    """Write down that a record was signed; return which."""
-    about, at = Target("record", uuid4()), home.clock.now()
-    with home.database.begin() as tx:
-        sha256 = tx.get_one(KeyCertificate, certificate_id).sha256
-        entry = NewEntry(EntryType.RECORD_SIGNED, by.actor, about, detail={"certificate": sha256})
-        entry_id = append_entry(tx, entry, at=at)
-        note_use(tx, CertificateId(certificate_id), entry_id, about=about, at=at)
-    return about.id
+    """Have a record signed, by a key that only says so; return which."""
+    desk = replace(home.services.records.desk, context=lambda *_: FormContext(date(2026, 11, 30)))
+    text = (Path(templates.__file__).parent / "inspection_record.toml").read_text("utf-8")
+    values, case_id = example_of("inspection_record"), home.case(f"案 {uuid4()}")
+    database, at = home.database, home.clock.now
+    draft_id = begin_record(database, text, case_id=case_id, title="笔录", values=values, by=by.actor, at=at())
+    set_draft(desk, draft_id, revision=1, by=by.actor, at=at())
+    with database.read() as tx:
+        place = signing_of(tx, draft_id).due[0].place
+        signed = Signed(CertificateId(certificate_id), tx.get_one(KeyCertificate, certificate_id).sha256)
+    add_signature(desk, draft_id, place, lambda pdf, *_: pdf + b"% signed", signed, by=by.actor, at=at())
+    return draft_id
 
 
 def test_one_is_written_down_once(home: ArchiveHome) -> None:
@@ -121,6 +134,29 @@ def test_a_revocation_lists_what_was_signed_since_then(home: ArchiveHome) -> Non
         with pytest.raises(CertificateEnded):
             again()
     home.assert_sound()
+
+
+def test_what_is_revoked_stands_in_the_list_of_the_authority_and_in_its_answers(home: ArchiveHome) -> None:
+    admin, register = home.person(Role.ADMINISTRATOR), CertificateRegister(home.database)
+    authority = home.services.authority
+    gone, good = (new(home) for _ in range(2))
+    ids = [CertificateId(change(home, Wanted("新任", new=given), admin)) for given in (gone, good)]
+    since = home.clock.now()
+    wanted = Wanted("证书遗失", of=ids[0], revocation=RevocationReason.KEY_COMPROMISE, since=since)
+    change(home, wanted, admin)
+    found = x509.load_der_x509_crl(crl(authority, home.clock, register=register))
+    certificates = [x509.load_der_x509_certificate(given.certificate) for given in (gone, good)]
+    (entry,) = found
+    assert entry.serial_number == certificates[0].serial_number
+    assert entry.revocation_date_utc == since.replace(microsecond=0)
+    responder = EmbeddedOcsp(authority, register, home.clock)
+    states = []
+    for certificate in certificates:
+        asked = ocsp.OCSPRequestBuilder().add_certificate(certificate, authority.root, hashes.SHA1()).build()
+        answer = ocsp.load_der_ocsp_response(responder.respond(asked.public_bytes(Encoding.DER)))
+        states.append(answer.certificate_status)
+    assert states == [ocsp.OCSPCertStatus.REVOKED, ocsp.OCSPCertStatus.GOOD]
+    assert not register.is_issued(5)
 
 
 def test_one_that_is_replaced_signs_nothing_more_and_stays_good(home: ArchiveHome) -> None:
