@@ -140,6 +140,10 @@ class Settings(BaseSettings):
         default=None,
         description="Rules of who sees and copies at once, who asks first (TOML); empty means those that are shipped.",
     )
+    trust_rules: Path | None = Field(
+        default=None,
+        description="Which acts with a certificate need a second person (TOML); empty means those that are shipped.",
+    )
     organisation_rules: Path | None = Field(
         default=None,
         description="What is asked of officers and reviewers (TOML); empty means the rules that are shipped.",

@@ -1,8 +1,11 @@
 """PKCS#12 files of officers: opened in memory for one signing, never kept. Source: RFC 7292."""
 
+from collections.abc import Sequence
+
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import Instant
@@ -10,6 +13,14 @@ from signing.document_keys import HeldKey, KeyKindRefused, KeyNotOfCertificate, 
 
 MOST_PKCS12_BYTES = 256 * 1024
 """A key and a few certificates take less than 10 KB."""
+LEAST_PASSPHRASE_CHARACTERS = 12
+MOST_PASSPHRASE_CHARACTERS = 200
+
+
+class PassphraseRefused(InvalidInput):
+    """A passphrase of a file of keys has 12 to 200 characters."""
+
+    code = "keyfile.passphrase_refused"
 
 
 class Pkcs12Damaged(InvalidInput):
@@ -64,3 +75,17 @@ def open_pkcs12(file: bytes, *, passphrase: str, at: Instant) -> HeldKey:
     held = HeldKey(key, certificate, others)
     demand_usable(held, at=at)
     return held
+
+
+def pack_pkcs12(
+    key: ec.EllipticCurvePrivateKey,
+    certificate: x509.Certificate,
+    chain: Sequence[x509.Certificate],
+    *,
+    passphrase: str,
+) -> bytes:
+    """Return a PKCS#12 file for the holder of a key, encrypted with the passphrase. Raises: PassphraseRefused."""
+    if not LEAST_PASSPHRASE_CHARACTERS <= len(passphrase) <= MOST_PASSPHRASE_CHARACTERS:
+        raise PassphraseRefused(characters=len(passphrase))
+    encryption = BestAvailableEncryption(passphrase.encode())
+    return pkcs12.serialize_key_and_certificates(None, key, certificate, list(chain), encryption)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.cases.filing import require_case
 from archive.documents import showing
 from archive.documents.drafts import draft
+from archive.documents.issuing import agency_of_unit
 from archive.documents.signatures import Signed, StepNotDue, add_signature, signing_of
 from archive.documents.signers import SigningRoom
 from archive.documents.steps import SignedBy, Step
@@ -17,7 +17,7 @@ from archive.kernel.errors import NotFound
 from archive.kernel.ids import CaseId, CertificateId, DraftId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
-from archive.organisation.models import Agency, Unit
+from archive.organisation.models import Agency
 from archive.ports.keys import DocumentKey
 from archive.trust.certificates import certificates_of
 from archive.trust.models import KeyCertificate
@@ -51,7 +51,8 @@ def seal_record(seals: Seals, draft_id: DraftId, place: str, *, by: Actor) -> bo
     with room.desk.database.read() as tx:
         if not any(step.place == place and step.by is SignedBy.SEAL for step in signing_of(tx, draft_id).due):
             raise StepNotDue(place=place)
-        agency = _agency_of(tx, CaseId(draft(tx, draft_id).case_id))
+        case = require_case(tx, CaseId(draft(tx, draft_id).case_id))
+        agency = agency_of_unit(tx, case.unit_id)
         certificate = seal_of(tx, agency, at=at)
         name = agency.name
         signed = Signed(CertificateId(certificate.id), certificate.sha256, {"agency": str(agency.id)})
@@ -70,11 +71,3 @@ def seal_of(tx: Session, agency: Agency, *, at: Instant) -> KeyCertificate:
     if not found:
         raise SealMissing(agency=agency.code)
     return found[0]
-
-
-def _agency_of(tx: Session, case_id: CaseId) -> Agency:
-    unit_id = require_case(tx, case_id).unit_id
-    agency = tx.scalar(select(Agency).join(Unit, Unit.agency_id == Agency.id).where(Unit.id == unit_id))
-    if agency is None:
-        raise SealMissing
-    return agency

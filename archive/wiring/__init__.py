@@ -21,6 +21,7 @@ from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.finished_records import FinishedRecords
 from archive.cases.models import SubjectIdentifier
 from archive.cases.reach_jobs import ReachJobs
+from archive.cases.sealing import Seals
 from archive.complaints.models import Complaint
 from archive.complaints.reaching import complaints_of_units, reach_complaints
 from archive.complaints.rules import ComplaintRules
@@ -29,6 +30,7 @@ from archive.db.database import Database
 from archive.db.revision import require_current_schema
 from archive.devices.reaching import devices_of_units, reach_devices
 from archive.documents.faces import SONG
+from archive.documents.issuing import Issuer
 from archive.documents.typesetting import Typesetter
 from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
@@ -60,6 +62,8 @@ from archive.ports.clock import Clock
 from archive.retrieval.rules import RetrievalRules
 from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
+from archive.trust.register import CertificateRegister
+from archive.trust.rules import TrustRules
 from archive.wiring import log_parts, people_parts, record_parts
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
@@ -126,6 +130,8 @@ class Services:
     complaints: ComplaintJobs
     retrievals: RetrievalJobs
     records: FinishedRecords
+    seals: Seals
+    issuer: Issuer
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
@@ -312,6 +318,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     mail = mail_jobs(settings, database, clock)
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
+    register = CertificateRegister(database)
     records = record_parts.finished_records(database, open_store(home, "drafts"), objects, signer, clock)
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = _identifiers(home, database)
@@ -356,6 +363,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         complaints=complaints,
         retrievals=retrievals,
         records=records,
+        seals=record_parts.seals(records.desk, authority, tsa.token, clock),
+        issuer=Issuer(database, authority, TrustRules.load(settings.trust_rules)),
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={
             **_handlers(workshop, settings, delivery),
@@ -384,7 +393,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             ),
             timestamp=tsa.token,
             anchors=anchors.chosen_for,
-            crls=lambda: {"root": crl(authority, clock)},
+            crls=lambda: {"root": crl(authority, clock, register=register)},
         ),
         sequencer=Sequencer(
             database,
@@ -401,7 +410,10 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         cosign_rounds=log_parts.cosign_rounds(settings, database, policy, clock),
         anchors=anchors,
         anchor_rounds=AnchorRounds(
-            anchors, clock, report=home / "run" / "anchors.json", upkeep=[tsa.prepare, lambda: crl(authority, clock)]
+            anchors,
+            clock,
+            report=home / "run" / "anchors.json",
+            upkeep=[tsa.prepare, lambda: crl(authority, clock, register=register)],
         ),
         sign_ins=people_parts.sign_ins(settings, database, identifiers),
         federation=people_parts.federation(settings, identifiers),

@@ -1,14 +1,21 @@
-"""Putting together what writes, signs and files text records."""
+"""Putting together what writes, signs, seals and files text records."""
 
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.cases.finished_records import FinishedRecords
 from archive.cases.form_contexts import FormContexts
+from archive.cases.sealing import Seals
 from archive.db.database import Database
 from archive.documents.desk import Desk
+from archive.documents.faces import SONG
 from archive.documents.record_setting import RecordSetter
+from archive.documents.signers import SigningRoom
 from archive.ocfl.root import OcflRoot
 from archive.ports.clock import Clock
 from archive.ports.keys import ManifestSigner
+from archive.wiring.key_parts import CaptureKey, SealKeys
+from signing.authority import EmbeddedAuthority
+from signing.pades import Token
+from signing.typefaces import Typeface
 
 
 def finished_records(
@@ -17,3 +24,9 @@ def finished_records(
     """Return the desk where records are set and signed, with what files them."""
     desk = Desk(database=database, store=store, setter=RecordSetter(), context=FormContexts(clock))
     return FinishedRecords(desk, objects, signer, clock)
+
+
+def seals(desk: Desk, authority: EmbeddedAuthority, token: Token, clock: Clock) -> Seals:
+    """Return the room where officers and parties sign, with the seals of the agencies."""
+    room = SigningRoom(desk, clock, token, Typeface(SONG), CaptureKey(authority, desk.database, clock))
+    return Seals(room, SealKeys(authority))

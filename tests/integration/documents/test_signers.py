@@ -17,6 +17,7 @@ from archive.db.sight import FIRST_UNIT
 from archive.documents import templates
 from archive.documents.faces import SONG
 from archive.documents.form_context import FormContext
+from archive.documents.issuing import AgencyNotFound, issue_seal, issue_to_officer
 from archive.documents.setting import set_draft
 from archive.documents.signatures import StepNotDue, signing_of
 from archive.documents.signers import (
@@ -29,17 +30,19 @@ from archive.documents.signers import (
     sign_by_hand,
 )
 from archive.documents.templates import example_of
-from archive.kernel.ids import CaseId, DraftId, OfficerId
+from archive.kernel.ids import AgencyId, CaseId, DraftId, KeyRequestId, OfficerId
 from archive.ledger.entries import OPERATOR, Actor
+from archive.organisation.models import FIRST_AGENCY
 from archive.organisation.officers import OfficerFacts, OfficerNotFound, record_officer
-from archive.trust.certificates import CertificateNotFound, NewCertificate
-from archive.trust.requests import Wanted, change_register
+from archive.trust.certificates import CertificateEnded, CertificateNotFound, NewCertificate
+from archive.trust.requests import Wanted, change_register, decide_key_request
 from archive.trust.rules import TrustRules
 from archive.trust.terms import KeyPlace, KeyPurpose
 from signing.certificates import AGENCY_SEAL, HAND_CAPTURE, OFFICER_SIGNING, Profile
 from signing.document_keys import HeldKey
 from signing.hand_signatures import HandSignature, Point, Refusal
 from signing.pades import hand_records
+from signing.pkcs12 import PassphraseRefused, open_pkcs12
 from signing.typefaces import Typeface
 from tests.support import document_judges as judges
 from tests.support.archive_home import ArchiveHome, clock, dock, home
@@ -184,3 +187,46 @@ def test_without_a_seal_nothing_is_sealed(office: Office) -> None:
         seal_record(office.seals, draft_id, "agency", by=OPERATOR)
     with pytest.raises(StepNotDue):
         seal_record(office.seals, draft_id, "nowhere", by=OPERATOR)
+
+
+def test_an_officer_gets_a_file_of_keys_signs_with_it_and_gets_a_new_one(office: Office, tmp_path: Path) -> None:
+    services, (officer_id, _, actor) = office.home.services, office.officers[0]
+    passphrase, at = "十二个字符以上的口令-1", office.home.clock.now()
+    made = issue_to_officer(services.issuer, officer_id, passphrase=passphrase, by=OPERATOR, at=at)
+    with pytest.raises(PassphraseRefused):
+        issue_to_officer(services.issuer, officer_id, passphrase="short", by=OPERATOR, at=office.home.clock.now())
+    with pytest.raises(OfficerNotFound):
+        issue_to_officer(
+            services.issuer, OfficerId(UUID(int=1)), passphrase=passphrase, by=OPERATOR, at=office.home.clock.now()
+        )
+    draft_id = office.set("questioning_record")
+    sign_by_hand(services.seals.room, draft_id, "party", HAND, by=OPERATOR)
+    key = open_pkcs12(made.pkcs12, passphrase=passphrase, at=office.home.clock.now())
+    sign_as_officer(office.room, draft_id, "officer.1", key, officer_id=officer_id, by=actor)
+    other = office.set("questioning_record")
+    sign_by_hand(services.seals.room, other, "party", HAND, by=OPERATOR)
+    with pytest.raises(CertificateEnded):  # the one that was before is replaced
+        office.officer(other, "officer.1", 0)
+    assert judges.pdfsig(office.pdf(draft_id), tmp_path).count("Signature is Valid") == 2
+    assert passphrase.encode() not in made.pkcs12
+    office.home.assert_sound()
+
+
+def test_the_seal_of_an_agency_is_made_by_two_people_and_opened_where_it_is(office: Office) -> None:
+    services, at = office.home.services, office.home.clock.now()
+    one, two = (office.home.person(Role.ADMINISTRATOR, name).actor for name in ("one", "two"))
+    with pytest.raises(AgencyNotFound):
+        issue_seal(services.issuer, AgencyId(UUID(int=1)), by=one, at=at)
+    request_id = issue_seal(services.issuer, AgencyId(FIRST_AGENCY), by=one, at=at)
+    draft_id = office.set("penalty_decision")
+    decide_key_request(
+        office.home.database,
+        KeyRequestId(request_id),
+        is_approved=True,
+        words="",
+        by=two,
+        at=office.home.clock.now(),
+    )
+    seals = replace(services.seals, room=replace(services.seals.room, desk=office.room.desk))
+    assert seal_record(seals, draft_id, "agency", by=one)
+    office.home.assert_sound()
