@@ -117,6 +117,43 @@ def container(
     return der.sequence(_SIGNED_DATA, der.element(_EXPLICIT_0, signed_data))
 
 
+def signature_in(container: bytes) -> bytes:
+    """Return the signature value of a container of ours that has no timestamp yet. Raises: NotDer."""
+    signer = _signer(container)
+    signer.take(der.INTEGER)
+    signer.take(der.SEQUENCE)
+    signer.take(der.SEQUENCE)
+    signer.take(_EXPLICIT_0)
+    signer.take(der.SEQUENCE)
+    value = signer.take(der.OCTET_STRING)
+    signer.end()
+    return value
+
+
+def with_token(container: bytes, token: bytes) -> bytes:
+    """Return a container of ours with the timestamp over its signature value; nothing else of it changes.
+
+    Source: ETSI EN 319 122-1 section 5.3, RFC 5652 section 5.3 (unsigned attributes come last). Raises: NotDer.
+    """
+    added = der.element(_EXPLICIT_1, _attribute(_SIGNATURE_TIME_STAMP, token))
+    outer = der.Reader(container).enter(der.SEQUENCE)
+    kind = outer.take_whole(der.OBJECT_IDENTIFIER)
+    data = outer.enter(_EXPLICIT_0).enter(der.SEQUENCE)
+    before = [data.take_whole(tag) for tag in (der.INTEGER, der.SET, der.SEQUENCE, _EXPLICIT_0)]
+    signer = data.enter(der.SET).take(der.SEQUENCE)
+    grown = der.sequence(*before, der.element(der.SET, der.sequence(signer, added)))
+    return der.sequence(kind, der.element(_EXPLICIT_0, grown))
+
+
+def _signer(container: bytes) -> der.Reader:
+    data = der.Reader(container).enter(der.SEQUENCE)
+    data.take(der.OBJECT_IDENTIFIER)
+    data = data.enter(_EXPLICIT_0).enter(der.SEQUENCE)
+    for tag in (der.INTEGER, der.SET, der.SEQUENCE, _EXPLICIT_0):
+        data.take(tag)
+    return data.enter(der.SET).enter(der.SEQUENCE)
+
+
 def room_for(key: DocumentKey, public_key: PublicKeyTypes, *, token_bytes: int) -> int:
     """Return how many bytes a container may take at most, so that no trial signature is needed."""
     signature = (

@@ -38,3 +38,9 @@ class SignatureTooLarge(LiuhenError):
     """The signature with its timestamp needs more room than was left for it; nothing was signed."""
 
     code = "signing.signature_too_large"
+
+
+class NothingToStamp(Conflict):
+    """The newest signature of this document has a timestamp already, or something was added after it."""
+
+    code = "signing.nothing_to_stamp"

@@ -86,6 +86,8 @@ class Statement:
 class DocumentSigner:
     """Signs documents with one key. Usable from several threads, beside a running event loop, for any number.
 
+    Without `token` it may leave room for one that comes later (`signing.late_tokens`).
+
     Nothing is left half-signed: what a key or a timestamp authority raises goes through, and there is no document.
     """
 
@@ -93,6 +95,7 @@ class DocumentSigner:
     clock: Clock
     token: Token | None = None
     token_room_bytes: int = TOKEN_ROOM_BYTES
+    leaves_room: bool = False
 
     def sign(self, pdf: bytes, field: str, statement: Statement | None = None) -> bytes:
         """Return the PDF with the prepared field of this name signed.
@@ -110,7 +113,7 @@ class DocumentSigner:
 
         public_key = demand_usable(self.key, at=at).public_key()
         hash_name = digest_for(public_key)
-        token_bytes = 0 if self.token is None else self.token_room_bytes
+        token_bytes = self.token_room_bytes if self.token is not None or self.leaves_room else 0
         revision = Revision(
             field=field,
             at=at,

@@ -18,7 +18,7 @@ from pyhanko.sign.signers.pdf_byterange import DocumentTimestamp, PdfSignedData,
 from archive.kernel.instants import Instant
 from signing.appearances import Appearance
 from signing.document_fields import Box
-from signing.documents import DocumentClosed, FieldMissing, MarksDiffer, SignatureTooLarge
+from signing.documents import DocumentClosed, FieldMissing, MarksDiffer, NothingToStamp, SignatureTooLarge
 from signing.pyhanko_forms import FormWriter
 from signing.pyhanko_reading import entry, open_reader, open_writer, reading, signed_fields
 from signing.pyhanko_signer import _ASN1
@@ -101,6 +101,19 @@ def stamp_revision(
         next(embedding)
         digest, out = _written(embedding, DocumentTimestamp(bytes_reserved=2 * room_bytes), hash_name, None)
     return _filled(embedding, out, token(digest), room_bytes)
+
+
+def newest_gap(pdf: bytes) -> tuple[int, int]:
+    """Return where the container of the newest signature begins and ends, brackets included.
+
+    Raises: NothingToStamp where there is none, or something follows it; DocumentUnreadable, DocumentEncrypted.
+    """
+    with reading():
+        signatures = open_reader(pdf).embedded_signatures
+        ranges = [[int(each) for each in signature.sig_object["/ByteRange"]] for signature in signatures]
+    if not ranges or sum(ranges[-1][2:]) != len(pdf):
+        raise NothingToStamp
+    return ranges[-1][1], ranges[-1][2]
 
 
 def sealed_records(pdf: bytes) -> Sequence[tuple[str, bytes]]:

@@ -10,7 +10,7 @@ from archive.cases.filing import require_case
 from archive.documents import showing
 from archive.documents.drafts import draft
 from archive.documents.issuing import agency_of_unit
-from archive.documents.signatures import Signed, StepNotDue, add_signature, signing_of
+from archive.documents.signatures import Signed, SignedPdf, StepNotDue, add_signature, signing_of
 from archive.documents.signers import SigningRoom
 from archive.documents.steps import SignedBy, Step
 from archive.kernel.errors import NotFound
@@ -58,9 +58,9 @@ def seal_record(seals: Seals, draft_id: DraftId, place: str, *, by: Actor) -> bo
         signed = Signed(CertificateId(certificate.id), certificate.sha256, {"agency": str(agency.id)})
         key = seals.key_of(certificate)
 
-    def sign(pdf: bytes, step: Step, completes: bool) -> bytes:  # noqa: FBT001 - the form of `Sign`
+    def sign(pdf: bytes, step: Step, completes: bool) -> SignedPdf:  # noqa: FBT001 - the form of `Sign`
         said = showing.of_agency(pdf, step, room.typeface, name=name, line=seals.line, is_last=completes)
-        return room.signer(key).sign(pdf, step.field, said)
+        return room.sign(key, pdf, step, said)
 
     return add_signature(room.desk, draft_id, place, sign, signed, by=by, at=at)
 

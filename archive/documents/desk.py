@@ -91,6 +91,7 @@ def write_pdf(
     number: int,
     place: str,
     detail: Mapping[str, Any],
+    awaits_time: bool = False,
     by: Actor,
     at: Instant,
 ) -> EntryId:
@@ -103,7 +104,7 @@ def write_pdf(
             Target("record", row.id),
             case=CaseId(row.case_id),
             digests=kept.digests,
-            detail={**detail, "number": number, "place": place},
+            detail={**detail, "number": number, "place": place, "awaits_time": awaits_time},
         ),
         at=at,
     )
@@ -121,5 +122,6 @@ def write_pdf(
         entry_id=entry_id,
         by_id=by.id,
         at=at,
+        awaits_time=awaits_time,
     )
     return entry_id

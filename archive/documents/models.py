@@ -70,6 +70,7 @@ class DraftPdf(Base):
     """The PDF of a draft as it was set (`number` 0), and after each signature: each goes on from the one before it.
 
     The bytes are in the store of drafts under `key`. `place` is that of the signature, `kind` what came with it.
+    `awaits_time`: the authority of time was down; nothing goes on until the timestamp is there.
     """
 
     __tablename__ = "draft_pdf"
@@ -85,6 +86,7 @@ class DraftPdf(Base):
     entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), unique=True)
     by_id: Mapped[uuid.UUID]
     at: Mapped[datetime] = mapped_column(Moment)
+    awaits_time: Mapped[bool]
 
 
 class ItemText(Reached, Base):

@@ -20,7 +20,19 @@ from archive.trust.certificates import note_use
 
 FILE_RECORD: Final = "file_record"
 """The job that files a complete record; it is added by the transaction of its last signature."""
-Sign = Callable[[bytes, Step, bool], bytes]
+STAMP_RECORD: Final = "stamp_record"
+"""The job that fetches a timestamp for a signature that was made while the authority of time was down."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPdf:
+    """A PDF with one more signature. `awaits_time`: its timestamp is to come, in the room that was left for it."""
+
+    pdf: bytes
+    awaits_time: bool = False
+
+
+Sign = Callable[[bytes, Step, bool], SignedPdf]
 """Returns the PDF with the field of a step signed; the flag says whether the record is complete with it."""
 
 
@@ -47,8 +59,13 @@ class Signing:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all required signatures are there."""
-        return is_complete(self.steps, self.done)
+        """Whether all required signatures are there, with their timestamps."""
+        return is_complete(self.steps, self.done) and not self.awaits_time
+
+    @property
+    def awaits_time(self) -> bool:
+        """Whether the newest signature waits for its timestamp."""
+        return bool(self.pdfs) and self.pdfs[-1].awaits_time
 
     @property
     def done(self) -> Mapping[str, DraftPdf]:
@@ -94,8 +111,8 @@ def add_signature(
         _ask_guards(desk, tx, standing.draft, step)  # 2
         last = standing.pdfs[-1]
     completes = is_last(step, standing.steps, standing.done.keys())
-    pdf = sign(read_pdf(desk.store, last), step, completes)
-    kept = keep_pdf(desk.store, draft_id, last.number + 1, pdf)  # 3
+    made = sign(read_pdf(desk.store, last), step, completes)
+    kept = keep_pdf(desk.store, draft_id, last.number + 1, made.pdf)  # 3
     with desk.database.begin() as tx:
         row = locked_draft(tx, draft_id, DraftState.SET)
         if pdfs_of(tx, draft_id)[-1].number != last.number:  # 4
@@ -110,20 +127,29 @@ def add_signature(
             number=last.number + 1,
             place=step.place,
             detail=detail,
+            awaits_time=made.awaits_time,
             by=by,
             at=at,
         )  # 5
         note_use(tx, signed.certificate_id, entry_id, about=Target("record", draft_id), at=at)
-        if completes:
-            add_job(tx, FILE_RECORD, {"draft_id": str(draft_id)}, at=at, key=f"file:{draft_id}")
-    return completes
+        if made.awaits_time:
+            add_job(tx, STAMP_RECORD, {"draft_id": str(draft_id)}, at=at, key=f"stamp:{draft_id}:{last.number + 1}")
+        elif completes:
+            add_filing(tx, draft_id, at=at)
+    return completes and not made.awaits_time
+
+
+def add_filing(tx: Session, draft_id: DraftId, *, at: Instant) -> None:
+    """Add the job that files a complete record, in the transaction that completes it."""
+    add_job(tx, FILE_RECORD, {"draft_id": str(draft_id)}, at=at, key=f"file:{draft_id}")
 
 
 def _standing(tx: Session, row: Draft) -> Signing:
     pdfs = pdfs_of(tx, DraftId(row.id))
     steps = steps_of(template_of(tx, row))
     done = {found.place for found in pdfs if found.place}
-    due = due_steps(steps, done) if row.state == DraftState.SET.value else []
+    waits = bool(pdfs) and pdfs[-1].awaits_time
+    due = due_steps(steps, done) if row.state == DraftState.SET.value and not waits else []
     return Signing(row, pdfs, steps, due)
 
 

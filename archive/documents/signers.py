@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from archive.documents import showing
 from archive.documents.desk import Desk
 from archive.documents.drafts import values_of
-from archive.documents.signatures import Signed, Signing, StepNotDue, add_signature, signing_of
+from archive.documents.signatures import Signed, SignedPdf, Signing, StepNotDue, add_signature, signing_of
 from archive.documents.steps import SignedBy, Step
 from archive.documents.template_fields import OfficersField
 from archive.documents.template_texts import template_of
@@ -26,7 +26,7 @@ from archive.trust.certificates import CertificateNotFound, certificate_by_sha25
 from archive.trust.models import KeyCertificate
 from archive.trust.terms import KeyPurpose
 from signing.hand_signatures import HandSignature, Refusal
-from signing.pades import DocumentSigner, Token
+from signing.pades import DocumentSigner, Statement, Token
 from signing.typefaces import Typeface
 
 
@@ -55,6 +55,22 @@ class RefusalNotForeseen(LiuhenError):
     exit_code = 65
 
 
+class _TimeLater(Exception):
+    """The authority of time is down, which may pass by itself; a key that is not there is something else."""
+
+
+def _told_apart(token: Token) -> Token:
+    def asked(imprint: bytes) -> bytes:
+        try:
+            return token(imprint)
+        except LiuhenError as exc:
+            if exc.retryable:
+                raise _TimeLater from exc
+            raise
+
+    return asked
+
+
 @dataclass(frozen=True, slots=True)
 class SigningRoom:
     """What signing needs, put together by wiring: `capture` is the service's key that seals in what a party wrote."""
@@ -65,9 +81,19 @@ class SigningRoom:
     typeface: Typeface
     capture: Callable[[], DocumentKey]
 
-    def signer(self, key: DocumentKey) -> DocumentSigner:
-        """Return what signs with a key, with a timestamp where there is an authority of time."""
-        return DocumentSigner(key, self.clock, self.token)
+    def sign(self, key: DocumentKey, pdf: bytes, step: Step, said: Statement) -> SignedPdf:
+        """Return the PDF with the field of a step signed, with a timestamp where there is an authority of time.
+
+        One that is down keeps nobody from signing: room is left for its timestamp, and the record waits for it.
+        Raises: what the key raises, and the authority for what does not pass by itself.
+        """
+        if self.token is None:
+            return SignedPdf(DocumentSigner(key, self.clock).sign(pdf, step.field, said))
+        try:
+            return SignedPdf(DocumentSigner(key, self.clock, _told_apart(self.token)).sign(pdf, step.field, said))
+        except _TimeLater:
+            later = DocumentSigner(key, self.clock, leaves_room=True)
+            return SignedPdf(later.sign(pdf, step.field, said), awaits_time=True)
 
 
 def sign_as_officer(
@@ -92,11 +118,11 @@ def sign_as_officer(
             raise SameSigner(place=place)
         name, number = officer.name, officer.certificate_number
 
-    def sign(pdf: bytes, step: Step, completes: bool) -> bytes:  # noqa: FBT001 - the form of `Sign`
+    def sign(pdf: bytes, step: Step, completes: bool) -> SignedPdf:  # noqa: FBT001 - the form of `Sign`
         said = showing.of_officer(
             pdf, step, room.typeface, name=name, certificate_number=number, at=at, is_last=completes
         )
-        return room.signer(key).sign(pdf, step.field, said)
+        return room.sign(key, pdf, step, said)
 
     signed = Signed(CertificateId(certificate.id), certificate.sha256, {"officer": str(officer_id)})
     return add_signature(room.desk, draft_id, place, sign, signed, by=by, at=at)
@@ -115,9 +141,9 @@ def sign_by_hand(room: SigningRoom, draft_id: DraftId, place: str, hand: HandSig
         if is_refusal and not step.may_refuse:
             raise RefusalNotForeseen(place=place)
 
-    def sign(pdf: bytes, step: Step, completes: bool) -> bytes:  # noqa: FBT001 - the form of `Sign`
+    def sign(pdf: bytes, step: Step, completes: bool) -> SignedPdf:  # noqa: FBT001 - the form of `Sign`
         said = showing.of_party(pdf, step, room.typeface, hand, is_last=completes)
-        return room.signer(key).sign(pdf, step.field, said)
+        return room.sign(key, pdf, step, said)
 
     record = hashlib.sha256(hand.record()).hexdigest()
     signed = Signed(CertificateId(certificate.id), certificate.sha256, {"hand_sha256": record}, is_refusal=is_refusal)

@@ -273,7 +273,7 @@ _TOUCHING: Final = {
     "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
-_STEPS: Final = {"record.set", "record.signed", "record.refused", "record.sealed"}
+_STEPS: Final = {"record.set", "record.signed", "record.refused", "record.sealed", "record.stamped"}
 _GRANTING: Final = {
     "access.view": "view", "access.export": "export", "access.print": "print", "access.break_glass": "view",
 }  # fmt: skip

@@ -14,7 +14,7 @@ from archive.fsck.raw import Entry, as_instant, as_uuid, entries, file_digests, 
 from archive.kernel.findings import Finding, indeterminate, invalid, valid
 
 _SET: Final = "record.set"
-_STEPS: Final = {_SET, "record.signed", "record.refused", "record.sealed"}
+_STEPS: Final = {_SET, "record.signed", "record.refused", "record.sealed", "record.stamped"}
 
 
 def check_drafts(connection: Connection, store: Path) -> Iterator[Finding]:
@@ -97,10 +97,8 @@ def _is_told(row: Mapping[str, Any], entry: Entry) -> bool:
         and as_uuid(row["draft_id"]) == entry.told("obj", "id")
         and as_uuid(row["by_id"]) == entry.told("actor")
         and is_at(row["at"], entry)
-        and (
-            entry.detail is None
-            or (entry.detail.get("number"), entry.detail.get("place")) == (row["number"], row["place"])
-        )
+        and (entry.detail is None or all(entry.detail.get(name) == row[name] for name in ("number", "place")))
+        and (entry.detail is None or entry.detail.get("awaits_time") == bool(row["awaits_time"]))
     )
 
 

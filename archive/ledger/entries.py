@@ -48,6 +48,7 @@ class EntryType(StrEnum):
     RECORD_REFUSED = "record.refused"
     RECORD_SEALED = "record.sealed"
     RECORD_SET = "record.set"
+    RECORD_STAMPED = "record.stamped"
     RECORD_DRAFTED = "record.drafted"
     RECORD_DROPPED = "record.dropped"
     SUBJECT_RECORDED = "subject.recorded"

@@ -31,6 +31,7 @@ from archive.db.revision import require_current_schema
 from archive.devices.reaching import devices_of_units, reach_devices
 from archive.documents.faces import SONG
 from archive.documents.issuing import Issuer
+from archive.documents.late_stamps import LateStamps
 from archive.documents.typesetting import Typesetter
 from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
@@ -372,6 +373,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **complaints.handlers,
             **retrievals.handlers,
             **records.handlers,
+            **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),
         published=published,

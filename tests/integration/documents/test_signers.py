@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -12,12 +12,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from archive.access.policy import Role
 from archive.cases.drafting import begin_record
+from archive.cases.finished_records import RecordIncomplete
 from archive.cases.sealing import SealMissing, Seals, seal_record
 from archive.db.sight import FIRST_UNIT
 from archive.documents import templates
+from archive.documents.drafts import DraftState, draft
 from archive.documents.faces import SONG
 from archive.documents.form_context import FormContext
 from archive.documents.issuing import AgencyNotFound, issue_seal, issue_to_officer
+from archive.documents.late_stamps import LateStamps
 from archive.documents.setting import set_draft
 from archive.documents.signatures import StepNotDue, signing_of
 from archive.documents.signers import (
@@ -30,6 +33,7 @@ from archive.documents.signers import (
     sign_by_hand,
 )
 from archive.documents.templates import example_of
+from archive.jobs.queue import PROMPT
 from archive.kernel.ids import AgencyId, CaseId, DraftId, KeyRequestId, OfficerId
 from archive.ledger.entries import OPERATOR, Actor
 from archive.organisation.models import FIRST_AGENCY
@@ -38,11 +42,15 @@ from archive.trust.certificates import CertificateEnded, CertificateNotFound, Ne
 from archive.trust.requests import Wanted, change_register, decide_key_request
 from archive.trust.rules import TrustRules
 from archive.trust.terms import KeyPlace, KeyPurpose
+from archive.worker.loop import Worker
 from signing.certificates import AGENCY_SEAL, HAND_CAPTURE, OFFICER_SIGNING, Profile
 from signing.document_keys import HeldKey
+from signing.documents import NothingToStamp
 from signing.hand_signatures import HandSignature, Point, Refusal
+from signing.late_tokens import add_token
 from signing.pades import hand_records
 from signing.pkcs12 import PassphraseRefused, open_pkcs12
+from signing.timestamps import TsaUnreachable
 from signing.typefaces import Typeface
 from tests.support import document_judges as judges
 from tests.support.archive_home import ArchiveHome, clock, dock, home
@@ -230,3 +238,71 @@ def test_the_seal_of_an_agency_is_made_by_two_people_and_opened_where_it_is(offi
     seals = replace(services.seals, room=replace(services.seals.room, desk=office.room.desk))
     assert seal_record(seals, draft_id, "agency", by=one)
     office.home.assert_sound()
+
+
+def down(_: bytes) -> bytes:
+    """An authority of time that does not answer."""
+    raise TsaUnreachable
+
+
+def test_an_authority_that_is_down_keeps_nobody_from_signing_and_the_record_waits(
+    office: Office, tmp_path: Path
+) -> None:
+    draft_id = office.set("penalty_decision")
+    database, token = office.home.database, office.home.services.tsa.token
+    assert (
+        seal_record(replace(office.seals, room=replace(office.room, token=down)), draft_id, "agency", by=OPERATOR)
+        is False
+    )
+    with database.read() as tx:
+        standing = signing_of(tx, draft_id)
+    assert (standing.awaits_time, standing.is_complete, standing.due) == (True, False, [])
+    with pytest.raises(RecordIncomplete):
+        office.home.services.records.file_record(draft_id)
+    stamps = LateStamps(office.room.desk, down, office.home.clock)
+    with pytest.raises(TsaUnreachable):
+        stamps.stamp_record(draft_id)
+    before = office.pdf(draft_id)
+    for _ in range(2):
+        replace(stamps, token=token).stamp_record(draft_id)
+    after = office.pdf(draft_id)
+    assert len(after) == len(before)
+    assert judges.pdfsig(after, tmp_path).count("Signature is Valid") == 1
+    root = office.home.services.authority.root.public_bytes(Encoding.DER)
+    (status,) = judges.statuses(after, root, at=office.home.clock.now()).values()
+    assert status.bottom_line
+    assert status.timestamp_validity.valid
+    with pytest.raises(NothingToStamp):
+        add_token(after, token)
+    with database.read() as tx:
+        assert signing_of(tx, draft_id).is_complete
+    assert office.home.services.records.file_record(draft_id) == draft_id
+    assert office.home.types().count("record.stamped") == 1
+    office.home.assert_sound()
+
+
+def test_the_job_asks_until_the_authority_answers_and_the_record_is_filed(office: Office) -> None:
+    services, draft_id = office.home.services, office.set("penalty_decision")
+    seal_record(replace(office.seals, room=replace(office.room, token=down)), draft_id, "agency", by=OPERATOR)
+    asked = []
+
+    def slow(imprint: bytes) -> bytes:
+        asked.append(imprint)
+        return services.tsa.token(imprint) if len(asked) > 2 else down(imprint)
+
+    handlers = {**services.handlers, **LateStamps(office.room.desk, slow, office.home.clock).handlers}
+    worker = Worker(office.home.database, handlers=handlers, clock=office.home.clock, lease_s=60)
+    for _ in range(4):
+        while worker.run_once([PROMPT]):
+            pass
+        office.home.clock.step(timedelta(minutes=2))
+    assert len(asked) == 3
+    with office.home.database.read() as tx:
+        assert draft(tx, draft_id).state == DraftState.FILED
+    office.home.assert_sound()
+
+
+def test_a_document_that_has_its_time_or_was_signed_by_others_gets_none(office: Office) -> None:
+    draft_id = office.set("penalty_decision")
+    with pytest.raises(NothingToStamp):
+        add_token(office.pdf(draft_id), office.home.services.tsa.token)

@@ -21,7 +21,7 @@ from archive.documents.form_context import FormContext
 from archive.documents.form_findings import FormUnfinished
 from archive.documents.listings import text_record
 from archive.documents.setting import set_draft
-from archive.documents.signatures import Signed, SignedMeanwhile, StepNotDue, add_signature, signing_of
+from archive.documents.signatures import Signed, SignedMeanwhile, SignedPdf, StepNotDue, add_signature, signing_of
 from archive.documents.steps import Step
 from archive.documents.templates import example_of
 from archive.kernel.errors import Forbidden
@@ -77,9 +77,9 @@ class Room:
     ) -> bool:
         """Sign a step; what comes between the reading and the writing is `before`."""
 
-        def made(pdf: bytes, step: Step, completes: bool) -> bytes:
+        def made(pdf: bytes, step: Step, completes: bool) -> SignedPdf:
             before()
-            return self.signer.sign(pdf, step.field, Statement(is_last=completes))
+            return SignedPdf(self.signer.sign(pdf, step.field, Statement(is_last=completes)))
 
         signed = Signed(self.certificate_id, self.sha256, is_refusal=is_refusal)
         return add_signature(self.desk, draft_id, place, made, signed, by=OPERATOR, at=self.home.clock.now())

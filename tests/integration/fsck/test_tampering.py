@@ -52,7 +52,7 @@ from archive.documents import templates
 from archive.documents.drafts import Amending
 from archive.documents.form_context import FormContext
 from archive.documents.setting import set_draft
-from archive.documents.signatures import Signed, add_signature, signing_of
+from archive.documents.signatures import Signed, SignedPdf, add_signature, signing_of
 from archive.documents.templates import example_of
 from archive.evidence.grouping import RecordingRules
 from archive.evidence.models import EvidenceItem
@@ -280,7 +280,7 @@ def sign_records(home: ArchiveHome, case_id: CaseId) -> None:
             if not due or not is_filed:
                 break
             add_signature(
-                desk, draft_id, due[-1].place, lambda pdf, step, _: signer.sign(pdf, step.field), signed, by=OPERATOR,
+                desk, draft_id, due[-1].place, lambda pdf, step, _: SignedPdf(signer.sign(pdf, step.field)), signed, by=OPERATOR,
                 at=home.clock.now(),
             )  # fmt: skip
 

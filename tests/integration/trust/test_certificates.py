@@ -19,7 +19,7 @@ from archive.db.sight import FIRST_UNIT
 from archive.documents import templates
 from archive.documents.form_context import FormContext
 from archive.documents.setting import set_draft
-from archive.documents.signatures import Signed, add_signature, signing_of
+from archive.documents.signatures import Signed, SignedPdf, add_signature, signing_of
 from archive.documents.templates import example_of
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import CertificateId, KeyRequestId
@@ -94,7 +94,7 @@ def sign(home: ArchiveHome, certificate_id: UUID, by: Caller) -> UUID:
     with database.read() as tx:
         place = signing_of(tx, draft_id).due[0].place
         signed = Signed(CertificateId(certificate_id), tx.get_one(KeyCertificate, certificate_id).sha256)
-    add_signature(desk, draft_id, place, lambda pdf, *_: pdf + b"% signed", signed, by=by.actor, at=at())
+    add_signature(desk, draft_id, place, lambda pdf, *_: SignedPdf(pdf + b"% signed"), signed, by=by.actor, at=at())
     return draft_id
 
 

@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("entry_id", sa.Uuid(), nullable=False),
         sa.Column("by_id", sa.Uuid(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("awaits_time", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["draft_id"], ["draft.id"], name=op.f("fk_draft_pdf_draft_id")),
         sa.ForeignKeyConstraint(["entry_id"], ["log_entry.id"], name=op.f("fk_draft_pdf_entry_id")),
         sa.PrimaryKeyConstraint("draft_id", "number", name=op.f("pk_draft_pdf")),
