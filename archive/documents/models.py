@@ -89,6 +89,27 @@ class DraftPdf(Base):
     awaits_time: Mapped[bool]
 
 
+class RecordExtension(Reached, Base):
+    """A filed record with validation data and a timestamp for the long term (B-LTA), in a later version of its object.
+
+    `renew_at` is when it needs the next timestamp, `ends_at` after when that would be too late.
+    """
+
+    reached_by = "object_id"
+    __tablename__ = "record_extension"
+
+    object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("text_record.object_id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    sha512: Mapped[str] = mapped_column(String(128))
+    renew_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+    ends_at: Mapped[datetime | None] = mapped_column(Moment)
+    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), unique=True)
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
 class ItemText(Reached, Base):
     """The text of a document, read out of it to be searched and shown: of an evidence item or of a text record.
 

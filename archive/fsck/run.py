@@ -16,6 +16,7 @@ from archive.fsck.complaints import check_complaints
 from archive.fsck.cosignatures import check_cosignatures
 from archive.fsck.dock_keys import check_dock_keys
 from archive.fsck.drafts import check_drafts
+from archive.fsck.extensions import check_extensions
 from archive.fsck.handovers import check_handovers
 from archive.fsck.held import Held
 from archive.fsck.journal import check_journal
@@ -86,6 +87,7 @@ def fsck(target: Target) -> ArchiveReport:
             "custody": check_custody(connection),
             "changes": check_changes(connection),
             "certificates": check_certificates(connection),
+            "extensions": check_extensions(connection, stored),
             "drafts": check_drafts(connection, target.home / "drafts"),
             "looks": check_looks(connection),
             "recordings": check_recordings(connection),

@@ -49,6 +49,7 @@ class EntryType(StrEnum):
     RECORD_SEALED = "record.sealed"
     RECORD_SET = "record.set"
     RECORD_STAMPED = "record.stamped"
+    RECORD_EXTENDED = "record.extended"
     RECORD_DRAFTED = "record.drafted"
     RECORD_DROPPED = "record.dropped"
     SUBJECT_RECORDED = "subject.recorded"

@@ -32,6 +32,7 @@ from archive.devices.reaching import devices_of_units, reach_devices
 from archive.documents.faces import SONG
 from archive.documents.issuing import Issuer
 from archive.documents.late_stamps import LateStamps
+from archive.documents.long_term import LongTerm
 from archive.documents.typesetting import Typesetter
 from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
@@ -68,6 +69,7 @@ from archive.trust.rules import TrustRules
 from archive.wiring import log_parts, people_parts, record_parts
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
+from archive.wiring.validation_parts import validation_of
 from ingest.contents import ContentJobs
 from ingest.context import Intake
 from ingest.doors import DockKind, Doors, door_key
@@ -133,6 +135,7 @@ class Services:
     records: FinishedRecords
     seals: Seals
     issuer: Issuer
+    long_term: LongTerm
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
@@ -365,6 +368,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         retrievals=retrievals,
         records=records,
         seals=record_parts.seals(records.desk, authority, tsa.token, clock),
+        long_term=LongTerm(database, objects, tsa.token, validation_of(authority, register, clock), clock),
         issuer=Issuer(database, authority, TrustRules.load(settings.trust_rules)),
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={

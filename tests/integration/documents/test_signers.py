@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko.sign.ades.report import AdESPassed
 
 from archive.access.policy import Role
 from archive.cases.drafting import begin_record
@@ -21,6 +22,7 @@ from archive.documents.faces import SONG
 from archive.documents.form_context import FormContext
 from archive.documents.issuing import AgencyNotFound, issue_seal, issue_to_officer
 from archive.documents.late_stamps import LateStamps
+from archive.documents.long_term import ExtensionDamaged, due_extensions
 from archive.documents.setting import set_draft
 from archive.documents.signatures import StepNotDue, signing_of
 from archive.documents.signers import (
@@ -34,8 +36,9 @@ from archive.documents.signers import (
 )
 from archive.documents.templates import example_of
 from archive.jobs.queue import PROMPT
+from archive.kernel.findings import Outcome
 from archive.kernel.ids import AgencyId, CaseId, DraftId, KeyRequestId, OfficerId
-from archive.ledger.entries import OPERATOR, Actor
+from archive.ledger.entries import ARCHIVE, OPERATOR, Actor
 from archive.organisation.models import FIRST_AGENCY
 from archive.organisation.officers import OfficerFacts, OfficerNotFound, record_officer
 from archive.trust.certificates import CertificateEnded, CertificateNotFound, NewCertificate
@@ -52,8 +55,11 @@ from signing.pades import hand_records
 from signing.pkcs12 import PassphraseRefused, open_pkcs12
 from signing.timestamps import TsaUnreachable
 from signing.typefaces import Typeface
+from signing.validation.documents import judge_document
+from signing.validation.trust import TrustList
+from signing.validation.verdict import Level
 from tests.support import document_judges as judges
-from tests.support.archive_home import ArchiveHome, clock, dock, home
+from tests.support.archive_home import ArchiveHome, clock, dock, flip, home
 
 __all__ = ["clock", "dock", "home"]
 
@@ -306,3 +312,29 @@ def test_a_document_that_has_its_time_or_was_signed_by_others_gets_none(office: 
     draft_id = office.set("penalty_decision")
     with pytest.raises(NothingToStamp):
         add_token(office.pdf(draft_id), office.home.services.tsa.token)
+
+
+def test_a_filed_record_is_extended_for_decades_and_renewed_in_time(office: Office, tmp_path: Path) -> None:
+    services, draft_id = office.home.services, office.set("penalty_decision")
+    seal_record(office.seals, draft_id, "agency", by=OPERATOR)
+    object_id = services.records.file_record(draft_id)
+    first = services.long_term.extend_record(object_id, by=ARCHIVE)
+    assert (first.number, first.path) == (1, "extended/001.pdf")
+    pdf = office.home.file_of(object_id, first.path).read_bytes()
+    root = services.authority.root.public_bytes(Encoding.DER)
+    assert judges.lta(pdf, root, at=office.home.clock.now()).ades_subindic is AdESPassed.OK
+    assert judges.qpdf(pdf, tmp_path).returncode == 0
+    verdict = judge_document(pdf, trust=TrustList.embedded(services.authority.root), at=office.home.clock.now())
+    assert verdict.outcome is Outcome.VALID, [finding.code for finding in verdict.findings]
+    assert verdict.signatures[0].level is Level.B_LTA
+    assert first.renew_at is not None
+    with office.home.database.read() as tx:
+        assert due_extensions(tx, at=office.home.clock.now()) == []
+        assert due_extensions(tx, at=first.renew_at) == [object_id]
+    second = services.long_term.extend_record(object_id, by=ARCHIVE)
+    assert office.home.file_of(object_id, second.path).read_bytes().startswith(pdf)
+    office.home.assert_sound()
+    flip(office.home.file_of(object_id, second.path))
+    with pytest.raises(ExtensionDamaged):
+        services.long_term.extend_record(object_id, by=ARCHIVE)
+    assert "fsck.extension_changed" in {fault.code for fault in office.home.faults()}

@@ -45,6 +45,25 @@ def upgrade() -> None:
         sa.UniqueConstraint("entry_id", name=op.f("uq_draft_pdf_entry_id")),
     )
 
+    op.create_table(
+        "record_extension",
+        sa.Column("object_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("path", sa.String(length=64), nullable=False),
+        sa.Column("size_bytes", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("sha512", sa.String(length=128), nullable=False),
+        sa.Column("renew_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("entry_id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["entry_id"], ["log_entry.id"], name=op.f("fk_record_extension_entry_id")),
+        sa.ForeignKeyConstraint(["object_id"], ["text_record.object_id"], name=op.f("fk_record_extension_object_id")),
+        sa.PrimaryKeyConstraint("object_id", "number", name=op.f("pk_record_extension")),
+        sa.UniqueConstraint("entry_id", name=op.f("uq_record_extension_entry_id")),
+    )
+    op.create_index("ix_record_extension_renew_at", "record_extension", ["renew_at"])
+
 
 def _drafts() -> None:
     op.create_table(
