@@ -110,6 +110,7 @@ def run_worker(settings: Settings) -> None:
     services.delivery.begin()
     services.complaints.begin()
     services.retrievals.begin()
+    services.renewals.begin()
     queues = {PROMPT: settings.prompt_workers, LONG: settings.long_workers, PROXY: 1, PACKAGE: 1}
     worker.run({**queues, DELIVERY: settings.webhook_workers})
     services.close()

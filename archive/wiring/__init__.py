@@ -32,7 +32,7 @@ from archive.devices.reaching import devices_of_units, reach_devices
 from archive.documents.faces import SONG
 from archive.documents.issuing import Issuer
 from archive.documents.late_stamps import LateStamps
-from archive.documents.long_term import LongTerm
+from archive.documents.renewing import Renewals
 from archive.documents.typesetting import Typesetter
 from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
@@ -69,7 +69,6 @@ from archive.trust.rules import TrustRules
 from archive.wiring import log_parts, people_parts, record_parts
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
-from archive.wiring.validation_parts import validation_of
 from ingest.contents import ContentJobs
 from ingest.context import Intake
 from ingest.doors import DockKind, Doors, door_key
@@ -135,7 +134,7 @@ class Services:
     records: FinishedRecords
     seals: Seals
     issuer: Issuer
-    long_term: LongTerm
+    renewals: Renewals
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
@@ -323,6 +322,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
     register = CertificateRegister(database)
+    renewals = record_parts.renewals(database, objects, tsa.token, authority, clock)
     records = record_parts.finished_records(database, open_store(home, "drafts"), objects, signer, clock)
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = _identifiers(home, database)
@@ -368,7 +368,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         retrievals=retrievals,
         records=records,
         seals=record_parts.seals(records.desk, authority, tsa.token, clock),
-        long_term=LongTerm(database, objects, tsa.token, validation_of(authority, register, clock), clock),
+        renewals=renewals,
         issuer=Issuer(database, authority, TrustRules.load(settings.trust_rules)),
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={
@@ -377,6 +377,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **complaints.handlers,
             **retrievals.handlers,
             **records.handlers,
+            **renewals.handlers,
             **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),

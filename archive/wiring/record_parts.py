@@ -7,12 +7,16 @@ from archive.cases.sealing import Seals
 from archive.db.database import Database
 from archive.documents.desk import Desk
 from archive.documents.faces import SONG
+from archive.documents.long_term import LongTerm
 from archive.documents.record_setting import RecordSetter
+from archive.documents.renewing import Renewals
 from archive.documents.signers import SigningRoom
 from archive.ocfl.root import OcflRoot
 from archive.ports.clock import Clock
 from archive.ports.keys import ManifestSigner
+from archive.trust.register import CertificateRegister
 from archive.wiring.key_parts import CaptureKey, SealKeys
+from archive.wiring.validation_parts import validation_of
 from signing.authority import EmbeddedAuthority
 from signing.pades import Token
 from signing.typefaces import Typeface
@@ -24,6 +28,14 @@ def finished_records(
     """Return the desk where records are set and signed, with what files them."""
     desk = Desk(database=database, store=store, setter=RecordSetter(), context=FormContexts(clock))
     return FinishedRecords(desk, objects, signer, clock)
+
+
+def renewals(
+    database: Database, objects: OcflRoot, token: Token, authority: EmbeddedAuthority, clock: Clock
+) -> Renewals:
+    """Return what extends records for the long term, and renews them in time."""
+    register = CertificateRegister(database)
+    return Renewals(LongTerm(database, objects, token, validation_of(authority, register, clock), clock))
 
 
 def seals(desk: Desk, authority: EmbeddedAuthority, token: Token, clock: Clock) -> Seals:

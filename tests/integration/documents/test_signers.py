@@ -22,7 +22,7 @@ from archive.documents.faces import SONG
 from archive.documents.form_context import FormContext
 from archive.documents.issuing import AgencyNotFound, issue_seal, issue_to_officer
 from archive.documents.late_stamps import LateStamps
-from archive.documents.long_term import ExtensionDamaged, due_extensions
+from archive.documents.long_term import ExtensionDamaged, due_extensions, newest_extension
 from archive.documents.setting import set_draft
 from archive.documents.signatures import StepNotDue, signing_of
 from archive.documents.signers import (
@@ -318,7 +318,7 @@ def test_a_filed_record_is_extended_for_decades_and_renewed_in_time(office: Offi
     services, draft_id = office.home.services, office.set("penalty_decision")
     seal_record(office.seals, draft_id, "agency", by=OPERATOR)
     object_id = services.records.file_record(draft_id)
-    first = services.long_term.extend_record(object_id, by=ARCHIVE)
+    first = services.renewals.long_term.extend_record(object_id, by=ARCHIVE)
     assert (first.number, first.path) == (1, "extended/001.pdf")
     pdf = office.home.file_of(object_id, first.path).read_bytes()
     root = services.authority.root.public_bytes(Encoding.DER)
@@ -331,10 +331,31 @@ def test_a_filed_record_is_extended_for_decades_and_renewed_in_time(office: Offi
     with office.home.database.read() as tx:
         assert due_extensions(tx, at=office.home.clock.now()) == []
         assert due_extensions(tx, at=first.renew_at) == [object_id]
-    second = services.long_term.extend_record(object_id, by=ARCHIVE)
+    second = services.renewals.long_term.extend_record(object_id, by=ARCHIVE)
     assert office.home.file_of(object_id, second.path).read_bytes().startswith(pdf)
     office.home.assert_sound()
     flip(office.home.file_of(object_id, second.path))
     with pytest.raises(ExtensionDamaged):
-        services.long_term.extend_record(object_id, by=ARCHIVE)
+        services.renewals.long_term.extend_record(object_id, by=ARCHIVE)
     assert "fsck.extension_changed" in {fault.code for fault in office.home.faults()}
+
+
+def test_the_job_renews_what_is_due_and_nothing_else(office: Office) -> None:
+    services, draft_id = office.home.services, office.set("penalty_decision")
+    seal_record(office.seals, draft_id, "agency", by=OPERATOR)
+    object_id = services.records.file_record(draft_id)
+    assert services.renewals.renew_due() == 0
+    first = services.renewals.long_term.extend_record(object_id, by=ARCHIVE)
+    assert services.renewals.renew_due() == 0
+    assert first.renew_at is not None
+    office.home.clock.step(first.renew_at - office.home.clock.now())
+    assert services.renewals.renew_due() == 1
+    assert services.renewals.renew_due() == 0
+    with office.home.database.read() as tx:
+        newest = newest_extension(tx, object_id)
+    assert newest is not None
+    assert newest.number == 2
+    assert newest.ends_at is not None
+    assert first.ends_at is not None
+    assert newest.ends_at > first.ends_at
+    office.home.assert_sound()

@@ -19,6 +19,8 @@ from archive.complaints.terms import Channel, ComplaintKind, State, StepKind
 from archive.devices.importing import COLUMNS
 from archive.devices.listings import WhichDevices
 from archive.devices.terms import DeviceState
+from archive.documents.renewing import RENEW_RECORDS
+from archive.documents.signatures import FILE_RECORD, STAMP_RECORD
 from archive.documents.texts import READ_RECORD
 from archive.evidence.terms import RecordedFrom, SourceKind
 from archive.kernel.findings import Outcome
@@ -167,6 +169,9 @@ _LISTS: dict[str, Iterable[str]] = {
         follow_ups.READ_DOCUMENT,
         follow_ups.LIST_ARCHIVE,
         READ_RECORD,
+        FILE_RECORD,
+        STAMP_RECORD,
+        RENEW_RECORDS,
         DELIVER_EVENT,
         FORGET_EVENTS,
         BUILD_PACKAGE,

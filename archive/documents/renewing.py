@@ -1,0 +1,62 @@
+"""The job that renews the timestamps of records before they age; what cannot be renewed now is tried again."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from archive.documents.long_term import LongTerm, due_extensions
+from archive.jobs.queue import IDLE, ClaimedJob, add_job, postpone_job
+from archive.kernel.errors import LiuhenError
+from archive.kernel.ids import ObjectId
+from archive.ledger.entries import ARCHIVE
+
+RENEW_RECORDS: Final = "renew_records"
+_EVERY: Final = timedelta(hours=6)
+_log = structlog.get_logger("liuhen.renewals")
+Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Renewals:
+    """The job over all records that were extended."""
+
+    long_term: LongTerm
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """The handler of each kind of job."""
+        return {RENEW_RECORDS: self._renew}
+
+    def begin(self) -> None:
+        """Make sure that timestamps are renewed from now on. Idempotent; for the worker's start."""
+        with self.long_term.database.begin() as tx:
+            add_job(tx, RENEW_RECORDS, {}, at=self.long_term.clock.now(), queue=IDLE, key=RENEW_RECORDS)
+
+    def renew_due(self, report: Callable[[int], None] = lambda _: None) -> int:
+        """Renew every record that is due, and return how many were; one that fails does not keep others waiting."""
+        done = 0
+        failed: set[ObjectId] = set()
+        while fresh := [each for each in self._due(len(failed)) if each not in failed]:
+            for object_id in fresh:
+                try:
+                    self.long_term.extend_record(object_id, by=ARCHIVE)
+                except LiuhenError as exc:
+                    failed.add(object_id)
+                    _log.warning("record not renewed", object_id=str(object_id), code=exc.code)
+                else:
+                    done += 1
+                report(0)
+        return done
+
+    def _renew(self, job: ClaimedJob, report: Callable[[int], None]) -> None:
+        self.renew_due(report)
+        long_term = self.long_term
+        with long_term.database.begin() as tx:
+            postpone_job(tx, job, until=long_term.clock.now() + _EVERY)
+
+    def _due(self, failed: int) -> list[ObjectId]:
+        with self.long_term.database.read() as tx:
+            return list(due_extensions(tx, at=self.long_term.clock.now(), limit=50 + failed))
