@@ -10,12 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.db.database import Database
-from archive.kernel.errors import NotFound
 from archive.kernel.ids import AgencyId, CertificateId, KeyRequestId, OfficerId, new_uuid7
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
 from archive.organisation.models import Agency, Officer, Unit
 from archive.organisation.officers import OfficerNotFound
+from archive.organisation.units import AgencyNotFound
 from archive.trust.certificates import NewCertificate, certificates_of
 from archive.trust.requests import Wanted, change_register
 from archive.trust.rules import TrustRules
@@ -26,12 +26,6 @@ from signing.pkcs12 import pack_pkcs12
 
 FIRST: Final = "首次签发"
 AGAIN: Final = "换发"
-
-
-class AgencyNotFound(NotFound):
-    """There is no such agency."""
-
-    code = "documents.agency_not_found"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from archive.documents import templates
 from archive.documents.drafts import DraftState, draft
 from archive.documents.faces import SONG
 from archive.documents.form_context import FormContext
-from archive.documents.issuing import AgencyNotFound, issue_seal, issue_to_officer
+from archive.documents.issuing import issue_seal, issue_to_officer
 from archive.documents.late_stamps import LateStamps
 from archive.documents.long_term import ExtensionDamaged, due_extensions, newest_extension
 from archive.documents.setting import set_draft
@@ -41,6 +41,7 @@ from archive.kernel.ids import AgencyId, CaseId, DraftId, KeyRequestId, OfficerI
 from archive.ledger.entries import ARCHIVE, OPERATOR, Actor
 from archive.organisation.models import FIRST_AGENCY
 from archive.organisation.officers import OfficerFacts, OfficerNotFound, record_officer
+from archive.organisation.units import AgencyNotFound
 from archive.trust.certificates import CertificateEnded, CertificateNotFound, NewCertificate
 from archive.trust.requests import Wanted, change_register, decide_key_request
 from archive.trust.rules import TrustRules
