@@ -23,20 +23,16 @@ from archive.kernel.findings import Finding, Report, indeterminate, invalid, val
 from archive.kernel.instants import Instant, format_instant
 from archive.ports.clock import Clock
 from signing import container
+from signing.certificates import DOCUMENT_SIGNING, may_sign_for
 from signing.chains import UNREADABLE, TrustRoots, is_issued_by
 from signing.container import SigningFault
 
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _HASHES: Final = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+_PURPOSES: Final = frozenset({ExtendedKeyUsageOID.EMAIL_PROTECTION, DOCUMENT_SIGNING})
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _MIN_RSA_BITS: Final = 3072
-_DOCUMENT_PURPOSES: Final = frozenset(
-    {
-        ExtendedKeyUsageOID.EMAIL_PROTECTION,
-        x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36"),  # id-kp-documentSigning, RFC 9336
-    }
-)
 
 
 class KeyMismatch(InvalidInput):
@@ -94,7 +90,7 @@ class CadesSigner:
         except LiuhenError as exc:
             raise SigningFault(f"The checks refuse what was made: {exc}") from exc
         codes = [finding.code for finding in _broken(content, parts, self._certificate, where="")]
-        if not _may_sign_documents(self._certificate):
+        if not may_sign_for(self._certificate, _PURPOSES):
             codes.append("signature.key_usage")
         if codes or parts.certificate != self._certificate_der or parts.signing_time != now.replace(microsecond=0):
             raise SigningFault(findings=codes)
@@ -148,7 +144,7 @@ def _signer_findings(
 ) -> list[Finding]:
     """Return what is to be said about the signer: either one valid finding, or all that speaks against it."""
     found = []
-    if not _may_sign_documents(certificate):
+    if not may_sign_for(certificate, _PURPOSES):
         found.append(invalid("signature.key_usage", "The certificate is not one for signing documents", where))
     if not _covers(certificate, claimed):
         found.append(
@@ -208,17 +204,3 @@ def _is_allowed(key: Any) -> bool:
 
 def _covers(certificate: x509.Certificate, at: Instant) -> bool:
     return certificate.not_valid_before_utc <= at.replace(microsecond=0) <= certificate.not_valid_after_utc
-
-
-def _may_sign_documents(certificate: x509.Certificate) -> bool:
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return False
-    if not (usage.digital_signature or usage.content_commitment):
-        return False
-    try:
-        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return True
-    return not _DOCUMENT_PURPOSES.isdisjoint(purposes)

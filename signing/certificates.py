@@ -5,7 +5,7 @@ Nothing here touches files. A further kind of certificate is a further `Profile`
 
 import ipaddress
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -125,6 +125,24 @@ OCSP_RESPONDING: Final = Profile(
     extended_key_usage=(ExtendedKeyUsageOID.OCSP_SIGNING,),
     is_never_revoked=True,
 )
+
+
+def may_sign_for(certificate: x509.Certificate, purposes: Collection[x509.ObjectIdentifier]) -> bool:
+    """Return whether a certificate is for signatures, and for one of these purposes where it names any.
+
+    Source: RFC 5280 sections 4.2.1.3 and 4.2.1.12. Raises: ValueError for extensions that cannot be read.
+    """
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    if not (usage.digital_signature or usage.content_commitment):
+        return False
+    try:
+        named = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return any(purpose in purposes for purpose in named)
 
 
 def checked_organisation(given: str) -> str:

@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from archive.kernel.errors import InvalidInput, LiuhenError
 from archive.kernel.instants import Instant, format_instant
 from archive.ports.keys import DocumentKey
+from signing.certificates import DOCUMENT_SIGNING, may_sign_for
 
 LEAST_RSA_BITS: Final = 2048
 """What is accepted of keys that others have issued; NIST SP 800-131A allows it still."""
@@ -27,7 +28,7 @@ _PURPOSES: Final = frozenset(
     {
         ExtendedKeyUsageOID.EMAIL_PROTECTION,
         ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
-        x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36"),  # id-kp-documentSigning, RFC 9336
+        DOCUMENT_SIGNING,
         x509.ObjectIdentifier("1.3.6.1.4.1.311.10.3.12"),  # document signing, as issued for Microsoft's programs
         x509.ObjectIdentifier("1.2.840.113583.1.1.5"),  # authentic documents trust, as issued for Adobe's
     }
@@ -140,7 +141,7 @@ def demand_usable(key: DocumentKey, *, at: Instant) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(key.certificate)
         public_key = certificate.public_key()
-        may_sign = _may_sign_documents(certificate)
+        may_sign = may_sign_for(certificate, _PURPOSES)
     except (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension) as exc:
         raise CertificateUnreadable(f"The signer's certificate cannot be read: {exc}") from exc
     digest_for(public_key)
@@ -151,18 +152,3 @@ def demand_usable(key: DocumentKey, *, at: Instant) -> x509.Certificate:
     if not may_sign:
         raise CertificateNotForDocuments
     return certificate
-
-
-def _may_sign_documents(certificate: x509.Certificate) -> bool:
-    """Return whether usage and purposes allow it. Source: RFC 5280 sections 4.2.1.3 and 4.2.1.12, RFC 9336."""
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return False
-    if not (usage.digital_signature or usage.content_commitment):
-        return False
-    try:
-        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return True
-    return not _PURPOSES.isdisjoint(purposes)
