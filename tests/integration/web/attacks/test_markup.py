@@ -32,6 +32,7 @@ from archive.access.clearances import grant_clearance
 from archive.access.models import Passkey
 from archive.access.policy import Role
 from archive.access.recoveries import begin_recovery
+from archive.cases.drafting import begin_record
 from archive.cases.filing import record_act
 from archive.cases.indexing import rebuild_index
 from archive.cases.restrictions import add_member
@@ -45,10 +46,14 @@ from archive.db.base import Base, insert_row
 from archive.db.sight import FIRST_UNIT
 from archive.devices.handover import Check, hand_over
 from archive.devices.register import DeviceFacts, record_device
+from archive.documents import templates
+from archive.documents.drafts import Amending
+from archive.documents.issuing import issue_seal
 from archive.evidence.terms import SourceKind
-from archive.kernel.ids import AccountId, OfficerId, new_uuid7
+from archive.kernel.ids import AccountId, AgencyId, OfficerId, new_uuid7
+from archive.ledger.entries import OPERATOR
 from archive.notify.notices import PARAMS, NoticeKind, notify
-from archive.organisation.models import Officer
+from archive.organisation.models import FIRST_AGENCY, Officer
 from archive.packages.requests import ask_for_package
 from archive.retrieval.grants import Purpose, grant_access, grant_in_emergency
 from archive.retrieval.requests import Asked, ask, decide
@@ -93,7 +98,12 @@ _ELSEWHERE = {
     "reach", "search_document",  # derived: indexed anew from what was filled
     "upload", "external_id", "mail_address",  # shown to nobody but whoever sent it; an address is ASCII by its form
 }  # fmt: skip
-_OURS = {"notice.link", "webhook.url", "preserved_object.name", "job.last_error", "quarantine_item.reason"}
+_OURS = {
+    "notice.link", "webhook.url", "preserved_object.name", "job.last_error", "quarantine_item.reason",
+    "template_text.code", "draft.template", "draft.template_sha256", "draft_pdf.place", "record_extension.path",
+    "key_certificate.purpose", "key_certificate.place", "key_certificate.serial", "key_certificate.revocation_reason",
+    "key_request.act", "key_request.purpose", "key_request.place", "key_request.revocation_reason",
+}  # fmt: skip
 """Addresses are checked where they are set; codes; names of files are filled apart, since stores go by them."""
 
 
@@ -224,11 +234,24 @@ def _add_things(bureau: Bureau) -> None:
         by=head.actor, at=bureau.now(),
     )  # fmt: skip
     _add_retrievals(bureau)
+    _add_records(bureau)
     with services.database.begin() as tx:
         for kind in NoticeKind:
             readers = [bureau.people[role].id for role in _READERS]
             notify(tx, readers, kind, params=dict.fromkeys(PARAMS[kind], MARKUP), link="/items", at=bureau.now())
     seed.sequence(bureau)
+
+
+def _add_records(bureau: Bureau) -> None:
+    """Add a draft that amends a record, and the certificate of a seal that waits for a second person."""
+    services = bureau.services
+    text_of_template = (Path(templates.__file__).parent / "inspection_record.toml").read_text("utf-8")
+    begin_record(
+        services.database, text_of_template, case_id=bureau.cases["main"], title=MARKUP, values={"place": MARKUP},
+        amending=Amending(bureau.records["inspection"], MARKUP), by=OPERATOR, at=bureau.now(),
+    )  # fmt: skip
+    issue_seal(services.issuer, AgencyId(FIRST_AGENCY), by=OPERATOR, at=bureau.now())
+    services.seals.room.capture()
 
 
 def _add_retrievals(bureau: Bureau) -> None:
@@ -402,6 +425,9 @@ _SHOWN_NOWHERE = {
     "account.provider_subject", "agency.code", "enrolment_code.name", "package.name",
     "retrieval_grant.purpose", "retrieval_grant.reference",  # shown from the log's entry
     "item_text.text",  # test_markup_is_shown_as_the_text_that_it_is
+    # Records that are written here have no pages yet.
+    "template_text.text", "draft.title", "draft.field_values", "draft.number", "draft.amend_reason",
+    "key_certificate.handle", "key_request.handle", "key_request.reason", "key_request.answer",
 }  # fmt: skip
 """Filled all the same, so that a page that begins to show one is tried."""
 
