@@ -276,7 +276,8 @@ def sign_records(home: ArchiveHome, case_id: CaseId) -> None:
             with home.database.read() as tx:
                 due = signing_of(tx, draft_id).due
             if not due:
-                home.services.records.file_record(draft_id)
+                object_id = home.services.records.file_record(draft_id)
+                home.services.renewals.long_term.extend_record(object_id, by=OPERATOR)
             if not due or not is_filed:
                 break
             add_signature(
