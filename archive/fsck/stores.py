@@ -98,7 +98,7 @@ def _object(folder: Path, findings: list[Finding]) -> StoredObject:
         faults.extend(_faults(folder, inventory_path, inventory, found))
     except OSError as exc:
         faults.append(_unread(exc, folder))
-    except (AttributeError, TypeError):
+    except (AttributeError, TypeError, ValueError):
         faults.append(invalid("fsck.inventory", "The inventory does not have the form of one", str(inventory_path)))
     findings.extend(faults)
     if not faults and not found.unfinished:
@@ -122,6 +122,7 @@ def _faults(folder: Path, path: Path, inventory: Any, found: StoredObject) -> It
     yield from _sidecar_faults(newest, is_vouched_for=agree)
     if newest.is_file() and not agree:
         yield invalid("fsck.inventory_head", "The root inventory is not that of the newest version", str(path))
+    yield from _older_faults(folder, inventory)
     yield from _content_faults(folder, inventory, found)
     yield from _fixity_faults(folder, inventory, found)
     known = {folder / place for places in inventory.get("manifest", {}).values() for place in places}
@@ -131,6 +132,49 @@ def _faults(folder: Path, path: Path, inventory: Any, found: StoredObject) -> It
     for stray in files_below(folder):
         if stray not in known:
             yield invalid("fsck.stray_file", "A file in the object is in no inventory", str(stray))
+
+
+def _older_faults(folder: Path, inventory: Any) -> Iterator[Finding]:
+    """Hold the inventory of each older version against the newest one, which says all that stood in it."""
+    for number in inventory.get("versions", {}):
+        if number == inventory.get("head"):
+            continue
+        path = folder / number / "inventory.json"
+        agrees = _read_inventory(path) == _as_of(inventory, number)
+        yield from _sidecar_faults(path, is_vouched_for=agrees)
+        if is_plain_file(path) and not agrees:
+            yield invalid(
+                "fsck.inventory_changed", "An older inventory is not what the newest one goes on from", str(path)
+            )
+
+
+def _as_of(inventory: Any, number: str) -> Any:
+    """Return what the inventory was when this version was the newest."""
+    newest = _version(number)
+    fixity = {name: _places_until(newest, block) for name, block in inventory.get("fixity", {}).items()}
+    return {
+        **inventory,
+        "head": number,
+        "manifest": _places_until(newest, inventory.get("manifest", {})),
+        "versions": {name: told for name, told in inventory["versions"].items() if _version(name) <= newest},
+        **({"fixity": {name: block for name, block in fixity.items() if block}} if "fixity" in inventory else {}),
+    }
+
+
+def _places_until(newest: int, block: Any) -> dict[str, list[str]]:
+    """Return a block of digests and places with the places of the versions up to this one alone."""
+    kept = {
+        digest: [place for place in places if _version(place.partition("/")[0]) <= newest]
+        for digest, places in block.items()
+    }
+    return {digest: places for digest, places in kept.items() if places}
+
+
+def _version(name: str) -> int:
+    """Return the number of a version folder. Raises: ValueError."""
+    if not name.startswith("v"):
+        raise ValueError(name)
+    return int(name[1:])
 
 
 def _unread(error: OSError, path: Path) -> Finding:
