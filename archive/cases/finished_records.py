@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from archive.cases.filing import require_case, write_link
@@ -84,10 +84,9 @@ class FinishedRecords:
         )
         at = self.clock.now()
         with desk.database.begin() as tx:
-            row = tx.scalar(select(Draft).where(Draft.id == draft_id).with_for_update())
-            if row is not None and row.state == DraftState.FILED.value:
+            row = locked_draft(tx, draft_id, DraftState.SET, DraftState.FILED)
+            if row.state == DraftState.FILED.value:
                 return object_id  # another was quicker
-            row = locked_draft(tx, draft_id, DraftState.SET)
             case_id = CaseId(row.case_id)
             write_record(
                 tx,

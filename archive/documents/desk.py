@@ -23,9 +23,6 @@ from archive.ledger.entries import Actor, EntryType, NewEntry, Target
 from archive.ports.blobs import BlobExists, BlobMissing, BlobStore
 from archive.ports.seals import SealGuard
 
-SET: str = "set"
-"""The kind of the PDF as it was set; the others are named after their log entries."""
-
 
 class DraftPdfDamaged(LiuhenError):
     """The PDF of this draft is missing or has other bytes than were written: have the archive checked."""

@@ -1,7 +1,7 @@
 """Signatures for decades: a filed record is extended to B-LTA, and gets a new timestamp before the last one ages.
 
-The original stays as it was filed. Each extension is a later version of its object, beside it: `extended/001.pdf` and
-so on, each of which goes on from the one before. Source: ETSI EN 319 142-1 section 6 (B-LTA).
+The original stays as it was filed. Each extension is a later version of its object, beside it: `extended/001-….pdf`
+and so on, each of which goes on from the one before. Source: ETSI EN 319 142-1 section 6 (B-LTA).
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from archive.ocfl.inventory import NewFile, VersionUser
 from archive.ocfl.root import OcflRoot
 from archive.ports.clock import Clock
 from archive.trust.models import KeyCertificate, KeyUse
-from signing.longterm import ValidationData, extend, renew, renewal_due
+from signing.longterm import Renewal, ValidationData, extend, renew, renewal_due
 from signing.pades import Token
 
 Validation = Callable[[Sequence[bytes]], ValidationData]
@@ -80,7 +80,9 @@ class LongTerm:
             else renew(pdf, at=at, validation=validation, token=self.token)
         )
         digests, due = digest_of(made), renewal_due(made, at)
-        fresh = f"extended/{number:03d}.pdf"
+        # With its digest: what an attempt left that never reached the catalogue is not in the way of the next one.
+        fresh = f"extended/{number:03d}-{digests.sha256.hex[:16]}.pdf"
+        renew_at = _renew_at(due, at)
         self.objects.add_version(
             object_id,
             [NewFile(fresh, made, digests)],
@@ -97,7 +99,7 @@ class LongTerm:
                 detail={
                     "number": number,
                     "path": fresh,
-                    "renew_at": None if due.due_at is None else format_instant(due.due_at),
+                    "renew_at": None if renew_at is None else format_instant(renew_at),
                     "ends_at": None if due.ends_at is None else format_instant(due.ends_at),
                 },
             )
@@ -111,13 +113,23 @@ class LongTerm:
                 size_bytes=digests.size_bytes,
                 sha256=digests.sha256.hex,
                 sha512=digests.sha512.hex,
-                renew_at=due.due_at,
+                renew_at=renew_at,
                 ends_at=due.ends_at,
                 entry_id=entry_id,
                 at=at,
             )
         with self.database.read() as tx:
             return tx.get_one(RecordExtension, (object_id, number))
+
+
+def _renew_at(due: Renewal, at: Instant) -> Instant | None:
+    """Return when the next timestamp is due, not before half of the time that this one gives.
+
+    An authority in its last year gives little: a record would be renewed in every round for nothing.
+    """
+    if due.due_at is None or due.ends_at is None:
+        return due.due_at
+    return max(due.due_at, at + (due.ends_at - at) / 2)
 
 
 def newest_extension(tx: Session, object_id: ObjectId) -> RecordExtension | None:

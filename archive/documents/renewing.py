@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from archive.documents.long_term import LongTerm, due_extensions
+from archive.documents.long_term import BATCH, LongTerm, due_extensions
 from archive.jobs.queue import IDLE, ClaimedJob, add_job, postpone_job
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import ObjectId
@@ -36,15 +36,15 @@ class Renewals:
             add_job(tx, RENEW_RECORDS, {}, at=self.long_term.clock.now(), queue=IDLE, key=RENEW_RECORDS)
 
     def renew_due(self, report: Callable[[int], None] = lambda _: None) -> int:
-        """Renew every record that is due, and return how many were; one that fails does not keep others waiting."""
+        """Renew every record that is due, each once; return how many were. One that fails keeps no other waiting."""
         done = 0
-        failed: set[ObjectId] = set()
-        while fresh := [each for each in self._due(len(failed)) if each not in failed]:
+        tried: set[ObjectId] = set()
+        while fresh := [each for each in self._due(len(tried)) if each not in tried]:
             for object_id in fresh:
+                tried.add(object_id)
                 try:
                     self.long_term.extend_record(object_id, by=ARCHIVE)
                 except LiuhenError as exc:
-                    failed.add(object_id)
                     _log.warning("record not renewed", object_id=str(object_id), code=exc.code)
                 else:
                     done += 1
@@ -57,6 +57,6 @@ class Renewals:
         with long_term.database.begin() as tx:
             postpone_job(tx, job, until=long_term.clock.now() + _EVERY)
 
-    def _due(self, failed: int) -> list[ObjectId]:
+    def _due(self, tried: int) -> list[ObjectId]:
         with self.long_term.database.read() as tx:
-            return list(due_extensions(tx, at=self.long_term.clock.now(), limit=50 + failed))
+            return list(due_extensions(tx, at=self.long_term.clock.now(), limit=BATCH + tried))

@@ -23,7 +23,10 @@ def check_drafts(connection: Connection, store: Path) -> Iterator[Finding]:
     logged = {entry.id: entry for entry in entries(connection, _STEPS)}
     filed = {str(entry.told("obj", "id")) for entry in entries(connection, {"record.filed"})}
     yield from _set_rows(connection, {str(found.told("obj", "id")): found for found in _of(logged, _SET)})
-    events = {as_uuid(row["entry_id"]) for row in rows(connection, "SELECT entry_id FROM custody_event")}
+    events = {
+        as_uuid(row["entry_id"])
+        for row in rows(connection, "SELECT entry_id FROM custody_event WHERE type LIKE 'record.%'")
+    }
     count = 0
     for row in rows(connection, "SELECT * FROM draft_pdf"):
         count += 1
