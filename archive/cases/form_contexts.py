@@ -8,12 +8,12 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from archive.calendar.days import local_day
 from archive.cases.models import Act
 from archive.cases.terms import Stage
 from archive.documents.drafts import values_of
 from archive.documents.form_context import FormContext, OfficerStanding
 from archive.documents.models import Draft
-from archive.kernel.instants import BUREAU_ZONE, Instant
 from archive.organisation.models import Officer
 from archive.ports.clock import Clock
 
@@ -30,7 +30,7 @@ class FormContexts:
     def __call__(self, tx: Session, row: Draft) -> FormContext:
         """Return what is known around a draft now. Days that the case does not know are left out."""
         return FormContext(
-            today=_day(self.clock.now()),
+            today=local_day(self.clock.now()),
             officers=_officers(tx, sorted(set(_numbers_in(values_of(row))))),
             case_days=_case_days(tx, row),
         )
@@ -57,7 +57,7 @@ def _officers(tx: Session, numbers: Sequence[str]) -> Mapping[str, OfficerStandi
             row.name,
             row.valid_from,
             row.valid_until,
-            None if row.suspended_at is None else _day(row.suspended_at),
+            None if row.suspended_at is None else local_day(row.suspended_at),
         )
         for row in found
     }
@@ -73,8 +73,4 @@ def _case_days(tx: Session, row: Draft) -> Mapping[str, date]:
     last = {stage: at for stage, _, at in acts}
     known = {name: first.get(stage.value) for name, stage in _FIRST.items()}
     known |= {name: last.get(stage.value) for name, stage in _LAST.items()}
-    return {name: _day(at) for name, at in known.items() if at is not None}
-
-
-def _day(at: Instant) -> date:
-    return at.astimezone(BUREAU_ZONE).date()
+    return {name: local_day(at) for name, at in known.items() if at is not None}

@@ -1,7 +1,5 @@
 """The rules of numbers and deadlines, as data: shipped with a date, replaced by a bureau's own file."""
 
-import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -11,13 +9,12 @@ from typing import Any, Final, Self
 from archive.complaints.terms import ComplaintKind
 from archive.kernel.errors import LiuhenError
 from archive.kernel.instants import Instant
-from archive.kernel.rules import load_rules
+from archive.kernel.rules import check_scheme, load_rules
 
 MAX_NUMBER_CHARACTERS: Final = 100
 _SHIPPED: Final = Path(__file__).parent / "rules.toml"
 _NAMES: Final = {"from", "set_by", "counting", "zone_minutes", "warn_days", "numbers", "complaint", "report"}
 _FIELDS: Final = {"kind", "year", "serial"}
-_WIDTH: Final = re.compile(r"(?:0?[1-9]|)")
 _MOST_DAYS: Final = 3660
 _LAST_SECOND: Final = time(23, 59, 59)
 
@@ -82,7 +79,7 @@ class ComplaintRules:
             raise ValueError(f"1 to {_MOST_DAYS} days, and a warning of 0 to 60 days")
         if abs(rules.zone_minutes) > 14 * 60:
             raise ValueError("a zone is at most 14 hours from UTC")
-        _check_scheme(rules.scheme)
+        check_scheme(rules.scheme, _FIELDS)
         if len(rules.number(ComplaintKind.COMPLAINT, year=9999, serial=10**9)) > MAX_NUMBER_CHARACTERS:
             raise ValueError(f"a number has at most {MAX_NUMBER_CHARACTERS} characters")
         return rules
@@ -119,14 +116,3 @@ class ComplaintRules:
 
     def _end_of(self, day: date, days: int) -> Instant:
         return datetime.combine(day + timedelta(days=days), _LAST_SECOND, self._zone).astimezone(UTC)
-
-
-def _check_scheme(scheme: str) -> None:
-    """Refuse whatever a number cannot be made of: other names, conversions, attributes. Raises: ValueError."""
-    found = [part for part in string.Formatter().parse(scheme) if part[1] is not None]
-    names = [name for _, name, _, _ in found]
-    if not set(names) <= _FIELDS or names.count("serial") != 1 or "year" not in names:
-        raise ValueError("a scheme holds {serial} once, {year}, and perhaps {kind}")
-    for _, name, width, conversion in found:
-        if conversion is not None or (width and (name != "serial" or not _WIDTH.fullmatch(width))):
-            raise ValueError("only the serial has a width, such as {serial:05}")

@@ -1,24 +1,22 @@
 """The rules of case files as data: which paper stands in which volume and where, file numbers, the day of filing."""
 
-import re
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta, timezone
+from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
+from archive.calendar.days import local_day
 from archive.cases.terms import RecordForm, Stage
 from archive.kernel.errors import LiuhenError
 from archive.kernel.instants import Instant
-from archive.kernel.rules import load_rules
+from archive.kernel.rules import check_scheme, load_rules
 
 MAX_NUMBER_CHARACTERS: Final = 100
 _SHIPPED: Final = Path(__file__).parent / "rules.toml"
 _NAMES: Final = {"from", "set_by", "file_number", "filing", "volume", "section"}
 _FIELDS: Final = {"fonds", "year", "period", "serial"}
-_WIDTH: Final = re.compile(r"(?:0?[1-9]|)")
 
 
 class VolumeRulesInvalid(LiuhenError):
@@ -47,7 +45,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class VolumeRules:
-    """A dated set of the rules. Units: minutes ahead of UTC; days."""
+    """A dated set of the rules. Units: days."""
 
     since: date
     set_by: str
@@ -55,7 +53,6 @@ class VolumeRules:
     fonds: str
     period: str
     within_days: int
-    zone_minutes: int
     words: Mapping[VolumeKind, str]
     sections: Sequence[Section]
 
@@ -75,22 +72,22 @@ class VolumeRules:
             since=told["from"],
             set_by=told["set_by"],
             **_exactly(told["file_number"], {"scheme", "fonds", "period"}),
-            **_exactly(told["filing"], {"within_days", "zone_minutes"}),
+            **_exactly(told["filing"], {"within_days"}),
             words={VolumeKind(kind): word for kind, word in told["volume"].items()},
             sections=tuple(_section(section) for section in told["section"]),
         )
         texts = [rules.set_by, rules.scheme, rules.fonds, rules.period, *rules.words.values()]
         if type(rules.since) is not date or {*map(type, texts)} != {str}:
             raise TypeError("a value is of another type")
-        if {type(rules.within_days), type(rules.zone_minutes)} != {int}:
+        if type(rules.within_days) is not int:
             raise TypeError("a number is of another type")
-        if not 1 <= rules.within_days <= 366 or abs(rules.zone_minutes) > 14 * 60:
-            raise ValueError("1 to 366 days, at most 14 hours from UTC")
+        if not 1 <= rules.within_days <= 366:
+            raise ValueError("1 to 366 days")
         if set(rules.words) != set(VolumeKind):
             raise ValueError("each kind of volume has a word")
         _require_each_once([form for section in rules.sections for form in section.forms], RecordForm)
         _require_each_once([stage for section in rules.sections for stage in section.stages], Stage)
-        _check_scheme(rules.scheme)
+        check_scheme(rules.scheme, _FIELDS)
         if len(rules.file_number(year=9999, serial=10**9)) > MAX_NUMBER_CHARACTERS:
             raise ValueError(f"a file number has at most {MAX_NUMBER_CHARACTERS} characters")
         return rules
@@ -101,15 +98,7 @@ class VolumeRules:
 
     def file_by(self, closed_at: Instant) -> date:
         """Return the last day on which a case that was closed at a moment is filed in time."""
-        return closed_at.astimezone(self._zone).date() + timedelta(days=self.within_days)
-
-    def day_of(self, at: Instant) -> date:
-        """Return the day of a moment where the bureau is."""
-        return at.astimezone(self._zone).date()
-
-    @property
-    def _zone(self) -> timezone:
-        return timezone(timedelta(minutes=self.zone_minutes))
+        return local_day(closed_at) + timedelta(days=self.within_days)
 
 
 def _section(told: Mapping[str, Any]) -> Section:
@@ -131,14 +120,3 @@ def _require_each_once(found: Sequence[StrEnum], kind: type[StrEnum]) -> None:
     missing, twice = set(kind) - set(found), {one for one in found if found.count(one) > 1}
     if missing or twice:
         raise ValueError(f"in no section: {', '.join(sorted(missing))}; in two: {', '.join(sorted(twice))}")
-
-
-def _check_scheme(scheme: str) -> None:
-    """Refuse whatever a number cannot be made of: other names, conversions, attributes. Raises: ValueError."""
-    found = [part for part in string.Formatter().parse(scheme) if part[1] is not None]
-    names = [name for _, name, _, _ in found]
-    if not set(names) <= _FIELDS or names.count("serial") != 1 or "year" not in names:
-        raise ValueError("a scheme holds {serial} once, {year}, and perhaps {fonds} and {period}")
-    for _, name, width, conversion in found:
-        if conversion is not None or (width and (name != "serial" or not _WIDTH.fullmatch(width))):
-            raise ValueError("only the serial has a width, such as {serial:04}")
