@@ -55,7 +55,7 @@ def seal_record(seals: Seals, draft_id: DraftId, place: str, *, by: Actor) -> bo
         agency = agency_of_unit(tx, case.unit_id)
         certificate = seal_of(tx, agency, at=at)
         name = agency.name
-        signed = Signed(CertificateId(certificate.id), certificate.sha256, {"agency": str(agency.id)})
+        signed = Signed(CertificateId(certificate.id), {"agency": str(agency.id)})
         key = seals.key_of(certificate)
 
     def sign(pdf: bytes, step: Step, completes: bool) -> SignedPdf:  # noqa: FBT001 - the form of `Sign`

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.documents.desk import Desk, keep_pdf, pdfs_of, read_pdf, write_pdf
@@ -17,6 +18,7 @@ from archive.kernel.ids import CaseId, CertificateId, DraftId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor, EntryType, Target
 from archive.trust.certificates import note_use
+from archive.trust.models import KeyCertificate
 
 FILE_RECORD: Final = "file_record"
 """The job that files a complete record; it is added by the transaction of its last signature."""
@@ -81,7 +83,6 @@ class Signed:
     """
 
     certificate_id: CertificateId
-    sha256: str
     detail: Mapping[str, Any] = field(default_factory=dict)
     is_refusal: bool = False
 
@@ -118,7 +119,8 @@ def add_signature(
         if pdfs_of(tx, draft_id)[-1].number != last.number:  # 4
             raise SignedMeanwhile(draft_id=draft_id)
         _ask_guards(desk, tx, row, step)
-        detail = {**signed.detail, "certificate": signed.sha256}
+        sha256 = tx.scalar(select(KeyCertificate.sha256).where(KeyCertificate.id == signed.certificate_id))
+        detail = {**signed.detail, "certificate": sha256}
         entry_id = write_pdf(
             tx,
             row,

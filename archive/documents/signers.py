@@ -124,7 +124,7 @@ def sign_as_officer(
         )
         return room.sign(key, pdf, step, said)
 
-    signed = Signed(CertificateId(certificate.id), certificate.sha256, {"officer": str(officer_id)})
+    signed = Signed(CertificateId(certificate.id), {"officer": str(officer_id)})
     return add_signature(room.desk, draft_id, place, sign, signed, by=by, at=at)
 
 
@@ -146,7 +146,7 @@ def sign_by_hand(room: SigningRoom, draft_id: DraftId, place: str, hand: HandSig
         return room.sign(key, pdf, step, said)
 
     record = hashlib.sha256(hand.record()).hexdigest()
-    signed = Signed(CertificateId(certificate.id), certificate.sha256, {"hand_sha256": record}, is_refusal=is_refusal)
+    signed = Signed(CertificateId(certificate.id), {"hand_sha256": record}, is_refusal=is_refusal)
     return add_signature(room.desk, draft_id, place, sign, signed, by=by, at=at)
 
 

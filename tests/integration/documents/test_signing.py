@@ -1,6 +1,5 @@
 """From draft to filed record: set by its template, signed step by step, filed once, every part in log and trail."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -53,7 +52,6 @@ class Room:
     records: FinishedRecords
     signer: DocumentSigner
     certificate_id: CertificateId
-    sha256: str
     case_id: CaseId
 
     def begin(self, code: str = "inspection_record") -> DraftId:
@@ -81,7 +79,7 @@ class Room:
             before()
             return SignedPdf(self.signer.sign(pdf, step.field, Statement(is_last=completes)))
 
-        signed = Signed(self.certificate_id, self.sha256, is_refusal=is_refusal)
+        signed = Signed(self.certificate_id, is_refusal=is_refusal)
         return add_signature(self.desk, draft_id, place, made, signed, by=OPERATOR, at=self.home.clock.now())
 
     def due(self, draft_id: DraftId) -> list[str]:
@@ -113,7 +111,6 @@ def room(home: ArchiveHome) -> Room:
         services.records,
         DocumentSigner(HeldKey(key, certificate, [services.authority.root]), home.clock, services.tsa.token),
         CertificateId(certificate_id),
-        hashlib.sha256(new.certificate).hexdigest(),
         home.case("1"),
     )
 

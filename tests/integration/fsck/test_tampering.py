@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -264,7 +263,7 @@ def sign_records(home: ArchiveHome, case_id: CaseId) -> None:
     )
     desk = replace(home.services.records.desk, context=lambda *_: FormContext(date(2026, 11, 30)))
     signer = DocumentSigner(HeldKey(key, made), home.clock)
-    signed = Signed(certificate_id, sha256(new.certificate).hexdigest())
+    signed = Signed(certificate_id)
     text = (Path(templates.__file__).parent / "inspection_record.toml").read_text("utf-8")
     for is_filed in (True, False):
         draft_id = begin_record(
