@@ -11,30 +11,19 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import select
-
-from archive.access.integrations import sight_of_integration
-from archive.access.models import TotpSecret
 from archive.access.sign_ins import SignIns
 from archive.adapters.filesystem_store import FilesystemStore
-from archive.adapters.http_outbound import HttpOutbound
 from archive.cases.finished_records import FinishedRecords
-from archive.cases.models import SubjectIdentifier
-from archive.cases.reach_jobs import ReachJobs
 from archive.cases.sealing import Seals
-from archive.complaints.models import Complaint
-from archive.complaints.reaching import complaints_of_units, reach_complaints
 from archive.complaints.rules import ComplaintRules
 from archive.complaints.sweeping import ComplaintJobs
 from archive.db.database import Database
 from archive.db.revision import require_current_schema
-from archive.devices.reaching import devices_of_units, reach_devices
 from archive.documents.faces import SONG
 from archive.documents.issuing import Issuer
 from archive.documents.late_stamps import LateStamps
 from archive.documents.renewing import Renewals
 from archive.documents.typesetting import Typesetter
-from archive.evidence.grouping import RecordingRules
 from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
@@ -55,7 +44,6 @@ from archive.notify.delivery import DeliveryJobs
 from archive.notify.mailing import MailJobs
 from archive.notify.webhooks import Webhooks
 from archive.ocfl.root import OcflRoot
-from archive.organisation.models import OfficerPhoto
 from archive.organisation.rules import OrganisationRules
 from archive.packages.building import Packager
 from archive.packages.jobs import Packages
@@ -66,18 +54,12 @@ from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
 from archive.trust.register import CertificateRegister
 from archive.trust.rules import TrustRules
-from archive.wiring import log_parts, people_parts, record_parts
+from archive.wiring import log_parts, people_parts, record_parts, worker_parts
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
-from ingest.contents import ContentJobs
 from ingest.context import Intake
 from ingest.doors import DockKind, Doors, door_key
-from ingest.inspection import InspectionJobs
-from ingest.live import LiveJobs
 from ingest.media.tools import open_toolbox
-from ingest.proxies import ProxyJobs
-from ingest.recordings import RecordingJobs
-from ingest.renditions import PlayableJobs
 from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity
 from signing.authority import EmbeddedAuthority
@@ -316,7 +298,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         issuers_pem=issuers,
     )
     journal = log_parts.journal(home, database)
-    webhooks = _webhooks(settings, database)
+    webhooks = worker_parts.webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     mail = mail_jobs(settings, database, clock)
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
@@ -325,7 +307,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     renewals = record_parts.renewals(database, objects, tsa.token, authority, clock)
     records = record_parts.finished_records(database, open_store(home, "drafts"), objects, signer, clock)
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
-    identifiers = _identifiers(home, database)
+    identifiers = people_parts.identifiers(home, database)
     api_key_hashes = people_parts.api_key_hashes(home, database)
     database.hash_with(api_key_hashes)
     services = Services(
@@ -372,7 +354,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         issuer=Issuer(database, authority, TrustRules.load(settings.trust_rules)),
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={
-            **_handlers(workshop, settings, delivery),
+            **worker_parts.handlers(workshop, settings, delivery),
             **mail.handlers,
             **complaints.handlers,
             **retrievals.handlers,
@@ -451,44 +433,6 @@ def renew_trust_file(services: Services) -> bool:
         return False
     replace_durably(path, str(merged).encode(), mode=PUBLIC)
     return True
-
-
-def _webhooks(settings: Settings, database: Database) -> Webhooks:
-    """Return what sends events to other systems; its key is made when an archive is first opened with it."""
-    return Webhooks(
-        database,
-        HttpOutbound(networks=settings.webhook_networks, ca=settings.webhook_ca),
-        key=secret_from_file(settings.home / "keys" / "webhooks.key"),
-        source=f"urn:liuhen:{settings.origin}",
-        sight_of=lambda tx, integration_id, at: sight_of_integration(tx, integration_id, at=at),
-    )
-
-
-def _handlers(workshop: Workshop, settings: Settings, delivery: DeliveryJobs) -> Mapping[str, Handler]:
-    """Return the handler of every kind of job."""
-    recordings = RecordingJobs(workshop, RecordingRules.load(settings.home / "recording-rules.toml"))
-    families = (
-        *(PlayableJobs(workshop), LiveJobs(workshop), ProxyJobs(workshop), ContentJobs(workshop)),
-        *(InspectionJobs(workshop, settings.find_damage), recordings, delivery),
-        ReachJobs(
-            workshop.database,
-            workshop.clock,
-            others=[(complaints_of_units, reach_complaints), (devices_of_units, reach_devices)],
-        ),
-    )
-    return {kind: handler for family in families for kind, handler in family.handlers.items()}
-
-
-def _identifiers(home: Path, database: Database) -> FileIdentifierVault:
-    """Return the vault; an archive from before there was one gets its key now, one that has lost its key does not."""
-    path = home / "keys" / "subjects.key"
-    if not path.exists():
-        with database.read() as tx:
-            used = (SubjectIdentifier.key_id, Complaint.key_id, TotpSecret.account_id, OfficerPhoto.key_id)
-            is_unused = all(tx.scalar(select(key).where(key.is_not(None)).limit(1)) is None for key in used)
-        if is_unused:
-            return FileIdentifierVault.create(path)
-    return FileIdentifierVault(path)
 
 
 def _host_names(settings: Settings) -> Sequence[str]:

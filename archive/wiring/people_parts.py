@@ -5,14 +5,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import select
+
 from archive.access.api_keys import adopt_hashes
 from archive.access.federation import FederationRules
+from archive.access.models import TotpSecret
 from archive.access.oidc import Provider
 from archive.access.policy import Role
 from archive.access.sign_ins import SignIns
 from archive.access.terms import load_terms
 from archive.adapters.http_outbound import HttpOutbound
+from archive.cases.models import SubjectIdentifier
+from archive.complaints.models import Complaint
 from archive.db.database import Database
+from archive.organisation.models import OfficerPhoto
 from archive.ports.identifiers import IdentifierVault
 from archive.settings import Settings, SettingsInvalid
 from signing.identifier_vault import FileIdentifierVault
@@ -54,6 +60,18 @@ def api_key_hashes(home: Path, database: Database) -> FileIdentifierVault:
         with contextlib.suppress(FileNotFoundError):  # another process was quicker
             fresh.rename(path)
             fsync_directory(path.parent)
+    return FileIdentifierVault(path)
+
+
+def identifiers(home: Path, database: Database) -> FileIdentifierVault:
+    """Return the vault; an archive from before there was one gets its key now, one that has lost its key does not."""
+    path = home / "keys" / "subjects.key"
+    if not path.exists():
+        with database.read() as tx:
+            used = (SubjectIdentifier.key_id, Complaint.key_id, TotpSecret.account_id, OfficerPhoto.key_id)
+            is_unused = all(tx.scalar(select(key).where(key.is_not(None)).limit(1)) is None for key in used)
+        if is_unused:
+            return FileIdentifierVault.create(path)
     return FileIdentifierVault(path)
 
 
