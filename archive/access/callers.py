@@ -11,7 +11,7 @@ from archive.access.classes import RestrictedClass, bits
 from archive.access.models import Account, Clearance
 from archive.access.policy import ACTING, Capability, Extent, Role, extent, may
 from archive.db.sight import EVERYBODYS, Sight, ending_party_of, party_of
-from archive.kernel.ids import AccountId, SessionId
+from archive.kernel.ids import AccountId, OfficerId, SessionId
 from archive.kernel.instants import BUREAU_ZONE, Instant
 from archive.ledger.entries import Actor
 from archive.organisation.models import Officer, Unit
@@ -36,6 +36,7 @@ class Caller:
     has_second_factor: bool = False
     terms_version: str | None = None
     is_from_provider: bool = False
+    officer_id: OfficerId | None = None
 
     def may(self, capability: Capability) -> bool:
         """Return whether one of the caller's roles has the capability, and no certificate bars the caller from it."""
@@ -54,6 +55,7 @@ def caller_as(tx: Session, account: Account, *, auth: str, at: Instant) -> Calle
         Actor(account.id, auth),
         Sight(frozenset(_parties(tx, account, roles)), _cleared(tx, account.id, at), at),
         _is_barred(tx, account, at),
+        officer_id=None if account.officer_id is None else OfficerId(account.officer_id),
     )
 
 

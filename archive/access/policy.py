@@ -30,6 +30,8 @@ class Capability(StrEnum):
     EXPORT_CONTENT = "export_content"
     VERIFY = "verify"
     FILE_CASES = "file_cases"
+    WRITE_RECORDS = "write_records"
+    SEAL = "seal"
     SHOW_IDENTIFIERS = "show_identifiers"
     CLASSIFY = "classify"
     UPLOAD = "upload"
@@ -55,16 +57,29 @@ class Extent(StrEnum):
 
 _LOOKING: Final = frozenset({Capability.READ_CATALOGUE, Capability.VIEW_CONTENT, Capability.VERIFY})
 _FILING: Final = frozenset(
-    {Capability.FILE_CASES, Capability.SHOW_IDENTIFIERS, Capability.CLASSIFY, Capability.UPLOAD, Capability.BREAK_GLASS}
+    {
+        Capability.FILE_CASES,
+        Capability.WRITE_RECORDS,
+        Capability.SHOW_IDENTIFIERS,
+        Capability.CLASSIFY,
+        Capability.UPLOAD,
+        Capability.BREAK_GLASS,
+    }
 )
 _HEADING: Final = frozenset(
-    {Capability.EXPORT_CONTENT, Capability.READ_TRACE, Capability.HANDLE_COMPLAINTS, Capability.MOVE}
+    {
+        Capability.EXPORT_CONTENT,
+        Capability.READ_TRACE,
+        Capability.HANDLE_COMPLAINTS,
+        Capability.MOVE,
+        Capability.SEAL,
+    }
 )
 _PROVING: Final = frozenset({Capability.READ_CATALOGUE, Capability.VERIFY, Capability.READ_LOG_HEALTH})
 
 _ALLOWED: Final[dict[Role, frozenset[Capability]]] = {
     # Whoever wore the camera may look, and never change or delete.
-    Role.OFFICER: _LOOKING | {Capability.UPLOAD},
+    Role.OFFICER: _LOOKING | {Capability.UPLOAD, Capability.WRITE_RECORDS},
     Role.CASE_HANDLER: _LOOKING | _FILING,
     Role.UNIT_HEAD: _LOOKING | _FILING | _HEADING | {Capability.APPROVE_RETRIEVAL},
     Role.SUPERVISOR: _LOOKING | _FILING | _HEADING | {Capability.READ_LOG_HEALTH},
@@ -89,7 +104,7 @@ _EXTENT: Final[dict[Role, Extent]] = {
     Role.ADMINISTRATOR: Extent.NOTHING,
     Role.OPERATOR: Extent.NOTHING,
 }
-ACTING: Final = _FILING - {Capability.SHOW_IDENTIFIERS} | {Capability.APPROVE_RETRIEVAL, Capability.MOVE}
+ACTING: Final = _FILING - {Capability.SHOW_IDENTIFIERS} | {Capability.APPROVE_RETRIEVAL, Capability.MOVE, Capability.SEAL}
 """What an officer does by virtue of the certificate: not with one that is suspended, or not valid on the day."""
 _WIDENING: Final = tuple(Extent)
 

@@ -59,7 +59,16 @@ class Typesetter:
         Raises: TypesettingFault.
         """
         with self._lock:
-            return self._compile(data, at, has_lines=False)
+            return self._compile_pdf(data, at, has_lines=False)
+
+    def draw(self, data: Mapping[str, Any], *, at: Instant, dots_per_inch: int) -> list[bytes]:
+        """Return the pages of the document as pictures (PNG), to look at before it is set.
+
+        Raises: TypesettingFault.
+        """
+        with self._lock:
+            drawn = self._compile(data, at, has_lines=True, format="png", ppi=dots_per_inch)
+        return [bytes(page) for page in (drawn if isinstance(drawn, list) else [drawn])]
 
     def set_document(self, data: Mapping[str, Any], *, at: Instant) -> SetDocument:
         """Return the document as PDF/A-2b with its pages and places, as the layout names them.
@@ -67,7 +76,7 @@ class Typesetter:
         Raises: TypesettingFault.
         """
         with self._lock:
-            pdf = self._compile(data, at, has_lines=True)
+            pdf = self._compile_pdf(data, at, has_lines=True)
             try:
                 places = json.loads(self._compiler.query("<place>", field="value"))
                 pages = json.loads(self._compiler.query("<pages>", field="value"))
@@ -75,7 +84,10 @@ class Typesetter:
                 raise TypesettingFault(f"Typst does not say where things are: {exc}") from exc
         return SetDocument(pdf, int(pages[0]), tuple(sorted(map(_place, places), key=lambda place: place.page)))
 
-    def _compile(self, data: Mapping[str, Any], at: Instant, *, has_lines: bool) -> bytes:
+    def _compile_pdf(self, data: Mapping[str, Any], at: Instant, *, has_lines: bool) -> bytes:
+        return bytes(self._compile(data, at, has_lines=has_lines, format="pdf", pdf_standards=["a-2b"]))
+
+    def _compile(self, data: Mapping[str, Any], at: Instant, *, has_lines: bool, **form: Any) -> Any:
         # Late, since most processes never set a document.
         import typst
 
@@ -83,14 +95,7 @@ class Typesetter:
             self._compiler = typst.Compiler(str(self._layout), root=str(_FOLDER), font_paths=faces())
         shown = json.dumps(shownable(dict(data), has_lines=has_lines), ensure_ascii=False)
         try:
-            return bytes(
-                self._compiler.compile(
-                    format="pdf",
-                    sys_inputs={"data": shown},
-                    pdf_standards=["a-2b"],
-                    timestamp=at.replace(microsecond=0),
-                )
-            )
+            return self._compiler.compile(sys_inputs={"data": shown}, timestamp=at.replace(microsecond=0), **form)
         except (RuntimeError, ValueError, TypeError) as exc:
             raise TypesettingFault(f"Typst refuses the document: {exc}") from exc
 

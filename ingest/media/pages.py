@@ -132,16 +132,17 @@ def draw_pages(
     toolbox: Toolbox,
     out: Path,
     pages: int,
+    first: int = 1,
     page_cpu_s: int = _PAGE_CPU_S,
     on_progress: Callable[[int], None] | None = None,
 ) -> Drawn:
-    """Draw the first `pages` pages of a PDF as JPEG in the folder `out`.
+    """Draw the pages of a PDF from the first, or from `first`, to number `pages` as JPEG in the folder `out`.
 
     Raises: Unplayable when no page can be drawn, ToolMissing, MediaTimeout, MediaKilled, StorageFull,
         SandboxUnavailable.
     """
     tool = find_program("pdftocairo")
-    drawing = _Drawing(last=pages)
+    drawing = _Drawing(last=pages, at=first)
     step: dict[str, Any] = {}
     while not drawing.is_over:
         arguments = _drawing_arguments(drawing.at, drawing.until)

@@ -123,16 +123,26 @@ def declared_bytes(request: Request, *, most: int) -> None:
         raise FormTooLarge(most_bytes=most)
 
 
-async def read_fields(request: Request, *, many: str = "", most: int = 0) -> tuple[dict[str, str], list[str]]:
+async def read_items(request: Request, *, most_fields: int, most_bytes: int = MOST_FORM_BYTES) -> list[tuple[str, str]]:
+    """Return the fields of a plain form in their order, as often as each stands there.
+
+    Raises: FormTooLarge, InvalidInput.
+    """
+    declared_bytes(request, most=most_bytes)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _URLENCODED:
+        raise InvalidInput("A form is sent as " + _URLENCODED)
+    fields = await request.form(max_fields=most_fields, max_part_size=most_bytes)
+    return [(name, value) for name, value in fields.multi_items() if isinstance(value, str)]
+
+
+async def read_fields(
+    request: Request, *, many: str = "", most: int = 0, most_bytes: int = MOST_FORM_BYTES
+) -> tuple[dict[str, str], list[str]]:
     """Return the fields of a plain form, and those that stand in it up to `most` times under the name `many`.
 
     Raises: FormTooLarge, InvalidInput.
     """
-    declared_bytes(request, most=MOST_FORM_BYTES)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _URLENCODED:
-        raise InvalidInput("A form is sent as " + _URLENCODED)
-    fields = await request.form(max_fields=_MOST_FIELDS + most, max_part_size=MOST_FORM_BYTES)
-    texts = [(name, value) for name, value in fields.multi_items() if isinstance(value, str)]
+    texts = await read_items(request, most_fields=_MOST_FIELDS + most, most_bytes=most_bytes)
     return {name: value for name, value in texts if name != many}, [value for name, value in texts if name == many]
 
 

@@ -20,6 +20,7 @@ from archive.kernel.ids import (
     DeviceId,
     DockId,
     DownloadId,
+    DraftId,
     EntryId,
     GrantId,
     IdentifierId,
@@ -71,6 +72,10 @@ Verifier = Annotated[Caller, Depends(needs(Capability.VERIFY))]
 Filer = Annotated[Caller, Depends(needs(Capability.FILE_CASES))]
 ComplaintHandler = Annotated[Caller, Depends(needs(Capability.HANDLE_COMPLAINTS))]
 HiddenComplaintHandler = Annotated[Caller, Depends(needs(Capability.HANDLE_COMPLAINTS, hidden=True))]
+Writer = Annotated[Caller, Depends(needs(Capability.WRITE_RECORDS))]
+HiddenWriter = Annotated[Caller, Depends(needs(Capability.WRITE_RECORDS, hidden=True))]
+Sealer = Annotated[Caller, Depends(needs(Capability.SEAL))]
+HiddenSealer = Annotated[Caller, Depends(needs(Capability.SEAL, hidden=True))]
 HiddenFiler = Annotated[Caller, Depends(needs(Capability.FILE_CASES, hidden=True))]
 IdentifierReader = Annotated[Caller, Depends(needs(Capability.SHOW_IDENTIFIERS))]
 Classifier = Annotated[Caller, Depends(needs(Capability.CLASSIFY))]
@@ -237,6 +242,11 @@ def device_id_in_path(device_id: str) -> DeviceId:
     return DeviceId(_id_of(device_id))
 
 
+def draft_id_in_path(draft_id: str) -> DraftId:
+    """Return the id of a text record that is being written of the address. Raises: NotFound for what is no id."""
+    return DraftId(_id_of(draft_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 RequestIdPath = Annotated[RequestId, Depends(request_id_in_path)]
@@ -266,6 +276,7 @@ OfficerRecordIdPath = Annotated[OfficerRecordId, Depends(officer_record_id_in_pa
 LegalStaffIdPath = Annotated[LegalStaffId, Depends(legal_staff_id_in_path)]
 ClearanceIdPath = Annotated[ClearanceId, Depends(clearance_id_in_path)]
 DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
+DraftIdPath = Annotated[DraftId, Depends(draft_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:
