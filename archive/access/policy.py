@@ -104,7 +104,11 @@ _EXTENT: Final[dict[Role, Extent]] = {
     Role.ADMINISTRATOR: Extent.NOTHING,
     Role.OPERATOR: Extent.NOTHING,
 }
-ACTING: Final = _FILING - {Capability.SHOW_IDENTIFIERS} | {Capability.APPROVE_RETRIEVAL, Capability.MOVE, Capability.SEAL}
+ACTING: Final = _FILING - {Capability.SHOW_IDENTIFIERS} | {
+    Capability.APPROVE_RETRIEVAL,
+    Capability.MOVE,
+    Capability.SEAL,
+}
 """What an officer does by virtue of the certificate: not with one that is suspended, or not valid on the day."""
 _WIDENING: Final = tuple(Extent)
 

@@ -14,7 +14,7 @@ from archive.documents.signatures import Signed, SignedPdf, StepNotDue, add_sign
 from archive.documents.signers import SigningRoom
 from archive.documents.steps import SignedBy, Step
 from archive.kernel.errors import NotFound
-from archive.kernel.ids import CaseId, CertificateId, DraftId
+from archive.kernel.ids import CaseId, CertificateId, DraftId, EntryId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
 from archive.organisation.models import Agency
@@ -42,8 +42,10 @@ class Seals:
     line: str = SEAL_LINE
 
 
-def seal_record(seals: Seals, draft_id: DraftId, place: str, *, by: Actor) -> bool:
+def seal_record(seals: Seals, draft_id: DraftId, place: str, *, by: Actor, approval: EntryId | None = None) -> bool:
     """Seal a step of a record, and return whether the record is complete with it.
+
+    `approval` is the log entry of the approval under which several are sealed.
 
     Raises: DraftNotFound, StepNotDue, SealMissing; what guards and the key raise; as `add_signature`.
     """
@@ -55,7 +57,8 @@ def seal_record(seals: Seals, draft_id: DraftId, place: str, *, by: Actor) -> bo
         agency = agency_of_unit(tx, case.unit_id)
         certificate = seal_of(tx, agency, at=at)
         name = agency.name
-        signed = Signed(CertificateId(certificate.id), {"agency": str(agency.id)})
+        detail = {"agency": str(agency.id)} | ({} if approval is None else {"approval": str(approval)})
+        signed = Signed(CertificateId(certificate.id), detail)
         key = seals.key_of(certificate)
 
     def sign(pdf: bytes, step: Step, completes: bool) -> SignedPdf:  # noqa: FBT001 - the form of `Sign`

@@ -47,6 +47,7 @@ class EntryType(StrEnum):
     RECORD_SIGNED = "record.signed"
     RECORD_REFUSED = "record.refused"
     RECORD_SEALED = "record.sealed"
+    RECORD_SEALING_APPROVED = "record.sealing_approved"
     RECORD_SET = "record.set"
     RECORD_STAMPED = "record.stamped"
     RECORD_EXTENDED = "record.extended"

@@ -14,6 +14,8 @@ from archive.web.pages import (
     content,
     device,
     devices,
+    draft_new,
+    drafts,
     house,
     inbox,
     items,
@@ -33,9 +35,11 @@ from archive.web.pages import (
     recoveries,
     restrictions,
     retrievals,
+    seals,
     search,
     sheets,
     sign_in,
+    signing,
     streams,
     subject_edits,
     subjects,
@@ -88,6 +92,10 @@ _PAGES = (
     device,
     retrievals,
     trace,
+    draft_new,
+    drafts,
+    signing,
+    seals,
 )
 
 

@@ -27,6 +27,7 @@ from archive.web.pages.package_lines import package_lines
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparations
 from archive.web.pages.purposes import usual_purposes
+from archive.web.pages.record_history import work_context
 from archive.web.pages.rendering import go_to, reader_texts, render
 from archive.web.pages.subject_forms import offered_subjects
 from archive.wiring import Services
@@ -212,6 +213,7 @@ def show_case(
         sight = case_sight(tx, view.case, at=services.clock.now())
         units = unit_choices_beside(tx, view.case.unit_id) if caller.may(Capability.MOVE) else ()
         packages = package_lines(tx, case_id, keep=services.packages.keep, texts=texts)
+        work = work_context(tx, case_id, texts=texts)
     context: dict[str, Any] = {
         "view": view,
         "lanes": timeline(view),
@@ -225,6 +227,7 @@ def show_case(
         "identifier_kinds": list(IdentifierKind),
         "choices": choices,
         "packages": packages,
+        **work,
         "sight": sight,
         "units": units,
         "restricted_classes": list(RestrictedClass),

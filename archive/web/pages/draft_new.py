@@ -17,7 +17,7 @@ from archive.documents.models import Draft, TemplateText
 from archive.documents.template_loading import load_template
 from archive.documents.templates import shipped_texts
 from archive.kernel.errors import InvalidInput
-from archive.kernel.ids import ActId, CaseId, ObjectId, parse_uuid
+from archive.kernel.ids import ActId, CaseId, DraftId, ObjectId, parse_uuid
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import CaseIdPath, HiddenWriter, chosen_act
@@ -122,6 +122,6 @@ def _first_values(
     caller: Caller,
 ) -> Mapping[str, Any]:
     if old is not None:
-        return values_of(draft(tx, old.id))
+        return values_of(draft(tx, DraftId(old.id)))
     del services, text, case_id, act_id, caller
     return {}

@@ -82,7 +82,7 @@ def saved(
     form = Form(dict(items), panel="draft")
     changed = _save(form, draft_id, items, caller, services)
     if is_fragment(request):
-        return _state(request, draft_id, caller, services, form, changed)
+        return _state(request, draft_id, caller, services, form, changed=changed)
     if form.is_good and not changed:
         return go_to(f"/drafts/{draft_id}?done=draft_saved")
     return _show(request, draft_id, caller, services, form=form, changed=changed, status=422)
@@ -135,9 +135,7 @@ def preview(draft_id: DraftIdPath, number: str, caller: Reader, services: Servic
     return Response(standing.pages[int(number) - 1], media_type="image/png", headers={"Cache-Control": "no-store"})
 
 
-def _save(
-    form: Form, draft_id: DraftId, items: Sequence[tuple[str, str]], caller: Caller, services: Services
-) -> bool:
+def _save(form: Form, draft_id: DraftId, items: Sequence[tuple[str, str]], caller: Caller, services: Services) -> bool:
     """Save a form; return whether somebody else has saved since it was opened, so that nothing was written."""
     title = form.text("title", most=MAX_TITLE_CHARACTERS)
     revision = form.value("revision")
@@ -182,27 +180,24 @@ def _drawn(services: Services, row: Draft, template: Template, values: Values) -
 
 
 def _state(
-    request: Request, draft_id: DraftId, caller: Caller, services: Services, form: Form, changed: bool
+    request: Request, draft_id: DraftId, caller: Caller, services: Services, form: Form, *, changed: bool
 ) -> Response:
     texts = reader_texts(request)
     with services.database.read() as tx:
         row = draft(tx, draft_id)
-        context = _state_of(tx, services, _standing(tx, services, row), texts)
+        context = _state_of(tx, _standing(tx, services, row), texts)
     return render(request, "_draft_state.html", caller=caller, form=form, changed=changed, **context)
 
 
-def _state_of(tx: Session, services: Services, standing: Standing, texts: Catalogue) -> dict[str, Any]:
-    del services
+def _state_of(tx: Session, standing: Standing, texts: Catalogue) -> dict[str, Any]:
     row, is_chinese = standing.row, texts.language is Language.CHINESE
     names = actor_names(tx, [row.saved_by], texts=texts)
     return {
         "row": row,
-        "template": standing.template,
+        "form_template": standing.template,
         "pages": len(standing.pages),
         "saved_by": names[row.saved_by],
-        "found": [
-            (each, _words(each, standing.template, texts, is_chinese=is_chinese)) for each in standing.findings
-        ],
+        "found": [(each, _words(each, standing.template, texts, is_chinese=is_chinese)) for each in standing.findings],
         "wrong": sum(each.outcome is Outcome.INVALID for each in standing.findings),
     }
 
@@ -227,7 +222,7 @@ def _show(
         row = draft(tx, draft_id)
         standing = _standing(tx, services, row)
         view = listings.case_view(tx, CaseId(row.case_id))
-        context = _state_of(tx, services, standing, texts)
+        context = _state_of(tx, standing, texts)
         amended = next((each for each in view.records if each.record.object_id == row.amends_id), None)
     context |= {
         "view": view,
@@ -250,6 +245,5 @@ def _show(
 def _references(view: CaseView) -> Mapping[str, Mapping[str, str]]:
     """Return the records of a case as a field of a form holds one, by their ids."""
     return {
-        str(row.record.object_id): {"id": str(row.record.object_id), "title": row.record.title}
-        for row in view.records
+        str(row.record.object_id): {"id": str(row.record.object_id), "title": row.record.title} for row in view.records
     }

@@ -30,6 +30,7 @@ from archive.web.pages.guards import Filer, ObjectIdPath, Reader, UploadIdPath, 
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparation
 from archive.web.pages.purposes import given_purpose, retrieval_context
+from archive.web.pages.record_history import history_context
 from archive.web.pages.rendering import go_to, is_fragment, reader_texts, render
 from archive.web.pages.strip import device_facts, strip_of
 from archive.web.pages.trail import object_trail
@@ -298,6 +299,7 @@ def show_record(
             "trail": object_trail(tx, object_id, texts=texts),
             "filed_by": actor_names(tx, [view.record.filed_by], texts=texts)[view.record.filed_by],
             **retrieval_context(tx, view.original, tuple(GrantKind), caller, services, texts=texts),
+            **history_context(tx, object_id, texts=texts),
             "printed_at": services.clock.now(),
             "here": f"/records/{object_id}",
         }

@@ -123,7 +123,7 @@ def _unread(request: Request, template: str, caller: Caller | None) -> str:
 def _section(path: str) -> str:
     """Return which of the places in the main navigation a page belongs to."""
     first = path.split("/")[1]
-    return {"": "cases", "records": "cases", "objects": "items"}.get(first, first)
+    return {"": "cases", "records": "cases", "drafts": "cases", "objects": "items"}.get(first, first)
 
 
 def _here(request: Request) -> str:
