@@ -1,7 +1,7 @@
 """Beginning a text record of a case: by which template, about which act, or in place of which filed record."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -12,6 +12,7 @@ from archive.access.callers import Caller
 from archive.cases import listings
 from archive.cases.drafting import begin_record
 from archive.cases.filing import NotLinked
+from archive.cases.terms import RecordForm
 from archive.documents.drafts import MAX_REASON_CHARACTERS, MAX_TITLE_CHARACTERS, Amending, draft, values_of
 from archive.documents.models import Draft, TemplateText
 from archive.documents.template_loading import load_template
@@ -24,6 +25,7 @@ from archive.web.pages.guards import CaseIdPath, HiddenWriter, chosen_act
 from archive.web.pages.rendering import go_to, render
 from archive.wiring import Services
 
+_FORMS: Final = {form.value: place for place, form in enumerate(RecordForm)}
 router = APIRouter(prefix="/cases/{case_id}/drafts", include_in_schema=False)
 
 
@@ -72,7 +74,7 @@ def _page(
         if form.value("amends") and amended is None:
             raise NotLinked(case_id=case_id)
         old = None if amended is None else _written_here(tx, ObjectId(amended.record.object_id))
-    templates = [load_template(text) for text in shipped_texts().values()]
+    templates = sorted(map(load_template, shipped_texts().values()), key=lambda each: _FORMS.get(each.form, len(_FORMS)))
     context: dict[str, Any] = {"view": view, "templates": templates, "amended": amended, "old": old}
     return render(request, "draft_new.html", caller=caller, status=status, form=form, **context)
 
