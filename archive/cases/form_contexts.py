@@ -14,6 +14,7 @@ from archive.cases.terms import Stage
 from archive.documents.drafts import values_of
 from archive.documents.form_context import FormContext, OfficerStanding
 from archive.documents.models import Draft
+from archive.kernel.ids import CaseId
 from archive.organisation.models import Officer
 from archive.ports.clock import Clock
 
@@ -32,7 +33,7 @@ class FormContexts:
         return FormContext(
             today=local_day(self.clock.now()),
             officers=_officers(tx, sorted(set(_numbers_in(values_of(row))))),
-            case_days=_case_days(tx, row),
+            case_days=case_days(tx, CaseId(row.case_id)),
         )
 
 
@@ -63,10 +64,11 @@ def _officers(tx: Session, numbers: Sequence[str]) -> Mapping[str, OfficerStandi
     }
 
 
-def _case_days(tx: Session, row: Draft) -> Mapping[str, date]:
+def case_days(tx: Session, case_id: CaseId) -> Mapping[str, date]:
+    """Return the days that the acts of a case tell, by the names of `template_parts.CaseDay`."""
     acts = tx.execute(
         select(Act.stage, func.min(Act.started_at), func.max(Act.started_at))
-        .where(Act.case_id == row.case_id)
+        .where(Act.case_id == case_id)
         .group_by(Act.stage)
     ).all()
     first = {stage: at for stage, at, _ in acts}

@@ -11,6 +11,26 @@ from archive.documents.template_fields import AnyField
 
 _DATED: Final = (kinds.DateField, kinds.MomentField)
 _PEOPLE: Final = (kinds.PersonField, kinds.OfficersField, kinds.TextField, kinds.SubjectField)
+_TEXTS: Final = (kinds.TextField, kinds.LongTextField, kinds.PlaceField)
+_NAMES: Final = (*_TEXTS, kinds.PersonField, kinds.SubjectField)
+_FILLED: Final[Mapping[kinds.Fill, tuple[type, ...]]] = {
+    "agency.name": _NAMES,
+    "unit.name": _NAMES,
+    "case.number": _TEXTS,
+    "case.title": _TEXTS,
+    "case.category": (kinds.ChoiceField,),
+    "case.subject": _NAMES,
+    "case.filed_on": (kinds.DateField,),
+    "act.place": _TEXTS,
+    "act.started_at": _DATED,
+    "act.ended_at": _DATED,
+    "act.officers": (*_TEXTS, kinds.OfficersField),
+    "officer.name": _NAMES,
+    "officer.certificate_number": _TEXTS,
+    "record.number": _TEXTS,
+    "today": _DATED,
+}
+"""The kinds of fields that a first value of each origin fits."""
 _Fault = tuple[tuple[str | int, ...], str]
 _Asked = Iterable[tuple[str, tuple[type, ...]]]
 
@@ -73,6 +93,8 @@ def _twice(what: str, names: Sequence[str]) -> Iterator[_Fault]:
 
 
 def _field_faults(field: AnyField, path: tuple[str | int, ...]) -> Iterator[_Fault]:
+    if field.fill is not None and not isinstance(field, _FILLED[field.fill]):
+        yield (*path, "fill"), f"{field.name} is of another kind than {field.fill}"
     if isinstance(field, kinds.ChoiceField):
         values = [choice.value for choice in field.choices]
         if len(set(values)) != len(values):
@@ -84,6 +106,8 @@ def _field_faults(field: AnyField, path: tuple[str | int, ...]) -> Iterator[_Fau
         if field.widths and len(field.widths) != len(field.columns):
             yield path, "there is a width for each column, or none"
         for index, column in enumerate(field.columns):
+            if column.fill is not None:
+                yield (*path, "column", index), "only whole fields are filled in"
             yield from _field_faults(column, (*path, "column", index))
     if isinstance(field, kinds.OfficersField | kinds.DialogueField | kinds.ListField) and field.least > field.most:
         yield path, "the least is more than the most"

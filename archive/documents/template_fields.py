@@ -31,8 +31,9 @@ class Help(Part):
 
 
 Fill = Literal[
-    "agency.name", "case.number", "case.title", "case.subject", "case.filed_on", "act.place", "act.started_at",
-    "act.ended_at", "act.officers", "record.number", "today",
+    "agency.name", "unit.name", "case.number", "case.title", "case.category", "case.subject", "case.filed_on",
+    "act.place", "act.started_at", "act.ended_at", "act.officers", "officer.name", "officer.certificate_number",
+    "record.number", "today",
 ]  # fmt: skip
 """Where a form takes the first value of a field from, so that nobody types it twice."""
 
