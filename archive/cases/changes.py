@@ -1,11 +1,13 @@
 """Correcting what was written down of a case or an act: each change is on record, with what stood there before."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from archive.cases.act_officers import officers_numbered, set_act_officers
 from archive.cases.filing import MAX_NUMBER_CHARACTERS, MAX_PLACE_CHARACTERS, MAX_TITLE_CHARACTERS, CaseNotFound
 from archive.cases.indexing import index_act, index_cases, index_filed, index_subjects
 from archive.cases.models import Act, Case
@@ -95,17 +97,22 @@ def update_act(
     place: str,
     started_at: Instant,
     ended_at: Instant | None,
+    officers: Sequence[str] | None = None,
     by: Actor,
     at: Instant,
 ) -> bool:
-    """Correct an act; return whether anything is different now.
+    """Correct an act; return whether anything is different now. Officers that are None stay as they are.
 
-    Raises: ActNotFound, InvalidInput when it ends before it starts.
+    Raises: ActNotFound, OfficerUnknown, InvalidInput when it ends before it starts.
     """
     with database.begin() as tx:
-        return change_act(
+        is_changed = change_act(
             tx, case_id, act_id, stage=stage, place=place, started_at=started_at, ended_at=ended_at, by=by, at=at
         )
+        if officers is None:
+            return is_changed
+        numbered = officers_numbered(tx, officers)
+        return set_act_officers(tx, case_id, act_id, numbered, by=by, at=at) or is_changed
 
 
 def change_act(

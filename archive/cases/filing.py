@@ -1,12 +1,14 @@
 """Opening cases, recording acts, linking and unlinking what is preserved."""
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from archive.access.actors import unit_of
+from archive.cases.act_officers import officers_numbered, set_act_officers
 from archive.cases.events import publish_linked, publish_unlinked
 from archive.cases.indexing import index_act, index_objects, index_sight
 from archive.cases.models import Act, Case, CaseLink
@@ -138,12 +140,20 @@ def record_act(
     place: str,
     started_at: Instant,
     ended_at: Instant | None,
+    officers: Sequence[str] = (),
     by: Actor,
     at: Instant,
 ) -> ActId:
-    """Write down one act of a case. Raises: CaseNotFound, InvalidInput when it ends before it starts."""
+    """Write down one act of a case, with the certificate numbers of who carries it out.
+
+    Raises: CaseNotFound, OfficerUnknown, InvalidInput when it ends before it starts.
+    """
     with database.begin() as tx:
-        return write_act(tx, case_id, stage=stage, place=place, started_at=started_at, ended_at=ended_at, by=by, at=at)
+        act_id = write_act(
+            tx, case_id, stage=stage, place=place, started_at=started_at, ended_at=ended_at, by=by, at=at
+        )
+        set_act_officers(tx, case_id, act_id, officers_numbered(tx, officers), by=by, at=at)
+        return act_id
 
 
 def write_act(

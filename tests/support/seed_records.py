@@ -91,6 +91,7 @@ def record_inspection(bureau: Bureau, case_id: CaseId) -> None:
         place="云岭市文昌区石桥路118号",
         started_at=start,
         ended_at=start + timedelta(minutes=100),
+        officers=[number for _, number, _ in OFFICERS.values()],
         by=bureau.people[Role.CASE_HANDLER],
         at=bureau.now(),
     )

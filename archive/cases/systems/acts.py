@@ -3,23 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.access.external_ids import ExternalKind, bound_id
+from archive.cases.act_officers import set_act_officers
 from archive.cases.changes import change_act
 from archive.cases.filing import write_act
-from archive.cases.indexing import index_sight
-from archive.cases.models import Act, ActOfficer, Case
+from archive.cases.models import Act
 from archive.cases.systems.push import Outcome, Pushed, Pusher, Wish, bind, name_of, referred, require_version, settled
 from archive.cases.systems.reading import facts_of
 from archive.cases.terms import Stage
-from archive.db.base import insert_row
 from archive.kernel.errors import Conflict
 from archive.kernel.ids import ActId, CaseId, OfficerId
 from archive.kernel.instants import Instant
-from archive.ledger.append import append_entry
-from archive.ledger.entries import EntryType, NewEntry, Target
 
 _KIND = ExternalKind.ACT
 
@@ -85,17 +82,5 @@ def _set_officers(tx: Session, pusher: Pusher, case_id: CaseId, act_id: ActId, o
     """Write down who carries the act out; return whether that is different now. Raises: UnknownReference."""
     if officers is None:
         return False
-    # Who sees it is settled one after the other; rows that refer to the case are not kept waiting.
-    tx.scalar(select(Case.id).where(Case.id == case_id).with_for_update(key_share=True))
     wanted = {OfficerId(referred(tx, pusher, ExternalKind.OFFICER, officer)) for officer in officers}
-    was = set(tx.scalars(select(ActOfficer.officer_id).where(ActOfficer.act_id == act_id)))
-    if wanted == was:
-        return False
-    tx.execute(delete(ActOfficer).where(ActOfficer.act_id == act_id))
-    for officer_id in sorted(wanted):
-        insert_row(tx, ActOfficer, act_id=act_id, officer_id=officer_id)
-    detail = {"officers": sorted(map(str, wanted)), "was": {"officers": sorted(map(str, was))}}
-    entry = NewEntry(EntryType.CASE_ACT_UPDATED, pusher.by, Target("act", act_id), case=case_id, detail=detail)
-    append_entry(tx, entry, at=pusher.at)
-    index_sight(tx, [case_id])
-    return True
+    return set_act_officers(tx, case_id, act_id, wanted, by=pusher.by, at=pusher.at)

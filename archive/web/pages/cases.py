@@ -1,5 +1,6 @@
 """One case: its acts, its text records, its footage, and the forms that add to it."""
 
+import re
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -10,6 +11,7 @@ from archive.access.classes import RestrictedClass
 from archive.access.listings import unit_choices_beside
 from archive.access.policy import Capability, may
 from archive.cases import listings
+from archive.cases.act_officers import OfficerUnknown
 from archive.cases.filing import AlreadyLinked, NotLinked, link_object, record_act, unlink_object
 from archive.cases.identifiers import IdentifierKind
 from archive.cases.records import file_text_record
@@ -35,6 +37,8 @@ from archive.wiring import Services
 router = APIRouter(prefix="/cases/{case_id}", include_in_schema=False)
 
 _MOST_OFFERED: Final = 100
+_MOST_OFFICERS_CHARACTERS: Final = 1000
+_APART: Final = re.compile(r"[\s,，、;；]+")
 _FORM_OVERHEAD_BYTES: Final = 64 * 1024
 
 
@@ -64,18 +68,29 @@ def act_posted(request: Request, case_id: CaseIdPath, form: FormDep, caller: Fil
     if started_at is not None and ended_at is not None and ended_at < started_at:
         form.refuse("ended_at", "form.ends_before_start")
     if form.is_good and started_at is not None:
-        record_act(
-            services.database,
-            case_id,
-            stage=stage,
-            place=place,
-            started_at=started_at,
-            ended_at=ended_at,
-            by=caller.actor,
-            at=services.clock.now(),
-        )
-        return _done(case_id, "act_recorded")
+        try:
+            record_act(
+                services.database,
+                case_id,
+                stage=stage,
+                place=place,
+                started_at=started_at,
+                ended_at=ended_at,
+                officers=given_officers(form),
+                by=caller.actor,
+                at=services.clock.now(),
+            )
+        except OfficerUnknown as exc:
+            form.refuse("officers", "act.officer_unknown", number=exc.facts["number"])
+        else:
+            return _done(case_id, "act_recorded")
     return show_case(request, case_id, caller, services, form=form, status=422)
+
+
+def given_officers(form: Form) -> list[str]:
+    """Return the certificate numbers of officers that a form names, apart by blanks, commas or 、."""
+    text = form.short("officers", most=_MOST_OFFICERS_CHARACTERS)
+    return [number for number in dict.fromkeys(_APART.split(text)) if number]
 
 
 @router.post("/links")

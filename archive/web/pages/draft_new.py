@@ -12,13 +12,14 @@ from archive.access.callers import Caller
 from archive.cases import listings
 from archive.cases.drafting import begin_record
 from archive.cases.filing import NotLinked
+from archive.cases.prefilling import prefilled
 from archive.cases.terms import RecordForm
-from archive.documents.drafts import MAX_REASON_CHARACTERS, MAX_TITLE_CHARACTERS, Amending, draft, values_of
+from archive.documents.drafts import MAX_REASON_CHARACTERS, MAX_TITLE_CHARACTERS, Amending, values_of
 from archive.documents.models import Draft, TemplateText
 from archive.documents.template_loading import load_template
 from archive.documents.templates import shipped_texts
 from archive.kernel.errors import InvalidInput
-from archive.kernel.ids import ActId, CaseId, DraftId, ObjectId, parse_uuid
+from archive.kernel.ids import ActId, CaseId, ObjectId, parse_uuid
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import CaseIdPath, HiddenWriter, chosen_act
@@ -48,9 +49,9 @@ def new_posted(
     with services.database.read() as tx:
         old = None if amending is None else _written_here(tx, amending.record_id)
         text = _template_text(tx, form, old)
-        values = _first_values(tx, services, text, old, case_id, act_id, caller) if form.is_good else {}
     if not form.is_good:
         return _page(request, case_id, caller, services, form, status=422)
+    values = _first_values(services, text, old, case_id, act_id, caller)
     draft_id = begin_record(
         services.database,
         text,
@@ -74,7 +75,9 @@ def _page(
         if form.value("amends") and amended is None:
             raise NotLinked(case_id=case_id)
         old = None if amended is None else _written_here(tx, ObjectId(amended.record.object_id))
-    templates = sorted(map(load_template, shipped_texts().values()), key=lambda each: _FORMS.get(each.form, len(_FORMS)))
+    templates = sorted(
+        map(load_template, shipped_texts().values()), key=lambda each: _FORMS.get(each.form, len(_FORMS))
+    )
     context: dict[str, Any] = {"view": view, "templates": templates, "amended": amended, "old": old}
     return render(request, "draft_new.html", caller=caller, status=status, form=form, **context)
 
@@ -115,15 +118,18 @@ def _template_text(tx: Session, form: Form, old: Draft | None) -> str:
 
 
 def _first_values(
-    tx: Session,
-    services: Services,
-    text: str,
-    old: Draft | None,
-    case_id: CaseId,
-    act_id: ActId | None,
-    caller: Caller,
+    services: Services, text: str, old: Draft | None, case_id: CaseId, act_id: ActId | None, caller: Caller
 ) -> Mapping[str, Any]:
     if old is not None:
-        return values_of(draft(tx, DraftId(old.id)))
-    del services, text, case_id, act_id, caller
-    return {}
+        return values_of(old)
+    with services.database.begin() as tx:  # the log tells which number was filled in
+        return prefilled(
+            tx,
+            load_template(text),
+            case_id=case_id,
+            act_id=act_id,
+            officer_id=caller.officer_id,
+            at=services.clock.now(),
+            identifiers=services.identifiers,
+            by=caller,
+        )

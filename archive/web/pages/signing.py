@@ -330,7 +330,9 @@ def _party(step: Step, standing: Signing, template: Template) -> str:
     if step.by is not SignedBy.HAND:
         return ""
     values = values_of(standing.draft)
-    people = [field.name for kind in (PersonField, SubjectField) for field in template.fields if isinstance(field, kind)]
+    people = [
+        field.name for kind in (PersonField, SubjectField) for field in template.fields if isinstance(field, kind)
+    ]
     named = [step.role] if step.role in people else people if step.role == "party" else []
     for name in named:
         told = values.get(name)
