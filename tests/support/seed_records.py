@@ -9,6 +9,7 @@ from archive.access.accounts import create_account
 from archive.access.policy import Role
 from archive.cases.drafting import begin_record
 from archive.cases.filing import record_act
+from archive.cases.sealing import seal_record
 from archive.cases.terms import Stage
 from archive.documents.issuing import issue_seal, issue_to_officer
 from archive.documents.setting import set_draft
@@ -131,4 +132,12 @@ def sign_all(bureau: Bureau, signers: Signers, draft_id: DraftId) -> DraftId:
             officer_id, actor = signers.officers[username]
             key = open_pkcs12(signers.files[username], passphrase=KEY_PASSPHRASE, at=bureau.now())
             sign_as_officer(room, draft_id, step.place, key, officer_id=officer_id, by=actor)
+    return draft_id
+
+
+def seal(bureau: Bureau, draft_id: DraftId) -> DraftId:
+    """Seal a record that all others have signed, which files it."""
+    services = bureau.services
+    if seal_record(services.seals, draft_id, "agency", by=bureau.people[Role.UNIT_HEAD]):
+        services.records.file_record(draft_id)
     return draft_id

@@ -21,6 +21,7 @@ def history_context(tx: Session, object_id: ObjectId, *, texts: Catalogue) -> Ma
         "history": history,
         "history_names": actor_names(tx, [pdf.by_id for pdf in history.pdfs], texts=texts),
         "history_labels": {} if template is None else _labels(template, texts),
+        "history_ways": {} if template is None else {each.role: each.by for each in template.signatures},
     }
 
 

@@ -265,10 +265,13 @@ def test_a_session_cookie_is_as_long_as_it_must_be(home: ArchiveHome) -> None:
 _LOOKS = {Capability.READ_CATALOGUE, Capability.VIEW_CONTENT, Capability.VERIFY}
 _FILES = {
     Capability.FILE_CASES, Capability.SHOW_IDENTIFIERS, Capability.CLASSIFY, Capability.UPLOAD, Capability.BREAK_GLASS,
+    Capability.WRITE_RECORDS,
 }  # fmt: skip
-_LEADS = {Capability.EXPORT_CONTENT, Capability.READ_TRACE, Capability.HANDLE_COMPLAINTS, Capability.MOVE}
+_LEADS = {
+    Capability.EXPORT_CONTENT, Capability.READ_TRACE, Capability.HANDLE_COMPLAINTS, Capability.MOVE, Capability.SEAL,
+}  # fmt: skip
 EXPECTED = {
-    Role.OFFICER: _LOOKS | {Capability.UPLOAD},
+    Role.OFFICER: _LOOKS | {Capability.UPLOAD, Capability.WRITE_RECORDS},
     Role.CASE_HANDLER: _LOOKS | _FILES,
     Role.UNIT_HEAD: _LOOKS | _FILES | _LEADS | {Capability.APPROVE_RETRIEVAL},
     Role.SUPERVISOR: _LOOKS | _FILES | _LEADS | {Capability.READ_LOG_HEALTH},

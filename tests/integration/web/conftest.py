@@ -20,9 +20,11 @@ from archive.cases.records import file_text_record
 from archive.cases.subjects import KnownSubject, NewSubject, record_subject
 from archive.cases.terms import Category, RecordForm, SubjectKind
 from archive.jobs.models import Job
+from archive.kernel.ids import ObjectId
 from archive.web.app import create_app
 from tests.support import footage, hostile, seed
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
+from tests.support.seed_records import begin
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "zh-CN,zh;q=0.9"}
 HTMX = {"HX-Request": "true", "Accept-Language": "zh-CN"}
@@ -116,6 +118,7 @@ def small_scene(bureau: Bureau, media: Path) -> None:
         by=handler,
         at=bureau.now(),
     )
+    bureau.records["draft"] = ObjectId(begin(bureau, case_id, "questioning_record", "询问笔录"))
     link_object(
         bureau.services.database,
         case_id,

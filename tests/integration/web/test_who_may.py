@@ -282,6 +282,21 @@ _TABLE = [
     Row(_POST, "/complaints/{complaint_id}/links", _EXPORTERS, 404, 403),
     Row(_POST, "/complaints/{complaint_id}/removals", _EXPORTERS, 404, 403),
     Row(_POST, "/complaints/{complaint_id}/sight", _EXPORTERS, 404, 403),
+    Row(_GET, "/cases/{case_id}/drafts/new", _UPLOADERS, 200, 404, officer=404),
+    Row(_POST, "/cases/{case_id}/drafts", _UPLOADERS, 422, 404, officer=404),
+    Row(_GET, "/drafts/{draft_id}", _READERS, 200, 404, officer=404),
+    Row(_POST, "/drafts/{draft_id}", _UPLOADERS, 422, 404, officer=404),
+    Row(_POST, "/drafts/{draft_id}/set", _UPLOADERS, 422, 404, officer=404),
+    Row(_POST, "/drafts/{draft_id}/drop", _UPLOADERS, 422, 404, officer=404),
+    Row(_GET, "/drafts/{draft_id}/preview/{number}", _READERS, 404, 404),
+    Row(_POST, "/drafts/{draft_id}/signatures/{place}", _UPLOADERS, 422, 404, officer=404),
+    Row(_POST, "/drafts/{draft_id}/hands/{place}", _UPLOADERS, 422, 404, officer=404),
+    Row(_POST, "/drafts/{draft_id}/refusals/{place}", _UPLOADERS, 422, 404, officer=404),
+    Row(_POST, "/drafts/{draft_id}/seals/{place}", _EXPORTERS, 422, 404),
+    Row(_GET, "/drafts/{draft_id}/pages/{number}", _READERS, 404, 404),
+    Row(_GET, "/drafts/{draft_id}/record.pdf", _UPLOADERS, 404, 404),
+    Row(_GET, "/seals", _EXPORTERS, 200, 403),
+    Row(_POST, "/seals", _EXPORTERS, 422, 403),
     Row(_GET, "/devices", _FILERS, 200, 403),
     Row(_POST, "/devices", _FILERS, 422, 403),
     Row(_POST, "/devices/lists", _FILERS, 422, 403),
@@ -308,6 +323,7 @@ def _named(bureau: Bureau) -> dict[str, UUID]:
         "record_id": bureau.records["inspection"],
         "subject_id": bureau.subjects["main"],
         "recording_id": _recording_id(bureau),
+        "draft_id": bureau.records["draft"],
     }
 
 
@@ -474,7 +490,12 @@ def test_what_is_restricted_does_not_exist_for_who_is_not_cleared(
     for role, client in clients.items():
         if "{subject_id}" in row.route or row.route in {"/subjects", "/cases"}:  # a subject is nobody's secret
             assert _ask(client, row, _named(bureau)).status_code == row.expected(role)
-        elif "{object_id}" in row.route or "{record_id}" in row.route or "{case_id}" in row.route:
+        elif (
+            "{object_id}" in row.route
+            or "{record_id}" in row.route
+            or "{case_id}" in row.route
+            or "{draft_id}" in row.route
+        ):
             _looks_missing(client, row, bureau)
 
 

@@ -51,6 +51,7 @@ def test_what_costs_much_is_limited(app: FastAPI) -> None:
         ("POST", "/items/{object_id}/export"), ("POST", "/records/{object_id}/export"),
         ("POST", "/objects/{object_id}/verification"), ("GET", "/cases/{case_id}/proofs.json"),
         ("POST", "/api/v1/door/manifests"),
+        ("POST", "/drafts/{draft_id}/signatures/{place}"), ("POST", "/seals"),
     }  # fmt: skip
 
 

@@ -46,9 +46,9 @@ from archive.db.base import Base, insert_row
 from archive.db.sight import FIRST_UNIT
 from archive.devices.handover import Check, hand_over
 from archive.devices.register import DeviceFacts, record_device
-from archive.documents import templates
 from archive.documents.drafts import Amending
 from archive.documents.issuing import issue_seal
+from archive.documents.templates import shipped_texts
 from archive.evidence.terms import SourceKind
 from archive.kernel.ids import AccountId, AgencyId, OfficerId, new_uuid7
 from archive.ledger.entries import OPERATOR
@@ -68,6 +68,7 @@ from tests.integration.web.attacks.conftest import filled, parameters_of, routes
 from tests.integration.web.conftest import signed_in_at, small_scene
 from tests.support import seed, staff_scene
 from tests.support.seed import PEOPLE, Bureau
+from tests.support.seed_records import begin, make_signers, set_record
 
 MARK = "q9z"
 MARKUP = (
@@ -100,11 +101,11 @@ _ELSEWHERE = {
 }  # fmt: skip
 _OURS = {
     "notice.link", "webhook.url", "preserved_object.name", "job.last_error", "quarantine_item.reason",
-    "template_text.code", "draft.template", "draft.template_sha256", "draft_pdf.place", "record_extension.path",
+    "template_text.text", "draft.field_values", "template_text.code", "draft.template", "draft.template_sha256", "draft_pdf.place", "record_extension.path",
     "key_certificate.purpose", "key_certificate.place", "key_certificate.serial", "key_certificate.revocation_reason",
     "key_request.act", "key_request.purpose", "key_request.place", "key_request.revocation_reason",
 }  # fmt: skip
-"""Addresses are checked where they are set; codes; names of files are filled apart, since stores go by them."""
+"""Texts of templates and values of drafts have a form, and are filled in that form; addresses are checked where they are set; codes; names of files are filled apart, since stores go by them."""
 
 
 def _free_columns() -> list[tuple[str, str]]:
@@ -134,7 +135,7 @@ class Scene:
         tables = {
             "case_id": "case_file", "object_id": "preserved_object", "subject_id": "subject", "recording_id": "recording",
             "complaint_id": "complaint", "device_id": "device", "account_id": "account", "notice_id": "notice",
-            "officer_id": "officer", "staff_id": "legal_staff",
+            "officer_id": "officer", "staff_id": "legal_staff", "draft_id": "draft",
         }  # fmt: skip
         for name, table in tables.items():
             rows = tx.execute(text(f"SELECT id FROM {table}")).scalars().all()
@@ -245,11 +246,14 @@ def _add_things(bureau: Bureau) -> None:
 def _add_records(bureau: Bureau) -> None:
     """Add a draft that amends a record, and the certificate of a seal that waits for a second person."""
     services = bureau.services
-    text_of_template = (Path(templates.__file__).parent / "inspection_record.toml").read_text("utf-8")
+    text_of_template = shipped_texts()["inspection_record"].replace("现场检查笔录", "<img src=x onerror=alert(1)>")
     begin_record(
         services.database, text_of_template, case_id=bureau.cases["main"], title=MARKUP, values={"place": MARKUP},
         amending=Amending(bureau.records["inspection"], MARKUP), by=OPERATOR, at=bureau.now(),
     )  # fmt: skip
+    make_signers(bureau)
+    for code in ("preservation_list", "advance_notice"):  # one waits for a party's hand, one for the seal
+        set_record(bureau, begin(bureau, bureau.cases["main"], code, MARKUP))
     issue_seal(services.issuer, AgencyId(FIRST_AGENCY), by=OPERATOR, at=bureau.now())
     services.seals.room.capture()
 
@@ -383,7 +387,7 @@ _POSTED_ELSEWHERE = {"sealed", "credential", "challenge", "address"}
 def _pages_of(scene: Scene, role: Role) -> Iterator[httpx.Response]:
     for method, route, _ in routes_of(create_app(scene.bureau.services)):
         if method == "GET" and not route.startswith(_APART):
-            for address in list(_addresses(scene, route))[:2]:
+            for address in list(_addresses(scene, route))[: 6 if "{draft_id}" in route else 2]:
                 yield scene.clients[role].get(address)
 
 
@@ -425,8 +429,6 @@ _SHOWN_NOWHERE = {
     "account.provider_subject", "agency.code", "enrolment_code.name", "package.name",
     "retrieval_grant.purpose", "retrieval_grant.reference",  # shown from the log's entry
     "item_text.text",  # test_markup_is_shown_as_the_text_that_it_is
-    # Records that are written here have no pages yet.
-    "template_text.text", "draft.title", "draft.field_values", "draft.number", "draft.amend_reason",
     "key_certificate.handle", "key_request.handle", "key_request.reason", "key_request.answer",
 }  # fmt: skip
 """Filled all the same, so that a page that begins to show one is tried."""
