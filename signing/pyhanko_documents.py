@@ -17,11 +17,11 @@ from pyhanko.sign.signers.pdf_byterange import DocumentTimestamp, PdfSignedData,
 
 from archive.kernel.instants import Instant
 from signing.appearances import Appearance
+from signing.asn1_lock import ASN1_LOCK
 from signing.document_fields import Box
 from signing.documents import DocumentClosed, FieldMissing, MarksDiffer, NothingToStamp, SignatureTooLarge
 from signing.pyhanko_forms import FormWriter
 from signing.pyhanko_reading import entry, open_reader, open_writer, reading, signed_fields
-from signing.pyhanko_signer import _ASN1
 
 HAND: Final = "/LHN_Hand"
 _STRING_BYTES: Final = 32_000
@@ -121,7 +121,7 @@ def sealed_records(pdf: bytes) -> Sequence[tuple[str, bytes]]:
 
     Raises: DocumentUnreadable, DocumentEncrypted.
     """
-    with reading(), _ASN1:
+    with reading(), ASN1_LOCK:
         found = []
         for signature in open_reader(pdf).embedded_signatures:
             pieces = entry(signature.sig_object, HAND)

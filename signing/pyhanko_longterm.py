@@ -9,10 +9,10 @@ from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 
 from archive.kernel.instants import Instant
+from signing.asn1_lock import ASN1_LOCK
 from signing.longterm import ValidationData, ValidationDataUnreadable
 from signing.pyhanko_documents import stamp_revision
 from signing.pyhanko_reading import open_reader, reading
-from signing.pyhanko_signer import _ASN1
 
 _DAMAGE: Final = (ValueError, TypeError, KeyError)
 
@@ -29,7 +29,7 @@ class Newest:
 
 def newest_of(pdf: bytes) -> Newest:
     """Return what the document rests on. Raises: DocumentUnreadable, DocumentEncrypted."""
-    with reading(), _ASN1:
+    with reading(), ASN1_LOCK:
         reader = open_reader(pdf)
         signatures = reader.embedded_regular_signatures
         stamps = reader.embedded_timestamp_signatures
@@ -58,7 +58,7 @@ def add_timestamp(
 
 def _store(writer: IncrementalPdfFileWriter, validation: ValidationData) -> None:
     """Add to the document security store what is not in it yet. Source: ISO 32000-2 section 12.8.4.3."""
-    with _ASN1:
+    with ASN1_LOCK:
         try:
             certificates = [_strict(x509.Certificate, each) for each in validation.certificates]
             crls = [_strict(crl.CertificateList, each) for each in validation.crls]

@@ -5,7 +5,6 @@ Import it late: pyHanko brings 20 MB of modules, and most processes never sign.
 
 import functools
 import hashlib
-import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -16,13 +15,11 @@ from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko_certvalidator.util import get_pyca_cryptography_hash
 
 from archive.kernel.instants import Instant
+from signing.asn1_lock import ASN1_LOCK
 from signing.container import SigningFault
 
 _T = TypeVar("_T")
 _HASH = "sha256"
-# Whoever holds it may use asn1crypto, which sets up its classes at first use and reads certificates lazily, both
-# unguarded. Costs nothing: what it does is Python and runs one thread at a time anyway.
-_ASN1 = threading.Lock()
 
 
 class HeldKeySigner(Signer):
@@ -66,7 +63,7 @@ def make_detached(
     Usable in any thread, also beside a running event loop.
     Raises: SigningFault.
     """
-    with _ASN1:
+    with ASN1_LOCK:
         signer = HeldKeySigner(key=key, certificate=certificate)
         attributes = _signed_attributes(content, certificate=certificate, at=at)
         made: bytes = without_waiting(signer.async_sign_prescribed_attributes(_HASH, attributes)).dump()

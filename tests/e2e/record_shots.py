@@ -11,7 +11,7 @@ from tests.support.seed import Bureau
 _made: dict[int, dict[str, DraftId]] = {}
 
 
-def _records(bureau: Bureau) -> dict[str, DraftId]:
+def records_of(bureau: Bureau) -> dict[str, DraftId]:
     """Make a record in each state, once for a bureau."""
     if id(bureau) not in _made:
         case_id = bureau.cases["main"]
@@ -35,25 +35,25 @@ def _records(bureau: Bureau) -> dict[str, DraftId]:
 
 
 def _draft(name: str) -> Place:
-    return Place("/drafts/{draft_id}", lambda bureau: f"/drafts/{_records(bureau)[name]}")
+    return Place("/drafts/{draft_id}", lambda bureau: f"/drafts/{records_of(bureau)[name]}")
 
 
 def _seals(bureau: Bureau) -> str:
-    _records(bureau)
+    records_of(bureau)
     return "/seals"
 
 
 def _case_address(bureau: Bureau) -> str:
-    _records(bureau)
+    records_of(bureau)
     return f"/cases/{bureau.cases['main']}"
 
 
 _new = Place("/cases/{case_id}/drafts/new", lambda bureau: f"/cases/{bureau.cases['main']}/drafts/new")
 _amend = Place(
     "/cases/{case_id}/drafts/new",
-    lambda bureau: f"/cases/{bureau.cases['main']}/drafts/new?amends={_records(bureau)['filed']}",
+    lambda bureau: f"/cases/{bureau.cases['main']}/drafts/new?amends={records_of(bureau)['filed']}",
 )
-_filed = Place("/records/{object_id}", lambda bureau: f"/records/{_records(bureau)['filed']}")
+_filed = Place("/records/{object_id}", lambda bureau: f"/records/{records_of(bureau)['filed']}")
 
 
 def _hand(page: Page, bureau: Bureau) -> None:

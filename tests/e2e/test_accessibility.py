@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -10,6 +11,7 @@ from archive.access.policy import Role
 from archive.evidence.recordings import recording_of
 from archive.web.app import create_app
 from tests.e2e.browser import sign_in
+from tests.e2e.record_shots import records_of
 from tests.support import seed
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
 from tests.support.seed_office import keep_devices, take_complaints
@@ -91,6 +93,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Burea
     bureau.services.close()
 
 
+def _draft(draft_id: UUID) -> str:
+    return f"/drafts/{draft_id}"
+
+
 def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
     items = [f"/items/{item}" for item in bureau.items.values()]
     shared = [
@@ -102,6 +108,7 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
         f"/cases/{bureau.cases['main']}",
         *items,
     ]
+    case, records = f"/cases/{bureau.cases['main']}", records_of(bureau)
     record = f"/records/{bureau.records['seizure']}"
     subject = f"/subjects/{bureau.subjects['官渡区阿明烧烤店']}"
     merge = f"{subject}/merge?other={bureau.subjects['阿明烧烤']}"
@@ -120,7 +127,18 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
             *(*office, "/notices", "/account", "/account/notices"),
         ],
         Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs],
-        Role.UNIT_HEAD: [f"/cases/{bureau.cases['main']}", "/retrievals?which=deciding", "/trace?which=unusual"],
+        Role.CASE_HANDLER: [
+            f"{case}/drafts/new",
+            f"{case}/drafts/new?amends={records['filed']}",
+            *map(_draft, records.values()),
+        ],
+        Role.UNIT_HEAD: [
+            case,
+            "/retrievals?which=deciding",
+            "/trace?which=unusual",
+            "/seals",
+            _draft(records["sealed"]),
+        ],
         Role.ADMINISTRATOR: [
             *("/admin", "/admin/systems", "/admin/organisation", "/admin/officers", "/admin/accounts", "/log/health"),
             *("/admin/legal-staff", "/admin/officers/sheets", "/trace"),

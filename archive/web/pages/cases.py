@@ -38,7 +38,7 @@ router = APIRouter(prefix="/cases/{case_id}", include_in_schema=False)
 
 _MOST_OFFERED: Final = 100
 _MOST_OFFICERS_CHARACTERS: Final = 1000
-_APART: Final = re.compile(r"[\s,，、;；]+")
+_NUMBERS: Final = re.compile(r"[\w.()/-]+")
 _FORM_OVERHEAD_BYTES: Final = 64 * 1024
 
 
@@ -88,9 +88,9 @@ def act_posted(request: Request, case_id: CaseIdPath, form: FormDep, caller: Fil
 
 
 def given_officers(form: Form) -> list[str]:
-    """Return the certificate numbers of officers that a form names, apart by blanks, commas or 、."""
+    """Return the certificate numbers of officers that a form names, with blanks or commas between."""
     text = form.short("officers", most=_MOST_OFFICERS_CHARACTERS)
-    return [number for number in dict.fromkeys(_APART.split(text)) if number]
+    return list(dict.fromkeys(_NUMBERS.findall(text)))
 
 
 @router.post("/links")

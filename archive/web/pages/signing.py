@@ -51,6 +51,7 @@ _MOST_NAME: Final = 100
 _PICTURES: Final = Pictures()
 _OF_FILE: Final = (
     pkcs12.Pkcs12Damaged,
+    pkcs12.Pkcs12TooCostly,
     pkcs12.Pkcs12HasNoKey,
     pkcs12.Pkcs12HasNoCertificate,
     document_keys.KeyNotOfCertificate,

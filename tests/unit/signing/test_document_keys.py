@@ -65,7 +65,15 @@ def mismatched() -> bytes:
     return packed(certificate=None, others=[pki.certificate("another", key=other)])
 
 
+def costly() -> bytes:
+    """A file whose authentication code and keys ask for a million rounds each, which OpenSSL writes."""
+    pem = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + CERTIFICATE.public_bytes(Encoding.PEM)
+    command = ["openssl", "pkcs12", "-export", "-passout", "pass:secret", "-iter", "1000000"]
+    return subprocess.run(command, input=pem, capture_output=True, check=True).stdout
+
+
 FILES = [
+    ("keyfile.too_costly", costly),
     ("keyfile.wrong_passphrase", lambda: packed(passphrase=b"other")),
     ("keyfile.damaged", lambda: packed()[:-40]),
     ("keyfile.damaged", lambda: b"no file of keys"),
