@@ -61,7 +61,8 @@ def open_pkcs12(file: bytes, *, passphrase: str, at: Instant) -> HeldKey:
     """Return the key in a PKCS#12 file, if it may sign documents at this time; only what is returned holds it.
 
     Raises: Pkcs12Damaged, Pkcs12TooCostly, Pkcs12WrongPassphrase, Pkcs12HasNoKey, Pkcs12HasNoCertificate;
-    KeyNotOfCertificate, KeyKindRefused, CertificateExpired, CertificateNotYetValid, CertificateNotForDocuments, CertificateUnreadable.
+    KeyNotOfCertificate, KeyKindRefused, CertificateExpired, CertificateNotYetValid, CertificateNotForDocuments,
+    CertificateUnreadable.
     """
     if len(file) > MOST_PKCS12_BYTES:
         raise Pkcs12Damaged(size_bytes=len(file))
