@@ -128,10 +128,18 @@ def sign_as_officer(
     return add_signature(room.desk, draft_id, place, sign, signed, by=by, at=at)
 
 
-def sign_by_hand(room: SigningRoom, draft_id: DraftId, place: str, hand: HandSignature | Refusal, *, by: Actor) -> bool:
+def sign_by_hand(
+    room: SigningRoom,
+    draft_id: DraftId,
+    place: str,
+    hand: HandSignature | Refusal,
+    *,
+    by: Actor,
+    pages_read: int | None = None,
+) -> bool:
     """Seal in what a party wrote by hand, or that it refused, and return whether the record is complete with it.
 
-    `by` is who held the tablet.
+    `by` is who held the tablet; `pages_read` is how many pages the party said to have read.
     Raises: CertificateNotFound, NotYourCertificate, RefusalNotForeseen; as `add_signature`.
     """
     at, key, is_refusal = room.clock.now(), room.capture(), isinstance(hand, Refusal)
@@ -146,7 +154,8 @@ def sign_by_hand(room: SigningRoom, draft_id: DraftId, place: str, hand: HandSig
         return room.sign(key, pdf, step, said)
 
     record = hashlib.sha256(hand.record()).hexdigest()
-    signed = Signed(CertificateId(certificate.id), {"hand_sha256": record}, is_refusal=is_refusal)
+    detail = {"hand_sha256": record} | ({} if pages_read is None else {"pages_read": pages_read})
+    signed = Signed(CertificateId(certificate.id), detail, is_refusal=is_refusal)
     return add_signature(room.desk, draft_id, place, sign, signed, by=by, at=at)
 
 

@@ -1,7 +1,8 @@
 """Signing a set text record: officers with their keys, parties by hand or refusing, the agency with its seal."""
 
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -134,7 +135,10 @@ def _hand(request: Request, draft_id: DraftId, place: str, form: Form, caller: C
         form.refuse("strokes", "signing.must_write")
     if not form.is_good:
         return show_signing(request, draft_id, caller, services, form=form, status=422)
-    return _by_hand(request, draft_id, place, form, caller, services, lambda: _strokes(party, form.value("strokes")))
+    with services.database.read() as tx:
+        pages = draft(tx, draft_id).pages
+    written = functools.partial(_strokes, party, form.value("strokes"))
+    return _by_hand(request, draft_id, place, form, caller, services, written, pages_read=pages)
 
 
 @router.post("/refusals/{place}")
@@ -168,11 +172,15 @@ def _by_hand(
     form: Form,
     caller: Caller,
     services: Services,
-    written: Any,
+    written: Callable[[], HandSignature | Refusal],
+    *,
+    pages_read: int | None = None,
 ) -> Response:
     completes = False
     try:
-        completes = sign_by_hand(services.seals.room, draft_id, place, written(), by=caller.actor)
+        completes = sign_by_hand(
+            services.seals.room, draft_id, place, written(), by=caller.actor, pages_read=pages_read
+        )
     except HandSignatureRefused as exc:
         form.refuse("strokes", f"error.{exc.code}")
     except (*_PASSED, RefusalNotForeseen) as exc:
