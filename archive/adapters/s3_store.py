@@ -1,0 +1,339 @@
+"""The blob store in an S3 bucket: one object per blob, its key that of the blob.
+
+Object Lock protects versions, not keys: whoever may write can put a newer version or a delete marker over a locked one.
+So a blob that is put once is its *oldest* version, which nobody can delete while it is locked, and it is read by that
+version's id; what lies over it is found by `covered`. Only root inventories are replaced, and the newest is theirs.
+"""
+
+import hashlib
+import heapq
+import io
+import stat
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from archive.adapters.s3_client import ConflictingWrite, S3Place, refusals, s3_client
+from archive.adapters.s3_parts import Parts, checksum, part_size, read_part
+from archive.kernel.errors import InvalidInput
+from archive.ports.blobs import BlobChanged, BlobExists, BlobMissing, StoreBroken, check_key
+
+_AT_ONCE: Final = 4
+_THREADS: Final = 8
+_KNOWN_VERSIONS: Final = 16_384
+_READ_BUFFER_BYTES: Final = 256 * 1024
+_TRIES: Final = 8
+
+LockUntil = Callable[[str], datetime | None]
+"""Returns until when the blob with this key is locked from the moment that it is put; None for not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    id: str
+    size_bytes: int
+    etag: str
+
+
+class S3Store:
+    """A `BlobStore` in a bucket. With `lock_until` blobs are locked (COMPLIANCE) as they are put; that is read back."""
+
+    def __init__(
+        self, place: S3Place, *, lock_until: LockUntil | None = None, is_replaced: Callable[[str], bool]
+    ) -> None:
+        """Open the store; `is_replaced` tells the keys that `replace_if` may replace."""
+        self._place, self._lock_until, self._is_replaced = place, lock_until, is_replaced
+        self._prefix = f"{place.prefix}/" if place.prefix else ""
+        self._client = s3_client(place)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
+        self._known: OrderedDict[str, _Version] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def put_once(self, key: str, source: BinaryIO) -> int:
+        """Store the bytes of `source`; see the port."""
+        return self._put(key, source, size_bytes=None)
+
+    def adopt(self, key: str, staged: Path) -> None:
+        """Store a staged file by sending it; see the port."""
+        name = self._name(key)
+        try:
+            found = staged.lstat()
+        except OSError as exc:
+            raise InvalidInput("A staged file must be there", key=name) from exc
+        if not stat.S_ISREG(found.st_mode):
+            raise InvalidInput("A staged file must be a regular file", key=name)
+        with staged.open("rb") as source:
+            self._put(key, source, size_bytes=found.st_size)
+
+    def replace_if(self, key: str, data: bytes, *, expected_sha512: str | None) -> None:
+        """Replace a blob if it is the expected one; see the port. The server compares too, so one of several wins."""
+        name = self._name(key)
+        present = self._newest(name)
+        found = None if present is None else hashlib.sha512(self._read(name, present)).hexdigest()
+        if found != expected_sha512:
+            raise BlobChanged(key=key)
+        condition = {"IfNoneMatch": "*"} if present is None else {"IfMatch": present.etag}
+        try:
+            with refusals(key):
+                self._client.put_object(
+                    Bucket=self._place.bucket, Key=name, Body=data, ChecksumSHA256=checksum(data), **condition
+                )
+        except (BlobExists, BlobMissing, ConflictingWrite) as exc:
+            raise BlobChanged(key=key) from exc
+
+    def open(self, key: str, *, offset: int = 0, length: int | None = None) -> BinaryIO:
+        """Open for reading; see the port. Raises: InvalidInput for a negative offset or length."""
+        if offset < 0 or (length is not None and length < 0):
+            raise InvalidInput("A range cannot be negative", offset=offset, length=length)
+        name = self._name(key)
+        version = self._version(key)
+        ends = version.size_bytes if length is None else min(version.size_bytes, offset + length)
+        if offset >= ends:
+            return io.BytesIO()
+        with refusals(key):
+            answer = self._client.get_object(
+                Bucket=self._place.bucket, Key=name, VersionId=version.id, Range=f"bytes={offset}-{ends - 1}"
+            )
+        return io.BufferedReader(_Body(answer["Body"], ends - offset, key), buffer_size=_READ_BUFFER_BYTES)
+
+    def size_bytes(self, key: str) -> int:
+        """Return the size; see the port."""
+        return self._version(key).size_bytes
+
+    def exists(self, key: str) -> bool:
+        """Return whether there is a blob with this key."""
+        try:
+            self._version(key)
+        except BlobMissing:
+            return False
+        return True
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield every key under `prefix` in the order of its bytes; see the port."""
+        if prefix:
+            check_key(prefix)
+        start = self._prefix + (f"{prefix}/" if prefix else "")
+        names = self._names_by_folder(start) if self._place.lists_by_folder else _in_order(self._names(start))
+        for name in names:
+            yield name[len(self._prefix) :]
+
+    def delete(self, key: str) -> None:
+        """Remove every version of a blob; see the port. Raises: StoreUnavailable where one is locked."""
+        name, versions = self._name(key), self._versions(self._name(key))
+        if not versions:
+            raise BlobMissing(key=key)
+        self._forget(name)
+        for version in versions:
+            with refusals(key):
+                self._client.delete_object(Bucket=self._place.bucket, Key=name, VersionId=version.id)
+
+    def local_path(self, key: str) -> Path | None:
+        """Return None: what is in a bucket is no local file. Raises: BlobMissing."""
+        self._version(key)
+        return None
+
+    def covered(self, prefix: str = "") -> Iterator[str]:
+        """Yield the keys of blobs that are put once and have something over them: a newer version, or a delete marker.
+
+        What was put first is there all the same and is what is read; that something lies over it is an alarm.
+        """
+        asked = {"Bucket": self._place.bucket, "Prefix": self._prefix + (f"{prefix}/" if prefix else "")}
+        found: set[str] = set()
+        with refusals(prefix):
+            for page in self._client.get_paginator("list_object_versions").paginate(**asked):
+                over = [row["Key"] for row in page.get("Versions", ()) if row["IsLatest"] is False]
+                over += [row["Key"] for row in page.get("DeleteMarkers", ())]
+                fresh = {name[len(self._prefix) :] for name in over} - found
+                found |= fresh
+                yield from sorted(key for key in fresh if not self._is_replaced(key))
+
+    def locked_until(self, key: str) -> datetime | None:
+        """Return until when a blob is locked (COMPLIANCE), as the server says; None for not. Raises: BlobMissing."""
+        name = self._name(key)
+        return self._lock_of(name, self._version(key).id)
+
+    def close(self) -> None:
+        """Give back threads and connections."""
+        self._pool.shutdown(wait=True)
+        self._client.close()
+
+    # ---- putting ---------------------------------------------------------------------------------------------------
+
+    def _put(self, key: str, source: BinaryIO, *, size_bytes: int | None) -> int:
+        name = self._name(key)
+        if self.exists(key):
+            raise BlobExists(key=key)
+        until = None if self._lock_until is None else self._lock_until(key)
+        lock = {} if until is None else {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+        size = part_size(size_bytes)
+        first = read_part(source, size)
+        sent = len(first)
+        if len(first) < size:
+            answer = self._put_whole(key, name, first, lock)
+        else:
+
+            def parts() -> Iterator[bytes]:
+                nonlocal sent
+                yield first
+                while part := read_part(source, size):
+                    sent += len(part)
+                    yield part
+
+            upload = Parts(self._client, self._place.bucket, name, at_once=_AT_ONCE, pool=self._pool, more=lock)
+            answer = dict(upload.send(parts()))
+        version_id = answer.get("VersionId", "null")
+        if until is not None:
+            self._require_lock(key, name, version_id, until)
+        return sent
+
+    def _put_whole(self, key: str, name: str, data: bytes, lock: dict[str, Any]) -> dict[str, Any]:
+        for left in reversed(range(_TRIES)):
+            try:
+                with refusals(key):
+                    return dict(
+                        self._client.put_object(
+                            Bucket=self._place.bucket,
+                            Key=name,
+                            Body=data,
+                            IfNoneMatch="*",
+                            ChecksumSHA256=checksum(data),
+                            **lock,
+                        )
+                    )
+            except ConflictingWrite:
+                if not left:
+                    raise
+        raise AssertionError
+
+    def _require_lock(self, key: str, name: str, version_id: str, until: datetime) -> None:
+        """Make sure that the server keeps the lock; some say yes and do not. Raises: StoreBroken."""
+        kept = self._lock_of(name, version_id)
+        if kept is None or kept < until.replace(microsecond=0):
+            raise StoreBroken("The store did not lock what was put", key=key)
+
+    def _lock_of(self, name: str, version_id: str) -> datetime | None:
+        with refusals(name):
+            answer = self._client.get_object_retention(Bucket=self._place.bucket, Key=name, VersionId=version_id)
+        told = answer.get("Retention", {})
+        found: datetime | None = told.get("RetainUntilDate") if told.get("Mode") == "COMPLIANCE" else None
+        return found
+
+    # ---- versions --------------------------------------------------------------------------------------------------
+
+    def _version(self, key: str) -> _Version:
+        """Return the version that a key stands for. Raises: BlobMissing."""
+        name = self._name(key)
+        if self._is_replaced(key):
+            newest = self._newest(name)
+            if newest is None:
+                raise BlobMissing(key=key)
+            return newest
+        with self._guard:
+            known = self._known.get(name)
+        if known is not None:
+            return known
+        versions = self._versions(name)
+        if not versions:
+            raise BlobMissing(key=key)
+        with self._guard:
+            self._known[name] = versions[-1]
+            while len(self._known) > _KNOWN_VERSIONS:
+                self._known.popitem(last=False)
+        return versions[-1]
+
+    def _versions(self, name: str) -> list[_Version]:
+        """Return the versions of a key, the newest first."""
+        found: list[_Version] = []
+        with refusals(name):
+            for page in self._client.get_paginator("list_object_versions").paginate(
+                Bucket=self._place.bucket, Prefix=name, PaginationConfig={"PageSize": 100}
+            ):
+                rows = page.get("Versions", ())
+                found += [_Version(row["VersionId"], row["Size"], row["ETag"]) for row in rows if row["Key"] == name]
+                if any(row["Key"] != name for row in rows):
+                    break  # what begins with the key comes behind it
+        return found
+
+    def _newest(self, name: str) -> _Version | None:
+        try:
+            with refusals(name):
+                told = self._client.head_object(Bucket=self._place.bucket, Key=name)
+        except BlobMissing:
+            return None
+        return _Version(told.get("VersionId", "null"), told["ContentLength"], told["ETag"])
+
+    def _read(self, name: str, version: _Version) -> bytes:
+        with refusals(name):
+            answer = self._client.get_object(Bucket=self._place.bucket, Key=name, VersionId=version.id)
+            return bytes(answer["Body"].read())
+
+    def _forget(self, name: str) -> None:
+        with self._guard:
+            self._known.pop(name, None)
+
+    def _names(self, start: str) -> Iterator[str]:
+        with refusals(start):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._place.bucket, Prefix=start):
+                yield from (row["Key"] for row in page.get("Contents", ()))
+
+    def _names_by_folder(self, start: str) -> Iterator[str]:
+        """Yield the names below a folder, one list for each folder, each in the order of its bytes."""
+        found: list[str] = []
+        asked = {"Bucket": self._place.bucket, "Prefix": start, "Delimiter": "/"}
+        with refusals(start):
+            for page in self._client.get_paginator("list_objects_v2").paginate(**asked):
+                found += [row["Key"] for row in page.get("Contents", ())]
+                found += [row["Prefix"] for row in page.get("CommonPrefixes", ())]
+        for name in sorted(found, key=str.encode):
+            if name.endswith("/"):
+                yield from self._names_by_folder(name)
+            else:
+                yield name
+
+    def _name(self, key: str) -> str:
+        check_key(key)
+        return self._prefix + key
+
+
+class _Body(io.RawIOBase):
+    """The bytes of an answer. One that ends too early is an error, never a short read."""
+
+    def __init__(self, body: Any, size_bytes: int, key: str) -> None:
+        self._body, self._left, self._key = body, size_bytes, key
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._left:
+            return 0
+        with refusals(self._key):
+            data: bytes = self._body.read(min(len(buffer), self._left))
+        if not data:
+            raise StoreBroken("The store sent fewer bytes than there are", key=self._key)
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()
+
+
+def _in_order(names: Iterator[str]) -> Iterator[str]:
+    """Yield names in the order of their bytes. Some servers list those with characters beyond ASCII too early."""
+    early: list[bytes] = []
+    for name in names:
+        if not name.isascii():
+            heapq.heappush(early, name.encode())
+            continue
+        while early and early[0] < name.encode():
+            yield heapq.heappop(early).decode()
+        yield name
+    while early:
+        yield heapq.heappop(early).decode()

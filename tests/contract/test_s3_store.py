@@ -1,0 +1,234 @@
+"""The store in an S3 bucket with Object Lock: the contract, and what only such a server can get wrong."""
+
+import hashlib
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import settings
+
+from archive.adapters.s3_client import S3Place
+from archive.adapters.s3_probe import WormProbe
+from archive.adapters.s3_store import LockUntil, S3Store
+from archive.kernel.findings import Outcome
+from archive.ports.blobs import BlobExists, BlobStore, StoreBroken, StoreUnavailable
+from tests.contract.blob_store import BlobStoreContract, BlobStoreMachine, Raw
+from tests.support.weed import REGION, Weed, start_weed
+
+_REPLACED = {"inventory", "counter"}
+
+
+def is_replaced(key: str) -> bool:
+    return key in _REPLACED
+
+
+class RawBucket:
+    """The bucket, read with a plain client: what a reader who knows nothing of versions sees."""
+
+    def __init__(self, weed: Weed, bucket: str) -> None:
+        self.client, self.bucket = weed.client(), bucket
+
+    def read(self, key: str) -> bytes | None:
+        try:
+            return bytes(self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+        except ClientError:
+            return None
+
+    def names(self) -> set[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        return {row["Key"] for page in pages for row in page.get("Contents", ())}
+
+
+@pytest.fixture(scope="module")
+def weed() -> Iterator[Weed]:
+    folder = Path(tempfile.mkdtemp(prefix="liuhen-weed-"))
+    started = start_weed(folder / "data")
+    yield started
+    started.stop()
+    shutil.rmtree(folder)
+
+
+def store_in(weed: Weed, bucket: str, folder: Path, *, lock_until: LockUntil | None = None, **more: Any) -> S3Store:
+    credentials = folder / "s3.key"
+    credentials.write_text(f"{weed.access_key}\n{weed.secret_key}\n")
+    place = S3Place(bucket, endpoint=weed.endpoint, region=REGION, credentials_file=credentials, **more)
+    return S3Store(place, lock_until=lock_until, is_replaced=is_replaced)
+
+
+@pytest.fixture
+def bucket(weed: Weed) -> str:
+    return weed.new_bucket()
+
+
+@pytest.fixture
+def store(weed: Weed, bucket: str, tmp_path: Path) -> Iterator[S3Store]:
+    opened = store_in(weed, bucket, tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def raw(weed: Weed, bucket: str) -> RawBucket:
+    return RawBucket(weed, bucket)
+
+
+class TestContract(BlobStoreContract):
+    """The store in a bucket keeps the contract."""
+
+
+class TestContractWithoutVersions(BlobStoreContract):
+    """So it does in a bucket that has neither versions nor locks."""
+
+    @pytest.fixture
+    def bucket(self, weed: Weed) -> str:
+        return weed.new_bucket(locked=False)
+
+    @pytest.fixture
+    def store(self, weed: Weed, bucket: str, tmp_path: Path) -> Iterator[S3Store]:
+        opened = store_in(weed, bucket, tmp_path, lists_by_folder=True)
+        yield opened
+        opened.close()
+
+
+def in_an_hour(_: str) -> datetime:
+    return datetime.now(UTC) + timedelta(hours=1)
+
+
+def test_what_is_put_is_locked_and_stays_what_was_put_first(weed: Weed, bucket: str, tmp_path: Path) -> None:
+    store, client = store_in(weed, bucket, tmp_path, lock_until=in_an_hour), weed.client()
+    store.put_once("v1/content/a.mp4", io.BytesIO(b"film"))
+    until = store.locked_until("v1/content/a.mp4")
+    assert until is not None
+    assert until > datetime.now(UTC) + timedelta(minutes=59)
+    client.put_object(Bucket=bucket, Key="v1/content/a.mp4", Body=b"another film")
+    client.delete_object(Bucket=bucket, Key="v1/content/a.mp4")
+    again = store_in(weed, bucket, tmp_path, lock_until=in_an_hour)
+    with again.open("v1/content/a.mp4") as source:
+        assert source.read() == b"film"
+    assert again.exists("v1/content/a.mp4")
+    with pytest.raises(BlobExists):
+        again.put_once("v1/content/a.mp4", io.BytesIO(b"third"))
+    assert list(again.covered()) == ["v1/content/a.mp4"]
+    with pytest.raises(StoreUnavailable):
+        again.delete("v1/content/a.mp4")
+    with again.open("v1/content/a.mp4", offset=1, length=2) as source:
+        assert source.read() == b"il"
+
+
+def test_a_large_blob_is_locked_as_a_small_one(weed: Weed, bucket: str, tmp_path: Path) -> None:
+    store = store_in(weed, bucket, tmp_path, lock_until=in_an_hour)
+    (tmp_path / "staged").write_bytes(bytes(20 << 20) + b"end")
+    store.adopt("large", tmp_path / "staged")
+    assert store.locked_until("large") is not None
+    with store.open("large", offset=(20 << 20) - 1) as source:
+        assert source.read() == b"\0end"
+
+
+def test_a_bucket_that_cannot_lock_is_told_when_a_lock_is_asked_for(weed: Weed, tmp_path: Path) -> None:
+    store = store_in(weed, weed.new_bucket(locked=False), tmp_path, lock_until=in_an_hour)
+    with pytest.raises((StoreBroken, StoreUnavailable)):
+        store.put_once("a", io.BytesIO(b"film"))
+
+
+def test_what_is_replaced_is_never_an_alarm_and_reads_as_the_newest(store: S3Store) -> None:
+    store.replace_if("inventory", b"one", expected_sha512=None)
+    store.replace_if("inventory", b"two", expected_sha512=hashlib.sha512(b"one").hexdigest())
+    with store.open("inventory") as source:
+        assert source.read() == b"two"
+    assert list(store.covered()) == []
+
+
+def test_a_folder_of_a_bucket_is_a_store_of_its_own(weed: Weed, bucket: str, tmp_path: Path, raw: RawBucket) -> None:
+    one, two = (store_in(weed, bucket, tmp_path, prefix=name) for name in ("one", "two"))
+    one.put_once("a/b", io.BytesIO(b"1"))
+    two.put_once("a/b", io.BytesIO(b"2"))
+    assert raw.names() == {"one/a/b", "two/a/b"}
+    assert list(one.keys()) == ["a/b"]
+    assert list(two.keys("a")) == ["a/b"]
+
+
+def test_an_upload_that_breaks_off_leaves_no_parts(weed: Weed, bucket: str, store: S3Store) -> None:
+    class Breaking(io.RawIOBase):
+        left = 30 << 20
+
+        def read(self, size: int = -1) -> bytes:
+            if self.left <= 0:
+                raise ConnectionResetError("the sender is gone")
+            self.left -= size
+            return bytes(size)
+
+    with pytest.raises(ConnectionResetError):
+        store.put_once("large", Breaking())
+    assert weed.client().list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+
+
+def test_a_store_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    place = S3Place("nothing", endpoint="http://127.0.0.1:9", credentials_file=tmp_path / "key", tries=1)
+    (tmp_path / "key").write_text("a\nb\n")
+    store = S3Store(place, is_replaced=is_replaced)
+    with pytest.raises(StoreUnavailable):
+        store.exists("a")
+
+
+class S3Machine(BlobStoreMachine):
+    weed: Weed
+
+    def make(self) -> tuple[BlobStore, Raw, Path]:
+        folder = Path(tempfile.mkdtemp(prefix="liuhen-s3-"))
+        bucket = self.weed.new_bucket()
+        place = S3Place(bucket, endpoint=self.weed.endpoint, region=REGION, credentials_file=folder / "s3.key")
+        (folder / "s3.key").write_text(f"{self.weed.access_key}\n{self.weed.secret_key}\n")
+        return S3Store(place, is_replaced=lambda _: True), RawBucket(self.weed, bucket), folder
+
+    def teardown(self) -> None:
+        if hasattr(self, "work"):
+            self.store.close()  # type: ignore[attr-defined]
+            shutil.rmtree(self.work)
+
+
+S3Machine.TestCase.settings = settings(max_examples=6, stateful_step_count=15, deadline=None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server(weed: Weed) -> None:
+    S3Machine.weed = weed
+
+
+TestMachine = S3Machine.TestCase
+
+
+def _place(weed: Weed, bucket: str, folder: Path) -> S3Place:
+    (folder / "s3.key").write_text(f"{weed.access_key}\n{weed.secret_key}\n")
+    return S3Place(bucket, endpoint=weed.endpoint, region=REGION, credentials_file=folder / "s3.key", tries=1)
+
+
+def test_a_bucket_that_locks_is_proven_to(weed: Weed, bucket: str, tmp_path: Path) -> None:
+    report = WormProbe(_place(weed, bucket, tmp_path)).run(at=datetime.now(UTC))
+    assert report.outcome is Outcome.VALID, [str(each) for each in report.findings]
+    assert {each.code.removeprefix("worm.") for each in report.findings} == {
+        "versions", "lock", "delete", "bypass", "shorten", "weaken", "suspend", "hold",
+    }  # fmt: skip
+
+
+def test_a_bucket_without_versions_is_not_proven(weed: Weed, tmp_path: Path) -> None:
+    report = WormProbe(_place(weed, weed.new_bucket(locked=False), tmp_path)).run(at=datetime.now(UTC))
+    assert report.outcome is Outcome.INVALID
+
+
+def test_a_bucket_with_versions_and_no_lock_is_not_proven(weed: Weed, tmp_path: Path) -> None:
+    name = weed.new_bucket(locked=False)
+    weed.client().put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    report = WormProbe(_place(weed, name, tmp_path)).run(at=datetime.now(UTC))
+    assert report.outcome is Outcome.INVALID
+
+
+def test_a_bucket_that_does_not_answer_is_neither(tmp_path: Path) -> None:
+    (tmp_path / "s3.key").write_text("a\nb\n")
+    place = S3Place("x", endpoint="http://127.0.0.1:9", credentials_file=tmp_path / "s3.key", tries=1)
+    assert WormProbe(place).run(at=datetime.now(UTC)).outcome is Outcome.INDETERMINATE

@@ -1,0 +1,112 @@
+"""An S3 server with Object Lock for tests: SeaweedFS, every port picked free, its data in a folder that goes away."""
+
+import json
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+REGION = "us-east-1"
+_START_S = 60
+
+
+@dataclass
+class Weed:
+    """A running server: where it listens, and with which key."""
+
+    folder: Path
+    endpoint: str
+    access_key: str
+    secret_key: str
+    process: subprocess.Popen[bytes]
+
+    def client(self) -> Any:
+        """Return a plain client, to look at the medium without our adapter."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=REGION,
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 3}),
+        )
+
+    def new_bucket(self, *, locked: bool = True) -> str:
+        """Make a bucket with Object Lock, which has versions, or one without either; return its name."""
+        name = f"b{secrets.token_hex(8)}"
+        self.client().create_bucket(Bucket=name, **({"ObjectLockEnabledForBucket": True} if locked else {}))
+        return name
+
+    def stop(self) -> None:
+        """Stop the server and remove its data."""
+        self.process.kill()  # it would take twenty seconds to say goodbye to itself
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def start_weed(folder: Path) -> Weed:
+    """Start a server whose data is in `folder`. Raises: RuntimeError when it does not answer in a minute."""
+    program = shutil.which("weed") or str(Path(__import__("sys").executable).parent / "weed")
+    folder.mkdir(parents=True)
+    access, secret = secrets.token_hex(10), secrets.token_hex(20)
+    credentials = [{"accessKey": access, "secretKey": secret}]
+    identity = {"name": "liuhen", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    # A bucket is a collection with volumes of its own: one for each is enough here, seven would be made.
+    (folder / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n")
+    s3, *others = _free_ports(9)
+    names = (
+        "master.port",
+        "master.port.grpc",
+        "volume.port",
+        "volume.port.grpc",
+        "filer.port",
+        "filer.port.grpc",
+        "s3.port.grpc",
+    )
+    ports = [f"-{name}={port}" for name, port in zip(names, others, strict=False)]
+    command = [
+        program, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3", f"-s3.port={s3}",
+        f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64",
+        "-volume.max=1000", "-master.electionTimeout=1s", *ports,
+    ]  # fmt: skip
+    with (folder / "weed.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+    weed = Weed(folder, f"http://127.0.0.1:{s3}", access, secret, process)
+    ends = time.monotonic() + _START_S
+    while not _answers(weed):
+        if process.poll() is not None or time.monotonic() > ends:
+            raise RuntimeError((folder / "weed.log").read_text()[-2000:])
+        time.sleep(0.1)
+    return weed
+
+
+def _answers(weed: Weed) -> bool:
+    try:
+        urllib.request.urlopen(f"{weed.endpoint}/healthz", timeout=1)
+        weed.client().list_buckets()
+    except (OSError, urllib.error.URLError):
+        return False
+    except Exception:  # noqa: BLE001 - whatever it says while it starts
+        return False
+    return True
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
