@@ -15,9 +15,9 @@ from archive.kernel.errors import Conflict, InvalidInput, NotFound
 from archive.kernel.ids import CertificateId, EntryId, new_uuid7
 from archive.kernel.instants import Instant, format_instant
 from archive.kernel.texts import clean_text
-from archive.ledger.append import append_entry
-from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.ledger.entries import Actor, EntryType, Target
 from archive.ports.revocations import RevocationReason
+from archive.trust.events import tell_of_key
 from archive.trust.models import KeyCertificate, KeyUse
 from archive.trust.terms import KeyPlace, KeyPurpose
 
@@ -227,4 +227,4 @@ def _read(der: bytes) -> x509.Certificate:
 def _tell(
     tx: Session, kind: EntryType, certificate_id: CertificateId, detail: dict[str, Any], *, by: Actor, at: Instant
 ) -> EntryId:
-    return append_entry(tx, NewEntry(kind, by, Target("certificate", certificate_id), detail=detail), at=at)
+    return tell_of_key(tx, kind, Target("certificate", certificate_id), detail, by=by, at=at)
