@@ -1,6 +1,6 @@
 """The register of certificates as it is shown: lists by purpose, state and holder, one certificate with what it had."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -73,6 +73,12 @@ def certificates_held(tx: Session, holder_id: UUID) -> Sequence[KeyCertificate]:
     return tx.scalars(
         select(KeyCertificate).where(KeyCertificate.holder_id == holder_id).order_by(KeyCertificate.id.desc())
     ).all()
+
+
+def certificates_by_id(tx: Session, ids: Collection[UUID]) -> Mapping[UUID, KeyCertificate]:
+    """Return the certificates with these ids."""
+    rows = tx.scalars(select(KeyCertificate).where(KeyCertificate.id.in_(ids))) if ids else ()
+    return {row.id: row for row in rows}
 
 
 def ending_certificates(tx: Session, *, at: Instant, within: timedelta) -> Sequence[KeyCertificate]:

@@ -306,7 +306,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     mail = mail_jobs(settings, database, clock)
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
-    register = CertificateRegister(database)
+    register = CertificateRegister(database, authority.root)
     issuer = key_parts.issuer_of(settings, database, authority, clock, key_parts.house_token(settings, authority))
     certificate_ends = CertificateEnds(database, clock)
     renewals = record_parts.renewals(database, objects, tsa.token, authority, clock)

@@ -157,7 +157,7 @@ def issuer_of(
     settings: Settings, database: Database, authority: EmbeddedAuthority, clock: Clock, tokens: Tokens | None
 ) -> Issuer:
     """Return what issues, registers and revokes certificates."""
-    register = CertificateRegister(database)
+    register = CertificateRegister(database, authority.root)
     return Issuer(
         database,
         authority,

@@ -35,7 +35,7 @@ def renewals(
     database: Database, objects: OcflRoot, token: Token, authority: EmbeddedAuthority, clock: Clock
 ) -> Renewals:
     """Return what extends records for the long term, and renews them in time."""
-    register = CertificateRegister(database)
+    register = CertificateRegister(database, authority.root)
     return Renewals(LongTerm(database, objects, token, validation_of(authority, register, clock), clock))
 
 

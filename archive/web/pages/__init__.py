@@ -8,6 +8,8 @@ from archive.web.pages import (
     accounts,
     case_edits,
     cases,
+    certificate,
+    certificates,
     clearances,
     complaint,
     complaints,
@@ -25,6 +27,7 @@ from archive.web.pages import (
     officer,
     officers,
     organisation,
+    own_certificates,
     packages,
     passkeys,
     proofs,
@@ -88,6 +91,9 @@ _PAGES = (
     device,
     retrievals,
     trace,
+    certificates,
+    certificate,
+    own_certificates,
 )
 
 

@@ -15,6 +15,7 @@ from archive.kernel.ids import (
     ActId,
     AgencyId,
     CaseId,
+    CertificateId,
     ClearanceId,
     ComplaintId,
     DeviceId,
@@ -24,6 +25,7 @@ from archive.kernel.ids import (
     GrantId,
     IdentifierId,
     JobId,
+    KeyRequestId,
     LegalStaffId,
     NoticeId,
     ObjectId,
@@ -237,6 +239,16 @@ def device_id_in_path(device_id: str) -> DeviceId:
     return DeviceId(_id_of(device_id))
 
 
+def certificate_id_in_path(certificate_id: str) -> CertificateId:
+    """Return the certificate's id of the address. Raises: NotFound for what is no id."""
+    return CertificateId(_id_of(certificate_id))
+
+
+def key_request_id_in_path(key_request_id: str) -> KeyRequestId:
+    """Return the id of a request for an act with a certificate of the address. Raises: NotFound for what is no id."""
+    return KeyRequestId(_id_of(key_request_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 RequestIdPath = Annotated[RequestId, Depends(request_id_in_path)]
@@ -266,6 +278,8 @@ OfficerRecordIdPath = Annotated[OfficerRecordId, Depends(officer_record_id_in_pa
 LegalStaffIdPath = Annotated[LegalStaffId, Depends(legal_staff_id_in_path)]
 ClearanceIdPath = Annotated[ClearanceId, Depends(clearance_id_in_path)]
 DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
+CertificateIdPath = Annotated[CertificateId, Depends(certificate_id_in_path)]
+KeyRequestIdPath = Annotated[KeyRequestId, Depends(key_request_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:

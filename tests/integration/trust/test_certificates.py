@@ -137,8 +137,8 @@ def test_a_revocation_lists_what_was_signed_since_then(home: ArchiveHome) -> Non
 
 
 def test_what_is_revoked_stands_in_the_list_of_the_authority_and_in_its_answers(home: ArchiveHome) -> None:
-    admin, register = home.person(Role.ADMINISTRATOR), CertificateRegister(home.database)
-    authority = home.services.authority
+    admin, authority = home.person(Role.ADMINISTRATOR), home.services.authority
+    register = CertificateRegister(home.database, authority.root)
     gone, good = (new(home) for _ in range(2))
     ids = [CertificateId(change(home, Wanted("新任", new=given), admin)) for given in (gone, good)]
     since = home.clock.now()
