@@ -7,8 +7,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from archive.kernel.ids import AgencyId
+from archive.kernel.ids import AgencyId, OfficerId
 from archive.organisation.models import Agency, Officer
+from archive.organisation.officers import OfficerNotFound, officer_by_certificate
+from archive.organisation.units import AgencyNotFound
 
 _MOST_FOUND = 500
 
@@ -53,6 +55,22 @@ def agency_of_holder(tx: Session, holder_id: UUID) -> AgencyId | None:
     """Return the agency whose seal this holder has, None where it is none."""
     found = tx.scalar(select(Agency.id).where(Agency.root_unit_id == holder_id))
     return None if found is None else AgencyId(found)
+
+
+def agency_named(tx: Session, name: str) -> AgencyId:
+    """Return the open agency of this code or name. Raises: AgencyNotFound."""
+    found = next((each.id for each in open_agencies(tx) if name.strip() in {each.code, each.name}), None)
+    if found is None:
+        raise AgencyNotFound(agency=name)
+    return AgencyId(found)
+
+
+def officer_named(tx: Session, number: str) -> OfficerId:
+    """Return the officer with this number of the enforcement certificate. Raises: OfficerNotFound."""
+    found = officer_by_certificate(tx, number)
+    if found is None:
+        raise OfficerNotFound(number=number)
+    return found
 
 
 def open_agencies(tx: Session) -> Sequence[Agency]:

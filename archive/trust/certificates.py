@@ -61,8 +61,8 @@ class NewCertificate:
     handle: str = ""
 
 
-def register_certificate(tx: Session, new: NewCertificate, *, by: Actor, at: Instant) -> CertificateId:
-    """Write a certificate down, in the caller's transaction, inside `unique_or(CertificateKnown)`.
+def register_certificate(tx: Session, new: NewCertificate, *, words: str = "", by: Actor, at: Instant) -> CertificateId:
+    """Write a certificate down, in the caller's transaction, inside `unique_or(CertificateKnown)`; `words` say why.
 
     Raises: CertificateRefused, CertificateKnown, InvalidInput.
     """
@@ -94,13 +94,14 @@ def register_certificate(tx: Session, new: NewCertificate, *, by: Actor, at: Ins
         **told,
         **{name: format_instant(value) for name, value in times.items()},
         "holder": None if new.holder_id is None else str(new.holder_id),
+        **({"reason": clean_text(words, "reason", MAX_REASON_CHARACTERS)} if words else {}),
     }
     _tell(tx, EntryType.ADMIN_CERTIFICATE_REGISTERED, certificate_id, detail, by=by, at=at)
     return certificate_id
 
 
 def replace_certificate(
-    tx: Session, certificate_id: CertificateId, new: NewCertificate, *, by: Actor, at: Instant
+    tx: Session, certificate_id: CertificateId, new: NewCertificate, *, words: str = "", by: Actor, at: Instant
 ) -> CertificateId:
     """Write down a certificate that stands in the place of another, which signs nothing any more but stays valid.
 
@@ -109,7 +110,7 @@ def replace_certificate(
     old = _locked(tx, certificate_id)
     if (old.purpose, old.holder_id) != (new.purpose.value, new.holder_id):
         raise InvalidInput("A certificate is replaced by one of the same holder for the same purpose")
-    new_id = register_certificate(tx, new, by=by, at=at)
+    new_id = register_certificate(tx, new, words=words, by=by, at=at)
     tx.execute(update(KeyCertificate).where(KeyCertificate.id == certificate_id).values(replaced_by=new_id))
     detail = {"replaced_by": str(new_id)}
     _tell(tx, EntryType.ADMIN_CERTIFICATE_REPLACED, certificate_id, detail, by=by, at=at)

@@ -140,9 +140,9 @@ def _purpose(tx: Session, wanted: Wanted) -> KeyPurpose:
 def _do(tx: Session, wanted: Wanted, *, by: Actor, at: Instant) -> CertificateId:
     match wanted:
         case Wanted(new=NewCertificate() as new, of=None):
-            return register_certificate(tx, new, by=by, at=at)
+            return register_certificate(tx, new, words=wanted.reason, by=by, at=at)
         case Wanted(new=NewCertificate() as new, of=old) if old is not None:
-            return replace_certificate(tx, old, new, by=by, at=at)
+            return replace_certificate(tx, old, new, words=wanted.reason, by=by, at=at)
         case Wanted(of=old, revocation=reason, since=since) if old and reason and since:
             revoke_certificate(tx, old, reason=reason, words=wanted.reason, since=since, by=by, at=at)
             return old

@@ -183,6 +183,8 @@ def _register_outside(request: Request, caller: Caller, services: Services, form
 def _register_token(request: Request, caller: Caller, services: Services, form: Form, data: bytes) -> Response:
     agency_id, label = _agency(form), form.text("label", most=MOST_LABEL_CHARACTERS)
     refuse_file(form, data, required=False)
+    if services.issuer.tokens is None:
+        form.refuse("", "error.trust.token_not_set")
     if form.is_good and agency_id is not None:
         try:
             done = register_token_seal(
