@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from signing.chains import UNREADABLE, is_issued_by
+
+_CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+"""What NIST calls them, and most people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,10 @@ def _name(certificate: x509.Certificate, *, is_issuer: bool) -> str:
 def _key(certificate: x509.Certificate) -> str:
     try:
         key = certificate.public_key()
-    except UNREADABLE:
+    except (*UNREADABLE, UnsupportedAlgorithm):
         return ""
     if isinstance(key, ec.EllipticCurvePublicKey):
-        return f"EC {key.curve.name}"
+        return f"EC {_CURVES.get(key.curve.name, key.curve.name)}"
     return f"RSA {key.key_size}" if isinstance(key, rsa.RSAPublicKey) else ""
 
 

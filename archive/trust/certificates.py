@@ -94,7 +94,7 @@ def register_certificate(tx: Session, new: NewCertificate, *, words: str = "", b
         **told,
         **{name: format_instant(value) for name, value in times.items()},
         "holder": None if new.holder_id is None else str(new.holder_id),
-        **({"reason": clean_text(words, "reason", MAX_REASON_CHARACTERS)} if words else {}),
+        **_why(words),
     }
     _tell(tx, EntryType.ADMIN_CERTIFICATE_REGISTERED, certificate_id, detail, by=by, at=at)
     return certificate_id
@@ -112,7 +112,7 @@ def replace_certificate(
         raise InvalidInput("A certificate is replaced by one of the same holder for the same purpose")
     new_id = register_certificate(tx, new, words=words, by=by, at=at)
     tx.execute(update(KeyCertificate).where(KeyCertificate.id == certificate_id).values(replaced_by=new_id))
-    detail = {"replaced_by": str(new_id)}
+    detail = {"replaced_by": str(new_id), **_why(words)}
     _tell(tx, EntryType.ADMIN_CERTIFICATE_REPLACED, certificate_id, detail, by=by, at=at)
     return new_id
 
@@ -213,6 +213,10 @@ def _demand_live(row: KeyCertificate | None, certificate_id: CertificateId) -> K
     if row.revoked_at is not None or row.replaced_by is not None:
         raise CertificateEnded(certificate_id=certificate_id)
     return row
+
+
+def _why(words: str) -> dict[str, str]:
+    return {"reason": clean_text(words, "reason", MAX_REASON_CHARACTERS)} if words else {}
 
 
 def _read(der: bytes) -> x509.Certificate:
