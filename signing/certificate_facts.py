@@ -1,5 +1,6 @@
 """What a certificate says of itself, for people who look at it. Nothing is judged here."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -35,7 +36,7 @@ def facts_of(der: bytes, root: x509.Certificate) -> CertificateFacts:
         _name(found, is_issuer=False),
         _name(found, is_issuer=True),
         found.fingerprint(hashes.SHA256()).hex(),
-        found.fingerprint(hashes.SHA1()).hex(),  # noqa: S303 - how others name certificates; nothing rests on it
+        hashlib.sha1(der, usedforsecurity=False).hexdigest(),  # how others name certificates; nothing rests on it
         _key(found),
         _addresses(found),
         is_issued_by(found, root),
