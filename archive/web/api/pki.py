@@ -77,10 +77,13 @@ async def ocsp_posted(request: Request, services: WholeServicesDep) -> Response:
 def ocsp_asked(asked: str, services: WholeServicesDep) -> Response:
     """Answer an OCSP request that stands in the address, in Base64; others may keep the answer for a while.
 
-    What is no Base64 is answered as what is no request.
+    What is no request is answered so, with 400: an address that nobody's client makes.
     """
     answer = services.ocsp.respond(_decoded(asked))
-    return Response(answer, media_type="application/ocsp-response", headers=_kept(answer, services))
+    found = ocsp.load_der_ocsp_response(answer)
+    status = 400 if found.response_status is ocsp.OCSPResponseStatus.MALFORMED_REQUEST else 200
+    headers = _kept(answer, found, services)
+    return Response(answer, status, media_type="application/ocsp-response", headers=headers)
 
 
 def _decoded(asked: str) -> bytes:
@@ -92,9 +95,8 @@ def _decoded(asked: str) -> bytes:
         return b""
 
 
-def _kept(answer: bytes, services: Services) -> dict[str, str]:
+def _kept(answer: bytes, found: ocsp.OCSPResponse, services: Services) -> dict[str, str]:
     """Return the headers of RFC 5019 section 6.2; an answer with a nonce is for one asker, a refusal for nobody."""
-    found = ocsp.load_der_ocsp_response(answer)
     if found.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL or len(found.extensions) > 0:
         return {"Cache-Control": "no-store"}
     until = services.clock.now() + _KEPT
