@@ -144,6 +144,18 @@ class Settings(BaseSettings):
         default=None,
         description="Which acts with a certificate need a second person (TOML); empty means those that are shipped.",
     )
+    public_pki_address: str | None = Field(
+        default=None,
+        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]+)?$",
+        description="Address under which others reach /pki; certificates name it from then on. Best plain http.",
+    )
+    pkcs11_module: Path | None = Field(
+        default=None, description="PKCS#11 module (driver) of the token that holds seals; empty means there is none."
+    )
+    pkcs11_token: str | None = Field(default=None, description="Label of that token; needed with pkcs11_module.")
+    pkcs11_pin_file: Path | None = Field(
+        default=None, description="File with its PIN, readable by its owner only; needed with pkcs11_module."
+    )
     organisation_rules: Path | None = Field(
         default=None,
         description="What is asked of officers and reviewers (TOML); empty means the rules that are shipped.",

@@ -19,6 +19,7 @@ from archive.complaints.rules import ComplaintRules
 from archive.complaints.sweeping import ComplaintJobs
 from archive.db.database import Database
 from archive.db.revision import require_current_schema
+from archive.documents.certificate_ends import CertificateEnds
 from archive.documents.faces import SONG
 from archive.documents.issuing import Issuer
 from archive.documents.late_stamps import LateStamps
@@ -53,8 +54,7 @@ from archive.retrieval.rules import RetrievalRules
 from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
 from archive.trust.register import CertificateRegister
-from archive.trust.rules import TrustRules
-from archive.wiring import log_parts, people_parts, record_parts, worker_parts
+from archive.wiring import key_parts, log_parts, people_parts, record_parts, worker_parts
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
 from ingest.context import Intake
@@ -67,6 +67,7 @@ from signing.cades import CadesSigner
 from signing.ed25519 import Ed25519KeyHandle
 from signing.identifier_vault import FileIdentifierVault
 from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
+from signing.ocsp import EmbeddedOcsp
 from signing.pades import PadesSigner
 from signing.revocation import crl
 from signing.secret_file import secret_from_file
@@ -116,6 +117,8 @@ class Services:
     records: FinishedRecords
     seals: Seals
     issuer: Issuer
+    ocsp: EmbeddedOcsp
+    certificate_ends: CertificateEnds
     renewals: Renewals
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
@@ -303,7 +306,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     mail = mail_jobs(settings, database, clock)
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
-    register = CertificateRegister(database)
+    register = CertificateRegister(database, authority.root)
+    issuer = key_parts.issuer_of(settings, database, authority, clock, key_parts.house_token(settings, authority))
+    certificate_ends = CertificateEnds(database, clock)
     renewals = record_parts.renewals(database, objects, tsa.token, authority, clock)
     records = record_parts.finished_records(database, open_store(home, "drafts"), objects, signer, clock)
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
@@ -349,9 +354,11 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         complaints=complaints,
         retrievals=retrievals,
         records=records,
-        seals=record_parts.seals(records.desk, authority, tsa.token, clock),
+        seals=record_parts.seals(records.desk, issuer, tsa.token, clock),
         renewals=renewals,
-        issuer=Issuer(database, authority, TrustRules.load(settings.trust_rules)),
+        issuer=issuer,
+        ocsp=EmbeddedOcsp(authority, register, clock),
+        certificate_ends=certificate_ends,
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={
             **worker_parts.handlers(workshop, settings, delivery),
@@ -360,6 +367,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **retrievals.handlers,
             **records.handlers,
             **renewals.handlers,
+            **certificate_ends.handlers,
             **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),

@@ -21,6 +21,7 @@ from archive.ledger.witness import create_witness, open_witness
 from archive.web.app import create_app
 from tests.e2e.account_shots import ACCOUNT_SHOTS
 from tests.e2e.browser import open_browser, sign_in, until
+from tests.e2e.certificate_shots import CERTIFICATE_SHOTS
 from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.record_shots import RECORD_SHOTS
 from tests.e2e.retrieval_shots import RETRIEVAL_SHOTS
@@ -346,6 +347,7 @@ SHOTS = [
     *STAFF_SHOTS,
     *ACCOUNT_SHOTS,
     *RECORD_SHOTS,
+    *CERTIFICATE_SHOTS,
 ]
 
 

@@ -13,6 +13,7 @@ from archive.web.app import create_app
 from tests.e2e.browser import sign_in
 from tests.e2e.record_shots import records_of
 from tests.support import seed
+from tests.support.certificate_scene import certificates_of_scene
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
 from tests.support.seed_office import keep_devices, take_complaints
 
@@ -142,6 +143,7 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
         Role.ADMINISTRATOR: [
             *("/admin", "/admin/systems", "/admin/organisation", "/admin/officers", "/admin/accounts", "/log/health"),
             *("/admin/legal-staff", "/admin/officers/sheets", "/trace"),
+            *("/certificates", f"/certificates/{certificates_of_scene(bureau)}"),
         ],
     }
 

@@ -8,6 +8,8 @@ from archive.web.pages import (
     accounts,
     case_edits,
     cases,
+    certificate,
+    certificates,
     clearances,
     complaint,
     complaints,
@@ -27,6 +29,7 @@ from archive.web.pages import (
     officer,
     officers,
     organisation,
+    own_certificates,
     packages,
     passkeys,
     proofs,
@@ -96,6 +99,9 @@ _PAGES = (
     drafts,
     signing,
     seals,
+    certificates,
+    certificate,
+    own_certificates,
 )
 
 

@@ -15,6 +15,7 @@ from archive.kernel.ids import (
     ActId,
     AgencyId,
     CaseId,
+    CertificateId,
     ClearanceId,
     ComplaintId,
     DeviceId,
@@ -25,6 +26,7 @@ from archive.kernel.ids import (
     GrantId,
     IdentifierId,
     JobId,
+    KeyRequestId,
     LegalStaffId,
     NoticeId,
     ObjectId,
@@ -247,6 +249,16 @@ def draft_id_in_path(draft_id: str) -> DraftId:
     return DraftId(_id_of(draft_id))
 
 
+def certificate_id_in_path(certificate_id: str) -> CertificateId:
+    """Return the certificate's id of the address. Raises: NotFound for what is no id."""
+    return CertificateId(_id_of(certificate_id))
+
+
+def key_request_id_in_path(key_request_id: str) -> KeyRequestId:
+    """Return the id of a request for an act with a certificate of the address. Raises: NotFound for what is no id."""
+    return KeyRequestId(_id_of(key_request_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 RequestIdPath = Annotated[RequestId, Depends(request_id_in_path)]
@@ -277,6 +289,8 @@ LegalStaffIdPath = Annotated[LegalStaffId, Depends(legal_staff_id_in_path)]
 ClearanceIdPath = Annotated[ClearanceId, Depends(clearance_id_in_path)]
 DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
 DraftIdPath = Annotated[DraftId, Depends(draft_id_in_path)]
+CertificateIdPath = Annotated[CertificateId, Depends(certificate_id_in_path)]
+KeyRequestIdPath = Annotated[KeyRequestId, Depends(key_request_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:

@@ -19,6 +19,7 @@ from archive.complaints.terms import Channel, ComplaintKind, State, StepKind
 from archive.devices.importing import COLUMNS
 from archive.devices.listings import WhichDevices
 from archive.devices.terms import DeviceState
+from archive.documents.certificate_ends import WATCH_CERTIFICATES
 from archive.documents.renewing import RENEW_RECORDS
 from archive.documents.signatures import FILE_RECORD, STAMP_RECORD
 from archive.documents.texts import READ_RECORD
@@ -32,11 +33,14 @@ from archive.notify.notices import SEND_NOTICE
 from archive.organisation.legal_staff import LegalKind
 from archive.organisation.records import RecordKind, RecordResult
 from archive.packages.requests import BUILD_PACKAGE
+from archive.ports.revocations import RevocationReason
 from archive.retrieval.requests import RequestState
 from archive.retrieval.rules import GrantKind, RetrievalRules
 from archive.retrieval.trace import Which as Trace
 from archive.retrieval.unusual import BREAK_GLASS
 from archive.retrieval.watching import WATCH_RETRIEVALS
+from archive.trust.listings import KeyState
+from archive.trust.terms import KeyAct, KeyPlace, KeyPurpose, KeyRequestState
 from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
 from archive.web.pages.purposes import PURPOSES
 from archive.web.pages.sheets import SHEETS
@@ -50,7 +54,7 @@ _TEMPLATES = sorted((_WEB / "templates").glob("*.html"))
 _PAGES = sorted((_WEB / "pages").glob("*.py"))
 _CHINESE, _ENGLISH = catalogue(Language.CHINESE), catalogue(Language.ENGLISH)
 # What reads the same in every language: names of algorithms, units, keys of a keyboard, an address.
-_NO_TEXT = {"SHA-256", "SHA-512", "SM3", "kHz", "J", "K", "L", "/log/checkpoint"}
+_NO_TEXT = {"SHA-256", "SHA-1", "SHA-512", "SM3", "kHz", "J", "K", "L", "/log/checkpoint"}
 _CJK = re.compile("[\u3000-\u303f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 
@@ -179,7 +183,14 @@ _LISTS: dict[str, Iterable[str]] = {
         SEND_CODE,
         WATCH_DEADLINES,
         WATCH_RETRIEVALS,
+        WATCH_CERTIFICATES,
     ),
+    "key_purpose": KeyPurpose,
+    "key_place": KeyPlace,
+    "key_state": KeyState,
+    "key_act": KeyAct,
+    "key_request_state": (KeyRequestState.DONE, KeyRequestState.REFUSED),
+    "revocation_reason": RevocationReason,
     "grant_kind": GrantKind,
     "request_state": RequestState,
     "trace": Trace,

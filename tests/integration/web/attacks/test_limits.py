@@ -43,6 +43,8 @@ def test_what_costs_much_is_limited(app: FastAPI) -> None:
         ("GET", "/sign-in/provider"), ("GET", "/sign-in/provider/back"),
         ("POST", "/api/v1/docks/enrolment"), ("POST", "/api/v1/docks/key"),
         ("GET", "/api/v1/log/proof/{index}"), ("GET", "/api/v1/log/consistency"),
+        ("GET", "/pki/root.pem"), ("GET", "/pki/root.cer"), ("GET", "/pki/root.crl"), ("POST", "/pki/ocsp"),
+        ("GET", "/pki/ocsp/{asked:path}"),
         ("GET", "/search"), ("POST", "/subjects/search"), ("POST", "/subjects/choices"),
         ("POST", "/search/lists"), ("POST", "/complaints/lists"), ("POST", "/devices/lists"),
         ("GET", "/admin/officers/sheets/{what}.{ending}"), ("POST", "/admin/officers/sheets"),
