@@ -144,6 +144,10 @@ class Settings(BaseSettings):
         default=None,
         description="Which acts with a certificate need a second person (TOML); empty means those that are shipped.",
     )
+    only_filed_templates: bool = Field(
+        False,
+        description="New text records begin by templates that are filed (备案) only.",
+    )
     organisation_rules: Path | None = Field(
         default=None,
         description="What is asked of officers and reviewers (TOML); empty means the rules that are shipped.",

@@ -40,13 +40,22 @@ class RecordSetter:
         from the first page's to the last one's. A draft says so on every page, carries no code, and shows blanks.
         Raises: TypesettingFault.
         """
-        paper: dict[str, Any] = dict(compose(template, values, is_draft=is_draft))
-        paper["foot"] = f"文书格式 {template.code} 第{template.version}版"
-        paper["code"] = None
+        paper = _paper(template, values, is_draft=is_draft)
         if not is_draft:
             paper["foot"] += f"　{values.digest()}"
             paper["code"] = _picture(record_code(template, values))
         return self._typesetter.set_document(paper, at=at)
+
+    def set_pages(self, template: Template, values: Values, *, at: Instant, ppi: int) -> tuple[bytes, ...]:
+        """Return each page of a draft as a PNG. Raises: TypesettingFault."""
+        return self._typesetter.set_pictures(_paper(template, values, is_draft=True), at=at, ppi=ppi)
+
+
+def _paper(template: Template, values: Values, *, is_draft: bool) -> dict[str, Any]:
+    paper: dict[str, Any] = dict(compose(template, values, is_draft=is_draft))
+    paper["foot"] = f"文书格式 {template.code} 第{template.version}版"
+    paper["code"] = None
+    return paper
 
 
 def _picture(text: str) -> str:

@@ -31,6 +31,7 @@ _FILLED: Final[Mapping[kinds.Fill, tuple[type, ...]]] = {
     "today": _DATED,
 }
 """The kinds of fields that a first value of each origin fits."""
+_MOST_PLACEHOLDERS: Final = 1000
 _Fault = tuple[tuple[str | int, ...], str]
 _Asked = Iterable[tuple[str, tuple[type, ...]]]
 
@@ -46,6 +47,7 @@ def unmet_references(template: Template) -> Iterator[_Fault]:
     for index, rule in enumerate(template.rules):
         yield from ((("rule", index), cause) for cause in _rule_faults(rule, known))
     yield from _wording_faults(template, known)
+    yield from _too_many_placeholders(template)
     for index, block in enumerate(template.body):
         yield from ((("body", index), cause) for cause in _block_faults(block, known, template.wording))
     yield from _signature_faults(template)
@@ -193,6 +195,27 @@ def _roles_of(block: parts.Block) -> Sequence[str]:
             return (block.role,)
         case _:
             return ()
+
+
+def _too_many_placeholders(template: Template) -> Iterator[_Fault]:
+    """Yield where the bound of placeholders is passed: each may bring in as much text as its field holds."""
+    texts: list[tuple[tuple[str | int, ...], str]] = [
+        (("wording", name), text) for name, text in template.wording.items()
+    ]
+    for index, block in enumerate(template.body):
+        match block:
+            case parts.Paragraph():
+                texts.append((("body", index), block.text))
+            case parts.Row():
+                texts += [(("body", index), text) for _, text in block.cells]
+            case _:
+                pass
+    count = 0
+    for path, text in texts:
+        count += text.count("{")
+        if count > _MOST_PLACEHOLDERS:
+            yield path, f"a template names fields at most {_MOST_PLACEHOLDERS} times"
+            return
 
 
 def _text_faults(text: str, known: Mapping[str, AnyField]) -> Iterator[str]:

@@ -18,6 +18,8 @@ from archive.documents.toml_lines import TomlLines
 from archive.kernel.errors import LiuhenError
 
 MOST_CHARACTERS: Final = 200_000
+_MOST_STOPS: Final = 100
+"""Full stops in one line: each parts a name, and a name of many parts takes a parser longer than anybody waits."""
 _TAGGED: Final = frozenset({"field", "column", "body", "rule"})
 """Lists whose members are told apart by their kind: the judge names it in the path of a fault, the text does not."""
 
@@ -51,6 +53,9 @@ def load_template(text: str) -> Template:
     """
     if len(text) > MOST_CHARACTERS:
         raise TemplateInvalid([TemplateFault(1, "", f"a template has at most {MOST_CHARACTERS} characters")])
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _MOST_STOPS:
+            raise TemplateInvalid([TemplateFault(number, "", f"a line has at most {_MOST_STOPS} full stops")])
     try:
         told = tomllib.loads(text)
         lines = TomlLines(text)

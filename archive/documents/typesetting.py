@@ -75,7 +75,19 @@ class Typesetter:
                 raise TypesettingFault(f"Typst does not say where things are: {exc}") from exc
         return SetDocument(pdf, int(pages[0]), tuple(sorted(map(_place, places), key=lambda place: place.page)))
 
+    def set_pictures(self, data: Mapping[str, Any], *, at: Instant, ppi: int) -> tuple[bytes, ...]:
+        """Return each page of the document as a PNG, to be looked at on a screen.
+
+        Raises: TypesettingFault.
+        """
+        with self._lock:
+            found = self._compiled(data, at, has_lines=True, format="png", ppi=float(ppi))
+        return (bytes(found),) if isinstance(found, bytes) else tuple(map(bytes, found))
+
     def _compile(self, data: Mapping[str, Any], at: Instant, *, has_lines: bool) -> bytes:
+        return bytes(self._compiled(data, at, has_lines=has_lines, format="pdf", pdf_standards=["a-2b"]))
+
+    def _compiled(self, data: Mapping[str, Any], at: Instant, *, has_lines: bool, **kind: Any) -> Any:
         # Late, since most processes never set a document.
         import typst
 
@@ -83,14 +95,7 @@ class Typesetter:
             self._compiler = typst.Compiler(str(self._layout), root=str(_FOLDER), font_paths=faces())
         shown = json.dumps(shownable(dict(data), has_lines=has_lines), ensure_ascii=False)
         try:
-            return bytes(
-                self._compiler.compile(
-                    format="pdf",
-                    sys_inputs={"data": shown},
-                    pdf_standards=["a-2b"],
-                    timestamp=at.replace(microsecond=0),
-                )
-            )
+            return self._compiler.compile(sys_inputs={"data": shown}, timestamp=at.replace(microsecond=0), **kind)
         except (RuntimeError, ValueError, TypeError) as exc:
             raise TypesettingFault(f"Typst refuses the document: {exc}") from exc
 

@@ -23,6 +23,7 @@ from archive.documents.faces import SONG
 from archive.documents.issuing import Issuer
 from archive.documents.late_stamps import LateStamps
 from archive.documents.renewing import Renewals
+from archive.documents.template_previews import TemplatePreviews
 from archive.documents.typesetting import Typesetter
 from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
@@ -54,7 +55,7 @@ from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
 from archive.trust.register import CertificateRegister
 from archive.trust.rules import TrustRules
-from archive.wiring import log_parts, people_parts, record_parts, worker_parts
+from archive.wiring import log_parts, people_parts, record_parts, template_parts, worker_parts
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
 from ingest.context import Intake
@@ -117,6 +118,7 @@ class Services:
     seals: Seals
     issuer: Issuer
     renewals: Renewals
+    template_previews: TemplatePreviews
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
@@ -351,6 +353,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         records=records,
         seals=record_parts.seals(records.desk, authority, tsa.token, clock),
         renewals=renewals,
+        template_previews=template_parts.template_previews(),
         issuer=Issuer(database, authority, TrustRules.load(settings.trust_rules)),
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={

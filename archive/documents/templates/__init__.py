@@ -39,6 +39,12 @@ def shipped_templates() -> Mapping[str, Template]:
     return load_templates(_SHIPPED)
 
 
+@cache
+def shipped_texts() -> Mapping[str, str]:
+    """Return the texts of the templates that are shipped, by code."""
+    return {code: (_SHIPPED / f"{code}.toml").read_text("utf-8") for code in shipped_templates()}
+
+
 def example_of(code: str) -> Mapping[str, Any]:
     """Return the worked example of a shipped template as user input, for a preview. Raises: KeyError for none."""
     if code not in shipped_templates():
