@@ -25,6 +25,7 @@ from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.retrieval_shots import RETRIEVAL_SHOTS
 from tests.e2e.shot import Place, Shot, opened, said
 from tests.e2e.staff_shots import STAFF_SHOTS
+from tests.e2e.template_shots import TEMPLATE_SHOTS
 from tests.support import seed
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
 
@@ -343,6 +344,7 @@ SHOTS = [
     *OFFICE_SHOTS,
     *RETRIEVAL_SHOTS,
     *STAFF_SHOTS,
+    *TEMPLATE_SHOTS,
     *ACCOUNT_SHOTS,
 ]
 

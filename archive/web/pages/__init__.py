@@ -40,6 +40,8 @@ from archive.web.pages import (
     subject_edits,
     subjects,
     systems,
+    template,
+    templates,
     terms,
     trace,
     upload,
@@ -88,6 +90,8 @@ _PAGES = (
     device,
     retrievals,
     trace,
+    templates,
+    template,
 )
 
 

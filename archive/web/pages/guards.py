@@ -9,7 +9,7 @@ from fastapi import Depends
 
 from archive.access.callers import Caller
 from archive.access.policy import Capability, CertificateBars, may, require
-from archive.kernel.errors import InvalidInput, NotFound
+from archive.kernel.errors import Forbidden, InvalidInput, NotFound
 from archive.kernel.ids import (
     AccountId,
     ActId,
@@ -37,6 +37,7 @@ from archive.kernel.ids import (
     SessionId,
     SubjectId,
     SupervisionId,
+    TemplateId,
     UnitId,
     UploadId,
     WebhookId,
@@ -63,6 +64,17 @@ def needs(capability: Capability, *, hidden: bool = False) -> Callable[[Caller],
     return allowed
 
 
+def needs_either(*capabilities: Capability) -> Callable[[Caller], Caller]:
+    """Return a dependency that lets roles with any of these capabilities look, barred ones too. Raises: Forbidden."""
+
+    def allowed(caller: CallerDep) -> Caller:
+        if not any(may(caller.roles, capability) for capability in capabilities):
+            raise Forbidden(capability=capabilities[0].value)
+        return caller
+
+    return allowed
+
+
 ListReader = Annotated[Caller, Depends(needs(Capability.READ_CATALOGUE))]
 Reader = Annotated[Caller, Depends(needs(Capability.READ_CATALOGUE, hidden=True))]
 Viewer = Annotated[Caller, Depends(needs(Capability.VIEW_CONTENT))]
@@ -83,6 +95,8 @@ LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
 LogHealthReader = Annotated[Caller, Depends(needs(Capability.READ_LOG_HEALTH))]
 Operator = Annotated[Caller, Depends(needs(Capability.OPERATE))]
 Administrator = Annotated[Caller, Depends(needs(Capability.ADMINISTER))]
+
+TemplateReader = Annotated[Caller, Depends(needs_either(Capability.FILE_CASES, Capability.ADMINISTER))]
 
 
 def _id_of(text: str) -> UUID:
@@ -237,6 +251,11 @@ def device_id_in_path(device_id: str) -> DeviceId:
     return DeviceId(_id_of(device_id))
 
 
+def template_id_in_path(template_id: str) -> TemplateId:
+    """Return the template's id of the address. Raises: NotFound for what is no id."""
+    return TemplateId(_id_of(template_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 RequestIdPath = Annotated[RequestId, Depends(request_id_in_path)]
@@ -266,6 +285,7 @@ OfficerRecordIdPath = Annotated[OfficerRecordId, Depends(officer_record_id_in_pa
 LegalStaffIdPath = Annotated[LegalStaffId, Depends(legal_staff_id_in_path)]
 ClearanceIdPath = Annotated[ClearanceId, Depends(clearance_id_in_path)]
 DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
+TemplateIdPath = Annotated[TemplateId, Depends(template_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:
