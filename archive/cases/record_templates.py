@@ -4,7 +4,8 @@ import functools
 
 from archive.cases.terms import RecordForm
 from archive.documents.template import Template
-from archive.documents.template_loading import TemplateFault, TemplateInvalid, load_template
+from archive.documents.template_faults import TemplateFault, cause
+from archive.documents.template_loading import TemplateInvalid, load_template
 from archive.documents.toml_lines import TomlLines
 
 
@@ -16,6 +17,6 @@ def checked_template(text: str) -> Template:
     """
     template = load_template(text)
     if template.form not in set(RecordForm):
-        cause = f"the form is one of {', '.join(RecordForm)}"
-        raise TemplateInvalid([TemplateFault(TomlLines(text).line_of(("form",)), "form", cause)])
+        why = cause("form", expected=", ".join(RecordForm))
+        raise TemplateInvalid([TemplateFault(TomlLines(text).line_of(("form",)), "form", why)])
     return template

@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "operate": ("init", "migrate", "serve", "web", "worker", "sequencer", "account"),
     "cases": ("case", "item"),
     "subjects": ("subject",),
+    "templates": ("templates",),
     "dock": ("dock",),
     "integration": ("keys", "webhooks"),
     "renditions": ("renditions", "jobs"),

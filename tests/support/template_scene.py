@@ -35,7 +35,13 @@ def templates_of_scene(bureau: Bureau) -> dict[str, TemplateId]:
         filed = save_template(database, text(DECISION, 2), agency_id=None, by=by, at=now)
         put_in_force(database, filed, valid_from=local_day(now), by=by, at=now)
         file_template(
-            database, filed, authority="昆明市司法局", number="昆司备〔2026〕12号", filed_on=local_day(now), by=by, at=now
+            database,
+            filed,
+            authority="昆明市司法局",
+            number="昆司备〔2026〕12号",
+            filed_on=local_day(now),
+            by=by,
+            at=now,
         )
         draft_text = text(DECISION, 3).replace("依法向社会公示", "依法向社会公示，公示期为三年", 1)
         draft = save_template(database, draft_text, agency_id=None, by=by, at=now)

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from archive.access.callers import Caller
 from archive.calendar.days import local_day
 from archive.cases.record_templates import checked_template
+from archive.documents.template import Template
 from archive.documents.template_listings import Standing, TemplateVersion, template_version, version_before
-from archive.documents.template_loading import TemplateFault
+from archive.documents.template_loading import TemplateFault, TemplateInvalid
 from archive.documents.template_register import (
     MAX_AUTHORITY_CHARACTERS,
     MAX_FILING_NUMBER_CHARACTERS,
@@ -72,7 +73,7 @@ def template_pages(request: Request, caller: TemplateReader, template_id: Seen, 
     """Show how a version looks."""
     with services.database.read() as tx:
         text = text_of(tx, template_id)
-    return pages_of(request, caller, services, checked_template(text))
+    return pages_of(request, caller, services, text)
 
 
 @router.get("/template.toml")
@@ -201,7 +202,7 @@ def _show(
         rows = rows_of(tx, caller, services, code=version.code)
         before = version_before(version, [row.version for row in rows])
         text_before = None if before is None else text_of(tx, before.id)
-    template = checked_template(text)
+    template = _read(text)
     standing = next(row for row in rows if row.version.id == version.id)
     is_edited = form is not None and form.panel == "text"
     return render(
@@ -217,13 +218,21 @@ def _show(
         paper=template,
         text=form.value("text") if form is not None and is_edited else text,
         chinese=is_chinese(texts),
-        fields=field_lines(template, texts=texts),
-        rules=rule_lines(template, texts=texts),
+        fields=[] if template is None else field_lines(template, texts=texts),
+        rules=[] if template is None else rule_lines(template, texts=texts),
         before=before,
         difference=None if text_before is None else difference(text_before, text),
         today=local_day(services.clock.now()),
         may_do=_may(version, standing.standing),
     )
+
+
+def _read(text: str) -> Template | None:
+    """Return what the text of a version says; None where it is no template to this program."""
+    try:
+        return checked_template(text)
+    except TemplateInvalid:
+        return None
 
 
 def _may(version: TemplateVersion, standing: Standing) -> dict[str, bool]:

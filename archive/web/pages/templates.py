@@ -15,11 +15,11 @@ from archive.access.callers import Caller
 from archive.access.policy import Capability
 from archive.calendar.days import local_day
 from archive.cases.record_templates import checked_template
-from archive.documents.template import Template
 from archive.documents.template_listings import (
     Standing,
     TemplateVersion,
     standing_of,
+    template_version,
     template_versions,
     uses_of_templates,
 )
@@ -141,18 +141,21 @@ def preview_posted(request: Request, caller: Administrator, form: TemplateForm, 
     """Show how a text looks, or what is wrong with it."""
     faults = faults_of(form)
     if form.is_good:
-        return pages_of(request, caller, services, checked_template(form.value("text")))
+        return pages_of(request, caller, services, form.value("text"))
     return render(
         request, "_template_pages.html", caller=caller, status=422, form=form, faults=faults, pages=[], trouble=None
     )
 
 
-def pages_of(request: Request, caller: Caller, services: Services, template: Template) -> Response:
-    """Return a template's pages as pictures, filled in with examples."""
+def pages_of(request: Request, caller: Caller, services: Services, text: str) -> Response:
+    """Return a template's pages as pictures, filled in with examples; or what is wrong with its text."""
     trouble: str | None = None
     pages: tuple[bytes, ...] = ()
+    faults: Sequence[TemplateFault] = ()
     try:
-        pages = services.template_previews.pages(template, at=services.clock.now())
+        pages = services.template_previews.pages(checked_template(text), at=services.clock.now())
+    except TemplateInvalid as exc:
+        faults = exc.faults[:MOST_FAULTS]
     except (PreviewTooLong, TypesettingFault) as exc:
         trouble = exc.code
     return render(
@@ -160,7 +163,7 @@ def pages_of(request: Request, caller: Caller, services: Services, template: Tem
         "_template_pages.html",
         caller=caller,
         pages=[base64.b64encode(page).decode("ascii") for page in pages],
-        faults=[],
+        faults=faults,
         trouble=trouble,
     )
 
@@ -236,8 +239,11 @@ def open_agencies(tx: Session) -> Sequence[Agency]:
 
 
 def checked_basis(tx: Session, template_id: TemplateId) -> Sequence[str]:
-    """Return the provisions that a version goes back to."""
-    return checked_template(text_of(tx, template_id)).basis
+    """Return the provisions that a version goes back to; none where its text is no template to this program."""
+    try:
+        return checked_template(text_of(tx, template_id)).basis
+    except TemplateInvalid:
+        return ()
 
 
 def _agency(form: Form) -> AgencyId | None:
@@ -253,8 +259,7 @@ def _agency(form: Form) -> AgencyId | None:
 
 def _as_next(tx: Session, template_id: TemplateId) -> str:
     """Return the text of a version with the next free number in its line."""
-    text = text_of(tx, template_id)
-    code = checked_template(text).code
+    text, code = text_of(tx, template_id), template_version(tx, template_id).code
     highest = max(each.version for each in template_versions(tx, code=code))
     return _VERSION.sub(lambda found: f"{found[1]}{highest + 1}{found[3]}", text, count=1)
 

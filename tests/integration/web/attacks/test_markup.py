@@ -32,6 +32,7 @@ from archive.access.clearances import grant_clearance
 from archive.access.models import Passkey
 from archive.access.policy import Role
 from archive.access.recoveries import begin_recovery
+from archive.calendar.days import local_day
 from archive.cases.drafting import begin_record
 from archive.cases.filing import record_act
 from archive.cases.indexing import rebuild_index
@@ -49,6 +50,7 @@ from archive.devices.register import DeviceFacts, record_device
 from archive.documents import templates
 from archive.documents.drafts import Amending
 from archive.documents.issuing import issue_seal
+from archive.documents.template_register import put_in_force, save_template
 from archive.evidence.terms import SourceKind
 from archive.kernel.ids import AccountId, AgencyId, OfficerId, new_uuid7
 from archive.ledger.entries import OPERATOR
@@ -102,6 +104,7 @@ _OURS = {
     "notice.link", "webhook.url", "preserved_object.name", "job.last_error", "quarantine_item.reason",
     "template_text.code", "draft.template", "draft.template_sha256", "draft_pdf.place", "record_extension.path",
     "key_certificate.purpose", "key_certificate.place", "key_certificate.serial", "key_certificate.revocation_reason",
+    "record_template.code", "record_template.text_sha256",
     "key_request.act", "key_request.purpose", "key_request.place", "key_request.revocation_reason",
 }  # fmt: skip
 """Addresses are checked where they are set; codes; names of files are filled apart, since stores go by them."""
@@ -134,7 +137,7 @@ class Scene:
         tables = {
             "case_id": "case_file", "object_id": "preserved_object", "subject_id": "subject", "recording_id": "recording",
             "complaint_id": "complaint", "device_id": "device", "account_id": "account", "notice_id": "notice",
-            "officer_id": "officer", "staff_id": "legal_staff",
+            "officer_id": "officer", "staff_id": "legal_staff", "template_id": "record_template",
         }  # fmt: skip
         for name, table in tables.items():
             rows = tx.execute(text(f"SELECT id FROM {table}")).scalars().all()
@@ -250,6 +253,12 @@ def _add_records(bureau: Bureau) -> None:
         services.database, text_of_template, case_id=bureau.cases["main"], title=MARKUP, values={"place": MARKUP},
         amending=Amending(bureau.records["inspection"], MARKUP), by=OPERATOR, at=bureau.now(),
     )  # fmt: skip
+    for version in (2, 3):  # one in force, one that is written
+        said = text_of_template.replace("version = 1", f"version = {version}", 1)
+        template_id = save_template(services.database, said, agency_id=None, by=OPERATOR, at=bureau.now())
+        if version == 2:
+            today = local_day(bureau.now())
+            put_in_force(services.database, template_id, valid_from=today, by=OPERATOR, at=bureau.now())
     issue_seal(services.issuer, AgencyId(FIRST_AGENCY), by=OPERATOR, at=bureau.now())
     services.seals.room.capture()
 
@@ -426,7 +435,7 @@ _SHOWN_NOWHERE = {
     "retrieval_grant.purpose", "retrieval_grant.reference",  # shown from the log's entry
     "item_text.text",  # test_markup_is_shown_as_the_text_that_it_is
     # Records that are written here have no pages yet.
-    "template_text.text", "draft.title", "draft.field_values", "draft.number", "draft.amend_reason",
+    "draft.title", "draft.field_values", "draft.number", "draft.amend_reason",
     "key_certificate.handle", "key_request.handle", "key_request.reason", "key_request.answer",
 }  # fmt: skip
 """Filled all the same, so that a page that begins to show one is tried."""
