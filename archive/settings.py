@@ -156,6 +156,10 @@ class Settings(BaseSettings):
     pkcs11_pin_file: Path | None = Field(
         default=None, description="File with its PIN, readable by its owner only; needed with pkcs11_module."
     )
+    only_filed_templates: bool = Field(
+        False,
+        description="New text records begin by templates that are filed (备案) only.",
+    )
     organisation_rules: Path | None = Field(
         default=None,
         description="What is asked of officers and reviewers (TOML); empty means the rules that are shipped.",

@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "cases": ("case", "item"),
     "subjects": ("subject",),
     "certificates": ("certificates",),
+    "templates": ("templates",),
     "dock": ("dock",),
     "integration": ("keys", "webhooks"),
     "renditions": ("renditions", "jobs"),

@@ -1,9 +1,9 @@
 """Tables of text records and of the texts of documents."""
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
@@ -33,6 +33,54 @@ class TemplateText(Base):
     code: Mapped[str] = mapped_column(String(64), index=True)
     version: Mapped[int]
     text: Mapped[str] = mapped_column(Text)
+
+
+class RecordTemplate(Base):
+    """A version of a template (文书格式) in the register: of an agency, or of all where it names none.
+
+    `text_sha256` is its text, of which `code`, `version`, `form` and `title` are read. `valid_from` to `valid_until`
+    are the days on which records begin by it, both included; a draft has none. `is_shipped`: it came with the program.
+    `filed_with`, `filing_number` and `filed_on` say with whom it was filed (备案); None where it was not.
+    """
+
+    __tablename__ = "record_template"
+    __table_args__ = (
+        Index(
+            "uq_record_template_own_version",
+            "agency_id",
+            "code",
+            "version",
+            unique=True,
+            sqlite_where=text("agency_id IS NOT NULL AND state <> 'dropped' AND NOT is_shipped"),
+            postgresql_where=text("agency_id IS NOT NULL AND state <> 'dropped' AND NOT is_shipped"),
+        ),
+        Index(
+            "uq_record_template_shared_version",
+            "code",
+            "version",
+            unique=True,
+            sqlite_where=text("agency_id IS NULL AND state <> 'dropped' AND NOT is_shipped"),
+            postgresql_where=text("agency_id IS NULL AND state <> 'dropped' AND NOT is_shipped"),
+        ),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    agency_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("agency.id"))
+    code: Mapped[str] = mapped_column(String(40))
+    version: Mapped[int]
+    form: Mapped[str] = mapped_column(String(40))
+    title: Mapped[str] = mapped_column(String(100))
+    text_sha256: Mapped[str] = mapped_column(ForeignKey("template_text.sha256"))
+    state: Mapped[str] = mapped_column(String(16))
+    valid_from: Mapped[date | None]
+    valid_until: Mapped[date | None]
+    is_shipped: Mapped[bool]
+    filed_with: Mapped[str | None] = mapped_column(String(100))
+    filing_number: Mapped[str | None] = mapped_column(String(100))
+    filed_on: Mapped[date | None]
+    reason: Mapped[str | None] = mapped_column(String(500))
+    saved_by: Mapped[uuid.UUID]
+    saved_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class Draft(Reached, Base):

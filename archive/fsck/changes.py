@@ -148,6 +148,22 @@ _TABLES: Final = (
         },
     ),
     _Told(
+        "record_template",
+        ("admin.template_saved",),
+        later=(
+            *(f"admin.template_{step}" for step in ("put_in_force", "replaced", "filed", "withdrawn")),
+            "admin.template_saved",
+        ),
+        when="saved_at",
+        who="saved_by",
+        details={
+            **{name: name for name in ("code", "version", "form", "title", "text_sha256", "state", "is_shipped")},
+            **{name: name for name in ("valid_from", "valid_until", "filed_with", "filing_number", "filed_on")},
+            "reason": "reason",
+            "agency_id": "agency",
+        },
+    ),
+    _Told(
         "key_request",
         ("admin.certificate_requested",),
         later=("admin.certificate_decided",),
@@ -400,7 +416,7 @@ _TIMES: Final = {
 }  # fmt: skip
 _IDS: Final = {
     "subject_id", "unit_id", "officer_id", "responsible_id", "holder_id", "object_id", "decided_by", "replaces_id",
-    "case_id", "act_id", "amends_id", "replaced_by", "certificate_id",
+    "case_id", "act_id", "amends_id", "replaced_by", "certificate_id", "agency_id",
 }  # fmt: skip
 _BEFORE: Final = {"kind": "station", "unit": "00000000-0000-7000-8000-0000000000a1"}
 """What an entry means that is older than the word: all docks were stations, and all was the first unit's."""

@@ -55,6 +55,9 @@ def _templates(connection: Connection) -> Iterator[Finding]:
     for row in rows(connection, "SELECT id, template, template_version, template_sha256 FROM draft"):
         if known.get(row["template_sha256"]) != (row["template"], row["template_version"]):
             yield invalid("fsck.row_missing", "A record's template is not there, or is another", as_uuid(row["id"]))
+    for row in rows(connection, "SELECT id, code, version, text_sha256 FROM record_template"):
+        if known.get(row["text_sha256"]) != (row["code"], row["version"]):
+            yield invalid("fsck.row_missing", "The text of a template is not there, or is another", as_uuid(row["id"]))
 
 
 def _of(logged: Mapping[str, Entry], kind: str) -> Iterator[Entry]:

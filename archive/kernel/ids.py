@@ -15,6 +15,8 @@ ObjectId = NewType("ObjectId", uuid.UUID)
 """Anything preserved: an evidence item or a text record; the id of its OCFL object."""
 DraftId = NewType("DraftId", uuid.UUID)
 """A text record that is being written; the id of the record that comes of it."""
+TemplateId = NewType("TemplateId", uuid.UUID)
+"""A version of a template of text records in the register."""
 CertificateId = NewType("CertificateId", uuid.UUID)
 """A certificate that signs documents, in the register."""
 KeyRequestId = NewType("KeyRequestId", uuid.UUID)

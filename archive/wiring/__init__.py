@@ -24,6 +24,7 @@ from archive.documents.faces import SONG
 from archive.documents.issuing import Issuer
 from archive.documents.late_stamps import LateStamps
 from archive.documents.renewing import Renewals
+from archive.documents.template_previews import TemplatePreviews
 from archive.documents.typesetting import Typesetter
 from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
@@ -54,7 +55,7 @@ from archive.retrieval.rules import RetrievalRules
 from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
 from archive.trust.register import CertificateRegister
-from archive.wiring import key_parts, log_parts, people_parts, record_parts, worker_parts
+from archive.wiring import key_parts, log_parts, people_parts, record_parts, template_parts, worker_parts
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
 from ingest.context import Intake
@@ -120,6 +121,7 @@ class Services:
     ocsp: EmbeddedOcsp
     certificate_ends: CertificateEnds
     renewals: Renewals
+    template_previews: TemplatePreviews
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
@@ -359,6 +361,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         issuer=issuer,
         ocsp=EmbeddedOcsp(authority, register, clock),
         certificate_ends=certificate_ends,
+        template_previews=template_parts.template_previews(),
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={
             **worker_parts.handlers(workshop, settings, delivery),

@@ -27,6 +27,7 @@ from tests.e2e.record_shots import RECORD_SHOTS
 from tests.e2e.retrieval_shots import RETRIEVAL_SHOTS
 from tests.e2e.shot import Place, Shot, opened, said
 from tests.e2e.staff_shots import STAFF_SHOTS
+from tests.e2e.template_shots import TEMPLATE_SHOTS
 from tests.support import seed
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
 
@@ -345,6 +346,7 @@ SHOTS = [
     *OFFICE_SHOTS,
     *RETRIEVAL_SHOTS,
     *STAFF_SHOTS,
+    *TEMPLATE_SHOTS,
     *ACCOUNT_SHOTS,
     *RECORD_SHOTS,
     *CERTIFICATE_SHOTS,

@@ -47,6 +47,8 @@ from archive.web.pages import (
     subject_edits,
     subjects,
     systems,
+    template,
+    templates,
     terms,
     trace,
     upload,
@@ -102,6 +104,8 @@ _PAGES = (
     certificates,
     certificate,
     own_certificates,
+    templates,
+    template,
 )
 
 

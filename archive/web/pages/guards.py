@@ -9,7 +9,7 @@ from fastapi import Depends
 
 from archive.access.callers import Caller
 from archive.access.policy import Capability, CertificateBars, may, require
-from archive.kernel.errors import InvalidInput, NotFound
+from archive.kernel.errors import Forbidden, InvalidInput, NotFound
 from archive.kernel.ids import (
     AccountId,
     ActId,
@@ -40,6 +40,7 @@ from archive.kernel.ids import (
     SessionId,
     SubjectId,
     SupervisionId,
+    TemplateId,
     UnitId,
     UploadId,
     WebhookId,
@@ -61,6 +62,17 @@ def needs(capability: Capability, *, hidden: bool = False) -> Callable[[Caller],
         require(caller.roles, capability)
         if not caller.may(capability):
             raise CertificateBars
+        return caller
+
+    return allowed
+
+
+def needs_either(*capabilities: Capability) -> Callable[[Caller], Caller]:
+    """Return a dependency that lets roles with any of these capabilities look, barred ones too. Raises: Forbidden."""
+
+    def allowed(caller: CallerDep) -> Caller:
+        if not any(may(caller.roles, capability) for capability in capabilities):
+            raise Forbidden(capability=capabilities[0].value)
         return caller
 
     return allowed
@@ -90,6 +102,8 @@ LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
 LogHealthReader = Annotated[Caller, Depends(needs(Capability.READ_LOG_HEALTH))]
 Operator = Annotated[Caller, Depends(needs(Capability.OPERATE))]
 Administrator = Annotated[Caller, Depends(needs(Capability.ADMINISTER))]
+
+TemplateReader = Annotated[Caller, Depends(needs_either(Capability.FILE_CASES, Capability.ADMINISTER))]
 
 
 def _id_of(text: str) -> UUID:
@@ -259,6 +273,11 @@ def key_request_id_in_path(key_request_id: str) -> KeyRequestId:
     return KeyRequestId(_id_of(key_request_id))
 
 
+def template_id_in_path(template_id: str) -> TemplateId:
+    """Return the template's id of the address. Raises: NotFound for what is no id."""
+    return TemplateId(_id_of(template_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 RequestIdPath = Annotated[RequestId, Depends(request_id_in_path)]
@@ -291,6 +310,7 @@ DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
 DraftIdPath = Annotated[DraftId, Depends(draft_id_in_path)]
 CertificateIdPath = Annotated[CertificateId, Depends(certificate_id_in_path)]
 KeyRequestIdPath = Annotated[KeyRequestId, Depends(key_request_id_in_path)]
+TemplateIdPath = Annotated[TemplateId, Depends(template_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:

@@ -24,6 +24,7 @@ from archive.access.classes import RestrictedClass
 from archive.access.clearances import grant_clearance
 from archive.access.integrations import integration_named, issue_integration_key
 from archive.access.policy import Role
+from archive.calendar.days import local_day
 from archive.cases.drafting import begin_record, drop_record
 from archive.cases.filing import link_object, record_act, unlink_object
 from archive.cases.identifiers import Identifier, IdentifierKind
@@ -52,6 +53,7 @@ from archive.documents.drafts import Amending
 from archive.documents.form_context import FormContext
 from archive.documents.setting import set_draft
 from archive.documents.signatures import Signed, SignedPdf, add_signature, signing_of
+from archive.documents.template_register import file_template, put_in_force, save_template, withdraw_template
 from archive.documents.templates import example_of
 from archive.evidence.grouping import RecordingRules
 from archive.evidence.models import EvidenceItem
@@ -68,6 +70,7 @@ from archive.kernel.ids import (
     KeyRequestId,
     ObjectId,
     OfficerId,
+    TemplateId,
     UnitId,
 )  # fmt: skip
 from archive.ledger.entries import OPERATOR
@@ -248,6 +251,26 @@ def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: 
     )  # fmt: skip
     other = begin_record(home.database, template, case_id=case_id, title="笔录", values={}, by=OPERATOR, at=at)
     drop_record(home.database, other, reason="重复", by=OPERATOR, at=home.clock.now())
+    look_after_templates(home, template)
+
+
+def look_after_templates(home: ArchiveHome, template: str) -> None:
+    """Templates: one that was filed and replaced, its successor of an agency, one that was withdrawn."""
+    database = home.database
+
+    def save(version: int, agency_id: AgencyId | None = None) -> TemplateId:
+        text = template.replace("version = 1", f"version = {version}", 1)
+        return save_template(database, text, agency_id=agency_id, by=OPERATOR, at=home.clock.now())
+
+    today = local_day(home.clock.now())
+    filed, own = save(2), save(3, AgencyId(FIRST_AGENCY))
+    for template_id in (filed, own):
+        put_in_force(database, template_id, valid_from=today, by=OPERATOR, at=home.clock.now())
+    file_template(
+        database, filed, authority="司法局", number="备 1", filed_on=today, by=OPERATOR, at=home.clock.now()
+    )  # fmt: skip
+    put_in_force(database, save(4), valid_from=today + timedelta(days=9), by=OPERATOR, at=home.clock.now())
+    withdraw_template(database, own, reason="有误", by=OPERATOR, at=home.clock.now())
 
 
 def sign_records(home: ArchiveHome, case_id: CaseId) -> None:

@@ -5,6 +5,7 @@ import string
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -22,6 +23,10 @@ from archive.devices.terms import DeviceState
 from archive.documents.certificate_ends import WATCH_CERTIFICATES
 from archive.documents.renewing import RENEW_RECORDS
 from archive.documents.signatures import FILE_RECORD, STAMP_RECORD
+from archive.documents.template_faults import cause_codes
+from archive.documents.template_fields import AnyField, Fill
+from archive.documents.template_listings import Standing
+from archive.documents.template_parts import Rule
 from archive.documents.texts import READ_RECORD
 from archive.evidence.terms import RecordedFrom, SourceKind
 from archive.kernel.findings import Outcome
@@ -142,6 +147,11 @@ def test_no_text_is_left_that_nobody_uses() -> None:
 # ---- closed lists have a word for each value ----------------------------------------------------------------------
 
 _LISTS: dict[str, Iterable[str]] = {
+    "template_fault": cause_codes(),
+    "template_standing": Standing,
+    "template_fill": get_args(Fill),
+    "field_kind": (kind.model_fields["kind"].annotation.__args__[0] for kind in get_args(get_args(AnyField)[0])),
+    "template_rule": (kind.model_fields["kind"].annotation.__args__[0] for kind in get_args(get_args(Rule)[0])),
     "role": Role,
     "restricted_class": RestrictedClass,
     "category": Category,

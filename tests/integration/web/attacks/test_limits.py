@@ -47,6 +47,8 @@ def test_what_costs_much_is_limited(app: FastAPI) -> None:
         ("GET", "/pki/ocsp/{asked:path}"),
         ("GET", "/search"), ("POST", "/subjects/search"), ("POST", "/subjects/choices"),
         ("POST", "/search/lists"), ("POST", "/complaints/lists"), ("POST", "/devices/lists"),
+        ("POST", "/templates/preview"), ("GET", "/templates/{template_id}/pages"),
+        ("GET", "/templates/{template_id}/example.pdf"),
         ("GET", "/admin/officers/sheets/{what}.{ending}"), ("POST", "/admin/officers/sheets"),
         ("POST", "/cases/{case_id}/packages"), ("POST", "/packages/{package_id}/downloads"),
         ("POST", "/api/v1/cases/{number:path}/packages"), ("POST", "/api/v1/packages/{package_id}/downloads"),

@@ -32,6 +32,7 @@ from archive.access.clearances import grant_clearance
 from archive.access.models import Passkey
 from archive.access.policy import Role
 from archive.access.recoveries import begin_recovery
+from archive.calendar.days import local_day
 from archive.cases.drafting import begin_record
 from archive.cases.filing import record_act
 from archive.cases.indexing import rebuild_index
@@ -48,6 +49,7 @@ from archive.devices.handover import Check, hand_over
 from archive.devices.register import DeviceFacts, record_device
 from archive.documents.drafts import Amending
 from archive.documents.issuing import issue_seal
+from archive.documents.template_register import put_in_force, save_template
 from archive.documents.templates import shipped_texts
 from archive.evidence.terms import SourceKind
 from archive.kernel.ids import AccountId, AgencyId, OfficerId, new_uuid7
@@ -103,6 +105,7 @@ _OURS = {
     "notice.link", "webhook.url", "preserved_object.name", "job.last_error", "quarantine_item.reason",
     "template_text.text", "draft.field_values", "template_text.code", "draft.template", "draft.template_sha256", "draft_pdf.place", "record_extension.path",
     "key_certificate.purpose", "key_certificate.place", "key_certificate.serial", "key_certificate.revocation_reason",
+    "record_template.code", "record_template.text_sha256",
     "key_request.act", "key_request.purpose", "key_request.place", "key_request.revocation_reason",
 }  # fmt: skip
 """Texts of templates and values of drafts have a form, and are filled in that form; addresses are checked where they are set; codes; names of files are filled apart, since stores go by them."""
@@ -137,6 +140,7 @@ class Scene:
             "complaint_id": "complaint", "device_id": "device", "account_id": "account", "notice_id": "notice",
             "officer_id": "officer", "staff_id": "legal_staff", "draft_id": "draft", "certificate_id": "key_certificate",
             "key_request_id": "key_request", "agency_id": "agency",
+            "template_id": "record_template",
         }  # fmt: skip
         for name, table in tables.items():
             rows = tx.execute(text(f"SELECT id FROM {table}")).scalars().all()
@@ -255,6 +259,12 @@ def _add_records(bureau: Bureau) -> None:
     make_signers(bureau)
     for code in ("preservation_list", "advance_notice"):  # one waits for a party's hand, one for the seal
         set_record(bureau, begin(bureau, bureau.cases["main"], code, MARKUP))
+    for version in (2, 3):  # one in force, one that is written
+        said = text_of_template.replace("version = 1", f"version = {version}", 1)
+        template_id = save_template(services.database, said, agency_id=None, by=OPERATOR, at=bureau.now())
+        if version == 2:
+            today = local_day(bureau.now())
+            put_in_force(services.database, template_id, valid_from=today, by=OPERATOR, at=bureau.now())
     issue_seal(services.issuer, AgencyId(FIRST_AGENCY), by=OPERATOR, at=bureau.now())
     services.seals.room.capture()
 
