@@ -13,7 +13,7 @@ from archive.cases.filing import open_case
 from archive.cases.subjects import NewSubject
 from archive.cases.terms import Category, SubjectKind
 from archive.custody.events import preserved_object
-from archive.documents.templates import example_of
+from archive.documents.templates import example_of, shipped_templates
 from archive.kernel.ids import CaseId, ObjectId
 from archive.web.app import create_app
 from tests.e2e.browser import sign_in, until
@@ -73,7 +73,7 @@ def _begin(page: Page, base: str, case_id: CaseId, template: str) -> str:
     """Choose a template for the case's inspection; return the address of the form."""
     page.goto(f"{base}/cases/{case_id}")
     page.click(f"a[href='/cases/{case_id}/drafts/new']")
-    page.check(f"input[name=template][value={template}]")
+    page.check(f".template-option:has-text('{shipped_templates()[template].title.zh}') input >> nth=0")
     page.select_option("#-act_id", index=1)
     page.click("form.new-draft button.primary")
     page.wait_for_selector("#draft-form")
