@@ -144,6 +144,10 @@ class Settings(BaseSettings):
         default=None,
         description="Which acts with a certificate need a second person (TOML); empty means those that are shipped.",
     )
+    volume_rules: Path | None = Field(
+        default=None,
+        description="How case files are arranged, numbered and filed (TOML); empty means the rules that are shipped.",
+    )
     organisation_rules: Path | None = Field(
         default=None,
         description="What is asked of officers and reviewers (TOML); empty means the rules that are shipped.",
