@@ -60,14 +60,14 @@ _NOWHERE: Final = (None, None)
 
 def _records(tx: Session, case_id: CaseId, agency: str, places: _Places) -> Mapping[UUID, FiledPaper]:
     rows = tx.execute(
-        select(TextRecord, PreservedObject, Draft.number, Draft.id)
+        select(TextRecord, PreservedObject, Draft.number, Draft.id.is_not(None))
         .join(PreservedObject, PreservedObject.id == TextRecord.object_id)
         .join(CaseLink, CaseLink.object_id == TextRecord.object_id)
         .outerjoin(Draft, Draft.id == TextRecord.object_id)
         .where(CaseLink.case_id == case_id, CaseLink.volume_id.is_(None))
     )
     found = {}
-    for record, original, number, draft_id in rows:
+    for record, original, number, is_here in rows:
         volume, place = places.get(record.object_id, _NOWHERE)
         form = RecordForm(record.form) if record.form in set(RecordForm) else RecordForm.OTHER
         paper = Paper(
@@ -79,10 +79,8 @@ def _records(tx: Session, case_id: CaseId, agency: str, places: _Places) -> Mapp
             volume=volume,
             place=place,
         )
-        author = "" if draft_id is None else agency
-        found[record.object_id] = FiledPaper(
-            paper, RECORD, original, author, number, is_made_here=draft_id is not None
-        )
+        author = agency if is_here else ""
+        found[record.object_id] = FiledPaper(paper, RECORD, original, author, number, is_made_here=is_here)
     return found
 
 

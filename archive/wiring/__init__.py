@@ -54,7 +54,7 @@ from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
 from archive.trust.register import CertificateRegister
 from archive.trust.rules import TrustRules
-from archive.wiring import log_parts, people_parts, record_parts, worker_parts
+from archive.wiring import log_parts, people_parts, record_parts, volume_parts, worker_parts
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
 from ingest.context import Intake
@@ -117,6 +117,7 @@ class Services:
     seals: Seals
     issuer: Issuer
     renewals: Renewals
+    case_files: volume_parts.CaseFiles
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
@@ -306,6 +307,10 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     register = CertificateRegister(database)
     renewals = record_parts.renewals(database, objects, tsa.token, authority, clock)
     records = record_parts.finished_records(database, open_store(home, "drafts"), objects, signer, clock)
+    seals = record_parts.seals(records.desk, authority, tsa.token, clock)
+    case_files = volume_parts.case_files(
+        settings, database, objects, signer, authority, seals, renewals.long_term, clock
+    )
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = people_parts.identifiers(home, database)
     api_key_hashes = people_parts.api_key_hashes(home, database)
@@ -349,7 +354,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         complaints=complaints,
         retrievals=retrievals,
         records=records,
-        seals=record_parts.seals(records.desk, authority, tsa.token, clock),
+        seals=seals,
+        case_files=case_files,
         renewals=renewals,
         issuer=Issuer(database, authority, TrustRules.load(settings.trust_rules)),
         rules=OrganisationRules.load(settings.organisation_rules),
@@ -360,6 +366,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **retrievals.handlers,
             **records.handlers,
             **renewals.handlers,
+            **case_files.handlers,
             **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),
