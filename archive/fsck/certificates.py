@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from archive.fsck.raw import Entry, as_uuid, entries, is_at, rows
 from archive.kernel.findings import Finding, invalid, valid
 
-_SIGNING: Final = {"record.signed", "record.refused", "record.sealed"}
+_SIGNING: Final = {"record.signed", "record.refused", "record.sealed", "volume.closed"}
 
 
 def check_certificates(connection: Connection) -> Iterator[Finding]:

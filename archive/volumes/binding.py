@@ -93,7 +93,7 @@ def write_closed(
     seal = certificate_by_sha256(tx, bound.seal_sha256)
     if seal is None:
         raise CertificateNotFound(sha256=bound.seal_sha256)
-    note_use(tx, CertificateId(seal.id), entry_id, about=Target(KIND, closing.volume_id), at=at)
+    note_use(tx, CertificateId(seal.id), entry_id, about=Target(KIND, bound.object_id), at=at)
     tx.execute(delete(VolumeClosing).where(VolumeClosing.volume_id == closing.volume_id))
     tx.execute(delete(PreservationIntent).where(PreservationIntent.object_id == bound.object_id))
     args = {"volume_id": str(closing.volume_id)}

@@ -201,7 +201,13 @@ class VolumeCloser:
         sheets = seal.on_sheets(self.sheets.set_sheets(index.told, beside))
         files = {"index.p7s": self.index_signer.sign_detached(index.body), "index.seal.p7s": seal.over(index.body)}
         return preserve_bound(
-            self.objects, self.signer, index, {**files, **sheets}, seal_sha256=certificate.sha256, rules=self.rules
+            self.objects,
+            self.signer,
+            index,
+            {**files, **sheets},
+            seal_sha256=certificate.sha256,
+            rules=self.rules,
+            at=self.clock.now(),
         )
 
     def _go_on(self, job: ClaimedJob, report: Callable[[int], None]) -> None:

@@ -81,9 +81,7 @@ def _signed(volume_id: VolumeId) -> Select[Any]:
     return (
         select(VolumeLine.object_id)
         .join(Draft, Draft.id == VolumeLine.object_id)
-        .outerjoin(
-            RecordExtension, (RecordExtension.object_id == VolumeLine.object_id) & (RecordExtension.number == 1)
-        )
+        .outerjoin(RecordExtension, (RecordExtension.object_id == VolumeLine.object_id) & (RecordExtension.number == 1))
         .where(VolumeLine.volume_id == volume_id, Draft.state == DraftState.FILED.value)
         .order_by(VolumeLine.number)
     )

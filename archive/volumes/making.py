@@ -13,7 +13,7 @@ from archive.cases.models import Act, ActOfficer, Case, Subject
 from archive.kernel.canonical import canonical_json, parse_canonical
 from archive.kernel.digests import DigestSet, digest_of
 from archive.kernel.ids import CaseId, ObjectId, parse_uuid
-from archive.kernel.instants import parse_instant
+from archive.kernel.instants import Instant, format_instant
 from archive.ocfl.inventory import NewFile, VersionUser
 from archive.ocfl.root import OcflRoot
 from archive.organisation.models import Officer
@@ -73,6 +73,7 @@ def preserve_bound(
     *,
     seal_sha256: str,
     rules: VolumeRules,
+    at: Instant,
 ) -> Bound:
     """Make a volume durable as one object: index, signatures and sheets, and a signed manifest that names them all.
 
@@ -90,7 +91,7 @@ def preserve_bound(
             **digests.as_json(),
             "files": {file: digest_of(data).sha256.hex for file, data in files.items()},
             "seal": seal_sha256,
-            "times": {"received": index.told["made"]},
+            "times": {"received": format_instant(at)},
         }
     )
     objects.create_object(
@@ -103,7 +104,7 @@ def preserve_bound(
         ],
         message="Volume of a case file, closed",
         user=VersionUser("liuhen", "urn:liuhen:archive"),
-        at=parse_instant(index.told["made"]),
+        at=at,
     )
     return _bound(index, manifest)
 

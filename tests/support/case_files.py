@@ -88,7 +88,9 @@ def write_and_sign(home: ArchiveHome, case_id: CaseId, code: str, title: str) ->
     made = services.authority.issue(MANIFEST_SIGNING, public_key=key.public_key(), valid_from=home.clock.now())
     new = NewCertificate(made.public_bytes(Encoding.DER), KeyPurpose.OFFICER, UUID(int=7), KeyPlace.HOLDER)
     signed = Signed(
-        CertificateId(change_register(home.database, Wanted("新任", new=new), rules=ALONE, by=OPERATOR, at=home.clock.now()))
+        CertificateId(
+            change_register(home.database, Wanted("新任", new=new), rules=ALONE, by=OPERATOR, at=home.clock.now())
+        )
     )
     desk = replace(services.records.desk, context=lambda *_: FormContext(date(2026, 11, 30)))
     signer = DocumentSigner(HeldKey(key, made, [services.authority.root]), home.clock, services.tsa.token)

@@ -92,6 +92,9 @@ from archive.trust.models import KeyRequest
 from archive.trust.requests import Wanted, change_register, decide_key_request
 from archive.trust.rules import TrustRules
 from archive.trust.terms import KeyPlace, KeyPurpose
+from archive.volumes.moving import move_paper, open_volume
+from archive.volumes.rules import VolumeKind
+from archive.volumes.terms import Move
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
 from ingest.docks import revoke_dock
@@ -102,6 +105,7 @@ from signing.document_keys import HeldKey
 from signing.pades import DocumentSigner
 from tests.support import footage
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, SteppedClock, flip
+from tests.support.case_files import complete_case
 from tests.support.cosigned import CosignedHome, cosigned_home
 from tests.support.moulds import Moulds
 from tests.support.unguarded import guard, lift
@@ -150,6 +154,8 @@ UNBOUND = {
     "search_document": None,
     # So is who sees what: it follows from units, officers, members and what is filed where.
     "reach": None,
+    # What goes on now; gone with the transaction that ends it.
+    "volume_closing": None,
     # Where an encode stands; it is gone when it has ended.
     "live_encoding": None,
 }  # fmt: skip
@@ -216,6 +222,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     write_records(home, case_id, act_id, record_id)
     hold_keys(home)
     sign_records(home, case_id)
+    close_volumes(home)
     grant_access(
         home.database,
         object_id,
@@ -283,6 +290,19 @@ def sign_records(home: ArchiveHome, case_id: CaseId) -> None:
                 desk, draft_id, due[-1].place, lambda pdf, step, _: SignedPdf(signer.sign(pdf, step.field)), signed, by=OPERATOR,
                 at=home.clock.now(),
             )  # fmt: skip
+
+
+def close_volumes(home: ArchiveHome) -> None:
+    """A case that is closed, with a paper that was moved, a closed volume, and a second one that is open."""
+    scene, at = complete_case(home, number="2"), home.clock.now
+    rules = home.services.case_files.rules
+    paper = scene.papers[RecordForm.PENALTY_DECISION]
+    for move in (Move.UP, Move.OTHER, Move.RULES, Move.UP):
+        move_paper(home.database, rules, scene.case_id, paper, move, reason="便于查阅", by=OPERATOR, at=at())
+    scene.close()
+    scene.scan(RecordForm.SERVICE_RECEIPT, "送达回证")
+    open_volume(home.database, rules, scene.case_id, VolumeKind.MAIN, reason="补充", by=OPERATOR, at=at())
+    scene.close(VolumeKind.SUB)
 
 
 def hold_keys(home: ArchiveHome) -> None:
