@@ -24,6 +24,8 @@ from archive.access.classes import RestrictedClass
 from archive.access.clearances import grant_clearance
 from archive.access.integrations import integration_named, issue_integration_key
 from archive.access.policy import Role
+from archive.calendar.days import local_day
+from archive.cases.closing import close_case
 from archive.cases.drafting import begin_record, drop_record
 from archive.cases.filing import link_object, record_act, unlink_object
 from archive.cases.identifiers import Identifier, IdentifierKind
@@ -105,7 +107,7 @@ from signing.document_keys import HeldKey
 from signing.pades import DocumentSigner
 from tests.support import footage
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, SteppedClock, flip
-from tests.support.case_files import complete_case
+from tests.support.case_files import CHECKED, give_seal, scan
 from tests.support.cosigned import CosignedHome, cosigned_home
 from tests.support.moulds import Moulds
 from tests.support.unguarded import guard, lift
@@ -294,15 +296,16 @@ def sign_records(home: ArchiveHome, case_id: CaseId) -> None:
 
 def close_volumes(home: ArchiveHome) -> None:
     """A case that is closed, with a paper that was moved, a closed volume, and a second one that is open."""
-    scene, at = complete_case(home, number="2"), home.clock.now
-    rules = home.services.case_files.rules
-    paper = scene.papers[RecordForm.PENALTY_DECISION]
-    for move in (Move.UP, Move.OTHER, Move.RULES, Move.UP):
-        move_paper(home.database, rules, scene.case_id, paper, move, reason="便于查阅", by=OPERATOR, at=at())
-    scene.close()
-    scene.scan(RecordForm.SERVICE_RECEIPT, "送达回证")
-    open_volume(home.database, rules, scene.case_id, VolumeKind.MAIN, reason="补充", by=OPERATOR, at=at())
-    scene.close(VolumeKind.SUB)
+    files, at = home.services.case_files, home.clock.now
+    give_seal(home.services)
+    case_id = home.case("2")
+    paper = scan(home, case_id, RecordForm.PENALTY_DECISION, "决定书")
+    for move in (Move.OTHER, Move.RULES, Move.OTHER):
+        move_paper(home.database, files.rules, case_id, paper, move, reason="便于查阅", by=OPERATOR, at=at())
+    close_case(home.database, case_id, on=local_day(at()), by=OPERATOR, at=at())
+    files.closer.close_volume(case_id, VolumeKind.SUB, CHECKED, by=OPERATOR)
+    scan(home, case_id, RecordForm.CLOSING_REPORT, "结案报告")
+    open_volume(home.database, files.rules, case_id, VolumeKind.SUB, reason="补充", by=OPERATOR, at=at())
 
 
 def hold_keys(home: ArchiveHome) -> None:
