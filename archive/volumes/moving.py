@@ -69,6 +69,8 @@ def move_paper(
     with database.begin() as tx:
         _lock(tx, case_id)
         file = case_file(tx, rules, case_id, at=at)
+        if object_id in file.hidden:
+            raise PaperNotThere(object_id=object_id)
         for paper in _moved(file, object_id, move):
             _write(tx, case_id, paper, reason=reason, by=by, at=at)
         _give_up_closings(tx, case_id, at=at)

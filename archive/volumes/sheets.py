@@ -93,15 +93,15 @@ def _line(line: Mapping[str, Any]) -> dict[str, Any]:
         "author": line.get("author", ""),
         "title": line["title"],
         "date": line["date"],
-        "pages": _pages(line),
+        "pages": pages_words(line.get("first_page"), line.get("last_page")),
         "note": "\n".join(_notes(line)),
     }
 
 
-def _pages(line: Mapping[str, Any]) -> str:
-    if "first_page" not in line:
+def pages_words(first: int | None, last: int | None) -> str:
+    """Return the pages of a line; a dash for what has none."""
+    if first is None:
         return "—"
-    first, last = line["first_page"], line["last_page"]
     return str(first) if first == last else f"{first}-{last}"
 
 

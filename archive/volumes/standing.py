@@ -1,7 +1,8 @@
 """Where the case file of a case stands: its volumes as they would be closed now, what stops it, what is closed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
@@ -9,8 +10,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from archive.cases.filing import require_case
-from archive.cases.models import Case
+from archive.cases.models import Case, CaseLink
 from archive.cases.sealing import SealMissing, seal_of
+from archive.custody.models import PreservedObject
+from archive.db.sight import unbound
 from archive.documents.drafts import DraftState
 from archive.documents.issuing import agency_of_unit
 from archive.documents.models import Draft
@@ -83,13 +86,18 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class CaseFile:
-    """The case file of a case: both volumes, the facts of the papers in them, and when it has to be filed."""
+    """The case file of a case: both volumes, the facts of the papers in them, and when it has to be filed.
+
+    All papers are in it, since they have their numbers and pages whoever looks; `hidden` are those that the
+    transaction's sight does not reach, of which nothing more is shown.
+    """
 
     case: Case
     agency: Agency
     papers: Mapping[UUID, FiledPaper]
     volumes: Mapping[VolumeKind, Standing]
     file_by: date | None
+    hidden: AbstractSet[UUID] = frozenset()
 
     @property
     def closed(self) -> Sequence[Volume]:
@@ -102,6 +110,15 @@ def case_file(
 ) -> CaseFile:
     """Return the case file of a case. Raises: CaseNotFound, AgencyNotFound."""
     case = require_case(tx, case_id)
+    linked = select(CaseLink.object_id).where(CaseLink.case_id == case_id)
+    seen = set(tx.scalars(select(PreservedObject.id).where(PreservedObject.id.in_(linked))))
+    with unbound(tx):
+        file = _case_file(tx, rules, case, guards=guards, at=at)
+        return replace(file, hidden=set(tx.scalars(linked)) - seen)
+
+
+def _case_file(tx: Session, rules: VolumeRules, case: Case, *, guards: Sequence[CloseGuard], at: Instant) -> CaseFile:
+    case_id = CaseId(case.id)
     agency = agency_of_unit(tx, case.unit_id)
     papers = filed_papers(tx, case_id, agency=agency.name)
     arranged = arrange((found.paper for found in papers.values()), rules)

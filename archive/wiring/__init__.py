@@ -309,7 +309,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     records = record_parts.finished_records(database, open_store(home, "drafts"), objects, signer, clock)
     seals = record_parts.seals(records.desk, authority, tsa.token, clock)
     case_files = volume_parts.case_files(
-        settings, database, objects, signer, authority, seals, renewals.long_term, clock
+        settings, database, objects, signer, authority, seals, renewals.long_term, workshop
     )
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = people_parts.identifiers(home, database)

@@ -39,6 +39,7 @@ from archive.kernel.ids import (
     SupervisionId,
     UnitId,
     UploadId,
+    VolumeId,
     WebhookId,
     parse_uuid,
 )
@@ -237,6 +238,11 @@ def device_id_in_path(device_id: str) -> DeviceId:
     return DeviceId(_id_of(device_id))
 
 
+def volume_id_in_path(volume_id: str) -> VolumeId:
+    """Return the id of a volume of a case file of the address. Raises: NotFound for what is no id."""
+    return VolumeId(_id_of(volume_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 RequestIdPath = Annotated[RequestId, Depends(request_id_in_path)]
@@ -266,6 +272,7 @@ OfficerRecordIdPath = Annotated[OfficerRecordId, Depends(officer_record_id_in_pa
 LegalStaffIdPath = Annotated[LegalStaffId, Depends(legal_staff_id_in_path)]
 ClearanceIdPath = Annotated[ClearanceId, Depends(clearance_id_in_path)]
 DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
+VolumeIdPath = Annotated[VolumeId, Depends(volume_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:
