@@ -23,7 +23,7 @@ from archive.documents.setting import set_draft
 from archive.documents.signatures import Signed, SignedPdf, add_signature, signing_of
 from archive.documents.templates import example_of
 from archive.evidence.models import EvidenceItem
-from archive.kernel.ids import CaseId, CertificateId, DraftId, ObjectId, VolumeId
+from archive.kernel.ids import AgencyId, CaseId, CertificateId, DraftId, ObjectId, VolumeId
 from archive.ledger.entries import OPERATOR
 from archive.organisation.models import FIRST_AGENCY
 from archive.trust.certificates import NewCertificate
@@ -57,59 +57,65 @@ class CaseFileScene:
 
     def scan(self, form: RecordForm, title: str, pages: int | None = 1) -> ObjectId:
         """File a paper that was not made here, with its pages counted."""
-        return scan(self.home, self.case_id, form, title, pages=pages)
+        return scan(self.home.services, self.case_id, form, title, pages=pages)
 
 
 def give_seal(services: Services) -> None:
     """Give the first agency a seal, without a second person."""
     issuer = replace(services.issuer, rules=ALONE)
-    issue_seal(issuer, FIRST_AGENCY, by=OPERATOR, at=services.clock.now())
+    issue_seal(issuer, AgencyId(FIRST_AGENCY), by=OPERATOR, at=services.clock.now())
 
 
 def scan(
-    home: ArchiveHome, case_id: CaseId, form: RecordForm, title: str, *, pages: int | None = 1, pdf: bytes = PDF
+    services: Services, case_id: CaseId, form: RecordForm, title: str, *, pages: int | None = 1, pdf: bytes = PDF
 ) -> ObjectId:
     """File a PDF under a case; what the worker would count is given."""
-    services = home.services
     object_id = file_text_record(
-        home.database, services.objects, services.signer, case_id=case_id, form=form, title=title, name=f"{title}.pdf",
-        pdf=pdf + title.encode(), by=OPERATOR, at=home.clock.now(),
+        services.database, services.objects, services.signer, case_id=case_id, form=form, title=title, name=f"{title}.pdf",
+        pdf=pdf + title.encode(), by=OPERATOR, at=services.clock.now(),
     )  # fmt: skip
     if pages is not None:
-        with home.database.begin() as tx:
+        with services.database.begin() as tx:
             count_pages(tx, object_id, pages)
     return object_id
 
 
-def write_and_sign(home: ArchiveHome, case_id: CaseId, code: str, title: str) -> ObjectId:
+def write_and_sign(services: Services, case_id: CaseId, code: str, title: str) -> ObjectId:
     """Write a record by its worked example, have all steps signed with one key, and file it."""
-    services = home.services
     key = ec.generate_private_key(ec.SECP256R1())
-    made = services.authority.issue(MANIFEST_SIGNING, public_key=key.public_key(), valid_from=home.clock.now())
+    made = services.authority.issue(MANIFEST_SIGNING, public_key=key.public_key(), valid_from=services.clock.now())
     new = NewCertificate(made.public_bytes(Encoding.DER), KeyPurpose.OFFICER, UUID(int=7), KeyPlace.HOLDER)
     signed = Signed(
         CertificateId(
-            change_register(home.database, Wanted("新任", new=new), rules=ALONE, by=OPERATOR, at=home.clock.now())
+            change_register(
+                services.database, Wanted("新任", new=new), rules=ALONE, by=OPERATOR, at=services.clock.now()
+            )
         )
     )
     desk = replace(services.records.desk, context=lambda *_: FormContext(date(2026, 11, 30)))
-    signer = DocumentSigner(HeldKey(key, made, [services.authority.root]), home.clock, services.tsa.token)
+    signer = DocumentSigner(HeldKey(key, made, [services.authority.root]), services.clock, services.tsa.token)
     text = (Path(templates.__file__).parent / f"{code}.toml").read_text("utf-8")
     draft_id: DraftId = begin_record(
-        home.database, text, case_id=case_id, title=title, values=example_of(code), by=OPERATOR, at=home.clock.now()
+        services.database,
+        text,
+        case_id=case_id,
+        title=title,
+        values=example_of(code),
+        by=OPERATOR,
+        at=services.clock.now(),
     )
-    set_draft(desk, draft_id, revision=1, by=OPERATOR, at=home.clock.now())
+    set_draft(desk, draft_id, revision=1, by=OPERATOR, at=services.clock.now())
     while True:
-        with home.database.read() as tx:
+        with services.database.read() as tx:
             due = signing_of(tx, draft_id).due
         if not due:
             break
         add_signature(
             desk, draft_id, due[-1].place, lambda pdf, step, _: SignedPdf(signer.sign(pdf, step.field)), signed,
-            by=OPERATOR, at=home.clock.now(),
+            by=OPERATOR, at=services.clock.now(),
         )  # fmt: skip
     object_id = services.records.file_record(draft_id)
-    with home.database.begin() as tx:
+    with services.database.begin() as tx:
         count_pages(tx, object_id, 2)
     return object_id
 
@@ -131,10 +137,12 @@ def complete_case(home: ArchiveHome, *, number: str = "1", is_closed: bool = Tru
         home.database, case_id, footage, act_id=act_id, reason="取证", by=OPERATOR, at=home.clock.now()
     )  # fmt: skip
     papers = {
-        RecordForm.INSPECTION_RECORD: write_and_sign(home, case_id, "inspection_record", "现场检查笔录"),
-        RecordForm.PENALTY_DECISION: scan(home, case_id, RecordForm.PENALTY_DECISION, "行政处罚决定书", pages=3),
-        RecordForm.FILING_FORM: scan(home, case_id, RecordForm.FILING_FORM, "立案审批表"),
-        RecordForm.CLOSING_REPORT: scan(home, case_id, RecordForm.CLOSING_REPORT, "结案报告"),
+        RecordForm.INSPECTION_RECORD: write_and_sign(home.services, case_id, "inspection_record", "现场检查笔录"),
+        RecordForm.PENALTY_DECISION: scan(
+            home.services, case_id, RecordForm.PENALTY_DECISION, "行政处罚决定书", pages=3
+        ),
+        RecordForm.FILING_FORM: scan(home.services, case_id, RecordForm.FILING_FORM, "立案审批表"),
+        RecordForm.CLOSING_REPORT: scan(home.services, case_id, RecordForm.CLOSING_REPORT, "结案报告"),
     }
     if is_closed:
         close_case(home.database, case_id, on=local_day(home.clock.now()), by=OPERATOR, at=home.clock.now())

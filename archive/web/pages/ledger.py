@@ -24,7 +24,7 @@ from archive.web.limits import Cost, by_account
 from archive.web.pages.exports import csv_file
 from archive.web.pages.formats import local_day
 from archive.web.pages.forms import FormDep
-from archive.web.pages.guards import ListReader
+from archive.web.pages.guards import Exporter, ListReader
 from archive.web.pages.rendering import is_fragment, reader_texts, render
 
 router = APIRouter(prefix="/ledger", include_in_schema=False)
@@ -69,7 +69,7 @@ def ledger_page(
 
 
 @router.post("/lists", dependencies=[by_account(Cost.HEAVY)])
-def list_posted(request: Request, form: FormDep, caller: ListReader, services: ServicesDep) -> Response:
+def list_posted(request: Request, form: FormDep, caller: Exporter, services: ServicesDep) -> Response:
     """Send the ledger as CSV, after the log entry that says so."""
     at, texts = services.clock.now(), reader_texts(request)
     chosen = _chosen(*(form.value(name)[:36] for name in ("which", "since", "until", "unit")))

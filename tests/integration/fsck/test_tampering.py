@@ -299,12 +299,12 @@ def close_volumes(home: ArchiveHome) -> None:
     files, at = home.services.case_files, home.clock.now
     give_seal(home.services)
     case_id = home.case("2")
-    paper = scan(home, case_id, RecordForm.PENALTY_DECISION, "决定书")
+    paper = scan(home.services, case_id, RecordForm.PENALTY_DECISION, "决定书")
     for move in (Move.OTHER, Move.RULES, Move.OTHER):
         move_paper(home.database, files.rules, case_id, paper, move, reason="便于查阅", by=OPERATOR, at=at())
     close_case(home.database, case_id, on=local_day(at()), by=OPERATOR, at=at())
     files.closer.close_volume(case_id, VolumeKind.SUB, CHECKED, by=OPERATOR)
-    scan(home, case_id, RecordForm.CLOSING_REPORT, "结案报告")
+    scan(home.services, case_id, RecordForm.CLOSING_REPORT, "结案报告")
     open_volume(home.database, files.rules, case_id, VolumeKind.SUB, reason="补充", by=OPERATOR, at=at())
 
 

@@ -33,6 +33,7 @@ _NO_PAGE = {
     "/content/{grant_id}/proxy-{lines}.m3u8": "a file",
     "/content/{grant_id}/proxy-{lines}.mp4": "a file",
     "/content/{grant_id}/sprite": "a file",
+    "/cases/{case_id}/file/volumes/{volume_id}/{name}": "a file",
     "/items/{object_id}/progress": "a part of an item's page, renewed while it is encoded",
     "/items/{object_id}/receipts/{upload_id}": "a file",
     "/items/{object_id}/stage": "a part of an item's page: item-preparing",
