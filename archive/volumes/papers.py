@@ -24,7 +24,7 @@ RECORD: Final = "record"
 
 @dataclass(frozen=True, slots=True)
 class FiledPaper:
-    """A paper with what its line says: whose it is, its number, its original, how long footage is, the note on a move.
+    """A paper with what its line says: whose it is, its number, its original, how long footage is, why it was moved.
 
     `kind` is `record`, or that of an evidence item. `is_made_here`: written, signed and set in this archive.
     Units: milliseconds, bytes.
@@ -37,6 +37,7 @@ class FiledPaper:
     number: str | None = None
     duration_ms: int | None = None
     is_made_here: bool = False
+    moved_because: str | None = None
 
 
 def filed_papers(tx: Session, case_id: CaseId, *, agency: str) -> Mapping[UUID, FiledPaper]:
@@ -45,17 +46,29 @@ def filed_papers(tx: Session, case_id: CaseId, *, agency: str) -> Mapping[UUID, 
     return {**_records(tx, case_id, agency, places), **_items(tx, case_id, places)}
 
 
-def _places(tx: Session, case_id: CaseId) -> Mapping[UUID, tuple[VolumeKind | None, int | None]]:
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Where somebody put a paper, and why."""
+
+    volume: VolumeKind | None = None
+    place: int | None = None
+    reason: str | None = None
+
+
+_Places = Mapping[UUID, _Chosen]
+_NOWHERE: Final = _Chosen()
+
+
+def _places(tx: Session, case_id: CaseId) -> _Places:
     rows = tx.execute(
-        select(VolumePlace.object_id, VolumePlace.kind, VolumePlace.place)
+        select(VolumePlace.object_id, VolumePlace.kind, VolumePlace.place, VolumePlace.reason)
         .where(VolumePlace.case_id == case_id)
         .order_by(VolumePlace.id)
     )
-    return {object_id: (None if kind is None else VolumeKind(kind), place) for object_id, kind, place in rows}
-
-
-_Places = Mapping[UUID, tuple[VolumeKind | None, int | None]]
-_NOWHERE: Final = (None, None)
+    return {
+        object_id: _Chosen(None if kind is None else VolumeKind(kind), place, reason)
+        for object_id, kind, place, reason in rows
+    }
 
 
 def _records(tx: Session, case_id: CaseId, agency: str, places: _Places) -> Mapping[UUID, FiledPaper]:
@@ -68,7 +81,7 @@ def _records(tx: Session, case_id: CaseId, agency: str, places: _Places) -> Mapp
     )
     found = {}
     for record, original, number, is_here in rows:
-        volume, place = places.get(record.object_id, _NOWHERE)
+        chosen = places.get(record.object_id, _NOWHERE)
         form = RecordForm(record.form) if record.form in set(RecordForm) else RecordForm.OTHER
         paper = Paper(
             record.object_id,
@@ -76,11 +89,13 @@ def _records(tx: Session, case_id: CaseId, agency: str, places: _Places) -> Mapp
             record.filed_at,
             form=form,
             pages=record.pages,
-            volume=volume,
-            place=place,
+            volume=chosen.volume,
+            place=chosen.place,
         )
         author = agency if is_here else ""
-        found[record.object_id] = FiledPaper(paper, RECORD, original, author, number, is_made_here=is_here)
+        found[record.object_id] = FiledPaper(
+            paper, RECORD, original, author, number, is_made_here=is_here, moved_because=chosen.reason
+        )
     return found
 
 
@@ -95,15 +110,17 @@ def _items(tx: Session, case_id: CaseId, places: _Places) -> Mapping[UUID, Filed
     ).all()
     found = {}
     for item, original, stage, officer in rows:
-        volume, place = places.get(item.object_id, _NOWHERE)
+        chosen = places.get(item.object_id, _NOWHERE)
         paper = Paper(
             item.object_id,
             original.name,
             item.recorded_at or item.received_at,
             stage=Stage(stage) if stage in set(Stage) else None,
-            volume=volume,
-            place=place,
+            volume=chosen.volume,
+            place=chosen.place,
         )
         author = officer or item.device_serial or ""
-        found[item.object_id] = FiledPaper(paper, item.kind, original, author, duration_ms=item.duration_ms)
+        found[item.object_id] = FiledPaper(
+            paper, item.kind, original, author, duration_ms=item.duration_ms, moved_because=chosen.reason
+        )
     return found

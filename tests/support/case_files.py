@@ -35,7 +35,7 @@ from archive.volumes.rules import VolumeKind
 from archive.wiring import Services
 from signing.certificates import MANIFEST_SIGNING
 from signing.document_keys import HeldKey
-from signing.pades import DocumentSigner
+from signing.pades import DocumentSigner, Statement
 from tests.support.archive_home import PDF, ArchiveHome
 
 ALONE = replace(TrustRules.load(), second_person={act: frozenset() for act in TrustRules.load().second_person})
@@ -111,7 +111,7 @@ def write_and_sign(services: Services, case_id: CaseId, code: str, title: str) -
         if not due:
             break
         add_signature(
-            desk, draft_id, due[-1].place, lambda pdf, step, _: SignedPdf(signer.sign(pdf, step.field)), signed,
+            desk, draft_id, due[-1].place, lambda pdf, step, is_last: SignedPdf(signer.sign(pdf, step.field, Statement(is_last=is_last))), signed,
             by=OPERATOR, at=services.clock.now(),
         )  # fmt: skip
     object_id = services.records.file_record(draft_id)

@@ -54,7 +54,9 @@ def test_a_volume_is_checked_by_its_job_and_what_was_changed_is_named(real: Case
     row, found = newest(real, volume_id), outcomes(real, volume_id)
     assert row.number == 1
     faulty = {name: outcome for name, outcome in found.items() if outcome != "valid"}
-    assert set(faulty) <= {"openable", "formats", "page_counts", "no_scripts", "no_encryption", "no_attachments"}, faulty
+    assert set(faulty) <= {"openable", "formats", "page_counts", "no_scripts", "no_encryption", "no_attachments"}, (
+        faulty
+    )
     assert found["index_signed"] == found["records_signed"] == found["digests"] == found["logged"] == "valid"
     with home.services.objects.open_file(_object(real, volume_id), row.path) as file:
         report = file.read()
