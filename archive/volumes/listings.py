@@ -127,6 +127,7 @@ def export_ledger(
 def _query(bounds: Bounds, rules: VolumeRules, at: Instant) -> Select[Case, str, str]:
     query = (
         select(Case, Subject.name, Unit.name)
+        .select_from(Case)
         .join(Subject, Subject.id == root_of(Case.subject_id))
         .join(Unit, Unit.id == Case.unit_id)
         .where(_is(bounds.which, rules, at))
