@@ -160,6 +160,10 @@ class Settings(BaseSettings):
         False,
         description="New text records begin by templates that are filed (备案) only.",
     )
+    volume_rules: Path | None = Field(
+        default=None,
+        description="How case files are arranged, numbered and filed (TOML); empty means the rules that are shipped.",
+    )
     organisation_rules: Path | None = Field(
         default=None,
         description="What is asked of officers and reviewers (TOML); empty means the rules that are shipped.",

@@ -13,7 +13,7 @@ from archive.fsck.raw import Entry, as_uuid, entries, is_at, rows
 from archive.kernel.findings import Finding, invalid, valid
 
 _ABOUT: Final = {f"admin.certificate_{name}" for name in ("registered", "replaced", "revoked", "requested", "decided")}
-_SIGNING: Final = {"record.signed", "record.refused", "record.sealed"}
+_SIGNING: Final = {"record.signed", "record.refused", "record.sealed", "volume.closed"}
 
 
 def check_certificates(connection: Connection) -> Iterator[Finding]:

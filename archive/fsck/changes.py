@@ -57,13 +57,11 @@ _TABLES: Final = (
     _Told(
         "case_file",
         ("case.opened",),
-        later=("case.updated",),
+        later=("case.updated", "case.closed"),
         when="opened_at",
         who="opened_by",
         details={
-            "number": "number",
-            "title": "title",
-            "category": "category",
+            **{name: name for name in ("number", "title", "category", "closed_at")},
             "subject_id": "subject",
             "unit_id": "unit",
         },
@@ -97,7 +95,7 @@ _TABLES: Final = (
     ),
     _Told(
         "preserved_object",
-        ("object.preserved", "record.filed"),
+        ("object.preserved", "record.filed", "volume.closed"),
         when="preserved_at",
         details={"name": "name", "unit_id": "unit"},
     ),
@@ -110,6 +108,17 @@ _TABLES: Final = (
         device="dock_id",
         details={
             name: name for name in ("device_serial", "source_kind", "officer_number", "channel", "series", "sequence")
+        },
+    ),
+    _Told(
+        "volume_place",
+        ("volume.arranged",),
+        when="at",
+        who="by_id",
+        details={
+            **{name: name for name in ("kind", "place", "reason")},
+            "case_id": "case_file",
+            "object_id": "object",
         },
     ),
     _Told(
@@ -288,6 +297,7 @@ _TOUCHING: Final = {
     "access.export",
     "fixity.ok", "fixity.fail", "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
     "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
+    "volume.closed", "volume.checked",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
 _STEPS: Final = {"record.set", "record.signed", "record.refused", "record.sealed", "record.stamped"}
@@ -412,7 +422,7 @@ def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None, changes: 
 
 _TIMES: Final = {
     "started_at", "ended_at", "disabled_at", "decide_by", "decided_at", "until", "withdrawn_at",
-    "not_before", "not_after", "revoked_at",
+    "not_before", "not_after", "revoked_at", "closed_at",
 }  # fmt: skip
 _IDS: Final = {
     "subject_id", "unit_id", "officer_id", "responsible_id", "holder_id", "object_id", "decided_by", "replaces_id",

@@ -59,6 +59,8 @@ EventId = NewType("EventId", uuid.UUID)
 NoticeId = NewType("NoticeId", uuid.UUID)
 """A notice to a person."""
 ComplaintId = NewType("ComplaintId", uuid.UUID)
+VolumeId = NewType("VolumeId", uuid.UUID)
+"""A volume of a case file; a closed one is the object of the same id."""
 DeviceId = NewType("DeviceId", uuid.UUID)
 """A camera or another source in the register of devices."""
 

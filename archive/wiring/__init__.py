@@ -55,7 +55,7 @@ from archive.retrieval.rules import RetrievalRules
 from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
 from archive.trust.register import CertificateRegister
-from archive.wiring import key_parts, log_parts, people_parts, record_parts, template_parts, worker_parts
+from archive.wiring import key_parts, log_parts, people_parts, record_parts, template_parts, volume_parts, worker_parts
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
 from ingest.context import Intake
@@ -122,6 +122,7 @@ class Services:
     certificate_ends: CertificateEnds
     renewals: Renewals
     template_previews: TemplatePreviews
+    case_files: volume_parts.CaseFiles
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
@@ -313,6 +314,10 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     certificate_ends = CertificateEnds(database, clock)
     renewals = record_parts.renewals(database, objects, tsa.token, authority, clock)
     records = record_parts.finished_records(database, open_store(home, "drafts"), objects, signer, clock)
+    seals = record_parts.seals(records.desk, issuer, tsa.token, clock)
+    case_files = volume_parts.case_files(
+        settings, database, objects, signer, authority, seals, renewals.long_term, workshop
+    )
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = people_parts.identifiers(home, database)
     api_key_hashes = people_parts.api_key_hashes(home, database)
@@ -356,7 +361,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         complaints=complaints,
         retrievals=retrievals,
         records=records,
-        seals=record_parts.seals(records.desk, issuer, tsa.token, clock),
+        seals=seals,
+        case_files=case_files,
         renewals=renewals,
         issuer=issuer,
         ocsp=EmbeddedOcsp(authority, register, clock),
@@ -371,6 +377,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **records.handlers,
             **renewals.handlers,
             **certificate_ends.handlers,
+            **case_files.handlers,
             **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),

@@ -21,6 +21,7 @@ from archive.ledger.witness import create_witness, open_witness
 from archive.web.app import create_app
 from tests.e2e.account_shots import ACCOUNT_SHOTS
 from tests.e2e.browser import open_browser, sign_in, until
+from tests.e2e.case_file_shots import CASE_FILE_SHOTS
 from tests.e2e.certificate_shots import CERTIFICATE_SHOTS
 from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.record_shots import RECORD_SHOTS
@@ -343,6 +344,7 @@ SHOTS = [
     Shot("not-found", Role.SUPERVISOR, "/nothing-here", expected="404"),
     Shot("not-allowed", Role.SUPERVISOR, "/admin", expected="403"),
     Shot("not-possible", Role.SUPERVISOR, "/cases", expected="405"),
+    *CASE_FILE_SHOTS,
     *OFFICE_SHOTS,
     *RETRIEVAL_SHOTS,
     *STAFF_SHOTS,

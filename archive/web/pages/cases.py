@@ -12,7 +12,7 @@ from archive.access.listings import unit_choices_beside
 from archive.access.policy import Capability, may
 from archive.cases import listings
 from archive.cases.act_officers import OfficerUnknown
-from archive.cases.filing import AlreadyLinked, NotLinked, link_object, record_act, unlink_object
+from archive.cases.filing import AlreadyLinked, BoundInVolume, NotLinked, link_object, record_act, unlink_object
 from archive.cases.identifiers import IdentifierKind
 from archive.cases.records import file_text_record
 from archive.cases.restrictions import case_sight
@@ -136,6 +136,8 @@ def removal_posted(
             )
         except NotLinked:
             form.refuse("object_id", "error.cases.not_linked")
+        except BoundInVolume:
+            form.refuse("object_id", "error.cases.bound_in_volume")
         else:
             return _done(case_id, "unlinked")
     return show_case(request, case_id, caller, services, form=form, status=422)

@@ -43,6 +43,7 @@ from archive.kernel.ids import (
     TemplateId,
     UnitId,
     UploadId,
+    VolumeId,
     WebhookId,
     parse_uuid,
 )
@@ -278,6 +279,11 @@ def template_id_in_path(template_id: str) -> TemplateId:
     return TemplateId(_id_of(template_id))
 
 
+def volume_id_in_path(volume_id: str) -> VolumeId:
+    """Return the id of a volume of a case file of the address. Raises: NotFound for what is no id."""
+    return VolumeId(_id_of(volume_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 RequestIdPath = Annotated[RequestId, Depends(request_id_in_path)]
@@ -311,6 +317,7 @@ DraftIdPath = Annotated[DraftId, Depends(draft_id_in_path)]
 CertificateIdPath = Annotated[CertificateId, Depends(certificate_id_in_path)]
 KeyRequestIdPath = Annotated[KeyRequestId, Depends(key_request_id_in_path)]
 TemplateIdPath = Annotated[TemplateId, Depends(template_id_in_path)]
+VolumeIdPath = Annotated[VolumeId, Depends(volume_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:

@@ -25,6 +25,7 @@ from archive.access.clearances import grant_clearance
 from archive.access.integrations import integration_named, issue_integration_key
 from archive.access.policy import Role
 from archive.calendar.days import local_day
+from archive.cases.closing import close_case
 from archive.cases.drafting import begin_record, drop_record
 from archive.cases.filing import link_object, record_act, unlink_object
 from archive.cases.identifiers import Identifier, IdentifierKind
@@ -95,6 +96,9 @@ from archive.trust.models import KeyRequest
 from archive.trust.requests import Wanted, change_register, decide_key_request
 from archive.trust.rules import TrustRules
 from archive.trust.terms import KeyPlace, KeyPurpose
+from archive.volumes.moving import move_paper, open_volume
+from archive.volumes.rules import VolumeKind
+from archive.volumes.terms import Move
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
 from ingest.docks import revoke_dock
@@ -105,6 +109,7 @@ from signing.document_keys import HeldKey
 from signing.pades import DocumentSigner
 from tests.support import footage
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, SteppedClock, flip
+from tests.support.case_files import CHECKED, give_seal, scan
 from tests.support.cosigned import CosignedHome, cosigned_home
 from tests.support.moulds import Moulds
 from tests.support.unguarded import guard, lift
@@ -153,6 +158,8 @@ UNBOUND = {
     "search_document": None,
     # So is who sees what: it follows from units, officers, members and what is filed where.
     "reach": None,
+    # What goes on now; gone with the transaction that ends it.
+    "volume_closing": None,
     # Where an encode stands; it is gone when it has ended.
     "live_encoding": None,
 }  # fmt: skip
@@ -219,6 +226,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     write_records(home, case_id, act_id, record_id)
     hold_keys(home)
     sign_records(home, case_id)
+    close_volumes(home)
     grant_access(
         home.database,
         object_id,
@@ -306,6 +314,20 @@ def sign_records(home: ArchiveHome, case_id: CaseId) -> None:
                 desk, draft_id, due[-1].place, lambda pdf, step, _: SignedPdf(signer.sign(pdf, step.field)), signed, by=OPERATOR,
                 at=home.clock.now(),
             )  # fmt: skip
+
+
+def close_volumes(home: ArchiveHome) -> None:
+    """A case that is closed, with a paper that was moved, a closed volume, and a second one that is open."""
+    files, at = home.services.case_files, home.clock.now
+    give_seal(home.services)
+    case_id = home.case("2")
+    paper = scan(home.services, case_id, RecordForm.PENALTY_DECISION, "决定书")
+    for move in (Move.OTHER, Move.RULES, Move.OTHER):
+        move_paper(home.database, files.rules, case_id, paper, move, reason="便于查阅", by=OPERATOR, at=at())
+    close_case(home.database, case_id, on=local_day(at()), by=OPERATOR, at=at())
+    files.closer.close_volume(case_id, VolumeKind.SUB, CHECKED, by=OPERATOR)
+    scan(home.services, case_id, RecordForm.CLOSING_REPORT, "结案报告")
+    open_volume(home.database, files.rules, case_id, VolumeKind.SUB, reason="补充", by=OPERATOR, at=at())
 
 
 def hold_keys(home: ArchiveHome) -> None:

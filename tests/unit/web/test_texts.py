@@ -46,7 +46,16 @@ from archive.retrieval.unusual import BREAK_GLASS
 from archive.retrieval.watching import WATCH_RETRIEVALS
 from archive.trust.listings import KeyState
 from archive.trust.terms import KeyAct, KeyPlace, KeyPurpose, KeyRequestState
+from archive.volumes.binding import EXTEND_VOLUME
+from archive.volumes.checking import CHECK_VOLUME
+from archive.volumes.closing import CLOSE_VOLUME
+from archive.volumes.listings import LedgerState, WhichFiles
+from archive.volumes.natures import Nature, VolumeQuestion
+from archive.volumes.rules import VolumeKind
+from archive.volumes.sheets import SHEETS as SHEETS_OF_VOLUMES
+from archive.volumes.terms import Move
 from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
+from archive.web.pages.ledger import COLUMNS as LEDGER_COLUMNS
 from archive.web.pages.purposes import PURPOSES
 from archive.web.pages.sheets import SHEETS
 from archive.web.pages.trace import COLUMNS as TRACE_COLUMNS
@@ -194,6 +203,9 @@ _LISTS: dict[str, Iterable[str]] = {
         WATCH_DEADLINES,
         WATCH_RETRIEVALS,
         WATCH_CERTIFICATES,
+        CLOSE_VOLUME,
+        EXTEND_VOLUME,
+        CHECK_VOLUME,
     ),
     "key_purpose": KeyPurpose,
     "key_place": KeyPlace,
@@ -201,12 +213,29 @@ _LISTS: dict[str, Iterable[str]] = {
     "key_act": KeyAct,
     "key_request_state": (KeyRequestState.DONE, KeyRequestState.REFUSED),
     "revocation_reason": RevocationReason,
+    "volume_kind": VolumeKind,
+    "sheet": SHEETS_OF_VOLUMES,
+    "move": Move,
+    "nature": Nature,
+    "volume_check": VolumeQuestion,
+    "volume_fault": (
+        "root_differs",
+        "metadata_missing",
+        "pages_broken",
+        "format_unknown",
+        "not_looked_at",
+        "pages_differ",
+        "attachments",
+    ),
+    "ledger_filter": WhichFiles,
+    "ledger_state": LedgerState,
+    "ledger_column": LEDGER_COLUMNS,
     "grant_kind": GrantKind,
     "request_state": RequestState,
     "trace": Trace,
     "trace_column": TRACE_COLUMNS,
     "unusual": (*RetrievalRules.load().unusual, BREAK_GLASS),
-    "listed": ("search", "complaints", *SHEETS, *(f"trace.{which}" for which in Trace)),
+    "listed": ("search", "complaints", "ledger", *SHEETS, *(f"trace.{which}" for which in Trace)),
     "ask": GrantKind,
     "trace_note": Trace,
     "complaint_kind": ComplaintKind,

@@ -6,8 +6,8 @@ There is no way back: a downgrade would drop evidence. Restore a backup instead.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0025"
-down_revision = "0021"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
