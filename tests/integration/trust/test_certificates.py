@@ -260,7 +260,7 @@ def test_what_was_logged_before_there_were_histories_becomes_one(home: ArchiveHo
     fresh = change(home, Wanted("到期更换", new=new(home), of=old), one)
     request_id = change(home, Wanted("启用电子印章", new=new(home, KeyPurpose.SEAL, FIRST_UNIT)), one)
     decide(home, request_id, two, words="同意")
-    migration = importlib.import_module("archive.db.migrations.versions.0024_key_events")
+    migration = importlib.import_module("archive.db.migrations.versions.0023_key_events")
     columns = {"entry_id": sa.Uuid(), "ref_id": sa.Uuid(), "type": sa.String(), "actor_id": sa.Uuid()}
     events = sa.table(
         "key_event",
