@@ -16,7 +16,7 @@ from archive.volumes.moving import move_paper
 from archive.volumes.rules import VolumeKind
 from archive.volumes.terms import Move
 from tests.support import footage
-from tests.support.case_files import give_seal, scan, write_and_sign
+from tests.support.case_files import give_seal, scan, write_and_seal
 from tests.support.seed import Bureau
 
 CLOSED, OPEN = "官综执罚〔2026〕第033号", "官综执罚〔2026〕第034号"
@@ -27,7 +27,7 @@ _OLDER = (
 _PAPERS = (
     (RecordForm.FILING_FORM, "行政处罚立案审批表"),
     (RecordForm.ADVANCE_NOTICE, "行政处罚事先告知书"),
-    (RecordForm.PENALTY_DECISION, "行政处罚决定书"),
+    (RecordForm.INSPECTION_RECORD, "现场检查笔录"),
     (RecordForm.SERVICE_RECEIPT, "送达回证"),
     (RecordForm.CLOSING_REPORT, "结案报告"),
 )
@@ -70,7 +70,7 @@ def _fill(bureau: Bureau, case_id: CaseId, folder: Path) -> None:
     link_object(
         services.database, case_id, bureau.items["video"], act_id=act_id, reason="现场检查录像", by=by, at=bureau.now()
     )
-    write_and_sign(services, case_id, "inspection_record", "现场检查笔录")
+    write_and_seal(services, case_id)
     for form, title in _PAPERS:
         made = _scan(bureau, case_id, form, title, folder)
     move_paper(

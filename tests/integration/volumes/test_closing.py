@@ -138,7 +138,9 @@ def test_both_signatures_of_the_index_are_judged_with_their_time(scene: CaseFile
     volume_id = scene.close()
     root = x509.load_pem_x509_certificate((scene.home.path / "ca" / "root.cert.pem").read_bytes())
     trust, services = TrustList.embedded(root), scene.home.services
-    revoked = crl(services.authority, services.clock, register=CertificateRegister(scene.home.database, services.authority.root))
+    revoked = crl(
+        services.authority, services.clock, register=CertificateRegister(scene.home.database, services.authority.root)
+    )
     for name in ("index.p7s", "index.seal.p7s"):
         verdict = judge_container(
             kept(scene, volume_id, "index.json"),

@@ -33,11 +33,13 @@ from archive.access.models import Passkey
 from archive.access.policy import Role
 from archive.access.recoveries import begin_recovery
 from archive.calendar.days import local_day
+from archive.cases.closing import close_case
 from archive.cases.drafting import begin_record
-from archive.cases.filing import record_act
+from archive.cases.filing import open_case, record_act
 from archive.cases.indexing import rebuild_index
 from archive.cases.restrictions import add_member
-from archive.cases.terms import Stage
+from archive.cases.subjects import KnownSubject
+from archive.cases.terms import Category, RecordForm, Stage
 from archive.complaints.complainants import Complainant
 from archive.complaints.linking import Links
 from archive.complaints.registering import NewComplaint, register_complaint
@@ -52,6 +54,7 @@ from archive.documents.issuing import issue_seal
 from archive.documents.template_register import put_in_force, save_template
 from archive.documents.templates import shipped_texts
 from archive.evidence.terms import SourceKind
+from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import AccountId, AgencyId, OfficerId, new_uuid7
 from archive.ledger.entries import OPERATOR
 from archive.notify.notices import PARAMS, NoticeKind, notify
@@ -62,6 +65,11 @@ from archive.retrieval.requests import Asked, ask, decide
 from archive.retrieval.rules import GrantKind
 from archive.retrieval.trace import Which, trace
 from archive.retrieval.unusual import check_access, judge_accesses
+from archive.volumes.closing import Closing
+from archive.volumes.models import VolumeClosing
+from archive.volumes.moving import move_paper, open_volume
+from archive.volumes.rules import VolumeKind
+from archive.volumes.terms import Move
 from archive.web.app import create_app
 from archive.web.pages.sheets import SHEETS
 from ingest.errors import Quarantined
@@ -69,6 +77,7 @@ from tests.e2e.browser import CHROMIUM, open_browser
 from tests.integration.web.attacks.conftest import filled, parameters_of, routes_of
 from tests.integration.web.conftest import signed_in_at, small_scene
 from tests.support import seed, staff_scene
+from tests.support.case_files import give_seal, scan
 from tests.support.seed import PEOPLE, Bureau
 from tests.support.seed_records import begin, make_signers, set_record
 
@@ -106,6 +115,7 @@ _OURS = {
     "template_text.text", "draft.field_values", "template_text.code", "draft.template", "draft.template_sha256", "draft_pdf.place", "record_extension.path",
     "key_certificate.purpose", "key_certificate.place", "key_certificate.serial", "key_certificate.revocation_reason",
     "record_template.code", "record_template.text_sha256",
+    "volume.root", "volume.index_sha256", "volume_check.path", "volume_check.outcome",
     "key_request.act", "key_request.purpose", "key_request.place", "key_request.revocation_reason",
 }  # fmt: skip
 """Texts of templates and values of drafts have a form, and are filled in that form; addresses are checked where they are set; codes; names of files are filled apart, since stores go by them."""
@@ -267,6 +277,31 @@ def _add_records(bureau: Bureau) -> None:
             put_in_force(services.database, template_id, valid_from=today, by=OPERATOR, at=bureau.now())
     issue_seal(services.issuer, AgencyId(FIRST_AGENCY), by=OPERATOR, at=bureau.now())
     services.seals.room.capture()
+    _add_case_file(bureau)
+
+
+def _add_case_file(bureau: Bureau) -> None:
+    """Add a case with a closed and checked volume, one that is open after it, and one that is being closed."""
+    services, at = bureau.services, bureau.now()
+    give_seal(services)
+    case_id = open_case(
+        services.database, services.identifiers, number="M1", title=MARKUP, category=Category.PENALTY,
+        subject=KnownSubject(bureau.subjects["main"]), by=bureau.people[Role.CASE_HANDLER], at=at,
+    )  # fmt: skip
+    paper = scan(services, case_id, RecordForm.CLOSING_REPORT, "报告")
+    close_case(services.database, case_id, on=local_day(at), by=OPERATOR, at=bureau.now())
+    files = services.case_files
+    volume_id = files.closer.close_volume(case_id, VolumeKind.SUB, Closing("赵", MARKUP), by=OPERATOR)
+    with contextlib.suppress(LiuhenError):
+        files.checker.check_volume(volume_id, by=OPERATOR)
+    paper = scan(services, case_id, RecordForm.CLOSING_REPORT, "补充报告")
+    for move in (Move.OTHER, Move.RULES):
+        move_paper(services.database, files.rules, case_id, paper, move, reason=MARKUP, by=OPERATOR, at=bureau.now())
+    open_volume(services.database, files.rules, case_id, VolumeKind.SUB, reason=MARKUP, by=OPERATOR, at=bureau.now())
+    with services.database.begin() as tx:
+        row = {"volume_id": new_uuid7(), "case_id": case_id, "object_id": new_uuid7(), "year": 1, "serial": 1}
+        begun = {"remarks": MARKUP, "inspector": MARKUP, "begun_by": OPERATOR.id, "begun_at": bureau.now()}
+        insert_row(tx, VolumeClosing, **row, **begun, kind="main", until=None)
 
 
 def _add_retrievals(bureau: Bureau) -> None:
@@ -393,7 +428,8 @@ def test_no_form_gives_back_or_keeps_what_it_was_sent_as_anything_but_text(scene
 # What a step before hands to the next: signed or sealed by us, and refused when anything in it differs. Without a mail
 # server there is no field for an address; what may stand in one: `test_what_is_no_address_is_refused`.
 # The label of a key goes with a file, and where no token is set there is no such form: tests of certificates post it.
-_POSTED_ELSEWHERE = {"sealed", "credential", "challenge", "address", "label"}
+# A volume that can be closed: tests/integration/web/test_case_files.py.
+_POSTED_ELSEWHERE = {"sealed", "credential", "challenge", "address", "label", "inspector", "remarks"}
 
 
 def _pages_of(scene: Scene, role: Role) -> Iterator[httpx.Response]:
@@ -442,6 +478,7 @@ _SHOWN_NOWHERE = {
     "retrieval_grant.purpose", "retrieval_grant.reference",  # shown from the log's entry
     "item_text.text",  # test_markup_is_shown_as_the_text_that_it_is
     "key_request.answer",  # shown from the log's entry
+    "volume_closing.remarks", "volume_closing.inspector",  # on the sheet that is set from them
 }  # fmt: skip
 """Filled all the same, so that a page that begins to show one is tried."""
 
