@@ -32,7 +32,7 @@ def _with_faults(page: Page, bureau: Bureau) -> None:
     _seen(page, bureau)
     text = page.input_value("#text-text")
     text = text.replace('layout = "record"', 'layout = "poster"').replace('kind = "place"', 'kind = "planet"', 1)
-    text = text.replace("required = false", "requried = false", 1)
+    text = text.replace("required = false", "requisite = false", 1)
     page.fill("#text-text", text)
     page.wait_for_selector("#preview .fault-list")
     page.click("#preview .line-link >> nth=0")

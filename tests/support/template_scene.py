@@ -14,15 +14,14 @@ from archive.documents.templates import shipped_texts
 from archive.kernel.ids import TemplateId
 from tests.support.seed import Bureau
 
-DECISION = "penalty_decision"
-_RELIEF = "publish = "
-_NEW_RELIEF = 'service = "本决定书依法送达当事人，一份存档，一份送达。"\npublish = '
+CODE = "hearing_notice"
+_COPIES = '[wording]\ncopies = "本通知书一式两份，一份送达当事人，一份存档。"\n'
 
 
-def text(code: str, version: int) -> str:
-    """Return a shipped text as a later version with one more sentence."""
-    found = shipped_texts()[code].replace("version = 1\n", f"version = {version}\n", 1)
-    return found.replace(_RELIEF, _NEW_RELIEF, 1) if code == DECISION else found
+def text(version: int) -> str:
+    """Return the shipped text as a later version with one more piece of wording."""
+    found = shipped_texts()[CODE].replace("version = 1\n", f"version = {version}\n", 1)
+    return found.replace("[wording]\n", _COPIES, 1)
 
 
 def templates_of_scene(bureau: Bureau) -> dict[str, TemplateId]:
@@ -31,8 +30,8 @@ def templates_of_scene(bureau: Bureau) -> dict[str, TemplateId]:
     shipped = next(each.id for each in shipped_versions() if each.template.code == "inspection_record")
     with database.read() as tx:
         known = {(each.code, each.version): each.id for each in template_versions(tx) if not each.is_shipped}
-    if (DECISION, 3) not in known:
-        filed = save_template(database, text(DECISION, 2), agency_id=None, by=by, at=now)
+    if (CODE, 3) not in known:
+        filed = save_template(database, text(2), agency_id=None, by=by, at=now)
         put_in_force(database, filed, valid_from=local_day(now), by=by, at=now)
         file_template(
             database,
@@ -43,9 +42,10 @@ def templates_of_scene(bureau: Bureau) -> dict[str, TemplateId]:
             by=by,
             at=now,
         )
-        draft_text = text(DECISION, 3).replace("依法向社会公示", "依法向社会公示，公示期为三年", 1)
+        draft_text = text(3).replace("一式两份", "一式三份", 1)
         draft = save_template(database, draft_text, agency_id=None, by=by, at=now)
-        gone = save_template(database, text("hearing_notice", 2), agency_id=None, by=by, at=now)
+        gone_text = shipped_texts()["seizure_list"].replace("version = 1\n", "version = 2\n", 1)
+        gone = save_template(database, gone_text, agency_id=None, by=by, at=now)
         withdraw_template(database, gone, reason="重复", by=by, at=now)
         return {"filed": filed, "draft": draft, "shipped": shipped}
-    return {"filed": known[DECISION, 2], "draft": known[DECISION, 3], "shipped": shipped}
+    return {"filed": known[CODE, 2], "draft": known[CODE, 3], "shipped": shipped}

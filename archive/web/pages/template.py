@@ -7,9 +7,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from archive.access.callers import Caller
 from archive.calendar.days import local_day
 from archive.cases.record_templates import checked_template
-from archive.documents.template import Template
+from archive.documents.template_faults import TemplateFault
 from archive.documents.template_listings import Standing, TemplateVersion, template_version, version_before
-from archive.documents.template_loading import TemplateFault, TemplateInvalid
 from archive.documents.template_register import (
     MAX_AUTHORITY_CHARACTERS,
     MAX_FILING_NUMBER_CHARACTERS,
@@ -42,6 +41,7 @@ from archive.web.pages.templates import (
     faults_of,
     is_seen,
     pages_of,
+    read_template,
     rows_of,
 )
 from archive.wiring import Services
@@ -202,7 +202,7 @@ def _show(
         rows = rows_of(tx, caller, services, code=version.code)
         before = version_before(version, [row.version for row in rows])
         text_before = None if before is None else text_of(tx, before.id)
-    template = _read(text)
+    template = read_template(text)
     standing = next(row for row in rows if row.version.id == version.id)
     is_edited = form is not None and form.panel == "text"
     return render(
@@ -225,14 +225,6 @@ def _show(
         today=local_day(services.clock.now()),
         may_do=_may(version, standing.standing),
     )
-
-
-def _read(text: str) -> Template | None:
-    """Return what the text of a version says; None where it is no template to this program."""
-    try:
-        return checked_template(text)
-    except TemplateInvalid:
-        return None
 
 
 def _may(version: TemplateVersion, standing: Standing) -> dict[str, bool]:

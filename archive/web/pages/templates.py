@@ -15,6 +15,7 @@ from archive.access.callers import Caller
 from archive.access.policy import Capability
 from archive.calendar.days import local_day
 from archive.cases.record_templates import checked_template
+from archive.documents.template import Template
 from archive.documents.template_listings import (
     Standing,
     TemplateVersion,
@@ -38,6 +39,7 @@ from archive.kernel.ids import AgencyId, TemplateId, parse_uuid
 from archive.organisation.models import Agency, Unit
 from archive.organisation.units import AgencyNotFound
 from archive.web.dependencies import ServicesDep
+from archive.web.i18n import Language
 from archive.web.limits import Cost, by_account
 from archive.web.pages.forms import Form, read_file
 from archive.web.pages.guards import Administrator, TemplateReader
@@ -59,7 +61,19 @@ class Row:
     version: TemplateVersion
     standing: Standing
     uses: int
-    basis: Sequence[str]
+    paper: Template | None
+    """What its text says; None where that is no template to this program."""
+
+    @property
+    def basis(self) -> Sequence[str]:
+        """The provisions that it goes back to."""
+        return () if self.paper is None else self.paper.basis
+
+    def title(self, language: Language) -> str:
+        """Return its title as the reader reads it."""
+        if self.paper is None or language is Language.CHINESE:
+            return self.version.title
+        return self.paper.title.en
 
 
 async def posted_template(request: Request) -> Form:
@@ -213,7 +227,7 @@ def rows_of(tx: Session, caller: Caller, services: Services, *, code: str | None
             each,
             standing_of(each, [other for other in everything if other.code == each.code], on=on),
             uses.get(each.text_sha256, 0),
-            checked_basis(tx, each.id),
+            read_template(text_of(tx, each.id)),
         )
         for each in everything
         if is_seen(each, caller, own)
@@ -238,12 +252,12 @@ def open_agencies(tx: Session) -> Sequence[Agency]:
     return tx.scalars(select(Agency).where(Agency.closed_at.is_(None)).order_by(Agency.code)).all()
 
 
-def checked_basis(tx: Session, template_id: TemplateId) -> Sequence[str]:
-    """Return the provisions that a version goes back to; none where its text is no template to this program."""
+def read_template(text: str) -> Template | None:
+    """Return what a text says; None where it is no template to this program."""
     try:
-        return checked_template(text_of(tx, template_id)).basis
+        return checked_template(text)
     except TemplateInvalid:
-        return ()
+        return None
 
 
 def _agency(form: Form) -> AgencyId | None:
