@@ -57,6 +57,8 @@ EventId = NewType("EventId", uuid.UUID)
 NoticeId = NewType("NoticeId", uuid.UUID)
 """A notice to a person."""
 ComplaintId = NewType("ComplaintId", uuid.UUID)
+JudgementId = NewType("JudgementId", uuid.UUID)
+"""A judgement on signatures, kept for whoever asked for it."""
 DeviceId = NewType("DeviceId", uuid.UUID)
 """A camera or another source in the register of devices."""
 

@@ -54,11 +54,13 @@ from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
 from archive.trust.register import CertificateRegister
 from archive.trust.rules import TrustRules
-from archive.wiring import log_parts, people_parts, record_parts, worker_parts
+from archive.wiring import judging_parts, log_parts, people_parts, record_parts, worker_parts
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
 from ingest.context import Intake
 from ingest.doors import DockKind, Doors, door_key
+from ingest.judgement_reports import ReportMaker
+from ingest.judgements import Judge
 from ingest.media.tools import open_toolbox
 from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity
@@ -117,6 +119,9 @@ class Services:
     seals: Seals
     issuer: Issuer
     renewals: Renewals
+    judge: Judge
+    known_second: Sequence[str]
+    report: ReportMaker
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
@@ -305,7 +310,10 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
     register = CertificateRegister(database)
     renewals = record_parts.renewals(database, objects, tsa.token, authority, clock)
-    records = record_parts.finished_records(database, open_store(home, "drafts"), objects, signer, clock)
+    second = judging_parts.second_key(settings)
+    records = record_parts.finished_records(
+        database, open_store(home, "drafts"), objects, signer, clock, second=second if settings.sm2_signature else None
+    )
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = people_parts.identifiers(home, database)
     api_key_hashes = people_parts.api_key_hashes(home, database)
@@ -352,6 +360,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         seals=record_parts.seals(records.desk, authority, tsa.token, clock),
         renewals=renewals,
         issuer=Issuer(database, authority, TrustRules.load(settings.trust_rules)),
+        judge=judging_parts.judge(settings, authority, register, clock),
+        known_second=() if second is None else (second.public.fingerprint,),
+        report=judging_parts.report_maker(settings, authority, tsa.token, clock),
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={
             **worker_parts.handlers(workshop, settings, delivery),
