@@ -1,6 +1,7 @@
 """A file on its way to a scratch folder, hashed block by block with every hash that signatures are judged with."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Final, Self
 
@@ -10,6 +11,23 @@ from ingest.judgements import SignedFile
 from signing.validation.requests import CONTENT_HASHES
 
 _BLOCK_BYTES: Final = 1024 * 1024
+
+
+def hashed_file(path: Path) -> SignedFile:
+    """Return a file that lies where it shall be judged, with its digests. Raises: OSError."""
+    hashes = {each: hashlib.new(each) for each in CONTENT_HASHES}
+    size_bytes = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            size_bytes += len(block)
+            for each in hashes.values():
+                each.update(block)
+    return _signed_file(path, path.name, size_bytes, {name: each.digest() for name, each in hashes.items()})
+
+
+def _signed_file(path: Path, name: str, size_bytes: int, found: Mapping[str, bytes]) -> SignedFile:
+    digests = DigestSet(size_bytes, Digest("sha256", found["sha256"]), Digest("sha512", found["sha512"]))
+    return SignedFile(path, name, digests, found)
 
 
 class ArrivingFile:
@@ -43,8 +61,7 @@ class ArrivingFile:
     def file(self) -> SignedFile:
         """Return what arrived, with its digests."""
         found = {name: each.digest() for name, each in self._hashes.items()}
-        digests = DigestSet(self.size_bytes, Digest("sha256", found["sha256"]), Digest("sha512", found["sha512"]))
-        return SignedFile(self._path, self._name, digests, found)
+        return _signed_file(self._path, self._name, self.size_bytes, found)
 
     def close(self) -> None:
         """Close the file."""

@@ -7,15 +7,22 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from archive.db.database import Database
 from archive.documents.typesetting import Typesetter
+from archive.kernel.digests import digest_of
 from archive.kernel.findings import Outcome
+from archive.kernel.ids import JudgementId
 from archive.kernel.instants import BUREAU_ZONE, Instant, format_instant, parse_instant
+from archive.ledger.append import append_entry
+from archive.ledger.entries import Actor, EntryType, NewEntry, Target
 from ingest.judgements import Judgement
 from ingest.signer_names import called
+from signing.certificates import SELF_ISSUED
 
 REASON: Final = "电子签名验证报告 / Report on electronic signatures"
 _MOST_SIGNATURES: Final = 200
 _MOST_PLACES: Final = 5
+_MOST_TOLD: Final = 20
 
 
 class Saying(Protocol):
@@ -39,6 +46,15 @@ FindingWords = Callable[[Mapping[str, str]], tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """Where the words of a report come from; `sentence` says a whole judgement in one."""
+
+    say: Saying
+    finding: FindingWords
+    sentence: Callable[[Judgement], tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class ReportMaker:
     """Sets and signs reports in the name of the archive's organisation. Usable from several threads."""
 
@@ -46,29 +62,59 @@ class ReportMaker:
     signer: ReportSigner
     organisation: str
 
-    def __call__(
-        self, judgement: Judgement, *, number: str, say: Saying, words: FindingWords, sentence: tuple[str, str], at: Instant
-    ) -> bytes:
-        """Return the signed report; `sentence` is the verdict in one sentence. Raises: TypesettingFault, as signing does."""
+    def __call__(self, judgement: Judgement, judgement_id: JudgementId, *, words: Words, at: Instant) -> bytes:
+        """Return the signed report. Raises: TypesettingFault, what signing raises."""
         told = {
             "organisation": self.organisation,
-            "number": number,
+            "number": str(judgement_id),
             "made_at": _moment(at),
-            **told_of(judgement, say=say, words=words),
-            "sentence": list(sentence),
+            **told_of(judgement, words=words, moment=_moment),
         }
         return self.signer.sign_pdf(self.typesetter.set_pdf(told, at=at), reason=REASON)
 
 
-def told_of(judgement: Judgement, *, say: Saying, words: FindingWords) -> dict[str, Any]:
-    """Return all that a judgement tells, in words: pairs of Chinese and English wherever it is no name or number."""
-    return _Told(say, words).judgement(judgement)
+def issue_report(
+    database: Database,
+    make: ReportMaker,
+    judgement: Judgement,
+    judgement_id: JudgementId,
+    *,
+    words: Words,
+    by: Actor,
+    at: Instant,
+) -> bytes:
+    """Make the report on a judgement, and write to the log that the archive's key signed one, and which.
+
+    Raises: what making it raises.
+    """
+    made = make(judgement, judgement_id, words=words, at=at)
+    detail = {
+        "outcome": judgement.outcome.value,
+        "report_sha256": digest_of(made).sha256.hex,
+        "trust_lists": [each["sha256"] for each in judgement.lists][:_MOST_TOLD],
+        "about": None if judgement.about is None else dict(judgement.about),
+    }
+    target = Target("validation", judgement_id)
+    entry = NewEntry(EntryType.VALIDATION_REPORTED, by, target, digests=judgement.digests, detail=detail)
+    with database.begin() as tx:
+        append_entry(tx, entry, at=at)
+    return made
+
+
+def told_of(judgement: Judgement, *, words: Words, moment: Callable[[Instant], str]) -> dict[str, Any]:
+    """Return all that a judgement tells, in words: pairs of Chinese and English wherever it is no name or number.
+
+    `moment` says a time.
+    """
+    told = _Told(words.say, words.finding, moment).judgement(judgement)
+    return {**told, "sentence": list(words.sentence(judgement))}
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
     say: Saying
     words: FindingWords
+    moment: Callable[[Instant], str]
 
     def judgement(self, judgement: Judgement) -> dict[str, Any]:
         verdict = judgement.verdict
@@ -81,7 +127,7 @@ class _Told:
             "content": judgement.content,
             "about": None if judgement.about is None else f"{judgement.about['kind']} {judgement.about['id']}",
             "revisions": verdict["revisions"],
-            "judged_at": _moment(judgement.judged_at),
+            "judged_at": self.moment(judgement.judged_at),
             "judge": judgement.judge,
             "lists": [dict(each) for each in judgement.lists],
             "findings": self._findings([*beside, *verdict["findings"]]),
@@ -127,11 +173,11 @@ class _Told:
             "level": found["level"],
             "level_word": self._pair(f"level.{found['level']}"),
             "signer": self._signer(found["signer"]),
-            "claimed_at": _moment_of(found["claimed_at"]),
-            "proven_at": _moment_of(found["proven_at"]),
+            "claimed_at": self._moment(found["claimed_at"]),
+            "proven_at": self._moment(found["proven_at"]),
             "timestamp_by": self._signer(found["timestamp_by"]),
-            "revocation": list(_revocation(found, self.say)),
-            "changes": [list(each) for each in _changes(found, self.say)],
+            "revocation": self._revocation(found),
+            "changes": list(self._changes(found)),
             "findings": self._findings(list(found["findings"])),
         }
 
@@ -145,36 +191,38 @@ class _Told:
             "number": who.number,
             "serial": found["serial"],
             "sha256": found["sha256"],
-            "issuer": by.name if by.name == by.organisation or not by.organisation else f"{by.name}（{by.organisation}）",
-            "valid_from": _moment_of(found["valid_from"]),
-            "valid_until": _moment_of(found["valid_until"]),
+            "issuer": by.name if by.organisation in by.name else f"{by.name}（{by.organisation}）",
+            "valid_from": self._moment(found["valid_from"]),
+            "valid_until": self._moment(found["valid_until"]),
             "is_self_issued": found["is_self_issued"],
-            "trusted_as": found["trusted_as"],
+            "trusted_as": self._vouching(found["trusted_as"]),
         }
 
+    def _vouching(self, name: str) -> list[str] | None:
+        if name == SELF_ISSUED:
+            return self._pair("trust_lists.embedded")
+        return [name, name] if name else None
 
-def _revocation(found: Mapping[str, Any], say: Saying) -> tuple[str, str]:
-    """Return what is known of a signer's revocation, and who said so when."""
-    return say(
-        f"revocation.{found['revocation']}",
-        since=_moment_of(found["revoked_at"]),
-        source=found["revocation_source"].upper(),
-        at=_moment_of(found["revocation_told_at"]),
-    )
+    def _revocation(self, found: Mapping[str, Any]) -> list[str]:
+        """Return what is known of a signer's revocation, and who said so when."""
+        return self._pair(
+            f"revocation.{found['revocation']}",
+            since=self._moment(found["revoked_at"]),
+            source=found["revocation_source"].upper(),
+            at=self._moment(found["revocation_told_at"]),
+        )
 
+    def _changes(self, found: Mapping[str, Any]) -> Iterator[list[str]]:
+        """Yield what each later revision did; one sentence where there is none."""
+        if not found["changes"]:
+            yield self._pair("change.none" if found["covers_whole_file"] else "change.beyond")
+        for each in found["changes"]:
+            chinese, english = self.say(f"change.{each['kind']}", revision=each["revision"])
+            fields = ", ".join(each["fields"][:_MOST_PLACES]) + (" …" if len(each["fields"]) > _MOST_PLACES else "")
+            yield [f"{chinese}（{fields}）", f"{english} ({fields})"] if fields else [chinese, english]
 
-def _changes(found: Mapping[str, Any], say: Saying) -> Iterator[tuple[str, str]]:
-    """Yield what each later revision did; one sentence where there is none."""
-    if not found["changes"]:
-        yield say("change.none" if found["covers_whole_file"] else "change.beyond")
-    for each in found["changes"]:
-        chinese, english = say(f"change.{each['kind']}", revision=each["revision"])
-        fields = ", ".join(each["fields"][:_MOST_PLACES]) + (" …" if len(each["fields"]) > _MOST_PLACES else "")
-        yield (f"{chinese}（{fields}）", f"{english} ({fields})") if fields else (chinese, english)
-
-
-def _moment_of(text: str | None) -> str:
-    return "" if text is None else _moment(parse_instant(text))
+    def _moment(self, text: str | None) -> str:
+        return "" if text is None else self.moment(parse_instant(text))
 
 
 def _moment(at: Instant) -> str:

@@ -81,7 +81,8 @@ class Judgement:
     @property
     def outcome(self) -> Outcome:
         """The worst of the file's verdict, the second signature and what was found beside."""
-        beside = [each.outcome for each in (self.second and self.second.report, self.more) if each is not None]
+        reports = (None if self.second is None else self.second.report, self.more)
+        beside = [each.outcome for each in reports if each is not None]
         return worst([Outcome(self.verdict["outcome"]), *beside])
 
     @property

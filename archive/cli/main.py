@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "witness": ("log",),
     "database": ("db",),
     "audit": ("verify", "fsck", "doctor"),
+    "validation": ("validate",),
     "log": ("log",),
     "journal": ("log",),
 }

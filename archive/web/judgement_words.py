@@ -1,9 +1,11 @@
 """The words of judgements in both languages, for pages, reports and the command line."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from archive.kernel.findings import Outcome
 from archive.web.i18n import Catalogue, Language, catalogue
+from ingest.judgement_reports import Words
 from ingest.judgements import Judgement
 
 _SPEAKING = (Language.CHINESE, Language.ENGLISH)
@@ -42,3 +44,6 @@ def _sentence_in(texts: Catalogue, judgement: Judgement) -> str:
     named = next((each for each in judgement.findings if each["code"] == judgement.cause), None)
     cause = judgement.cause if named is None else _words_in(texts, named)
     return texts.text(f"sentence.{judgement.outcome.value}", cause=cause)
+
+
+WORDS: Final = Words(say, finding_words, sentence_of)

@@ -29,7 +29,10 @@ class JudgementNotFound(NotFound):
 
 @dataclass(slots=True)
 class Kept:
-    """A judgement, whose it is, and the report on it once one was made. Units: bytes; seconds of the process's clock."""
+    """A judgement, whose it is, and the report on it once one was made.
+
+    Units: bytes; seconds of the process's clock.
+    """
 
     account_id: AccountId
     judgement: Judgement

@@ -29,7 +29,10 @@ _MOST_ANSWERS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is known: good, revoked at a time, or unknown; said by a list (`crl`) or an answer (`ocsp`) of which time."""
+    """What is known: good, revoked at a time, or unknown.
+
+    Said by `source`, a list (`crl`) or an answer (`ocsp`), at `told_at`.
+    """
 
     state: RevocationState
     revoked_at: Instant | None = None

@@ -42,7 +42,9 @@ from archive.web.pages import (
     systems,
     terms,
     trace,
+    trust_lists,
     upload,
+    validation,
 )
 from archive.web.pages.errors import PagesOfErrors
 from archive.web.pages.static import StaticCaching
@@ -88,6 +90,8 @@ _PAGES = (
     device,
     retrievals,
     trace,
+    validation,
+    trust_lists,
 )
 
 

@@ -8,7 +8,7 @@ import errno
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from typing import Any, Final
 from anyio import to_thread
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 
 from archive.kernel.errors import InvalidInput, StorageFull
 from archive.kernel.names import safe_file_name
@@ -54,6 +54,8 @@ async def received_files(
             parser = MultipartParser(options[b"boundary"], parts.callbacks())
             async for block in _blocks(request):
                 await to_thread.run_sync(_fed, parser, block)
+            if parser.state is not MultipartState.END:
+                raise InvalidInput("The form ends in its middle")
         yield parts.files
     finally:
         await to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
@@ -80,6 +82,13 @@ def _fed(parser: MultipartParser, block: bytes) -> None:
         if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StorageFull from exc
         raise
+
+
+@contextlib.contextmanager
+def scratch_folder(scratch: Path) -> Iterator[Path]:
+    """Give a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=scratch, ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 @dataclass
