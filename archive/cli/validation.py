@@ -2,10 +2,11 @@
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -83,19 +84,28 @@ def _write_report(services: "Services", judged: "Judgement", path: Path) -> None
 
 
 def _print(judged: "Judgement", what: str) -> None:
+    """Print what is wrong, each signature, and the verdict in one sentence; no file can steer the terminal."""
     from archive.web.judgement_words import sentence_of
+    from ingest.agent.printable import printable
 
     for each in judged.findings:
         if each["outcome"] != Outcome.VALID.value:
-            print(f"{each['outcome']:14}{each['message']}  {each['where']}  [{each['code']}]", file=sys.stderr)
+            told = f"{each['outcome']:14}{each['message']}  {each['where']}  [{each['code']}]"
+            print(printable(told), file=sys.stderr)
     for one in judged.lists:
         if one["fault"]:
-            print(f"the trust list {one['name']} cannot be used: {one['fault']}", file=sys.stderr)
+            print(printable(f"the trust list {one['name']} cannot be used: {one['fault']}"), file=sys.stderr)
     for found in judged.verdict["signatures"]:
-        signer = "nobody" if found["signer"] is None else found["signer"]["subject"]
-        proven = f"proven {found['proven_at']}" if found["proven_at"] else f"claimed {found['claimed_at']}"
-        vouched = "" if found["signer"] is None else found["signer"]["trusted_as"] or "on no trust list"
-        print(
-            f"{found['outcome']:14}{found['level']:6} {signer}  {proven}  revocation {found['revocation']}  {vouched}"
-        )
-    print(f"{judged.outcome.value}: {what}: {sentence_of(judged)[1]}")
+        print(printable("  ".join(_facts(found))))
+    print(printable(f"{judged.outcome.value}: {what}: {sentence_of(judged)[1]}"))
+
+
+def _facts(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what one line says of a signature."""
+    yield f"{found['outcome']:14}{found['level']:5}"
+    if found["signer"] is None:
+        return
+    yield str(found["signer"]["subject"])
+    yield f"proven {found['proven_at']}" if found["proven_at"] else f"claimed {found['claimed_at']}, not proven"
+    yield f"revocation {found['revocation']}"
+    yield f"by {found['signer']['trusted_as']}" if found["signer"]["trusted_as"] else "on no trust list"
