@@ -23,6 +23,7 @@ REASON: Final = "电子签名验证报告 / Report on electronic signatures"
 _MOST_SIGNATURES: Final = 200
 _MOST_PLACES: Final = 5
 _MOST_TOLD: Final = 20
+_ALTERED: Final = "signature.digest_mismatch"
 
 
 class Saying(Protocol):
@@ -68,7 +69,7 @@ class ReportMaker:
             "organisation": self.organisation,
             "number": str(judgement_id),
             "made_at": _moment(at),
-            **told_of(judgement, words=words, moment=_moment),
+            **told_of(judgement, words=words, moment=_moment, spoken=_moment),
         }
         return self.signer.sign_pdf(self.typesetter.set_pdf(told, at=at), reason=REASON)
 
@@ -101,12 +102,14 @@ def issue_report(
     return made
 
 
-def told_of(judgement: Judgement, *, words: Words, moment: Callable[[Instant], str]) -> dict[str, Any]:
+def told_of(
+    judgement: Judgement, *, words: Words, moment: Callable[[Instant], Any], spoken: Callable[[Instant], str]
+) -> dict[str, Any]:
     """Return all that a judgement tells, in words: pairs of Chinese and English wherever it is no name or number.
 
-    `moment` says a time.
+    `moment` gives the form of a time that stands for itself, `spoken` that of one within a sentence.
     """
-    told = _Told(words.say, words.finding, moment).judgement(judgement)
+    told = _Told(words.say, words.finding, moment, spoken).judgement(judgement)
     return {**told, "sentence": list(words.sentence(judgement))}
 
 
@@ -114,7 +117,8 @@ def told_of(judgement: Judgement, *, words: Words, moment: Callable[[Instant], s
 class _Told:
     say: Saying
     words: FindingWords
-    moment: Callable[[Instant], str]
+    moment: Callable[[Instant], Any]
+    spoken: Callable[[Instant], str]
 
     def judgement(self, judgement: Judgement) -> dict[str, Any]:
         verdict = judgement.verdict
@@ -207,22 +211,27 @@ class _Told:
         """Return what is known of a signer's revocation, and who said so when."""
         return self._pair(
             f"revocation.{found['revocation']}",
-            since=self._moment(found["revoked_at"]),
+            since=self._spoken(found["revoked_at"]),
             source=found["revocation_source"].upper(),
-            at=self._moment(found["revocation_told_at"]),
+            at=self._spoken(found["revocation_told_at"]),
         )
 
     def _changes(self, found: Mapping[str, Any]) -> Iterator[list[str]]:
         """Yield what each later revision did; one sentence where there is none."""
-        if not found["changes"]:
+        if any(each["code"] == _ALTERED for each in found["findings"]):
+            yield self._pair("change.altered")
+        elif not found["changes"]:
             yield self._pair("change.none" if found["covers_whole_file"] else "change.beyond")
         for each in found["changes"]:
             chinese, english = self.say(f"change.{each['kind']}", revision=each["revision"])
             fields = ", ".join(each["fields"][:_MOST_PLACES]) + (" …" if len(each["fields"]) > _MOST_PLACES else "")
             yield [f"{chinese}（{fields}）", f"{english} ({fields})"] if fields else [chinese, english]
 
-    def _moment(self, text: str | None) -> str:
-        return "" if text is None else self.moment(parse_instant(text))
+    def _moment(self, text: str | None) -> Any:
+        return None if text is None else self.moment(parse_instant(text))
+
+    def _spoken(self, text: str | None) -> str:
+        return "" if text is None else self.spoken(parse_instant(text))
 
 
 def _moment(at: Instant) -> str:

@@ -91,7 +91,7 @@ def judgement_page(request: Request, judgement_id: JudgementIdPath, caller: Call
         "judgement.html",
         caller=caller,
         judgement_id=judgement_id,
-        told=told_of(kept.judgement, words=WORDS, moment=local_second),
+        told=told_of(kept.judgement, words=WORDS, moment=lambda at: at, spoken=local_second),
         spoken=0 if reader_texts(request).language is Language.CHINESE else 1,
         about=kept.judgement.about,
     )

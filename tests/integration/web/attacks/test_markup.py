@@ -100,7 +100,8 @@ _ELSEWHERE = {
 }  # fmt: skip
 _OURS = {
     "notice.link", "webhook.url", "preserved_object.name", "job.last_error", "quarantine_item.reason",
-    "template_text.code", "draft.template", "draft.template_sha256", "draft_pdf.place", "record_extension.path",
+    "template_text.code", "draft.template", "draft.template_sha256", "draft.values_sha256",
+    "draft_pdf.place", "record_extension.path",
     "key_certificate.purpose", "key_certificate.place", "key_certificate.serial", "key_certificate.revocation_reason",
     "key_request.act", "key_request.purpose", "key_request.place", "key_request.revocation_reason",
 }  # fmt: skip
