@@ -119,11 +119,11 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
             *(*shared, record, "/subjects", subject, merge, "/upload", "/nowhere"),
             *(*office, "/notices", "/account", "/account/notices"),
         ],
-        Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs],
+        Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs, "/validation", "/validation/code"],
         Role.UNIT_HEAD: [f"/cases/{bureau.cases['main']}", "/retrievals?which=deciding", "/trace?which=unusual"],
         Role.ADMINISTRATOR: [
             *("/admin", "/admin/systems", "/admin/organisation", "/admin/officers", "/admin/accounts", "/log/health"),
-            *("/admin/legal-staff", "/admin/officers/sheets", "/trace"),
+            *("/admin/legal-staff", "/admin/officers/sheets", "/trace", "/admin/trust"),
         ],
     }
 
