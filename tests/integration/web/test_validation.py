@@ -14,7 +14,9 @@ from archive.cases.filing import open_case
 from archive.cases.records import file_text_record
 from archive.cases.subjects import NewSubject
 from archive.cases.terms import Category, RecordForm, SubjectKind
+from archive.doctor import examine
 from archive.kernel.clock import SystemClock
+from archive.kernel.findings import Outcome
 from archive.ledger.models import LogEntry
 from archive.web.app import create_app
 from signing.pades import PadesSigner
@@ -214,6 +216,11 @@ def test_a_record_of_ours_is_judged_on_record(client: httpx.Client, house: Burea
     assert "验证签名" in words(client.get(f"/objects/{record}/trail"))
     assert told(house, "validation.checked") == 1
     assert left_behind(house) == []
+
+
+def test_the_doctor_names_the_list_that_is_broken(house: Bureau) -> None:
+    (found,) = [each for each in examine(house.services).findings if each.code == "doctor.trust_lists"]
+    assert (found.outcome, "torn: trust.toml:1" in found.message) == (Outcome.INVALID, True)
 
 
 def test_administrators_see_every_list_with_fingerprints_and_ends(base: str, world: World) -> None:
