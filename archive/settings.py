@@ -164,6 +164,16 @@ class Settings(BaseSettings):
         default=None,
         description="How case files are arranged, numbered and filed (TOML); empty means the rules that are shipped.",
     )
+    trust_lists: Path | None = Field(
+        default=None,
+        description="Folder of a trust list (trust.toml with PEM files), or of several; empty trusts only ourselves.",
+    )
+    validation_max_bytes: int = Field(
+        default=1 << 30, gt=0, le=1 << 30, description="Largest upload whose signatures are judged, in bytes."
+    )
+    sm2_signature: bool = Field(
+        default=False, description="Whether records that are filed get a second signature, with SM2 and SM3."
+    )
     organisation_rules: Path | None = Field(
         default=None,
         description="What is asked of officers and reviewers (TOML); empty means the rules that are shipped.",

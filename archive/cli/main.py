@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "witness": ("log",),
     "database": ("db",),
     "audit": ("verify", "fsck", "doctor"),
+    "validation": ("validate",),
     "log": ("log",),
     "journal": ("log",),
 }

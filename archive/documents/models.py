@@ -87,8 +87,8 @@ class Draft(Reached, Base):
     """A text record that is being written (草稿) by a template, for a case; `id` is that of the record it becomes.
 
     `template_sha256` is the template that it was begun with. `field_values` is canonical JSON, by field;
-    `revision` counts how often it was saved. `number` (文号) and `pages` are those of its paper, once it is set. One
-    that amends a filed record names it, and the reason.
+    `revision` counts how often it was saved. `number` (文号), `pages` and `values_sha256`, the digest that the code on
+    it has, are those of its paper, once it is set. One that amends a filed record names it, and the reason.
     """
 
     reached_by = "case_id"
@@ -108,8 +108,9 @@ class Draft(Reached, Base):
     begun_at: Mapped[datetime] = mapped_column(Moment)
     saved_by: Mapped[uuid.UUID]
     saved_at: Mapped[datetime] = mapped_column(Moment)
-    number: Mapped[str | None] = mapped_column(String(100))
+    number: Mapped[str | None] = mapped_column(String(100), index=True)
     pages: Mapped[int | None]
+    values_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     amends_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("text_record.object_id"), index=True)
     amend_reason: Mapped[str | None] = mapped_column(String(500))
 

@@ -295,7 +295,8 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
 _TOUCHING: Final = {
     "object.preserved", "ingest.received", "record.filed", "record.extended", "case.link", "case.unlink", "access.view",
     "access.export",
-    "fixity.ok", "fixity.fail", "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
+    "fixity.ok", "fixity.fail", "validation.checked",
+    "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
     "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
     "volume.closed", "volume.checked",
 }  # fmt: skip

@@ -61,6 +61,8 @@ NoticeId = NewType("NoticeId", uuid.UUID)
 ComplaintId = NewType("ComplaintId", uuid.UUID)
 VolumeId = NewType("VolumeId", uuid.UUID)
 """A volume of a case file; a closed one is the object of the same id."""
+JudgementId = NewType("JudgementId", uuid.UUID)
+"""A judgement on signatures, kept for whoever asked for it."""
 DeviceId = NewType("DeviceId", uuid.UUID)
 """A camera or another source in the register of devices."""
 

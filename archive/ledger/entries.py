@@ -84,6 +84,8 @@ class EntryType(StrEnum):
     ACCESS_IDENTIFIER = "access.identifier"
     ACCESS_LIST_EXPORTED = "access.list_exported"
     DETAIL_ERASED = "detail.erased"
+    VALIDATION_CHECKED = "validation.checked"
+    VALIDATION_REPORTED = "validation.reported"
     FIXITY_OK = "fixity.ok"
     FIXITY_FAIL = "fixity.fail"
     ADMIN_INIT = "admin.init"

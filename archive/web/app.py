@@ -26,6 +26,7 @@ from archive.web.api.axis import AxisApp
 from archive.web.api.document import describe
 from archive.web.api.uploads import UploadsApp
 from archive.web.api.v1 import install_api
+from archive.web.judgements import Judgements
 from archive.web.limits import Limits
 from archive.web.middleware import Door, Surroundings
 from archive.web.pages import install_pages
@@ -75,6 +76,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.limits = limits
+    app.state.judgements = Judgements()
     install_api(app, requests_per_minute=services.settings.api_requests_per_minute)
     app.add_middleware(Door, path=UPLOADS_PATH, behind=uploads)
     axis = AxisApp(services.intake, executor, uploads.receiver, doors=services.doors)

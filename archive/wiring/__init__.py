@@ -55,11 +55,22 @@ from archive.retrieval.rules import RetrievalRules
 from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
 from archive.trust.register import CertificateRegister
-from archive.wiring import key_parts, log_parts, people_parts, record_parts, template_parts, volume_parts, worker_parts
+from archive.wiring import (
+    judging_parts,
+    key_parts,
+    log_parts,
+    people_parts,
+    record_parts,
+    template_parts,
+    volume_parts,
+    worker_parts,
+)
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
 from ingest.context import Intake
 from ingest.doors import DockKind, Doors, door_key
+from ingest.judgement_reports import ReportMaker
+from ingest.judgements import Judge
 from ingest.media.tools import open_toolbox
 from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity
@@ -123,6 +134,9 @@ class Services:
     renewals: Renewals
     template_previews: TemplatePreviews
     case_files: volume_parts.CaseFiles
+    judge: Judge
+    known_second: Sequence[str]
+    report: ReportMaker
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
@@ -313,7 +327,10 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     issuer = key_parts.issuer_of(settings, database, authority, clock, key_parts.house_token(settings, authority))
     certificate_ends = CertificateEnds(database, clock)
     renewals = record_parts.renewals(database, objects, tsa.token, authority, clock)
-    records = record_parts.finished_records(database, open_store(home, "drafts"), objects, signer, clock)
+    second = judging_parts.second_key(settings)
+    records = record_parts.finished_records(
+        database, open_store(home, "drafts"), objects, signer, clock, second=second if settings.sm2_signature else None
+    )
     seals = record_parts.seals(records.desk, issuer, tsa.token, clock)
     case_files = volume_parts.case_files(
         settings, database, objects, signer, authority, seals, renewals.long_term, workshop
@@ -368,6 +385,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         ocsp=EmbeddedOcsp(authority, register, clock),
         certificate_ends=certificate_ends,
         template_previews=template_parts.template_previews(),
+        judge=judging_parts.judge(settings, authority, register, clock),
+        known_second=() if second is None else (second.public.fingerprint,),
+        report=judging_parts.report_maker(settings, authority, tsa.token, clock),
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={
             **worker_parts.handlers(workshop, settings, delivery),

@@ -14,7 +14,7 @@ from archive.documents.renewing import Renewals
 from archive.documents.signers import SigningRoom
 from archive.ocfl.root import OcflRoot
 from archive.ports.clock import Clock
-from archive.ports.keys import ManifestSigner
+from archive.ports.keys import ManifestSigner, SecondSigner
 from archive.trust.register import CertificateRegister
 from archive.wiring.key_parts import CaptureKey, SealKeys
 from archive.wiring.validation_parts import validation_of
@@ -24,11 +24,17 @@ from signing.typefaces import Typeface
 
 
 def finished_records(
-    database: Database, store: FilesystemStore, objects: OcflRoot, signer: ManifestSigner, clock: Clock
+    database: Database,
+    store: FilesystemStore,
+    objects: OcflRoot,
+    signer: ManifestSigner,
+    clock: Clock,
+    *,
+    second: SecondSigner | None = None,
 ) -> FinishedRecords:
     """Return the desk where records are set and signed, with what files them."""
     desk = Desk(database=database, store=store, setter=RecordSetter(), context=FormContexts(clock))
-    return FinishedRecords(desk, objects, signer, clock)
+    return FinishedRecords(desk, objects, signer, clock, second)
 
 
 def renewals(

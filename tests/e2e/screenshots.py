@@ -29,8 +29,10 @@ from tests.e2e.retrieval_shots import RETRIEVAL_SHOTS
 from tests.e2e.shot import Place, Shot, opened, said
 from tests.e2e.staff_shots import STAFF_SHOTS
 from tests.e2e.template_shots import TEMPLATE_SHOTS
+from tests.e2e.validation_shots import VALIDATION_SHOTS
 from tests.support import seed
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
+from tests.support.signing_scene import trust_folder
 
 _FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 _LANGUAGES = {"zh": "zh-CN", "en": "en-GB"}
@@ -352,6 +354,7 @@ SHOTS = [
     *ACCOUNT_SHOTS,
     *RECORD_SHOTS,
     *CERTIFICATE_SHOTS,
+    *VALIDATION_SHOTS,
 ]
 
 
@@ -418,7 +421,8 @@ def main(names: list[str]) -> int:
             "smtp_sender": "liuhen@gd-zhzf.example",
             "smtp_link": "https://liuhen.example",
         }
-        bureau = seed.new_bureau(folder / "home", cn_profile=True, **mail)
+        trust = trust_folder(folder / "trust")
+        bureau = seed.new_bureau(folder / "home", cn_profile=True, trust_lists=trust, **mail)
         seed.make_scene(bureau, folder / "media")
         with served(bureau) as base, open_browser() as browser:
             for shot in SHOTS:

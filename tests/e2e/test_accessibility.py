@@ -127,7 +127,7 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
             *(*shared, record, "/subjects", subject, merge, "/upload", "/nowhere"),
             *(*office, "/notices", "/account", "/account/notices"),
         ],
-        Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs],
+        Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs, "/validation", "/validation/code"],
         Role.CASE_HANDLER: [
             f"{case}/drafts/new",
             f"{case}/drafts/new?amends={records['filed']}",
@@ -142,7 +142,7 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
         ],
         Role.ADMINISTRATOR: [
             *("/admin", "/admin/systems", "/admin/organisation", "/admin/officers", "/admin/accounts", "/log/health"),
-            *("/admin/legal-staff", "/admin/officers/sheets", "/trace"),
+            *("/admin/legal-staff", "/admin/officers/sheets", "/trace", "/admin/trust"),
             *("/certificates", f"/certificates/{certificates_of_scene(bureau)}"),
         ],
     }

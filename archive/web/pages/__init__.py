@@ -53,7 +53,9 @@ from archive.web.pages import (
     templates,
     terms,
     trace,
+    trust_lists,
     upload,
+    validation,
 )
 from archive.web.pages.errors import PagesOfErrors
 from archive.web.pages.static import StaticCaching
@@ -110,6 +112,8 @@ _PAGES = (
     own_certificates,
     templates,
     template,
+    validation,
+    trust_lists,
 )
 
 

@@ -26,6 +26,7 @@ from archive.kernel.ids import (
     GrantId,
     IdentifierId,
     JobId,
+    JudgementId,
     KeyRequestId,
     LegalStaffId,
     NoticeId,
@@ -284,6 +285,11 @@ def volume_id_in_path(volume_id: str) -> VolumeId:
     return VolumeId(_id_of(volume_id))
 
 
+def judgement_id_in_path(judgement_id: str) -> JudgementId:
+    """Return the judgement's id of the address. Raises: NotFound for what is no id."""
+    return JudgementId(_id_of(judgement_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 RequestIdPath = Annotated[RequestId, Depends(request_id_in_path)]
@@ -312,6 +318,7 @@ ComplaintIdPath = Annotated[ComplaintId, Depends(complaint_id_in_path)]
 OfficerRecordIdPath = Annotated[OfficerRecordId, Depends(officer_record_id_in_path)]
 LegalStaffIdPath = Annotated[LegalStaffId, Depends(legal_staff_id_in_path)]
 ClearanceIdPath = Annotated[ClearanceId, Depends(clearance_id_in_path)]
+JudgementIdPath = Annotated[JudgementId, Depends(judgement_id_in_path)]
 DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
 DraftIdPath = Annotated[DraftId, Depends(draft_id_in_path)]
 CertificateIdPath = Annotated[CertificateId, Depends(certificate_id_in_path)]

@@ -14,6 +14,8 @@ _PICTURES = Path(__file__).parents[3] / "docs" / "screenshots"
 # What answers GET and is no page of its own, and why.
 _NO_PAGE = {
     "/admin/officers/sheets/{what}.{ending}": "a file",
+    "/certificates/seals/{agency_id}/picture": "a file",
+    "/certificates/{certificate_id}/certificate.pem": "a file",
     "/cases/{case_id}/footage": "a part of the case's page, renewed while copies are made",
     "/cases/{case_id}/packages": "a part of the case's page: case-package",
     "/cases/{case_id}/proofs": "a part of the case's page: case-proofs",

@@ -141,7 +141,7 @@ def _dynamic_groups() -> set[str]:
         found |= set(re.findall(r"\bterm\('([a-z_]+)'", text))
         found |= set(re.findall(r"\b(?:t|has_text)\('([a-z_]+)\.' ~", text))
         found |= set(re.findall(r"ui\.choice\('[a-z-]+', '[a-z_]+', t\('[a-z_.]+'\), [a-z_]+, '([a-z_]+)'", text))
-    for path in _PAGES:
+    for path in (*_PAGES, _WEB / "judgement_words.py", _ROOT / "ingest" / "judgement_reports.py"):
         found |= set(re.findall(r"f\"([a-z_]+)\.\{", path.read_text("utf-8")))
     return found
 

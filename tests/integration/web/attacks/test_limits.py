@@ -54,6 +54,8 @@ def test_what_costs_much_is_limited(app: FastAPI) -> None:
         ("POST", "/api/v1/cases/{number:path}/packages"), ("POST", "/api/v1/packages/{package_id}/downloads"),
         ("POST", "/items/{object_id}/export"), ("POST", "/records/{object_id}/export"),
         ("POST", "/objects/{object_id}/verification"), ("GET", "/cases/{case_id}/proofs.json"),
+        ("POST", "/validation"), ("GET", "/validation/code"), ("POST", "/validation/{judgement_id}/report"),
+        ("POST", "/objects/{object_id}/signatures"),
         ("POST", "/api/v1/door/manifests"),
         ("POST", "/drafts/{draft_id}/signatures/{place}"), ("POST", "/seals"),
     }  # fmt: skip

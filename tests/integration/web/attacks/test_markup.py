@@ -112,7 +112,8 @@ _ELSEWHERE = {
 }  # fmt: skip
 _OURS = {
     "notice.link", "webhook.url", "preserved_object.name", "job.last_error", "quarantine_item.reason",
-    "template_text.text", "draft.field_values", "template_text.code", "draft.template", "draft.template_sha256", "draft_pdf.place", "record_extension.path",
+    "template_text.text", "draft.field_values", "template_text.code", "draft.template", "draft.template_sha256", "draft.values_sha256",
+    "draft_pdf.place", "record_extension.path",
     "key_certificate.purpose", "key_certificate.place", "key_certificate.serial", "key_certificate.revocation_reason",
     "record_template.code", "record_template.text_sha256",
     "volume.root", "volume.index_sha256", "volume_check.path", "volume_check.outcome",
