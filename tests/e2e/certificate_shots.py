@@ -76,5 +76,5 @@ CERTIFICATE_SHOTS = [
     Shot("certificate", Role.ADMINISTRATOR, _seal),
     Shot("certificate-390", Role.ADMINISTRATOR, _seal, width=390, languages=("zh",)),
     Shot("certificate-revoke", Role.ADMINISTRATOR, _seal, _newest),
-    Shot("account-certificates", None, Place("/account/certificates", lambda _: "/sign-in"), _own),
+    Shot("account-certificates", None, "/account/certificates", _own),
 ]

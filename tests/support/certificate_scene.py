@@ -77,7 +77,6 @@ def certificates_of_scene(bureau: Bureau) -> CertificateId:
         issuer, first, reason=RevocationReason.SUPERSEDED, words="机关更名，旧印章停止使用", since=bureau.now(), by=by,
         at=bureau.now(),
     )  # fmt: skip
-    seed.sequence(bureau)
     return first
 
 
