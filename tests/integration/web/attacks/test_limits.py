@@ -50,7 +50,8 @@ def test_what_costs_much_is_limited(app: FastAPI) -> None:
         ("POST", "/api/v1/cases/{number:path}/packages"), ("POST", "/api/v1/packages/{package_id}/downloads"),
         ("POST", "/items/{object_id}/export"), ("POST", "/records/{object_id}/export"),
         ("POST", "/objects/{object_id}/verification"), ("GET", "/cases/{case_id}/proofs.json"),
-        ("POST", "/api/v1/door/manifests"),
+        ("POST", "/api/v1/door/manifests"), ("POST", "/ledger/lists"),
+        ("POST", "/cases/{case_id}/file/volumes"), ("POST", "/cases/{case_id}/file/volumes/{volume_id}/checks"),
     }  # fmt: skip
 
 
