@@ -56,8 +56,9 @@ def test_what_costs_much_is_limited(app: FastAPI) -> None:
         ("POST", "/objects/{object_id}/verification"), ("GET", "/cases/{case_id}/proofs.json"),
         ("POST", "/validation"), ("GET", "/validation/code"), ("POST", "/validation/{judgement_id}/report"),
         ("POST", "/objects/{object_id}/signatures"),
-        ("POST", "/api/v1/door/manifests"),
         ("POST", "/drafts/{draft_id}/signatures/{place}"), ("POST", "/seals"),
+        ("POST", "/api/v1/door/manifests"), ("POST", "/ledger/lists"),
+        ("POST", "/cases/{case_id}/file/volumes"), ("POST", "/cases/{case_id}/file/volumes/{volume_id}/checks"),
     }  # fmt: skip
 
 

@@ -289,18 +289,23 @@ def _add_case_file(bureau: Bureau) -> None:
         services.database, services.identifiers, number="M1", title=MARKUP, category=Category.PENALTY,
         subject=KnownSubject(bureau.subjects["main"]), by=bureau.people[Role.CASE_HANDLER], at=at,
     )  # fmt: skip
-    paper = scan(services, case_id, RecordForm.CLOSING_REPORT, "报告")
+    scan(services, case_id, RecordForm.CLOSING_REPORT, "报告")
     close_case(services.database, case_id, on=local_day(at), by=OPERATOR, at=bureau.now())
     files = services.case_files
     volume_id = files.closer.close_volume(case_id, VolumeKind.SUB, Closing("赵", MARKUP), by=OPERATOR)
     with contextlib.suppress(LiuhenError):
         files.checker.check_volume(volume_id, by=OPERATOR)
-    paper = scan(services, case_id, RecordForm.CLOSING_REPORT, "补充报告")
-    for move in (Move.OTHER, Move.RULES):
-        move_paper(services.database, files.rules, case_id, paper, move, reason=MARKUP, by=OPERATOR, at=bureau.now())
+    scan(services, case_id, RecordForm.CLOSING_REPORT, "补充报告")
+    other = scan(services, case_id, RecordForm.CLOSING_REPORT, "另一份报告")
+    at = bureau.now()
+    move_paper(services.database, files.rules, case_id, other, Move.OTHER, reason=MARKUP, by=OPERATOR, at=at)
     open_volume(services.database, files.rules, case_id, VolumeKind.SUB, reason=MARKUP, by=OPERATOR, at=bureau.now())
+    empty = open_case(
+        services.database, services.identifiers, number="M2", title=MARKUP, category=Category.PENALTY,
+        subject=KnownSubject(bureau.subjects["main"]), by=bureau.people[Role.CASE_HANDLER], at=at,
+    )  # fmt: skip
     with services.database.begin() as tx:
-        row = {"volume_id": new_uuid7(), "case_id": case_id, "object_id": new_uuid7(), "year": 1, "serial": 1}
+        row = {"volume_id": new_uuid7(), "case_id": empty, "object_id": new_uuid7(), "year": 1, "serial": 1}
         begun = {"remarks": MARKUP, "inspector": MARKUP, "begun_by": OPERATOR.id, "begun_at": bureau.now()}
         insert_row(tx, VolumeClosing, **row, **begun, kind="main", until=None)
 
@@ -429,8 +434,7 @@ def test_no_form_gives_back_or_keeps_what_it_was_sent_as_anything_but_text(scene
 # What a step before hands to the next: signed or sealed by us, and refused when anything in it differs. Without a mail
 # server there is no field for an address; what may stand in one: `test_what_is_no_address_is_refused`.
 # The label of a key goes with a file, and where no token is set there is no such form: tests of certificates post it.
-# A volume that can be closed: tests/integration/web/test_case_files.py.
-_POSTED_ELSEWHERE = {"sealed", "credential", "challenge", "address", "label", "inspector", "remarks"}
+_POSTED_ELSEWHERE = {"sealed", "credential", "challenge", "address", "label"}
 
 
 def _pages_of(scene: Scene, role: Role) -> Iterator[httpx.Response]:
@@ -504,6 +508,7 @@ def test_no_sheet_that_the_archive_gives_out_calculates_what_somebody_said(scene
     given = [
         head.post("/search/lists", data={"q": MARK}),
         head.post("/complaints/lists", data={"which": "open"}),
+        head.post("/ledger/lists", data={"which": "all"}),
         head.post("/trace/lists", data={"which": "unusual"}),
         *(admin.get(f"/admin/officers/sheets/{sheet}") for sheet in _SHEETS),
     ]
@@ -530,7 +535,7 @@ def _cells(answer: httpx.Response) -> Iterator[str]:
 def test_there_is_no_other_sheet() -> None:
     sources = Path(archive.web.__file__).parent.rglob("*.py")
     giving = {path.name for path in sources if re.search(r"text/csv|spreadsheetml", path.read_text("utf-8"))}
-    assert giving == {"search.py", "complaints.py", "sheets.py", "trace.py"}
+    assert giving == {"search.py", "complaints.py", "ledger.py", "sheets.py", "trace.py"}
 
 
 # ---- a real browser ----------------------------------------------------------------------------------------------
