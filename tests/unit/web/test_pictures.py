@@ -21,8 +21,6 @@ _NO_PAGE = {
     "/cases/{case_id}/proofs": "a part of the case's page: case-proofs",
     "/admin/officers/{officer_id}/photo": "a file",
     "/cases/{case_id}/proofs.json": "a file",
-    "/certificates/seals/{agency_id}/picture": "a file",
-    "/certificates/{certificate_id}/certificate.pem": "a file",
     "/content/{grant_id}/document": "a file",
     "/content/{grant_id}/print": "a file",
     "/content/{grant_id}/entries": "a part of an item's page: item-archive",

@@ -117,7 +117,9 @@ def test_every_icon_that_a_template_shows_is_in_the_sprite() -> None:
     used = {
         name
         for path in _TEMPLATES
-        for name in re.findall(r"icon\('([a-z-]+)'\)|ui\.chip\('[a-z]+', \w+\([^)]*\), '([a-z-]+)'\)", path.read_text("utf-8"))
+        for name in re.findall(
+            r"icon\('([a-z-]+)'\)|ui\.chip\('[a-z]+', \w+\([^)]*\), '([a-z-]+)'\)", path.read_text("utf-8")
+        )
         for name in name
         if name
     }
