@@ -118,6 +118,7 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
     assert recording is not None
     office = [
         *("/complaints", f"/complaints?case={bureau.cases['main']}", f"/complaints/{bureau.complaints['said']}"),
+        *(f"/cases/{bureau.cases['main']}/file", "/ledger"),
         *("/devices", f"/devices/{keep_devices(bureau)['BWC-0117']}"),
         f"/recordings/{recording.recording.id}",
     ]

@@ -63,6 +63,7 @@ def ledger_page(
         chosen=chosen,
         filters=[each.value for each in WhichFiles],
         query=urlencode({name: value for name, value in chosen.items() if value and name != "which"}),
+        address=f"/ledger?{urlencode({name: value for name, value in chosen.items() if value})}",
         within=rules.within_days,
         here=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
     )
