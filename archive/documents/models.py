@@ -2,8 +2,9 @@
 
 import uuid
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
@@ -22,6 +23,22 @@ class TextRecord(Reached, Base):
     filed_by: Mapped[uuid.UUID]
     filed_at: Mapped[datetime] = mapped_column(Moment)
     pages: Mapped[int | None]
+
+
+class RecordScan(Reached, Base):
+    """What was seen of a record that was scanned or came from elsewhere: sharpness, blank pages, text to search.
+
+    Derived, and made again at any time; `sha256` is of `found`, canonical. `tool` looked.
+    """
+
+    reached_by = "object_id"
+    __tablename__ = "record_scan"
+
+    object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("text_record.object_id"), primary_key=True)
+    found: Mapped[dict[str, Any]] = mapped_column(JSON)
+    sha256: Mapped[str] = mapped_column(String(64))
+    tool: Mapped[str] = mapped_column(String(100))
+    made_at: Mapped[datetime] = mapped_column(Moment)
 
 
 class TemplateText(Base):

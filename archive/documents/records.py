@@ -6,13 +6,13 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from archive.custody.events import record_event
 from archive.custody.models import PreservedObject
 from archive.db.base import insert_row
-from archive.documents.models import TextRecord
+from archive.documents.models import Draft, RecordScan, TextRecord
 from archive.documents.texts import READ_RECORD
 from archive.jobs.queue import add_job
 from archive.kernel.canonical import canonical_json
@@ -168,3 +168,16 @@ def write_record(
 def count_pages(tx: Session, object_id: ObjectId, pages: int) -> None:
     """Write down how many pages a record has: read from its bytes, and to be read again at any time."""
     tx.execute(update(TextRecord).where(TextRecord.object_id == object_id).values(pages=pages))
+
+
+def is_scanned(tx: Session, object_id: ObjectId) -> bool:
+    """Return whether a record was scanned or came from elsewhere: it was not written in this archive."""
+    return tx.scalar(select(Draft.id).where(Draft.id == object_id)) is None
+
+
+def keep_scan(
+    tx: Session, object_id: ObjectId, found: Mapping[str, Any], *, sha256: str, tool: str, at: Instant
+) -> None:
+    """Write down what was seen of a scanned record, in place of an older look. The caller writes the log entry."""
+    tx.execute(delete(RecordScan).where(RecordScan.object_id == object_id))
+    insert_row(tx, RecordScan, object_id=object_id, found=dict(found), sha256=sha256, tool=tool, made_at=at)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from archive.cases.models import Act, CaseLink
 from archive.cases.terms import RecordForm, Stage
 from archive.custody.models import PreservedObject
-from archive.documents.models import Draft, TextRecord
+from archive.documents.models import Draft, RecordScan, TextRecord
 from archive.evidence.models import EvidenceItem
 from archive.kernel.ids import CaseId
 from archive.organisation.models import Officer
@@ -26,7 +26,8 @@ RECORD: Final = "record"
 class FiledPaper:
     """A paper with what its line says: whose it is, its number, its original, how long footage is, why it was moved.
 
-    `kind` is `record`, or that of an evidence item. `is_made_here`: written, signed and set in this archive.
+    `kind` is `record`, or that of an evidence item. `is_made_here`: written, signed and set in this archive; of others
+    `scan` is what was seen of their pages, once that was looked at.
     Units: milliseconds, bytes.
     """
 
@@ -38,6 +39,7 @@ class FiledPaper:
     duration_ms: int | None = None
     is_made_here: bool = False
     moved_because: str | None = None
+    scan: Mapping[str, Any] | None = None
 
 
 def filed_papers(tx: Session, case_id: CaseId, *, agency: str) -> Mapping[UUID, FiledPaper]:
@@ -73,14 +75,15 @@ def _places(tx: Session, case_id: CaseId) -> _Places:
 
 def _records(tx: Session, case_id: CaseId, agency: str, places: _Places) -> Mapping[UUID, FiledPaper]:
     rows = tx.execute(
-        select(TextRecord, PreservedObject, Draft.number, Draft.id.is_not(None))
+        select(TextRecord, PreservedObject, Draft.number, Draft.id.is_not(None), RecordScan.found)
         .join(PreservedObject, PreservedObject.id == TextRecord.object_id)
         .join(CaseLink, CaseLink.object_id == TextRecord.object_id)
         .outerjoin(Draft, Draft.id == TextRecord.object_id)
+        .outerjoin(RecordScan, RecordScan.object_id == TextRecord.object_id)
         .where(CaseLink.case_id == case_id, CaseLink.volume_id.is_(None))
     )
     found = {}
-    for record, original, number, is_here in rows:
+    for record, original, number, is_here, scan in rows:
         chosen = places.get(record.object_id, _NOWHERE)
         form = RecordForm(record.form) if record.form in set(RecordForm) else RecordForm.OTHER
         paper = Paper(
@@ -94,7 +97,14 @@ def _records(tx: Session, case_id: CaseId, agency: str, places: _Places) -> Mapp
         )
         author = agency if is_here else ""
         found[record.object_id] = FiledPaper(
-            paper, RECORD, original, author, number, is_made_here=is_here, moved_because=chosen.reason
+            paper,
+            RECORD,
+            original,
+            author,
+            number,
+            is_made_here=is_here,
+            moved_because=chosen.reason,
+            scan=scan,
         )
     return found
 

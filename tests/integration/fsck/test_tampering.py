@@ -516,6 +516,11 @@ def fill_with_renditions(base: Path, database_url: str, clock: SteppedClock) -> 
     still = footage.still(base / "still.png", size=(64, 48))
     source = {"source": "drone", "officer": "012345", "channel": "F", "series": "S", "sequence": 1}
     filled.deliver(filled.dock("Dock 3"), still.read_bytes(), "still.png", device={"serial": "UAV-1", **source})
+    services, paper = filled.services, footage.make_pdf(base / "paper.pdf", ["Service receipt"]).read_bytes()
+    file_text_record(
+        services.database, services.objects, services.signer, case_id=filled.case("scan"), form=RecordForm.SERVICE_RECEIPT,
+        title="送达回证", name="a.pdf", pdf=paper, by=OPERATOR, at=filled.clock.now(),
+    )  # fmt: skip
     worker = Worker(filled.database, handlers=filled.services.handlers, clock=filled.clock, lease_s=15)
     while worker.run_once([PROMPT, LONG]):
         pass
