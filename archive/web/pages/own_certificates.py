@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from archive.access.callers import Caller
 from archive.access.models import Account
-from archive.documents.issuing import issue_to_officer, register_of_officer
+from archive.documents.issuing import is_waiting, issue_to_officer, register_of_officer
 from archive.kernel.errors import Conflict, InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import OfficerId
 from archive.organisation.models import Officer
@@ -93,11 +93,13 @@ def _register(
     refuse_file(form, data)
     if form.is_good and is_asked_again(form, caller, services, request_id):
         try:
-            register_of_officer(services.issuer, officer_id, data, by=caller.actor, at=services.clock.now())
+            done = register_of_officer(services.issuer, officer_id, data, by=caller.actor, at=services.clock.now())
         except LiuhenError as error:
             refuse_error(form, error, "file")
         else:
-            return go_to(f"{_HERE}?done=certificate_done")
+            with services.database.read() as tx:
+                waits = is_waiting(tx, done)
+            return go_to(f"{_HERE}?done=certificate_asked" if waits else f"{_HERE}?done=certificate_done")
     return _show(request, officer_id, caller, services, form=form, status=422)
 
 

@@ -259,7 +259,7 @@ def test_one_is_revoked_since_a_moment_of_its_validity(
     done = administrator.post(address, data=given)
     assert done.headers["location"] == f"/certificates/{row.id}?done=certificate_done"
     shown = words(administrator.get(f"/certificates/{row.id}"))
-    for said in ("已吊销，自此时起不应再采信", "私钥泄露或遗失", "证书文件遗失", "吊销将影响"):
+    for said in ("已吊销，自此时起不应再采信", "私钥泄露或遗失", "证书文件遗失", "自此时起没有签名"):
         assert said in shown, said
     assert administrator.post(address, data=given).status_code == 422
     assert administrator.get(f"/certificates/{row.id}?since=2026-01-01T00:00:00").status_code == 200
