@@ -51,7 +51,7 @@ from archive.devices.handover import Check, hand_over
 from archive.devices.register import DeviceFacts, record_device
 from archive.documents.drafts import Amending
 from archive.documents.issuing import issue_seal
-from archive.documents.template_register import put_in_force, save_template
+from archive.documents.template_register import file_template, put_in_force, save_template, shipped_versions
 from archive.documents.templates import shipped_texts
 from archive.evidence.terms import SourceKind
 from archive.kernel.errors import LiuhenError
@@ -276,6 +276,10 @@ def _add_records(bureau: Bureau) -> None:
         if version == 2:
             today = local_day(bureau.now())
             put_in_force(services.database, template_id, valid_from=today, by=OPERATOR, at=bureau.now())
+    filed = next(each.id for each in shipped_versions() if each.template.code == "service_receipt")
+    file_template(
+        services.database, filed, authority=MARKUP[:60], number=MARKUP[:40], filed_on=today, by=OPERATOR, at=bureau.now()
+    )  # fmt: skip
     issue_seal(services.issuer, AgencyId(FIRST_AGENCY), by=OPERATOR, at=bureau.now())
     services.seals.room.capture()
     _add_case_file(bureau)
@@ -451,7 +455,8 @@ def _fill(scene: Scene, said: str) -> list[tuple[str, str]]:
     with scene.bureau.services.database.begin() as tx:
         for table, column in columns:
             value = f"{said}{table}.{column} "
-            changed = tx.execute(text(f"UPDATE {table} SET {column} = :value || rowid"), {"value": value})
+            only = f" WHERE {column} IS NOT NULL" if f"{table}.{column}" in _TELLING else ""
+            changed = tx.execute(text(f"UPDATE {table} SET {column} = :value || rowid{only}"), {"value": value})
             if not changed.rowcount:
                 empty.append(f"{table}.{column}")
         tx.execute(text("UPDATE preserved_object SET name = :value || '.mp4'"), {"value": said.replace("/", "")})
@@ -477,6 +482,8 @@ def test_no_page_shows_what_is_kept_as_anything_but_text(scene: Scene, said: str
     assert {f"{table}.{column}" for table, column in columns} - shown == _SHOWN_NOWHERE
 
 
+_TELLING = {"record_template.filed_with", "record_template.filing_number"}
+"""That one is there changes which forms a page has: only those are filled that are there."""
 _TOLD_IN_JSON = {"officer.categories", "notice.params"}
 _SHOWN_NOWHERE = {
     "account.provider_subject", "enrolment_code.name", "package.name",
