@@ -31,7 +31,7 @@ _ledger = Place("/ledger", _ledger_address)
 CASE_FILE_SHOTS = (
     Shot("case-file", Role.UNIT_HEAD, _closed),
     Shot("case-file-390", Role.UNIT_HEAD, _closed, width=390, languages=("zh",)),
-    Shot("case-file-closing", Role.UNIT_HEAD, _closed, _closing, languages=("zh",)),
+    Shot("case-file-closing", Role.UNIT_HEAD, _closed, _closing, languages=("zh",), expected="422"),
     Shot("case-file-open", Role.CASE_HANDLER, _open, opened("move-main")),
     Shot("case-file-dark", Role.AUDITOR, _closed, dark=True, languages=("en",)),
     Shot("ledger", Role.SUPERVISOR, _ledger),
