@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from archive.access.policy import Role
+from archive.documents.template_register import shipped_versions
 from archive.evidence.recordings import recording_of
 from archive.web.app import create_app
 from tests.e2e.browser import sign_in
@@ -144,6 +145,7 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
         Role.ADMINISTRATOR: [
             *("/admin", "/admin/systems", "/admin/organisation", "/admin/officers", "/admin/accounts", "/log/health"),
             *("/admin/legal-staff", "/admin/officers/sheets", "/trace", "/admin/trust"),
+            *("/templates", "/templates/new", f"/templates/{shipped_versions()[0].id}"),
             *("/certificates", f"/certificates/{certificates_of_scene(bureau)}"),
         ],
     }
