@@ -35,6 +35,7 @@ def examine(services: Services) -> Report:
             _worm(services),
             *_media(services),
             _certificate(services),
+            _trust_lists(services),
             _secrets(services.settings.home),
             _identifiers(services),
             _jobs(services),
@@ -134,6 +135,15 @@ def _certificate(services: Services) -> Finding:
     left = (certificate.not_valid_after_utc - services.clock.now()).days
     told = f"The server's certificate is self-issued and ends in {left} days"
     return valid("doctor.certificate", told) if left > 0 else invalid("doctor.certificate", told)
+
+
+def _trust_lists(services: Services) -> Finding:
+    """Say whom signatures are judged by: the embedded authority alone, or lists too, of which some may be broken."""
+    code, lists = "doctor.trust_lists", services.judge.lists()
+    if broken := [f"{each.name}: {each.fault}" for each in lists if each.fault]:
+        return invalid(code, f"Trust lists: {'; '.join(broken)}; nothing of these is trusted")
+    told = ", ".join(each.name if each.dated is None else f"{each.name} of {each.dated}" for each in lists)
+    return valid(code, f"Trust lists: {told}")
 
 
 def _secrets(home: Path) -> Finding:

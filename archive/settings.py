@@ -144,6 +144,36 @@ class Settings(BaseSettings):
         default=None,
         description="Which acts with a certificate need a second person (TOML); empty means those that are shipped.",
     )
+    public_pki_address: str | None = Field(
+        default=None,
+        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]+)?$",
+        description="Address under which others reach /pki; certificates name it from then on. Best plain http.",
+    )
+    pkcs11_module: Path | None = Field(
+        default=None, description="PKCS#11 module (driver) of the token that holds seals; empty means there is none."
+    )
+    pkcs11_token: str | None = Field(default=None, description="Label of that token; needed with pkcs11_module.")
+    pkcs11_pin_file: Path | None = Field(
+        default=None, description="File with its PIN, readable by its owner only; needed with pkcs11_module."
+    )
+    only_filed_templates: bool = Field(
+        False,
+        description="New text records begin by templates that are filed (备案) only.",
+    )
+    volume_rules: Path | None = Field(
+        default=None,
+        description="How case files are arranged, numbered and filed (TOML); empty means the rules that are shipped.",
+    )
+    trust_lists: Path | None = Field(
+        default=None,
+        description="Folder of a trust list (trust.toml with PEM files), or of several; empty trusts only ourselves.",
+    )
+    validation_max_bytes: int = Field(
+        default=1 << 30, gt=0, le=1 << 30, description="Largest upload whose signatures are judged, in bytes."
+    )
+    sm2_signature: bool = Field(
+        default=False, description="Whether records that are filed get a second signature, with SM2 and SM3."
+    )
     organisation_rules: Path | None = Field(
         default=None,
         description="What is asked of officers and reviewers (TOML); empty means the rules that are shipped.",

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from archive.cases.events import publish_ready, publish_unplayable
 from archive.cases.indexing import index_objects
 from archive.custody.events import preserved_object
-from archive.documents.records import count_pages
+from archive.documents.records import count_pages, is_scanned, keep_scan
 from archive.documents.texts import READ_RECORD, FoundText, keep_text
 from archive.evidence.models import EvidenceItem
 from archive.jobs.queue import ClaimedJob, finish_job
@@ -31,10 +31,13 @@ from ingest.media.office import set_as_pdf
 from ingest.media.pages import MOST_CHARACTERS, MOST_PAGES, Drawn, PdfFacts, bundle, draw_pages, pdf_facts, pdf_text
 from ingest.media.papers import ENCRYPTED_OFFICE, PAPERS, Way
 from ingest.media.plain_text import encoding_of, language_of, readable
+from ingest.media.scans import ScanFacts, scan_facts
 from ingest.workshop import Handler, Made, Report, Workshop
 
 DOCUMENT: Final = "document"
 """The look that says how many pages a document has and which text was read out of it."""
+SCAN: Final = "scan"
+"""The look that says how sharp a scanned record is, and which of its pages are blank."""
 ARCHIVE: Final = "archive"
 """The look that says what an archive holds."""
 PAGES: Final = "pages"
@@ -116,11 +119,16 @@ class ContentJobs:
     def read_record(self, job: ClaimedJob, report: Report) -> None:
         """Read the text out of a text record, so that it can be found. Raises: as `read_document`."""
         object_id, source = self._record(job)
-        seen = _Seen()
-        try:
-            self._read_pdf(source, seen)
-        except (Unplayable, ToolMissing) as exc:
-            seen.reason = _finding(exc)
+        seen, scan = _Seen(), None
+        with self.shop.database.read() as tx:
+            scanned = is_scanned(tx, object_id)
+        with self.shop.workplace(job) as out:
+            try:
+                self._read_pdf(source, seen)
+                if scanned and seen.facts is not None:
+                    scan = scan_facts(source, toolbox=self.shop.toolbox(), out=out, pages=seen.facts.pages)
+            except (Unplayable, ToolMissing) as exc:
+                seen.reason = _finding(exc)
         report(900)
         found = seen.as_json()
         detail = {"look": DOCUMENT, "sha256": _sha256(canonical_json(found)), "text_sha256": found["text_sha256"]}
@@ -130,8 +138,20 @@ class ContentJobs:
             if seen.facts is not None:
                 count_pages(tx, object_id, seen.facts.pages)
             self.shop.event(tx, object_id, EntryType.ITEM_DESCRIBED, detail, Target("record", object_id))
+            if scan is not None:
+                self._write_scan(tx, object_id, scan, seen)
             index_objects(tx, [object_id])
             finish_job(tx, job, at=self.shop.now())
+
+    def _write_scan(self, tx: Session, object_id: ObjectId, scan: ScanFacts, seen: _Seen) -> None:
+        found = scan.as_json() | {
+            "has_text": seen.text is not None and bool(seen.text.text.strip()),
+            "has_script": seen.facts is not None and seen.facts.has_script,
+        }
+        at, sha256 = self.shop.now(), _sha256(canonical_json(found))
+        keep_scan(tx, object_id, found, sha256=sha256, tool=scan.tool, at=at)
+        detail = {"look": SCAN, "sha256": sha256, "tool": scan.tool}
+        self.shop.event(tx, object_id, EntryType.ITEM_DESCRIBED, detail, Target("record", object_id), at=at)
 
     def _look(self, source: Path, *, out: Path, media_type: str, report: Report) -> _Seen:
         seen = _Seen()

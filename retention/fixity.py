@@ -26,7 +26,11 @@ from archive.ports.blobs import StoreBroken
 from archive.ports.clock import Clock
 from signing.cades import check_detached
 
-_PRESERVING: Final = (EntryType.OBJECT_PRESERVED.value, EntryType.RECORD_FILED.value)
+_PRESERVING: Final = (
+    EntryType.OBJECT_PRESERVED.value,
+    EntryType.RECORD_FILED.value,
+    EntryType.VOLUME_CLOSED.value,
+)
 
 
 @dataclass(frozen=True, slots=True)

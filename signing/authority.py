@@ -221,16 +221,23 @@ class EmbeddedAuthority:
         return True
 
     def make_service_key(
-        self, name: str, profile: certificates.Profile, *, valid_from: Instant, subject: x509.Name | None = None
+        self,
+        name: str,
+        profile: certificates.Profile,
+        *,
+        valid_from: Instant,
+        subject: x509.Name | None = None,
+        addresses: StatusAddresses | None = None,
     ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         """Put a new key with a certificate of this profile into the file `name` of the directory; return both.
 
-        Without `subject` it is called by its role.
-
+        Without `subject` it is called by its role; `addresses` is where its status can be asked for.
         Raises: AuthorityBroken, StorageFull, KeyMissing, KeyExposed, KeyUnreadable.
         """
         key = _new_key()
-        certificate = self.issue(profile, public_key=key.public_key(), valid_from=valid_from, subject=subject)
+        certificate = self.issue(
+            profile, public_key=key.public_key(), valid_from=valid_from, subject=subject, addresses=addresses
+        )
         private = keyfiles.private_pem(key, passphrase=self.passphrase)
         keyfiles.replace_durably(self.directory / name, labelled_pem(certificate) + private, mode=keyfiles.PRIVATE)
         return key, certificate

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from archive.kernel.errors import LiuhenError
+from archive.kernel.instants import Instant
 from archive.ports.keys import DocumentKey
 from signing import der
 
@@ -24,6 +25,7 @@ _SIGNED_DATA: Final = der.oid("1.2.840.113549.1.7.2")
 _DATA: Final = der.oid("1.2.840.113549.1.7.1")
 _CONTENT_TYPE: Final = der.oid("1.2.840.113549.1.9.3")
 _MESSAGE_DIGEST: Final = der.oid("1.2.840.113549.1.9.4")
+_SIGNING_TIME: Final = der.oid("1.2.840.113549.1.9.5")
 _ALGORITHM_PROTECTION: Final = der.oid("1.2.840.113549.1.9.52")
 _SIGNING_CERTIFICATE_V2: Final = der.oid("1.2.840.113549.1.9.16.2.47")
 _COMMITMENT_TYPE: Final = der.oid("1.2.840.113549.1.9.16.2.16")
@@ -66,10 +68,13 @@ def signed_attributes(
     public_key: PublicKeyTypes,
     hash_name: str,
     commitment: Commitment | None,
+    signing_time: Instant | None = None,
 ) -> SignedAttributes:
-    """Return the signed attributes over a document's digest; no signing time, which PAdES keeps in the entry /M.
+    """Return the signed attributes over a document's digest.
 
-    Source: ETSI EN 319 142-1 section 6.3 (content-type, message-digest, signing-certificate-v2, commitment type).
+    Without signing time for PAdES, which keeps it in the entry /M; a container in a file of its own has one.
+    Source: ETSI EN 319 142-1 section 6.3 (content-type, message-digest, signing-certificate-v2, commitment type);
+    ETSI EN 319 122-1 section 6.3 (signing-time).
     """
     reference = [] if hash_name == "sha256" else [der.sequence(_HASHES[hash_name])]  # DER leaves out the default
     reference.append(der.element(der.OCTET_STRING, hashlib.new(hash_name, certificate).digest()))
@@ -83,6 +88,8 @@ def signed_attributes(
         _attribute(_SIGNING_CERTIFICATE_V2, der.sequence(der.sequence(der.sequence(*reference)))),
         _attribute(_ALGORITHM_PROTECTION, protected),
     ]
+    if signing_time is not None:
+        attributes.append(_attribute(_SIGNING_TIME, _time(signing_time)))
     if commitment is not None:
         attributes.append(_attribute(_COMMITMENT_TYPE, der.sequence(der.oid(commitment.value))))
     return SignedAttributes(der.set_of(*attributes), hash_name)
@@ -161,6 +168,13 @@ def room_for(key: DocumentKey, public_key: PublicKeyTypes, *, token_bytes: int) 
     )
     names = 3 * len(key.certificate)  # itself, and its issuer's name twice at most
     return signature + names + sum(len(each) for each in key.chain) + token_bytes + 1024
+
+
+def _time(at: Instant) -> bytes:
+    """Return UTCTime until 2049, GeneralizedTime from 2050; whole seconds. Source: RFC 5652 section 11.3."""
+    if at.year < 2050:
+        return der.element(der.UTC_TIME, at.strftime("%y%m%d%H%M%SZ").encode("ascii"))
+    return der.element(der.GENERALIZED_TIME, at.strftime("%Y%m%d%H%M%SZ").encode("ascii"))
 
 
 def _algorithm(public_key: PublicKeyTypes, hash_name: str) -> bytes:

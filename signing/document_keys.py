@@ -4,10 +4,12 @@ A key may be held here (`HeldKey`), come out of a PKCS#12 file (`signing.pkcs12`
 (`archive.adapters.pkcs11_keys`): all are `archive.ports.keys.DocumentKey`, and `demand_usable` judges all alike.
 """
 
+import secrets
 from collections.abc import Sequence
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -22,6 +24,8 @@ from signing.certificates import DOCUMENT_SIGNING, may_sign_for
 LEAST_RSA_BITS: Final = 2048
 """What is accepted of keys that others have issued; NIST SP 800-131A allows it still."""
 
+_PROBE: Final = b"Liuhen: is this the key of its certificate?\n"
+"""What begins like this is no attributes of a signature, so that what is signed as a trial can be used nowhere."""
 DIGESTS: Final[dict[str, hashes.HashAlgorithm]] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 _CURVES: Final[dict[type[ec.EllipticCurve], str]] = {ec.SECP256R1: "sha256", ec.SECP384R1: "sha384"}
 _PURPOSES: Final = frozenset(
@@ -48,6 +52,12 @@ class KeyNotOfCertificate(InvalidInput):
     """The private key does not belong to the certificate."""
 
     code = "signing.key_not_of_certificate"
+
+
+class PrivateKeyGiven(InvalidInput):
+    """The file holds a private key; give the certificate alone, and keep the key."""
+
+    code = "signing.private_key_given"
 
 
 class CertificateUnreadable(InvalidInput):
@@ -133,16 +143,21 @@ def digest_for(key: PublicKeyTypes) -> str:
 
 
 def demand_usable(key: DocumentKey, *, at: Instant) -> x509.Certificate:
-    """Return the certificate of a key that may sign documents at this time.
+    """Return the certificate of a key that may sign documents at this time. Raises: as `usable_certificate`."""
+    return usable_certificate(key.certificate, at=at)
+
+
+def usable_certificate(der: bytes, *, at: Instant) -> x509.Certificate:
+    """Return a certificate (DER) whose key may sign documents at this time.
 
     Raises: CertificateUnreadable, KeyKindRefused, CertificateExpired, CertificateNotYetValid,
     CertificateNotForDocuments.
     """
     try:
-        certificate = x509.load_der_x509_certificate(key.certificate)
+        certificate = x509.load_der_x509_certificate(der)
         public_key = certificate.public_key()
         may_sign = may_sign_for(certificate, _PURPOSES)
-    except (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension) as exc:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension) as exc:
         raise CertificateUnreadable(f"The signer's certificate cannot be read: {exc}") from exc
     digest_for(public_key)
     if at < certificate.not_valid_before_utc:
@@ -152,3 +167,36 @@ def demand_usable(key: DocumentKey, *, at: Instant) -> x509.Certificate:
     if not may_sign:
         raise CertificateNotForDocuments
     return certificate
+
+
+def given_certificate(file: bytes) -> bytes:
+    """Return the certificate of a file, in DER: the file is DER, or PEM with this one certificate and no private key.
+
+    Raises: CertificateUnreadable, PrivateKeyGiven.
+    """
+    if b"PRIVATE KEY-----" in file:
+        raise PrivateKeyGiven
+    try:
+        if b"-----BEGIN CERTIFICATE-----" not in file:
+            return x509.load_der_x509_certificate(file).public_bytes(Encoding.DER)
+        (found,) = x509.load_pem_x509_certificates(file)
+        return found.public_bytes(Encoding.DER)
+    except (ValueError, TypeError) as exc:
+        raise CertificateUnreadable("The file holds no certificate, or several") from exc
+
+
+def demand_key(key: DocumentKey) -> None:
+    """Have a key sign a trial, to see that it is the one of its certificate.
+
+    Raises: KeyNotOfCertificate, what the key raises.
+    """
+    public_key = x509.load_der_x509_certificate(key.certificate).public_key()
+    name, probe = digest_for(public_key), _PROBE + secrets.token_bytes(32)
+    signature = key.sign(probe, digest_algorithm=name)
+    try:
+        if isinstance(public_key, rsa.RSAPublicKey):
+            public_key.verify(signature, probe, padding.PKCS1v15(), DIGESTS[name])
+        elif isinstance(public_key, ec.EllipticCurvePublicKey):
+            public_key.verify(signature, probe, ec.ECDSA(DIGESTS[name]))
+    except InvalidSignature as exc:
+        raise KeyNotOfCertificate from exc

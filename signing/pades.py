@@ -107,6 +107,18 @@ class DocumentSigner:
         """
         return self._signed(pdf, field, statement or Statement(), at=self.clock.now(), new_box=None)
 
+    def sign_detached(self, content: bytes) -> bytes:
+        """Return a detached CAdES signature (DER) over content in a file of its own: B-T where there is a `token`.
+
+        Raises: as `sign`, but for what concerns documents and fields.
+        Source: ETSI EN 319 122-1 section 6.3.
+        """
+        at = self.clock.now()
+        public_key = demand_usable(self.key, at=at).public_key()
+        hash_name = digest_for(public_key)
+        digest = hashlib.new(hash_name, content).digest()
+        return self._container(digest, public_key, hash_name, None, signing_time=at)
+
     def _signed(self, pdf: bytes, field: str, said: Statement, *, at: Instant, new_box: Box | None) -> bytes:
         # Late, since most processes never sign.
         from signing.pyhanko_documents import Revision, sign_revision
@@ -133,10 +145,21 @@ class DocumentSigner:
         )
 
     def _container(
-        self, digest: bytes, public_key: PublicKeyTypes, hash_name: str, commitment: Commitment | None
+        self,
+        digest: bytes,
+        public_key: PublicKeyTypes,
+        hash_name: str,
+        commitment: Commitment | None,
+        *,
+        signing_time: Instant | None = None,
     ) -> bytes:
         attributes = document_cms.signed_attributes(
-            digest, certificate=self.key.certificate, public_key=public_key, hash_name=hash_name, commitment=commitment
+            digest,
+            certificate=self.key.certificate,
+            public_key=public_key,
+            hash_name=hash_name,
+            commitment=commitment,
+            signing_time=signing_time,
         )
         signature = self.key.sign(attributes.encoded, digest_algorithm=hash_name)
         _demand_verifies(public_key, signature, attributes.encoded, hash_name)

@@ -132,6 +132,11 @@ class Sm2Key:
             raise KeyUnreadable(path=str(path))
         return key
 
+    @property
+    def public_pem(self) -> bytes:
+        """The public key as PEM."""
+        return self.public.to_pem()
+
     def sign(self, message: bytes) -> bytes:
         """Return the signature over `message` in DER: r and s. Source: GM/T 0009-2012 section 7.3."""
         from gmssl_pyx import sm2_sign

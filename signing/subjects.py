@@ -34,17 +34,18 @@ class BadStatusAddress(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class StatusAddresses:
-    """Where others may ask for revocation lists and OCSP; empty unless the operator set them.
+    """Where others may get revocation lists, OCSP answers and the issuer's certificate; empty unless that is set.
 
     Raises: BadStatusAddress.
     """
 
     crl: Sequence[str] = ()
     ocsp: Sequence[str] = ()
+    issuer: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Refuse what is not an address."""
-        for each in (*self.crl, *self.ocsp):
+        for each in (*self.crl, *self.ocsp, *self.issuer):
             if _ADDRESS.fullmatch(each) is None:
                 raise BadStatusAddress(given=each[:100])
 
@@ -56,13 +57,16 @@ class StatusAddresses:
                 x509.DistributionPoint([x509.UniformResourceIdentifier(each)], None, None, None) for each in self.crl
             ]
             found.append(x509.CRLDistributionPoints(points))
-        if self.ocsp:
-            asked = AuthorityInformationAccessOID.OCSP
-            found.append(
-                x509.AuthorityInformationAccess(
-                    [x509.AccessDescription(asked, x509.UniformResourceIdentifier(each)) for each in self.ocsp]
-                )
+        access = [
+            x509.AccessDescription(kind, x509.UniformResourceIdentifier(each))
+            for kind, addresses in (
+                (AuthorityInformationAccessOID.OCSP, self.ocsp),
+                (AuthorityInformationAccessOID.CA_ISSUERS, self.issuer),
             )
+            for each in addresses
+        ]
+        if access:
+            found.append(x509.AuthorityInformationAccess(access))
         return found
 
 

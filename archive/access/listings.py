@@ -107,6 +107,16 @@ def unqualified_reviewers(tx: Session, *, on: date) -> Sequence[Account]:
     ]
 
 
+def accounts_with(tx: Session, role: Role) -> Sequence[Account]:
+    """Return the accounts of a role that are not disabled, in the order of user names."""
+    rows = tx.scalars(
+        select(Account)
+        .where(Account.disabled_at.is_(None), Account.roles.contains(role.value))
+        .order_by(Account.username)
+    )
+    return [account for account in rows if role in roles_in(account.roles)]
+
+
 def account_of_officer(tx: Session, officer_id: UUID) -> Account | None:
     """Return the account that is an officer's."""
     return tx.scalar(select(Account).where(Account.officer_id == officer_id))

@@ -61,6 +61,12 @@ class NotLinked(NotFound):
     code = "cases.not_linked"
 
 
+class BoundInVolume(Conflict):
+    """It is bound in a closed volume of the case file and stays there; what is new goes into the next volume."""
+
+    code = "cases.bound_in_volume"
+
+
 def open_case(
     database: Database,
     vault: IdentifierVault,
@@ -241,7 +247,10 @@ def write_link(
 def unlink_object(
     database: Database, case_id: CaseId, object_id: ObjectId, *, reason: str, by: Actor, at: Instant
 ) -> None:
-    """Take an object out of a case; the object itself and the trace of the link stay. Raises: NotLinked."""
+    """Take an object out of a case; the object itself and the trace of the link stay.
+
+    Raises: NotLinked, BoundInVolume, WouldUncover, InvalidInput.
+    """
     reason = clean_text(reason, "reason", 500)
     with database.begin() as tx:
         sight = sight_of(tx)
@@ -251,11 +260,11 @@ def unlink_object(
         # The deletion is the lock: of two that unlink at once, one takes the row.
         gone = tx.execute(
             delete(CaseLink)
-            .where(CaseLink.case_id == case_id, CaseLink.object_id == object_id)
+            .where(CaseLink.case_id == case_id, CaseLink.object_id == object_id, CaseLink.volume_id.is_(None))
             .returning(CaseLink.object_id)
         ).scalar_one_or_none()
         if gone is None:
-            raise NotLinked
+            raise NotLinked if tx.get(CaseLink, (case_id, object_id)) is None else BoundInVolume
         record_event(
             tx,
             object_id,

@@ -22,7 +22,7 @@ from archive.kernel.ids import ActId, CaseId, DraftId, ObjectId, parse_uuid
 from archive.ledger.entries import Actor
 from archive.ocfl.root import OcflRoot
 from archive.ports.clock import Clock
-from archive.ports.keys import ManifestSigner
+from archive.ports.keys import ManifestSigner, SecondSigner
 
 _LONGEST_NAME: Final = 120
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
@@ -36,12 +36,16 @@ class RecordIncomplete(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class FinishedRecords:
-    """What files complete records: at once after the last signature, or by its job where something came between."""
+    """What files complete records: at once after the last signature, or by its job where something came between.
+
+    `second` signs each of them once more; None where the house does not ask for it.
+    """
 
     desk: Desk
     objects: OcflRoot
     signer: ManifestSigner
     clock: Clock
+    second: SecondSigner | None = None
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -81,6 +85,7 @@ class FinishedRecords:
             pdf=read_pdf(desk.store, last),
             by=by,
             at=last.at,
+            second=self.second,
         )
         at = self.clock.now()
         with desk.database.begin() as tx:

@@ -62,7 +62,10 @@ class SubjectMerge(Base):
 
 
 class Case(Reached, Base):
-    """One enforcement matter, and the unit that has it. `classes` are the restricted classes set on it, as bits."""
+    """One enforcement matter, and the unit that has it. `classes` are the restricted classes set on it, as bits.
+
+    `closed_at` is the beginning of the day on which it was closed (结案).
+    """
 
     reached_by = "id"
     __tablename__ = "case_file"
@@ -76,6 +79,7 @@ class Case(Reached, Base):
     opened_by: Mapped[uuid.UUID]
     unit_id: Mapped[uuid.UUID] = mapped_column(index=True, server_default=FIRST_UNIT.hex)
     classes: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    closed_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class CaseMember(Base):
@@ -114,7 +118,10 @@ class ActOfficer(Base):
 
 
 class CaseLink(Reached, Base):
-    """A preserved object filed under a case, and under an act of it where that is known."""
+    """A preserved object filed under a case, and under an act of it where that is known.
+
+    `volume_id` is the closed volume that it is bound in; it stays there for good.
+    """
 
     reached_by = "case_id"
     __tablename__ = "case_link"
@@ -124,3 +131,4 @@ class CaseLink(Reached, Base):
     act_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("act.id"))
     linked_by: Mapped[uuid.UUID]
     linked_at: Mapped[datetime] = mapped_column(Moment)
+    volume_id: Mapped[uuid.UUID | None] = mapped_column(index=True)

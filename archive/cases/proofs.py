@@ -14,6 +14,7 @@ from archive.cases.filing import CaseNotFound
 from archive.cases.models import Case, CaseLink
 from archive.custody.models import CustodyEvent
 from archive.db.sight import sight_of
+from archive.documents.models import Draft
 from archive.kernel.ids import CaseId, EntryId, ObjectId
 from archive.kernel.instants import Instant, parse_instant
 from archive.ledger.models import LogCheckpoint, LogEntry, LogLeaf
@@ -65,7 +66,8 @@ def entries_of_case(tx: Session, case_id: CaseId) -> Sequence[EntryPlace]:
 
 def _seen_objects(tx: Session, case_id: CaseId) -> Collection[str]:
     events = select(CustodyEvent.object_id).where(CustodyEvent.case_id == case_id).distinct()
-    return {str(found) for found in tx.scalars(events)}
+    written = select(Draft.id).where(Draft.case_id == case_id)  # what is not filed yet is no object yet
+    return {str(found) for found in (*tx.scalars(events), *tx.scalars(written))}
 
 
 def _is_seen(fields: Mapping[str, Any], seen: Collection[str] | None) -> bool:

@@ -21,6 +21,8 @@ _COMMANDS: Final = {
     "operate": ("init", "migrate", "serve", "web", "worker", "sequencer", "account"),
     "cases": ("case", "item"),
     "subjects": ("subject",),
+    "certificates": ("certificates",),
+    "templates": ("templates",),
     "dock": ("dock",),
     "integration": ("keys", "webhooks"),
     "renditions": ("renditions", "jobs"),
@@ -28,6 +30,7 @@ _COMMANDS: Final = {
     "witness": ("log",),
     "database": ("db",),
     "audit": ("verify", "fsck", "doctor"),
+    "validation": ("validate",),
     "log": ("log",),
     "journal": ("log",),
 }

@@ -111,6 +111,7 @@ def run_worker(settings: Settings) -> None:
     services.complaints.begin()
     services.retrievals.begin()
     services.renewals.begin()
+    services.certificate_ends.begin()
     queues = {PROMPT: settings.prompt_workers, LONG: settings.long_workers, PROXY: 1, PACKAGE: 1}
     worker.run({**queues, DELIVERY: settings.webhook_workers})
     services.close()

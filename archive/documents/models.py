@@ -1,9 +1,10 @@
 """Tables of text records and of the texts of documents."""
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
@@ -24,6 +25,22 @@ class TextRecord(Reached, Base):
     pages: Mapped[int | None]
 
 
+class RecordScan(Reached, Base):
+    """What was seen of a record that was scanned or came from elsewhere: sharpness, blank pages, text to search.
+
+    Derived, and made again at any time; `sha256` is of `found`, canonical. `tool` looked.
+    """
+
+    reached_by = "object_id"
+    __tablename__ = "record_scan"
+
+    object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("text_record.object_id"), primary_key=True)
+    found: Mapped[dict[str, Any]] = mapped_column(JSON)
+    sha256: Mapped[str] = mapped_column(String(64))
+    tool: Mapped[str] = mapped_column(String(100))
+    made_at: Mapped[datetime] = mapped_column(Moment)
+
+
 class TemplateText(Base):
     """The text of a template that records were begun with, kept for as long as they are; `sha256` is its digest."""
 
@@ -35,12 +52,60 @@ class TemplateText(Base):
     text: Mapped[str] = mapped_column(Text)
 
 
+class RecordTemplate(Base):
+    """A version of a template (文书格式) in the register: of an agency, or of all where it names none.
+
+    `text_sha256` is its text, of which `code`, `version`, `form` and `title` are read. `valid_from` to `valid_until`
+    are the days on which records begin by it, both included; a draft has none. `is_shipped`: it came with the program.
+    `filed_with`, `filing_number` and `filed_on` say with whom it was filed (备案); None where it was not.
+    """
+
+    __tablename__ = "record_template"
+    __table_args__ = (
+        Index(
+            "uq_record_template_own_version",
+            "agency_id",
+            "code",
+            "version",
+            unique=True,
+            sqlite_where=text("agency_id IS NOT NULL AND state <> 'dropped' AND NOT is_shipped"),
+            postgresql_where=text("agency_id IS NOT NULL AND state <> 'dropped' AND NOT is_shipped"),
+        ),
+        Index(
+            "uq_record_template_shared_version",
+            "code",
+            "version",
+            unique=True,
+            sqlite_where=text("agency_id IS NULL AND state <> 'dropped' AND NOT is_shipped"),
+            postgresql_where=text("agency_id IS NULL AND state <> 'dropped' AND NOT is_shipped"),
+        ),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    agency_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("agency.id"))
+    code: Mapped[str] = mapped_column(String(40))
+    version: Mapped[int]
+    form: Mapped[str] = mapped_column(String(40))
+    title: Mapped[str] = mapped_column(String(100))
+    text_sha256: Mapped[str] = mapped_column(ForeignKey("template_text.sha256"))
+    state: Mapped[str] = mapped_column(String(16))
+    valid_from: Mapped[date | None]
+    valid_until: Mapped[date | None]
+    is_shipped: Mapped[bool]
+    filed_with: Mapped[str | None] = mapped_column(String(100))
+    filing_number: Mapped[str | None] = mapped_column(String(100))
+    filed_on: Mapped[date | None]
+    reason: Mapped[str | None] = mapped_column(String(500))
+    saved_by: Mapped[uuid.UUID]
+    saved_at: Mapped[datetime] = mapped_column(Moment)
+
+
 class Draft(Reached, Base):
     """A text record that is being written (草稿) by a template, for a case; `id` is that of the record it becomes.
 
     `template_sha256` is the template that it was begun with. `field_values` is canonical JSON, by field;
-    `revision` counts how often it was saved. `number` (文号) and `pages` are those of its paper, once it is set. One
-    that amends a filed record names it, and the reason.
+    `revision` counts how often it was saved. `number` (文号), `pages` and `values_sha256`, the digest that the code on
+    it has, are those of its paper, once it is set. One that amends a filed record names it, and the reason.
     """
 
     reached_by = "case_id"
@@ -60,8 +125,9 @@ class Draft(Reached, Base):
     begun_at: Mapped[datetime] = mapped_column(Moment)
     saved_by: Mapped[uuid.UUID]
     saved_at: Mapped[datetime] = mapped_column(Moment)
-    number: Mapped[str | None] = mapped_column(String(100))
+    number: Mapped[str | None] = mapped_column(String(100), index=True)
     pages: Mapped[int | None]
+    values_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     amends_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("text_record.object_id"), index=True)
     amend_reason: Mapped[str | None] = mapped_column(String(500))
 

@@ -1,7 +1,6 @@
 """Setting a text record: the paper of a template and its values, with the code that carries their digest."""
 
 import io
-from collections.abc import Mapping
 from typing import Any, Final
 
 import segno
@@ -14,7 +13,6 @@ from archive.documents.values import Values
 from archive.kernel.instants import Instant
 
 _VERSION: Final = "liuhen-record:1"
-_DOTS_PER_INCH: Final = 110
 
 
 def record_code(template: Template, values: Values) -> str:
@@ -42,20 +40,21 @@ class RecordSetter:
         from the first page's to the last one's. A draft says so on every page, carries no code, and shows blanks.
         Raises: TypesettingFault.
         """
-        return self._typesetter.set_document(_paper(template, values, is_draft=is_draft), at=at)
+        paper = _paper(template, values, is_draft=is_draft)
+        if not is_draft:
+            paper["foot"] += f"　{values.digest()}"
+            paper["code"] = _picture(record_code(template, values))
+        return self._typesetter.set_document(paper, at=at)
 
-    def draw_draft(self, template: Template, values: Values, *, at: Instant) -> list[bytes]:
-        """Return the pages of a draft as pictures (PNG, 110 dots per inch). Raises: TypesettingFault."""
-        return self._typesetter.draw(_paper(template, values, is_draft=True), at=at, dots_per_inch=_DOTS_PER_INCH)
+    def set_pages(self, template: Template, values: Values, *, at: Instant, ppi: int) -> tuple[bytes, ...]:
+        """Return each page of a draft as a PNG. Raises: TypesettingFault."""
+        return self._typesetter.set_pictures(_paper(template, values, is_draft=True), at=at, ppi=ppi)
 
 
-def _paper(template: Template, values: Values, *, is_draft: bool) -> Mapping[str, Any]:
+def _paper(template: Template, values: Values, *, is_draft: bool) -> dict[str, Any]:
     paper: dict[str, Any] = dict(compose(template, values, is_draft=is_draft))
     paper["foot"] = f"文书格式 {template.code} 第{template.version}版"
     paper["code"] = None
-    if not is_draft:
-        paper["foot"] += f"　{values.digest()}"
-        paper["code"] = _picture(record_code(template, values))
     return paper
 
 

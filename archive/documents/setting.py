@@ -39,20 +39,21 @@ def set_draft(desk: Desk, draft_id: DraftId, *, revision: int, by: Actor, at: In
     signatures, marks = fields_of(paper, steps_of(template))
     kept = keep_pdf(desk.store, draft_id, 0, prepare(paper.pdf, signatures=signatures, marks=marks))  # 3
     document_number = str(compose(template, values, is_draft=False)["number"]) or None
+    values_sha256 = values.digest().hex
     with desk.database.begin() as tx:
         row = locked_draft(tx, draft_id, DraftState.WRITING)
         if row.revision != revision:  # 4
             raise DraftChanged(draft_id=draft_id, revision=row.revision)
         state = DraftState.SET.value
-        changed = update(Draft).where(Draft.id == draft_id)
-        tx.execute(changed.values(state=state, number=document_number, pages=paper.pages))
+        set_to = {"state": state, "number": document_number, "pages": paper.pages, "values_sha256": values_sha256}
+        tx.execute(update(Draft).where(Draft.id == draft_id).values(**set_to))
         detail = {
             "title": title,
             "document_number": document_number,
             "pages": paper.pages,
             "state": state,
             "revision": revision,
-            "values_sha256": values.digest().hex,
+            "values_sha256": values_sha256,
             "field_values_sha256": digest_of(row.field_values.encode()).sha256.hex,
             "saved_by": str(row.saved_by),
             "saved_at": format_instant(row.saved_at),

@@ -25,14 +25,14 @@ class Template(Part):
     number: Label | None = None
     filing: parts.Filing
     valid_from: date
-    basis: Annotated[tuple[Sentence, ...], Field(min_length=1)]
+    basis: Annotated[tuple[Sentence, ...], Field(min_length=1, max_length=50)]
     layout: Literal["approval", "record", "notice", "inventory", "receipt"]
     fields: Annotated[tuple[AnyField, ...], Field(min_length=1, max_length=200, alias="field")]
-    signatures: tuple[parts.Signature, ...] = Field((), alias="signature")
-    rules: tuple[parts.Rule, ...] = Field((), alias="rule")
-    wording: Mapping[Name, parts.LongText] = Field(default_factory=dict)
-    body: Annotated[tuple[parts.Block, ...], Field(min_length=1)]
-    guide: tuple[parts.Guide, ...] = ()
+    signatures: Annotated[tuple[parts.Signature, ...], Field(max_length=20)] = Field((), alias="signature")
+    rules: Annotated[tuple[parts.Rule, ...], Field(max_length=200)] = Field((), alias="rule")
+    wording: Annotated[Mapping[Name, parts.LongText], Field(max_length=200)] = Field(default_factory=dict)
+    body: Annotated[tuple[parts.Block, ...], Field(min_length=1, max_length=400)]
+    guide: Annotated[tuple[parts.Guide, ...], Field(max_length=500)] = ()
 
     def field(self, name: str) -> AnyField:
         """Return the field of this name. Raises: KeyError."""

@@ -6,7 +6,6 @@ What a template refers to exists, or it is refused; every fault is told with its
 import json
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
@@ -14,21 +13,16 @@ from pydantic import ValidationError
 
 from archive.documents.template import Template
 from archive.documents.template_checks import unmet_references
+from archive.documents.template_faults import TemplateFault, cause, cause_of
 from archive.documents.toml_lines import TomlLines
 from archive.kernel.errors import LiuhenError
 
+__all__ = ["MOST_CHARACTERS", "TemplateFault", "TemplateInvalid", "load_template"]
 MOST_CHARACTERS: Final = 200_000
+_MOST_STOPS: Final = 100
+"""Full stops in one line: each parts a name, and a name of many parts takes a parser longer than anybody waits."""
 _TAGGED: Final = frozenset({"field", "column", "body", "rule"})
 """Lists whose members are told apart by their kind: the judge names it in the path of a fault, the text does not."""
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateFault:
-    """What is wrong in a template: the line, the path of the name, and the cause in one English sentence."""
-
-    line: int
-    where: str
-    cause: str
 
 
 class TemplateInvalid(LiuhenError):
@@ -50,20 +44,23 @@ def load_template(text: str) -> Template:
     Raises: TemplateInvalid, with line, path and cause of every fault.
     """
     if len(text) > MOST_CHARACTERS:
-        raise TemplateInvalid([TemplateFault(1, "", f"a template has at most {MOST_CHARACTERS} characters")])
+        raise TemplateInvalid([TemplateFault(1, "", cause("too_much", most=MOST_CHARACTERS))])
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _MOST_STOPS:
+            raise TemplateInvalid([TemplateFault(number, "", cause("many_stops", most=_MOST_STOPS))])
     try:
         told = tomllib.loads(text)
         lines = TomlLines(text)
         found = Template.model_validate_json(json.dumps(told, default=_as_text))
     except tomllib.TOMLDecodeError as exc:
-        raise TemplateInvalid([TemplateFault(_line(str(exc), text), "", str(exc))]) from exc
+        raise TemplateInvalid([TemplateFault(_line(str(exc), text), "", cause("syntax", cause=str(exc)))]) from exc
     except ValidationError as exc:
         raise TemplateInvalid([_fault(each, lines) for each in exc.errors(include_url=False)]) from exc
     except (TypeError, ValueError, RecursionError) as exc:
-        raise TemplateInvalid([TemplateFault(1, "", str(exc)[:200])]) from exc
+        raise TemplateInvalid([TemplateFault(1, "", cause("too_deep", cause=str(exc)[:200]))]) from exc
     if wrong := list(unmet_references(found)):
         raise TemplateInvalid(
-            [TemplateFault(lines.line_of(path), ".".join(map(str, path)), cause) for path, cause in wrong]
+            [TemplateFault(lines.line_of(path), ".".join(map(str, path)), why) for path, why in wrong]
         )
     return found
 
@@ -86,4 +83,4 @@ def _fault(error: Any, lines: TomlLines) -> TemplateFault:
         is_tag = index >= 2 and isinstance(given[index - 1], int) and given[index - 2] in _TAGGED
         if not (is_tag and isinstance(step, str)):
             path.append(step)
-    return TemplateFault(lines.line_of(path), ".".join(map(str, path)), str(error["msg"]))
+    return TemplateFault(lines.line_of(path), ".".join(map(str, path)), cause_of(error))

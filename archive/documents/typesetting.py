@@ -59,16 +59,7 @@ class Typesetter:
         Raises: TypesettingFault.
         """
         with self._lock:
-            return self._compile_pdf(data, at, has_lines=False)
-
-    def draw(self, data: Mapping[str, Any], *, at: Instant, dots_per_inch: int) -> list[bytes]:
-        """Return the pages of the document as pictures (PNG), to look at before it is set.
-
-        Raises: TypesettingFault.
-        """
-        with self._lock:
-            drawn = self._compile(data, at, has_lines=True, format="png", ppi=dots_per_inch)
-        return [bytes(page) for page in (drawn if isinstance(drawn, list) else [drawn])]
+            return self._compile(data, at, has_lines=False)
 
     def set_document(self, data: Mapping[str, Any], *, at: Instant) -> SetDocument:
         """Return the document as PDF/A-2b with its pages and places, as the layout names them.
@@ -76,7 +67,7 @@ class Typesetter:
         Raises: TypesettingFault.
         """
         with self._lock:
-            pdf = self._compile_pdf(data, at, has_lines=True)
+            pdf = self._compile(data, at, has_lines=True)
             try:
                 places = json.loads(self._compiler.query("<place>", field="value"))
                 pages = json.loads(self._compiler.query("<pages>", field="value"))
@@ -84,10 +75,19 @@ class Typesetter:
                 raise TypesettingFault(f"Typst does not say where things are: {exc}") from exc
         return SetDocument(pdf, int(pages[0]), tuple(sorted(map(_place, places), key=lambda place: place.page)))
 
-    def _compile_pdf(self, data: Mapping[str, Any], at: Instant, *, has_lines: bool) -> bytes:
-        return bytes(self._compile(data, at, has_lines=has_lines, format="pdf", pdf_standards=["a-2b"]))
+    def set_pictures(self, data: Mapping[str, Any], *, at: Instant, ppi: int) -> tuple[bytes, ...]:
+        """Return each page of the document as a PNG, to be looked at on a screen.
 
-    def _compile(self, data: Mapping[str, Any], at: Instant, *, has_lines: bool, **form: Any) -> Any:
+        Raises: TypesettingFault.
+        """
+        with self._lock:
+            found = self._compiled(data, at, has_lines=True, format="png", ppi=float(ppi))
+        return (bytes(found),) if isinstance(found, bytes) else tuple(map(bytes, found))
+
+    def _compile(self, data: Mapping[str, Any], at: Instant, *, has_lines: bool) -> bytes:
+        return bytes(self._compiled(data, at, has_lines=has_lines, format="pdf", pdf_standards=["a-2b"]))
+
+    def _compiled(self, data: Mapping[str, Any], at: Instant, *, has_lines: bool, **kind: Any) -> Any:
         # Late, since most processes never set a document.
         import typst
 
@@ -95,7 +95,7 @@ class Typesetter:
             self._compiler = typst.Compiler(str(self._layout), root=str(_FOLDER), font_paths=faces())
         shown = json.dumps(shownable(dict(data), has_lines=has_lines), ensure_ascii=False)
         try:
-            return self._compiler.compile(sys_inputs={"data": shown}, timestamp=at.replace(microsecond=0), **form)
+            return self._compiler.compile(sys_inputs={"data": shown}, timestamp=at.replace(microsecond=0), **kind)
         except (RuntimeError, ValueError, TypeError) as exc:
             raise TypesettingFault(f"Typst refuses the document: {exc}") from exc
 

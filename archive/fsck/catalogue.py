@@ -16,7 +16,7 @@ from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, va
 from archive.kernel.instants import parse_instant
 from signing.cades import check_detached
 
-_PRESERVING: Final = {"object.preserved", "record.filed"}
+_PRESERVING: Final = {"object.preserved", "record.filed", "volume.closed"}
 _STATE_OF: Final = {"ingest.received": "accepted", "ingest.quarantined": "quarantined"}
 _SIGNED_WITHIN: Final = timedelta(minutes=10)
 """The manifest is signed shortly after the time of reception that it names; its signature counts whole seconds."""

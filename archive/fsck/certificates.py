@@ -1,4 +1,4 @@
-"""Certificates and their uses against the log: each has the digest that was logged, each signature its use.
+"""Certificates, their uses and their histories against the log: the digest that was logged, a use for each signature.
 
 A detail that was erased is not asked about; that a signature has its use, when and of what, still is.
 """
@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from archive.fsck.raw import Entry, as_uuid, entries, is_at, rows
 from archive.kernel.findings import Finding, invalid, valid
 
-_SIGNING: Final = {"record.signed", "record.refused", "record.sealed"}
+_ABOUT: Final = {f"admin.certificate_{name}" for name in ("registered", "replaced", "revoked", "requested", "decided")}
+_SIGNING: Final = {"record.signed", "record.refused", "record.sealed", "volume.closed"}
 
 
 def check_certificates(connection: Connection) -> Iterator[Finding]:
@@ -33,7 +34,23 @@ def check_certificates(connection: Connection) -> Iterator[Finding]:
             yield invalid("fsck.row_changed", "A use of a key is not what its log entry says", where)
     for where in logged:
         yield invalid("fsck.row_missing", "The log tells of a signature whose use of a key the catalogue lacks", where)
+    yield from _histories(connection)
     yield valid("fsck.certificates", f"{len(digests)} certificates and what they signed were held against the log")
+
+
+def _histories(connection: Connection) -> Iterator[Finding]:
+    told = {entry.id: entry for entry in entries(connection, _ABOUT)}
+    for row in rows(connection, "SELECT * FROM key_event"):
+        where = as_uuid(row["entry_id"])
+        entry = told.pop(where, None)
+        if entry is None:
+            yield invalid("fsck.unlogged", "A line of a certificate's history has no log entry", where)
+        elif (row["type"], as_uuid(row["actor_id"]), as_uuid(row["ref_id"])) != (
+            entry.type, entry.told("actor"), entry.told("obj", "id")
+        ) or not is_at(row["at"], entry):  # fmt: skip
+            yield invalid("fsck.row_changed", "A line of a certificate's history is not what its log entry says", where)
+    for where in told:
+        yield invalid("fsck.row_missing", "A log entry is missing in the history of a certificate", where)
 
 
 def _is_use(row: Any, entry: Entry, sha256: Any) -> bool:

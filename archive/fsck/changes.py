@@ -57,13 +57,11 @@ _TABLES: Final = (
     _Told(
         "case_file",
         ("case.opened",),
-        later=("case.updated",),
+        later=("case.updated", "case.closed"),
         when="opened_at",
         who="opened_by",
         details={
-            "number": "number",
-            "title": "title",
-            "category": "category",
+            **{name: name for name in ("number", "title", "category", "closed_at")},
             "subject_id": "subject",
             "unit_id": "unit",
         },
@@ -97,7 +95,7 @@ _TABLES: Final = (
     ),
     _Told(
         "preserved_object",
-        ("object.preserved", "record.filed"),
+        ("object.preserved", "record.filed", "volume.closed"),
         when="preserved_at",
         details={"name": "name", "unit_id": "unit"},
     ),
@@ -110,6 +108,17 @@ _TABLES: Final = (
         device="dock_id",
         details={
             name: name for name in ("device_serial", "source_kind", "officer_number", "channel", "series", "sequence")
+        },
+    ),
+    _Told(
+        "volume_place",
+        ("volume.arranged",),
+        when="at",
+        who="by_id",
+        details={
+            **{name: name for name in ("kind", "place", "reason")},
+            "case_id": "case_file",
+            "object_id": "object",
         },
     ),
     _Told(
@@ -145,6 +154,22 @@ _TABLES: Final = (
             **{name: name for name in ("purpose", "place", "handle", "sha256", "serial", "not_before", "not_after")},
             **{name: name for name in ("replaced_by", "revoked_at", "revocation_reason")},
             "holder_id": "holder",
+        },
+    ),
+    _Told(
+        "record_template",
+        ("admin.template_saved",),
+        later=(
+            *(f"admin.template_{step}" for step in ("put_in_force", "replaced", "filed", "withdrawn")),
+            "admin.template_saved",
+        ),
+        when="saved_at",
+        who="saved_by",
+        details={
+            **{name: name for name in ("code", "version", "form", "title", "text_sha256", "state", "is_shipped")},
+            **{name: name for name in ("valid_from", "valid_until", "filed_with", "filing_number", "filed_on")},
+            "reason": "reason",
+            "agency_id": "agency",
         },
     ),
     _Told(
@@ -270,8 +295,10 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
 _TOUCHING: Final = {
     "object.preserved", "ingest.received", "record.filed", "record.extended", "case.link", "case.unlink", "access.view",
     "access.export",
-    "fixity.ok", "fixity.fail", "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
+    "fixity.ok", "fixity.fail", "validation.checked",
+    "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
     "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
+    "volume.closed", "volume.checked",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
 _STEPS: Final = {"record.set", "record.signed", "record.refused", "record.sealed", "record.stamped"}
@@ -396,11 +423,11 @@ def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None, changes: 
 
 _TIMES: Final = {
     "started_at", "ended_at", "disabled_at", "decide_by", "decided_at", "until", "withdrawn_at",
-    "not_before", "not_after", "revoked_at",
+    "not_before", "not_after", "revoked_at", "closed_at",
 }  # fmt: skip
 _IDS: Final = {
     "subject_id", "unit_id", "officer_id", "responsible_id", "holder_id", "object_id", "decided_by", "replaces_id",
-    "case_id", "act_id", "amends_id", "replaced_by", "certificate_id",
+    "case_id", "act_id", "amends_id", "replaced_by", "certificate_id", "agency_id",
 }  # fmt: skip
 _BEFORE: Final = {"kind": "station", "unit": "00000000-0000-7000-8000-0000000000a1"}
 """What an entry means that is older than the word: all docks were stations, and all was the first unit's."""

@@ -55,6 +55,9 @@ def _templates(connection: Connection) -> Iterator[Finding]:
     for row in rows(connection, "SELECT id, template, template_version, template_sha256 FROM draft"):
         if known.get(row["template_sha256"]) != (row["template"], row["template_version"]):
             yield invalid("fsck.row_missing", "A record's template is not there, or is another", as_uuid(row["id"]))
+    for row in rows(connection, "SELECT id, code, version, text_sha256 FROM record_template"):
+        if known.get(row["text_sha256"]) != (row["code"], row["version"]):
+            yield invalid("fsck.row_missing", "The text of a template is not there, or is another", as_uuid(row["id"]))
 
 
 def _of(logged: Mapping[str, Entry], kind: str) -> Iterator[Entry]:
@@ -66,7 +69,8 @@ def _set_rows(connection: Connection, told: Mapping[str, Entry]) -> Iterator[Fin
         where = as_uuid(row["id"])
         entry = told.get(where)
         if entry is None:
-            if row["number"] is not None or row["pages"] is not None or row["state"] in {"set", "filed"}:
+            paper = (row["number"], row["pages"], row["values_sha256"])
+            if any(each is not None for each in paper) or row["state"] in {"set", "filed"}:
                 yield invalid("fsck.unlogged", "That a record is set has no log entry", where)
             continue
         if entry.detail is None:
@@ -76,6 +80,7 @@ def _set_rows(connection: Connection, told: Mapping[str, Entry]) -> Iterator[Fin
             "document_number": row["number"],
             "pages": row["pages"],
             "revision": row["revision"],
+            "values_sha256": row["values_sha256"],
             "field_values_sha256": hashlib.sha256(str(row["field_values"]).encode()).hexdigest(),
         }
         changed = [name for name, value in said.items() if entry.detail.get(name) != value]

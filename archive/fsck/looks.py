@@ -15,13 +15,14 @@ from archive.kernel.canonical import NotCanonical, canonical_json
 from archive.kernel.findings import Finding, invalid, valid
 
 _TYPE: Final = "item.described"
+_SCAN: Final = "scan"
 _PROBE: Final = "probe"
 """The one look whose finding stands in a column of the item itself."""
 
 
 def check_looks(connection: Connection) -> Iterator[Finding]:
     """Hold what was found in each item against the entries that tell of it, in both directions."""
-    newest, erased = _told(connection)
+    newest, erased = _told(connection, "item")
     count = 0
     for row in rows(connection, "SELECT * FROM item_look"):
         count += 1
@@ -46,9 +47,30 @@ def check_looks(connection: Connection) -> Iterator[Finding]:
     for where in newest:
         yield invalid("fsck.row_missing", "The log tells of a look into an item that the catalogue lacks", _name(where))
     yield valid("fsck.looks", f"{count} looks into items were held against the log")
+    yield from _scan_findings(connection)
 
 
-def _told(connection: Connection) -> tuple[dict[tuple[str, str], Entry], dict[str, str]]:
+def _scan_findings(connection: Connection) -> Iterator[Finding]:
+    """Hold what was seen of scanned records against the log; other looks into records have no row."""
+    told, erased = _told(connection, "record")
+    newest = {where: entry for where, entry in told.items() if where[1] == _SCAN}
+    count = 0
+    for row in rows(connection, "SELECT * FROM record_scan"):
+        count += 1
+        where = (as_uuid(row["object_id"]), _SCAN)
+        entry = newest.pop(where, None)
+        if _is_open(where[0], entry, erased):
+            continue
+        if entry is None:
+            yield invalid("fsck.unlogged", "A row of record_scan has no log entry", where[0])
+        elif (faults := _faults(row, entry)) != "":
+            yield invalid("fsck.row_changed", f"record_scan.{faults} is not what the log entry says", where[0])
+    for where in newest:
+        yield invalid("fsck.row_missing", "The log tells of a scan that the catalogue lacks", where[0])
+    yield valid("fsck.scans", f"{count} looks at scanned records were held against the log")
+
+
+def _told(connection: Connection, kind: str) -> tuple[dict[tuple[str, str], Entry], dict[str, str]]:
     """Return the newest entry of each look into each item, and the newest entry of an item without detail.
 
     Ids are ordered by time, and so are entries.
@@ -56,7 +78,7 @@ def _told(connection: Connection) -> tuple[dict[tuple[str, str], Entry], dict[st
     newest: dict[tuple[str, str], Entry] = {}
     erased: dict[str, str] = {}
     for entry in entries(connection, {_TYPE}):
-        if entry.told("obj", "kind") != "item":
+        if entry.told("obj", "kind") != kind:
             continue
         object_id = str(entry.told("obj", "id"))
         if entry.detail is None:

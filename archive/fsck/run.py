@@ -35,6 +35,7 @@ from archive.fsck.subjects import check_subjects
 from archive.fsck.systems import check_systems
 from archive.fsck.texts import check_texts
 from archive.fsck.verdicts import ArchiveReport
+from archive.fsck.volumes import check_volumes
 from archive.kernel.findings import Finding, indeterminate, invalid
 
 
@@ -88,6 +89,7 @@ def fsck(target: Target) -> ArchiveReport:
             "changes": check_changes(connection),
             "certificates": check_certificates(connection),
             "extensions": check_extensions(connection, stored),
+            "volumes": check_volumes(connection, stored),
             "drafts": check_drafts(connection, target.home / "drafts"),
             "looks": check_looks(connection),
             "recordings": check_recordings(connection),

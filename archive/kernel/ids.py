@@ -15,6 +15,8 @@ ObjectId = NewType("ObjectId", uuid.UUID)
 """Anything preserved: an evidence item or a text record; the id of its OCFL object."""
 DraftId = NewType("DraftId", uuid.UUID)
 """A text record that is being written; the id of the record that comes of it."""
+TemplateId = NewType("TemplateId", uuid.UUID)
+"""A version of a template of text records in the register."""
 CertificateId = NewType("CertificateId", uuid.UUID)
 """A certificate that signs documents, in the register."""
 KeyRequestId = NewType("KeyRequestId", uuid.UUID)
@@ -57,6 +59,10 @@ EventId = NewType("EventId", uuid.UUID)
 NoticeId = NewType("NoticeId", uuid.UUID)
 """A notice to a person."""
 ComplaintId = NewType("ComplaintId", uuid.UUID)
+VolumeId = NewType("VolumeId", uuid.UUID)
+"""A volume of a case file; a closed one is the object of the same id."""
+JudgementId = NewType("JudgementId", uuid.UUID)
+"""A judgement on signatures, kept for whoever asked for it."""
 DeviceId = NewType("DeviceId", uuid.UUID)
 """A camera or another source in the register of devices."""
 

@@ -38,6 +38,7 @@ class NoticeKind(StrEnum):
     RETRIEVAL_ENDED = "retrieval.ended"
     RETRIEVAL_EMERGENCY = "retrieval.emergency"
     RETRIEVAL_UNUSUAL = "retrieval.unusual"
+    CERTIFICATE_ENDING = "certificate.ending"
 
 
 PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
@@ -53,6 +54,7 @@ PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
     NoticeKind.RETRIEVAL_ENDED: frozenset({"reference"}),
     NoticeKind.RETRIEVAL_EMERGENCY: frozenset({"name"}),
     NoticeKind.RETRIEVAL_UNUSUAL: frozenset({"name"}),
+    NoticeKind.CERTIFICATE_ENDING: frozenset({"name", "day"}),
 }
 """What stands in the text of each kind."""
 

@@ -27,6 +27,19 @@ class ManifestSigner(Protocol):
         ...
 
 
+class SecondSigner(Protocol):
+    """Signs what is signed already a second time, by a key of its own kind that is known by its public part."""
+
+    @property
+    def public_pem(self) -> bytes:
+        """The public key as PEM (RFC 7468 section 13)."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the bare signature over `message`."""
+        ...
+
+
 class DocumentKey(Protocol):
     """The key of a person or an agency that signs documents, with its certificate; it may live in a token."""
 

@@ -15,9 +15,9 @@ from archive.kernel.errors import Conflict, InvalidInput, NotFound
 from archive.kernel.ids import CertificateId, EntryId, new_uuid7
 from archive.kernel.instants import Instant, format_instant
 from archive.kernel.texts import clean_text
-from archive.ledger.append import append_entry
-from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.ledger.entries import Actor, EntryType, Target
 from archive.ports.revocations import RevocationReason
+from archive.trust.events import tell_of_key
 from archive.trust.models import KeyCertificate, KeyUse
 from archive.trust.terms import KeyPlace, KeyPurpose
 
@@ -61,8 +61,8 @@ class NewCertificate:
     handle: str = ""
 
 
-def register_certificate(tx: Session, new: NewCertificate, *, by: Actor, at: Instant) -> CertificateId:
-    """Write a certificate down, in the caller's transaction, inside `unique_or(CertificateKnown)`.
+def register_certificate(tx: Session, new: NewCertificate, *, words: str = "", by: Actor, at: Instant) -> CertificateId:
+    """Write a certificate down, in the caller's transaction, inside `unique_or(CertificateKnown)`; `words` say why.
 
     Raises: CertificateRefused, CertificateKnown, InvalidInput.
     """
@@ -94,13 +94,14 @@ def register_certificate(tx: Session, new: NewCertificate, *, by: Actor, at: Ins
         **told,
         **{name: format_instant(value) for name, value in times.items()},
         "holder": None if new.holder_id is None else str(new.holder_id),
+        **_why(words),
     }
     _tell(tx, EntryType.ADMIN_CERTIFICATE_REGISTERED, certificate_id, detail, by=by, at=at)
     return certificate_id
 
 
 def replace_certificate(
-    tx: Session, certificate_id: CertificateId, new: NewCertificate, *, by: Actor, at: Instant
+    tx: Session, certificate_id: CertificateId, new: NewCertificate, *, words: str = "", by: Actor, at: Instant
 ) -> CertificateId:
     """Write down a certificate that stands in the place of another, which signs nothing any more but stays valid.
 
@@ -109,9 +110,9 @@ def replace_certificate(
     old = _locked(tx, certificate_id)
     if (old.purpose, old.holder_id) != (new.purpose.value, new.holder_id):
         raise InvalidInput("A certificate is replaced by one of the same holder for the same purpose")
-    new_id = register_certificate(tx, new, by=by, at=at)
+    new_id = register_certificate(tx, new, words=words, by=by, at=at)
     tx.execute(update(KeyCertificate).where(KeyCertificate.id == certificate_id).values(replaced_by=new_id))
-    detail = {"replaced_by": str(new_id)}
+    detail = {"replaced_by": str(new_id), **_why(words)}
     _tell(tx, EntryType.ADMIN_CERTIFICATE_REPLACED, certificate_id, detail, by=by, at=at)
     return new_id
 
@@ -214,6 +215,10 @@ def _demand_live(row: KeyCertificate | None, certificate_id: CertificateId) -> K
     return row
 
 
+def _why(words: str) -> dict[str, str]:
+    return {"reason": clean_text(words, "reason", MAX_REASON_CHARACTERS)} if words else {}
+
+
 def _read(der: bytes) -> x509.Certificate:
     """Return a certificate whose bytes are exactly its DER. Raises: CertificateRefused."""
     if len(der) > _MOST_BYTES:
@@ -227,4 +232,4 @@ def _read(der: bytes) -> x509.Certificate:
 def _tell(
     tx: Session, kind: EntryType, certificate_id: CertificateId, detail: dict[str, Any], *, by: Actor, at: Instant
 ) -> EntryId:
-    return append_entry(tx, NewEntry(kind, by, Target("certificate", certificate_id), detail=detail), at=at)
+    return tell_of_key(tx, kind, Target("certificate", certificate_id), detail, by=by, at=at)

@@ -1,4 +1,4 @@
-"""Tables of certificates, of what was signed with them, and of what a second person must agree to."""
+"""Tables of certificates: what was signed with them, what a second person must agree to, what the log tells of them."""
 
 import uuid
 from datetime import datetime
@@ -46,6 +46,19 @@ class KeyUse(Base):
     certificate_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("key_certificate.id"))
     ref_kind: Mapped[str] = mapped_column(String(16))
     ref_id: Mapped[uuid.UUID] = mapped_column(index=True)
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class KeyEvent(Base):
+    """That a log entry is about a certificate, or about a request for an act with one; its words stand in the entry."""
+
+    __tablename__ = "key_event"
+    __table_args__ = (Index("ix_key_event_ref_id_entry_id", "ref_id", "entry_id"),)
+
+    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), primary_key=True)
+    ref_id: Mapped[uuid.UUID]
+    type: Mapped[str] = mapped_column(String(40))
+    actor_id: Mapped[uuid.UUID]
     at: Mapped[datetime] = mapped_column(Moment)
 
 

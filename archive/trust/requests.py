@@ -13,8 +13,7 @@ from archive.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from archive.kernel.ids import CertificateId, KeyRequestId, new_uuid7
 from archive.kernel.instants import Instant, format_instant
 from archive.kernel.texts import clean_text
-from archive.ledger.append import append_entry
-from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.ledger.entries import Actor, EntryType, Target
 from archive.ports.revocations import RevocationReason
 from archive.trust.certificates import (
     MAX_REASON_CHARACTERS,
@@ -25,6 +24,7 @@ from archive.trust.certificates import (
     replace_certificate,
     revoke_certificate,
 )
+from archive.trust.events import tell_of_key
 from archive.trust.models import KeyCertificate, KeyRequest
 from archive.trust.rules import TrustRules
 from archive.trust.terms import KeyAct, KeyPlace, KeyPurpose, KeyRequestState
@@ -140,9 +140,9 @@ def _purpose(tx: Session, wanted: Wanted) -> KeyPurpose:
 def _do(tx: Session, wanted: Wanted, *, by: Actor, at: Instant) -> CertificateId:
     match wanted:
         case Wanted(new=NewCertificate() as new, of=None):
-            return register_certificate(tx, new, by=by, at=at)
+            return register_certificate(tx, new, words=wanted.reason, by=by, at=at)
         case Wanted(new=NewCertificate() as new, of=old) if old is not None:
-            return replace_certificate(tx, old, new, by=by, at=at)
+            return replace_certificate(tx, old, new, words=wanted.reason, by=by, at=at)
         case Wanted(of=old, revocation=reason, since=since) if old and reason and since:
             revoke_certificate(tx, old, reason=reason, words=wanted.reason, since=since, by=by, at=at)
             return old
@@ -205,4 +205,4 @@ def _wanted(row: KeyRequest) -> Wanted:
 def _tell(
     tx: Session, kind: EntryType, request_id: KeyRequestId, detail: dict[str, Any], *, by: Actor, at: Instant
 ) -> None:
-    append_entry(tx, NewEntry(kind, by, Target("key_request", request_id), detail=detail), at=at)
+    tell_of_key(tx, kind, Target("key_request", request_id), detail, by=by, at=at)

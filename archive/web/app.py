@@ -21,11 +21,12 @@ from archive.access.sessions import forget_ended_sessions
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import UploadId
 from archive.web import STATIC
-from archive.web.api import docks, door, log, packages
+from archive.web.api import docks, door, log, packages, pki
 from archive.web.api.axis import AxisApp
 from archive.web.api.document import describe
 from archive.web.api.uploads import UploadsApp
 from archive.web.api.v1 import install_api
+from archive.web.judgements import Judgements
 from archive.web.limits import Limits
 from archive.web.middleware import Door, Surroundings
 from archive.web.pages import install_pages
@@ -75,6 +76,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.limits = limits
+    app.state.judgements = Judgements()
     install_api(app, requests_per_minute=services.settings.api_requests_per_minute)
     app.add_middleware(Door, path=UPLOADS_PATH, behind=uploads)
     axis = AxisApp(services.intake, executor, uploads.receiver, doors=services.doors)
@@ -83,6 +85,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(docks.router)
     app.include_router(log.router)
     app.include_router(packages.router)
+    app.include_router(pki.router)
     app.include_router(door.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     install_pages(app)

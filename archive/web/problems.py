@@ -75,6 +75,8 @@ _STATUS: Final[Mapping[str, int]] = {
     "complaints.not_found": 404,
     "devices.not_found": 404,
     "complaints.no_handler": 422,
+    "volumes.not_found": 404,
+    "volumes.paper_not_there": 404,
 }
 _BY_EXIT_CODE: Final[Mapping[int, int]] = {64: 400, 65: 400, 66: 404, 73: 409, 75: 503, 77: 403}
 

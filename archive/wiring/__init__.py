@@ -19,10 +19,12 @@ from archive.complaints.rules import ComplaintRules
 from archive.complaints.sweeping import ComplaintJobs
 from archive.db.database import Database
 from archive.db.revision import require_current_schema
+from archive.documents.certificate_ends import CertificateEnds
 from archive.documents.faces import SONG
 from archive.documents.issuing import Issuer
 from archive.documents.late_stamps import LateStamps
 from archive.documents.renewing import Renewals
+from archive.documents.template_previews import TemplatePreviews
 from archive.documents.typesetting import Typesetter
 from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
@@ -53,12 +55,22 @@ from archive.retrieval.rules import RetrievalRules
 from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
 from archive.trust.register import CertificateRegister
-from archive.trust.rules import TrustRules
-from archive.wiring import log_parts, people_parts, record_parts, worker_parts
+from archive.wiring import (
+    judging_parts,
+    key_parts,
+    log_parts,
+    people_parts,
+    record_parts,
+    template_parts,
+    volume_parts,
+    worker_parts,
+)
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import open_store
 from ingest.context import Intake
 from ingest.doors import DockKind, Doors, door_key
+from ingest.judgement_reports import ReportMaker
+from ingest.judgements import Judge
 from ingest.media.tools import open_toolbox
 from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity
@@ -67,6 +79,7 @@ from signing.cades import CadesSigner
 from signing.ed25519 import Ed25519KeyHandle
 from signing.identifier_vault import FileIdentifierVault
 from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
+from signing.ocsp import EmbeddedOcsp
 from signing.pades import PadesSigner
 from signing.revocation import crl
 from signing.secret_file import secret_from_file
@@ -116,7 +129,14 @@ class Services:
     records: FinishedRecords
     seals: Seals
     issuer: Issuer
+    ocsp: EmbeddedOcsp
+    certificate_ends: CertificateEnds
     renewals: Renewals
+    template_previews: TemplatePreviews
+    case_files: volume_parts.CaseFiles
+    judge: Judge
+    known_second: Sequence[str]
+    report: ReportMaker
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
@@ -303,9 +323,18 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     mail = mail_jobs(settings, database, clock)
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
-    register = CertificateRegister(database)
+    register = CertificateRegister(database, authority.root)
+    issuer = key_parts.issuer_of(settings, database, authority, clock, key_parts.house_token(settings, authority))
+    certificate_ends = CertificateEnds(database, clock)
     renewals = record_parts.renewals(database, objects, tsa.token, authority, clock)
-    records = record_parts.finished_records(database, open_store(home, "drafts"), objects, signer, clock)
+    second = judging_parts.second_key(settings)
+    records = record_parts.finished_records(
+        database, open_store(home, "drafts"), objects, signer, clock, second=second if settings.sm2_signature else None
+    )
+    seals = record_parts.seals(records.desk, issuer, tsa.token, clock)
+    case_files = volume_parts.case_files(
+        settings, database, objects, signer, authority, seals, renewals.long_term, workshop
+    )
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = people_parts.identifiers(home, database)
     api_key_hashes = people_parts.api_key_hashes(home, database)
@@ -349,9 +378,16 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         complaints=complaints,
         retrievals=retrievals,
         records=records,
-        seals=record_parts.seals(records.desk, authority, tsa.token, clock),
+        seals=seals,
+        case_files=case_files,
         renewals=renewals,
-        issuer=Issuer(database, authority, TrustRules.load(settings.trust_rules)),
+        issuer=issuer,
+        ocsp=EmbeddedOcsp(authority, register, clock),
+        certificate_ends=certificate_ends,
+        template_previews=template_parts.template_previews(),
+        judge=judging_parts.judge(settings, authority, register, clock),
+        known_second=() if second is None else (second.public.fingerprint,),
+        report=judging_parts.report_maker(settings, authority, tsa.token, clock),
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={
             **worker_parts.handlers(workshop, settings, delivery),
@@ -360,6 +396,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **retrievals.handlers,
             **records.handlers,
             **renewals.handlers,
+            **certificate_ends.handlers,
+            **case_files.handlers,
             **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),

@@ -7,13 +7,14 @@ from archive.cases.sealing import Seals
 from archive.db.database import Database
 from archive.documents.desk import Desk
 from archive.documents.faces import SONG
+from archive.documents.issuing import Issuer
 from archive.documents.long_term import LongTerm
 from archive.documents.record_setting import RecordSetter
 from archive.documents.renewing import Renewals
 from archive.documents.signers import SigningRoom
 from archive.ocfl.root import OcflRoot
 from archive.ports.clock import Clock
-from archive.ports.keys import ManifestSigner
+from archive.ports.keys import ManifestSigner, SecondSigner
 from archive.trust.register import CertificateRegister
 from archive.wiring.key_parts import CaptureKey, SealKeys
 from archive.wiring.validation_parts import validation_of
@@ -23,22 +24,30 @@ from signing.typefaces import Typeface
 
 
 def finished_records(
-    database: Database, store: FilesystemStore, objects: OcflRoot, signer: ManifestSigner, clock: Clock
+    database: Database,
+    store: FilesystemStore,
+    objects: OcflRoot,
+    signer: ManifestSigner,
+    clock: Clock,
+    *,
+    second: SecondSigner | None = None,
 ) -> FinishedRecords:
     """Return the desk where records are set and signed, with what files them."""
     desk = Desk(database=database, store=store, setter=RecordSetter(), context=FormContexts(clock))
-    return FinishedRecords(desk, objects, signer, clock)
+    return FinishedRecords(desk, objects, signer, clock, second)
 
 
 def renewals(
     database: Database, objects: OcflRoot, token: Token, authority: EmbeddedAuthority, clock: Clock
 ) -> Renewals:
     """Return what extends records for the long term, and renews them in time."""
-    register = CertificateRegister(database)
+    register = CertificateRegister(database, authority.root)
     return Renewals(LongTerm(database, objects, token, validation_of(authority, register, clock), clock))
 
 
-def seals(desk: Desk, authority: EmbeddedAuthority, token: Token, clock: Clock) -> Seals:
+def seals(desk: Desk, issuer: Issuer, token: Token, clock: Clock) -> Seals:
     """Return the room where officers and parties sign, with the seals of the agencies."""
-    room = SigningRoom(desk, clock, token, Typeface(SONG), CaptureKey(authority, desk.database, clock))
-    return Seals(room, SealKeys(authority))
+    authority = issuer.authority
+    capture = CaptureKey(authority, desk.database, clock, issuer.addresses)
+    room = SigningRoom(desk, clock, token, Typeface(SONG), capture)
+    return Seals(room, SealKeys(authority, issuer.tokens))

@@ -36,6 +36,7 @@ _TEXT_CPU_S: Final = 20
 _TEXT_PAGES_PER_S: Final = 10
 _MOST_PAGE_BYTES: Final = 8 * _MIB
 _NAME: Final = re.compile(r"page-(\d{1,6})\.jpg")
+_ATTACHED: Final = re.compile(rb"(\d{1,6}) embedded file")
 _LEEWAY: Final = Leeway(sees=(FONTS,))
 _BUNDLED_AT: Final = (1980, 1, 1, 0, 0, 0)
 
@@ -94,6 +95,20 @@ def pdf_facts(source: Path, *, toolbox: Toolbox) -> PdfFacts:
     if not told.get("Pages", "").isdigit() or int(told["Pages"]) < 1:
         raise Unplayable("The document cannot be read: it has no page that could be found", reason="media.unreadable")
     return PdfFacts(int(told["Pages"]), told.get("JavaScript") == "yes", tool.version)
+
+
+def attachment_count(source: Path, *, toolbox: Toolbox) -> int:
+    """Return how many files are attached to a PDF; nothing is taken out of it.
+
+    Raises: Unplayable, ToolMissing, MediaTimeout, SandboxUnavailable.
+    """
+    tool = find_program("pdfdetach")
+    hooks = Hooks(keep_stdout_bytes=_SAID_BYTES)
+    ran = toolbox.sandbox.run(tool.path, ["-list", SOURCE], limits=_limits(30), source=source, hooks=hooks)
+    found = _ATTACHED.match(ran.stdout)
+    if ran.ended is not Ended.EXIT or found is None:
+        raise _unplayable(failure(ran))
+    return int(found[1])
 
 
 @dataclass(slots=True)

@@ -36,6 +36,9 @@ PROGRAMS: Final[Mapping[str, Program]] = {
     "heif-convert": Program("libheif-examples", "photos of phones (HEIC, AVIF) have no view", "--help"),
     "pdfinfo": Program("poppler-utils", "documents have no pages to look at", "-v"),
     "pdftocairo": Program("poppler-utils", "documents have no pages to look at", "-v"),
+    "pdfimages": Program("poppler-utils", "nobody sees how sharp scanned papers are", "-v"),
+    "pdftoppm": Program("poppler-utils", "nobody sees blank pages of scanned papers", "-v"),
+    "pdfdetach": Program("poppler-utils", "nobody sees what is attached to documents", "-v"),
     "pdftotext": Program("poppler-utils", "no text is read out of documents", "-v"),
     "bsdtar": Program("libarchive-tools", "nobody sees what archives (ZIP, 7z, RAR, TAR) hold"),
     "soffice.bin": Program(

@@ -6,7 +6,8 @@ Source: ETSI EN 319 122-1 section 6; ETSI EN 319 102-1 section 5.
 """
 
 import contextlib
-from collections.abc import Sequence
+import hmac
+from collections.abc import Callable, Mapping, Sequence
 
 from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import indeterminate, invalid
@@ -26,10 +27,12 @@ def judge_container(
     at: Instant,
     crls: Sequence[bytes] = (),
     ocsp_answers: Sequence[bytes] = (),
+    digests: Mapping[str, bytes] | None = None,
     where: str = "",
 ) -> DocumentVerdict:
     """Judge a signature over `content`, or over what the container carries along where `content` is None.
 
+    Of a file that is too large to be brought along, `digests` tells the digests by the names of hashes instead.
     Whatever the bytes are, there is a verdict.
     """
     try:
@@ -39,17 +42,29 @@ def judge_container(
     if signed.content_type != "data":
         refused = indeterminate("signature.form_refused", "The container signs no plain content", where)
         return DocumentVerdict(at, (refused,))
-    if signed.content is not None and content is not None and content != signed.content:
+    digest_of = _digests_of(content, digests)
+    if signed.content is not None and digest_of is not None and _differ(signed.content, digest_of):
         return DocumentVerdict(
             at, (invalid("signature.digest_mismatch", "The container carries other content than is given", where),)
         )
-    over = signed.content if content is None else content
-    if over is None:
+    if digest_of is None and signed.content is not None:
+        digest_of = digester(signed.content)
+    if digest_of is None:
         missing = indeterminate("signature.content_missing", "What was signed is not there, so nothing is said", where)
         return DocumentVerdict(at, (missing,))
     given = Evidence.read(crls, ocsp_answers)
     material = Material(trust=trust, at=at, evidence=given, inside=Evidence(), others=())
-    return DocumentVerdict(at, (), (judge_signed_data(signed, digester(over), material=material, where=where),))
+    return DocumentVerdict(at, (), (judge_signed_data(signed, digest_of, material=material, where=where),))
+
+
+def _digests_of(content: bytes | None, digests: Mapping[str, bytes] | None) -> Callable[[str], bytes] | None:
+    if content is not None:
+        return digester(content)
+    return None if digests is None else digests.__getitem__
+
+
+def _differ(content: bytes, digest_of: Callable[[str], bytes]) -> bool:
+    return not hmac.compare_digest(digest_of("sha256"), digester(content)("sha256"))
 
 
 def _from_pem(raw: bytes) -> bytes:

@@ -97,6 +97,8 @@ def judge_signed_data(
         timestamp_by=None if stamp is None else stamp.by,
         revocation=judged.status.state,
         revoked_at=judged.status.revoked_at,
+        revocation_source=judged.status.source,
+        revocation_told_at=judged.status.told_at,
         findings=(*findings, *judged.findings),
     )
 

@@ -80,6 +80,8 @@ def describe(certificate: x509.Certificate, path: TrustPath | None) -> Signer:
         issuer=certificate.issuer.rfc4514_string(),
         serial=f"{certificate.serial_number:x}",
         sha256=certificate.fingerprint(hashes.SHA256()).hex(),
+        valid_from=certificate.not_valid_before_utc,
+        valid_until=certificate.not_valid_after_utc,
         is_self_issued=says_so
         or is_issued_by(certificate, certificate)
         or (path is not None and path.anchor.is_self_issued),

@@ -1,9 +1,10 @@
 """What is asked of the sandbox, and what it answers: canonical JSON both ways.
 
     {"v": 1, "kind": "pdf" | "container", "at": "...", "trust": {...}, "crls": [base64], "ocsp": [base64],
-     "content": base64 | null, "cpu_s": 120, "memory_bytes": 2147483648}
+     "content": base64 | null, "digests": {"sha256": hex, ...} | null, "cpu_s": 120, "memory_bytes": 2147483648}
 
-`content` is for a container only: what was signed. The limits hold beside those of the sandbox.
+`content` is for a container only: what was signed; in its place there may be its digests by all `CONTENT_HASHES`. The
+limits hold beside those of the sandbox.
 """
 
 import base64
@@ -23,7 +24,9 @@ from signing.validation.verdict import DocumentVerdict
 MOST_REQUEST_BYTES: Final = 64 * 1024 * 1024
 CPU_S: Final = 120
 MEMORY_BYTES: Final = 3 * 1024**3
-_KEYS: Final = {"v", "kind", "at", "trust", "crls", "ocsp", "content", "cpu_s", "memory_bytes"}
+CONTENT_HASHES: Final = ("sha256", "sha384", "sha512")
+"""What a file that was signed is hashed with: every hash that signatures are judged with."""
+_KEYS: Final = {"v", "kind", "at", "trust", "crls", "ocsp", "content", "digests", "cpu_s", "memory_bytes"}
 
 
 class BadValidationRequest(InvalidInput):
@@ -44,6 +47,7 @@ class ValidationRequest:
     content: bytes | None = None
     cpu_s: int = CPU_S
     memory_bytes: int = MEMORY_BYTES
+    digests: Mapping[str, bytes] | None = None
 
     def encode(self) -> bytes:
         """Return the canonical JSON."""
@@ -56,6 +60,7 @@ class ValidationRequest:
                 "crls": [_text(each) for each in self.crls],
                 "ocsp": [_text(each) for each in self.ocsp_answers],
                 "content": None if self.content is None else _text(self.content),
+                "digests": None if self.digests is None else {name: one.hex() for name, one in self.digests.items()},
                 "cpu_s": self.cpu_s,
                 "memory_bytes": self.memory_bytes,
             }
@@ -81,6 +86,7 @@ class ValidationRequest:
                 content=None if value["content"] is None else _bytes(value["content"]),
                 cpu_s=int(value["cpu_s"]),
                 memory_bytes=int(value["memory_bytes"]),
+                digests=_digests(value["digests"]),
             )
         except (TypeError, ValueError, AttributeError) as exc:
             raise BadValidationRequest(cause=str(exc)[:200]) from exc
@@ -116,12 +122,21 @@ def _judged(source: BinaryIO, request: ValidationRequest) -> DocumentVerdict:
             at=request.at,
             crls=request.crls,
             ocsp_answers=request.ocsp_answers,
+            digests=request.digests,
         )
     from signing.validation.documents import judge_document
 
     return judge_document(
         source, trust=request.trust, at=request.at, crls=request.crls, ocsp_answers=request.ocsp_answers
     )
+
+
+def _digests(value: Any) -> Mapping[str, bytes] | None:
+    if value is None:
+        return None
+    if set(value) != set(CONTENT_HASHES):
+        raise ValueError("the digests are not those of all hashes")
+    return {name: bytes.fromhex(one) for name, one in value.items()}
 
 
 def _text(raw: bytes) -> str:

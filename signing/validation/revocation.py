@@ -5,7 +5,7 @@ Source: RFC 5280 sections 5 and 6.3, RFC 6960 sections 3.2 and 4.2.2.
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -29,11 +29,16 @@ _MOST_ANSWERS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is known: good, revoked at a time, or unknown."""
+    """What is known: good, revoked at a time, or unknown.
+
+    Said by `source`, a list (`crl`) or an answer (`ocsp`), at `told_at`.
+    """
 
     state: RevocationState
     revoked_at: Instant | None = None
     reason: str = ""
+    source: str = ""
+    told_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Evidence:
         if revoked:
             return min(revoked, key=lambda each: each.revoked_at or at)
         if found and all(each.state is RevocationState.GOOD for each in found):
-            return Status(RevocationState.GOOD)
+            return replace(found[0], state=RevocationState.GOOD)
         return Status(RevocationState.UNKNOWN)
 
     def _status_of(
@@ -91,9 +96,10 @@ class Evidence:
             entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
             reason = _reason_of(entry)
             if entry is not None and reason != x509.ReasonFlags.remove_from_crl.value:
-                yield Status(RevocationState.REVOKED, entry.revocation_date_utc, reason)
+                since = entry.revocation_date_utc
+                yield Status(RevocationState.REVOKED, since, reason, "crl", crl.last_update_utc)
             elif _tells(certificate, crl.last_update_utc, crl.next_update_utc, at):
-                yield Status(RevocationState.GOOD)
+                yield Status(RevocationState.GOOD, source="crl", told_at=crl.last_update_utc)
 
     def _answered(
         self, certificate: x509.Certificate, issuer: x509.Certificate, *, at: Instant, known_at: Instant
@@ -109,11 +115,12 @@ class Evidence:
                 if single.certificate_status is ocsp.OCSPCertStatus.REVOKED:
                     reason = single.revocation_reason
                     told = "" if reason is None else reason.value
-                    yield Status(RevocationState.REVOKED, single.revocation_time_utc, told)
+                    since = single.revocation_time_utc
+                    yield Status(RevocationState.REVOKED, since, told, "ocsp", single.this_update_utc)
                 elif single.certificate_status is ocsp.OCSPCertStatus.GOOD and _tells(
                     certificate, single.this_update_utc, single.next_update_utc, at
                 ):
-                    yield Status(RevocationState.GOOD)
+                    yield Status(RevocationState.GOOD, source="ocsp", told_at=single.this_update_utc)
 
 
 def _tells(certificate: x509.Certificate, since: Instant, until: Instant | None, at: Instant) -> bool:

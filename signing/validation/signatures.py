@@ -155,6 +155,8 @@ def judge_embedded(
         timestamp_by=judged.timestamp_by,
         revocation=judged.revocation,
         revoked_at=judged.revoked_at,
+        revocation_source=judged.revocation_source,
+        revocation_told_at=judged.revocation_told_at,
         findings=(*findings, *judged.findings),
     )
 

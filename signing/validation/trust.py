@@ -1,6 +1,7 @@
 """Trust lists: a folder with `trust.toml` and the certificates that it names in PEM.
 
     version = 1
+    dated = 2026-01-02                      # of which day the list is; may be left out
 
     [[trusted]]
     name = "Provincial CA for officers"
@@ -18,7 +19,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
@@ -31,7 +32,7 @@ from archive.kernel.instants import Instant, format_instant, parse_instant
 from signing.certificates import SELF_ISSUED
 from signing.chains import is_issued_by
 
-_FILE: Final = "trust.toml"
+TRUST_FILE: Final = "trust.toml"
 _KEYS: Final = {"name", "for", "from", "until", "source", "certificate", "self_issued"}
 _MANDATORY: Final = ("name", "for", "from", "source", "certificate")
 _TABLE: Final = re.compile(r"\s*\[\[\s*trusted\s*\]\]")
@@ -158,37 +159,50 @@ def load_trust(folder: Path, *, root: x509.Certificate | None = None) -> TrustLi
     A folder without `trust.toml` is an empty list.
     Raises: TrustListBroken, with the file and the line.
     """
-    path = folder / _FILE
-    entries: list[Trusted] = []
+    entries, _ = read_trusted(folder)
+    if root is None:
+        return TrustList(entries)
+    return TrustList.embedded(root, others=entries)
+
+
+def read_trusted(folder: Path) -> tuple[tuple[Trusted, ...], date | None]:
+    """Return the entries of the trust list in a folder, and its day where it has one. Raises: TrustListBroken."""
+    path = folder / TRUST_FILE
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
         text = "version = 1\n"
     except (OSError, UnicodeDecodeError) as exc:
         raise TrustListBroken(file=str(path), line=1, cause=str(exc)[:200]) from exc
-    entries = [_entry(folder, text, number, value) for number, value in enumerate(_tables(path, text))]
-    if root is None:
-        return TrustList(tuple(entries))
-    return TrustList.embedded(root, others=entries)
+    tables, dated = _tables(path, text)
+    return tuple(_entry(folder, text, number, value) for number, value in enumerate(tables)), dated
 
 
-def _tables(path: Path, text: str) -> Sequence[Mapping[str, Any]]:
+def _tables(path: Path, text: str) -> tuple[Sequence[Mapping[str, Any]], date | None]:
     try:
         read = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         named = _AT_LINE.search(str(exc))
         line = int(named[1]) if named is not None else text.count("\n") + 1
         raise TrustListBroken(file=str(path), line=line, cause=str(exc)[:200]) from exc
-    tables = read.get("trusted", [])
-    if read.keys() - {"version", "trusted"} or read.get("version") != 1:
-        raise TrustListBroken(file=str(path), line=1, cause="version = 1 and [[trusted]] are all that may stand here")
+    tables, dated = read.get("trusted", []), read.get("dated")
+    if read.keys() - {"version", "dated", "trusted"} or read.get("version") != 1:
+        told = "version = 1, dated and [[trusted]] are all that may stand here"
+        raise TrustListBroken(file=str(path), line=1, cause=told)
+    if dated is not None and type(dated) is not date:
+        raise TrustListBroken(file=str(path), line=_line_of_head(text, "dated"), cause="dated is a day: 2026-01-02")
     if (
         not isinstance(tables, list)
         or len(tables) > _MOST_ENTRIES
         or not all(isinstance(each, dict) for each in tables)
     ):
         raise TrustListBroken(file=str(path), line=1, cause="[[trusted]] is not a list of tables")
-    return tables
+    return tables, dated
+
+
+def _line_of_head(text: str, key: str) -> int:
+    lines = enumerate(text.splitlines(), 1)
+    return next((line for line, content in lines if content.lstrip().startswith(key)), 1)
 
 
 def _entry(folder: Path, text: str, number: int, value: Mapping[str, Any]) -> Trusted:
@@ -205,7 +219,7 @@ def _entry(folder: Path, text: str, number: int, value: Mapping[str, Any]) -> Tr
         )
     except _WrongKey as exc:
         key, cause = exc.args
-        raise TrustListBroken(file=str(folder / _FILE), line=_line_of(text, number, key), cause=cause) from exc
+        raise TrustListBroken(file=str(folder / TRUST_FILE), line=_line_of(text, number, key), cause=cause) from exc
 
 
 class _WrongKey(ValueError):

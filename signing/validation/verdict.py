@@ -41,12 +41,17 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Whose certificate it is. `trusted_as` names the entry of the trust list; empty where none vouches for it."""
+    """Whose certificate it is, and from when until when it holds.
+
+    `trusted_as` names the entry of the trust list; empty where none vouches for it.
+    """
 
     subject: str
     issuer: str
     serial: str
     sha256: str
+    valid_from: Instant
+    valid_until: Instant
     is_self_issued: bool
     trusted_as: str = ""
     trusted_for: Sequence[str] = ()
@@ -58,6 +63,8 @@ class Signer:
             "issuer": self.issuer,
             "serial": self.serial,
             "sha256": self.sha256,
+            "valid_from": format_instant(self.valid_from),
+            "valid_until": format_instant(self.valid_until),
             "is_self_issued": self.is_self_issued,
             "trusted_as": self.trusted_as,
             "trusted_for": list(self.trusted_for),
@@ -82,7 +89,8 @@ class SignatureVerdict:
     """The judgement on one signature or document timestamp.
 
     `claimed_at` is what the signer says, `proven_at` what a valid timestamp proves. `is_kept` says whether the signer's
-    own limits to later changes (DocMDP, FieldMDP) were kept; None where there was nothing to keep.
+    own limits to later changes (DocMDP, FieldMDP) were kept; None where there was nothing to keep. What is known of a
+    revocation was said by `revocation_source` (`crl`, `ocsp`) at `revocation_told_at`.
     """
 
     field: str
@@ -94,6 +102,8 @@ class SignatureVerdict:
     timestamp_by: Signer | None = None
     revocation: RevocationState = RevocationState.UNKNOWN
     revoked_at: Instant | None = None
+    revocation_source: str = ""
+    revocation_told_at: Instant | None = None
     revision: int = 0
     covers_whole_file: bool = False
     permission: int | None = None
@@ -119,6 +129,8 @@ class SignatureVerdict:
             "timestamp_by": None if self.timestamp_by is None else self.timestamp_by.as_json(),
             "revocation": self.revocation.value,
             "revoked_at": _instant(self.revoked_at),
+            "revocation_source": self.revocation_source,
+            "revocation_told_at": _instant(self.revocation_told_at),
             "revision": self.revision,
             "covers_whole_file": self.covers_whole_file,
             "permission": self.permission,

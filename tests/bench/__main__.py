@@ -24,6 +24,7 @@ NAMES = (
     "sight",
     "signing",
     "documents",
+    "closing",
 )
 
 

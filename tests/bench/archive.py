@@ -97,7 +97,7 @@ class BenchArchive:
             return int(
                 tx.scalar(
                     text(
-                        "SELECT (SELECT count(*) FROM job WHERE state IN ('ready', 'running') AND kind NOT IN ('forget_events', 'watch_deadlines', 'watch_retrievals', 'renew_records'))"
+                        "SELECT (SELECT count(*) FROM job WHERE state IN ('ready', 'running') AND kind NOT IN ('forget_events', 'watch_deadlines', 'watch_retrievals', 'renew_records', 'watch_certificates'))"
                         " + (SELECT count(*) FROM log_pending)"
                     )
                 )

@@ -77,6 +77,12 @@ def _guide(page: Page, bureau: Bureau) -> None:
     page.wait_for_timeout(600)
 
 
+def _in_work(page: Page, bureau: Bureau) -> None:
+    del bureau
+    page.locator("#records-title").evaluate("(title) => title.scrollIntoView()")
+    page.wait_for_timeout(300)
+
+
 RECORD_SHOTS = [
     Shot("record-new", Role.CASE_HANDLER, _new),
     Shot("record-new-390", Role.CASE_HANDLER, _new, width=390, languages=("zh",)),
@@ -92,5 +98,5 @@ RECORD_SHOTS = [
     Shot("record-sealing", Role.UNIT_HEAD, _draft("sealed"), is_whole=False),
     Shot("record-filed", Role.UNIT_HEAD, _filed),
     Shot("seals", Role.UNIT_HEAD, Place("/seals", _seals)),
-    Shot("case-writing", Role.CASE_HANDLER, Place("/cases/{case_id}", _case_address), is_whole=False),
+    Shot("case-writing", Role.CASE_HANDLER, Place("/cases/{case_id}", _case_address), _in_work, is_whole=False),
 ]

@@ -21,13 +21,18 @@ from archive.ledger.witness import create_witness, open_witness
 from archive.web.app import create_app
 from tests.e2e.account_shots import ACCOUNT_SHOTS
 from tests.e2e.browser import open_browser, sign_in, until
+from tests.e2e.case_file_shots import CASE_FILE_SHOTS
+from tests.e2e.certificate_shots import CERTIFICATE_SHOTS
 from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.record_shots import RECORD_SHOTS
 from tests.e2e.retrieval_shots import RETRIEVAL_SHOTS
 from tests.e2e.shot import Place, Shot, opened, said
 from tests.e2e.staff_shots import STAFF_SHOTS
+from tests.e2e.template_shots import TEMPLATE_SHOTS
+from tests.e2e.validation_shots import VALIDATION_SHOTS
 from tests.support import seed
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
+from tests.support.signing_scene import trust_folder
 
 _FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 _LANGUAGES = {"zh": "zh-CN", "en": "en-GB"}
@@ -341,11 +346,15 @@ SHOTS = [
     Shot("not-found", Role.SUPERVISOR, "/nothing-here", expected="404"),
     Shot("not-allowed", Role.SUPERVISOR, "/admin", expected="403"),
     Shot("not-possible", Role.SUPERVISOR, "/cases", expected="405"),
+    *CASE_FILE_SHOTS,
     *OFFICE_SHOTS,
     *RETRIEVAL_SHOTS,
     *STAFF_SHOTS,
+    *TEMPLATE_SHOTS,
     *ACCOUNT_SHOTS,
     *RECORD_SHOTS,
+    *CERTIFICATE_SHOTS,
+    *VALIDATION_SHOTS,
 ]
 
 
@@ -412,7 +421,8 @@ def main(names: list[str]) -> int:
             "smtp_sender": "liuhen@gd-zhzf.example",
             "smtp_link": "https://liuhen.example",
         }
-        bureau = seed.new_bureau(folder / "home", cn_profile=True, **mail)
+        trust = trust_folder(folder / "trust")
+        bureau = seed.new_bureau(folder / "home", cn_profile=True, trust_lists=trust, **mail)
         seed.make_scene(bureau, folder / "media")
         with served(bureau) as base, open_browser() as browser:
             for shot in SHOTS:

@@ -8,11 +8,13 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from archive.access.policy import Role
+from archive.documents.template_register import shipped_versions
 from archive.evidence.recordings import recording_of
 from archive.web.app import create_app
 from tests.e2e.browser import sign_in
 from tests.e2e.record_shots import records_of
 from tests.support import seed
+from tests.support.certificate_scene import certificates_of_scene
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
 from tests.support.seed_office import keep_devices, take_complaints
 
@@ -117,6 +119,7 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
     assert recording is not None
     office = [
         *("/complaints", f"/complaints?case={bureau.cases['main']}", f"/complaints/{bureau.complaints['said']}"),
+        *(f"/cases/{bureau.cases['main']}/file", "/ledger"),
         *("/devices", f"/devices/{keep_devices(bureau)['BWC-0117']}"),
         f"/recordings/{recording.recording.id}",
     ]
@@ -126,7 +129,7 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
             *(*shared, record, "/subjects", subject, merge, "/upload", "/nowhere"),
             *(*office, "/notices", "/account", "/account/notices"),
         ],
-        Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs],
+        Role.AUDITOR: [items[0], record, subject, "/log", "/log/health", *proofs, "/validation", "/validation/code"],
         Role.CASE_HANDLER: [
             f"{case}/drafts/new",
             f"{case}/drafts/new?amends={records['filed']}",
@@ -141,7 +144,9 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
         ],
         Role.ADMINISTRATOR: [
             *("/admin", "/admin/systems", "/admin/organisation", "/admin/officers", "/admin/accounts", "/log/health"),
-            *("/admin/legal-staff", "/admin/officers/sheets", "/trace"),
+            *("/admin/legal-staff", "/admin/officers/sheets", "/trace", "/admin/trust"),
+            *("/templates", "/templates/new", f"/templates/{shipped_versions()[0].id}"),
+            *("/certificates", f"/certificates/{certificates_of_scene(bureau)}"),
         ],
     }
 

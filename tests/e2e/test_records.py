@@ -1,6 +1,7 @@
 """A text record from its template to the case, in a real browser: written, signed by the party and two officers, sealed."""
 
 import contextlib
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -13,7 +14,7 @@ from archive.cases.filing import open_case
 from archive.cases.subjects import NewSubject
 from archive.cases.terms import Category, SubjectKind
 from archive.custody.events import preserved_object
-from archive.documents.templates import example_of
+from archive.documents.templates import example_of, shipped_templates
 from archive.kernel.ids import CaseId, ObjectId
 from archive.web.app import create_app
 from tests.e2e.browser import sign_in, until
@@ -33,24 +34,30 @@ def bureau(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bureau]:
     """A bureau with a case whose inspection was recorded."""
     made = seed.new_bureau(tmp_path_factory.mktemp("records") / "home")
     seed.name_first_agency(made.services.database, "云岭市市场监督管理局", at=made.now())
-    made.cases["main"] = open_case(
-        made.services.database,
-        made.services.identifiers,
-        number="云市监罚〔2026〕第018号",
-        title="云岭市青石食品有限公司涉嫌经营超过保质期的食品案",
-        category=Category.PENALTY,
-        subject=NewSubject("云岭市青石食品有限公司", SubjectKind.ORGANISATION),
-        by=made.people[Role.CASE_HANDLER],
-        at=made.now(),
-    )
     yield made
     made.services.close()
 
 
 @pytest.fixture(scope="module")
 def signers(bureau: Bureau) -> Signers:
-    made = seed_records.make_signers(bureau)
-    seed_records.record_inspection(bureau, bureau.cases["main"])
+    return seed_records.make_signers(bureau)
+
+
+@pytest.fixture
+def case_id(bureau: Bureau, signers: Signers) -> CaseId:
+    """A case of one test's own, whose inspection was recorded with both officers."""
+    del signers
+    made = open_case(
+        bureau.services.database,
+        bureau.services.identifiers,
+        number=f"云市监罚〔2026〕第{secrets.token_hex(3)}号",
+        title="云岭市青石食品有限公司涉嫌经营超过保质期的食品案",
+        category=Category.PENALTY,
+        subject=NewSubject("云岭市青石食品有限公司", SubjectKind.ORGANISATION),
+        by=bureau.people[Role.CASE_HANDLER],
+        at=bureau.now(),
+    )
+    seed_records.record_inspection(bureau, made)
     return made
 
 
@@ -73,7 +80,7 @@ def _begin(page: Page, base: str, case_id: CaseId, template: str) -> str:
     """Choose a template for the case's inspection; return the address of the form."""
     page.goto(f"{base}/cases/{case_id}")
     page.click(f"a[href='/cases/{case_id}/drafts/new']")
-    page.check(f"input[name=template][value={template}]")
+    page.check(f".template-option:has-text('{shipped_templates()[template].title.zh}') input >> nth=0")
     page.select_option("#-act_id", index=1)
     page.click("form.new-draft button.primary")
     page.wait_for_selector("#draft-form")
@@ -135,11 +142,23 @@ def _filed(bureau: Bureau, object_id: ObjectId) -> bytes:
         return file.read()
 
 
+def _close_file(page: Page, base: str, case_id: CaseId) -> None:
+    """Close the case as of today, then its main volume."""
+    page.goto(f"{base}/cases/{case_id}")
+    page.click(f"a[href='/cases/{case_id}/file'] >> nth=0")
+    page.click("#case > summary")
+    page.click("#case button.primary")
+    page.wait_for_load_state()
+    page.click("#close-main > summary")
+    page.fill("#close-main-inspector", "杨国栋")
+    page.click("#close-main button.primary")
+    page.wait_for_load_state()
+
+
 @pytest.mark.parametrize("language", ["zh-CN", "en-GB"])
-def test_written_signed_by_hand_and_by_two_officers_and_filed(
-    chromium: Browser, bureau: Bureau, signers: Signers, base: str, tmp_path: Path, language: str
+def test_written_signed_by_hand_and_by_two_officers_filed_and_bound_in_a_closed_case_file(
+    chromium: Browser, bureau: Bureau, signers: Signers, base: str, tmp_path: Path, language: str, case_id: CaseId
 ) -> None:
-    case_id = bureau.cases["main"]
     with _at_desk(chromium, base, "zhang", language=language) as page:
         address = _begin(page, base, case_id, "inspection_record")
         assert page.input_value("[name='v.place']") == "云岭市文昌区石桥路118号"  # of the act
@@ -161,11 +180,21 @@ def test_written_signed_by_hand_and_by_two_officers_and_filed(
     pdf = _filed(bureau, ObjectId(UUID(address.rpartition("/")[2])))
     assert judges.pdfsig(pdf, tmp_path).count("Signature is Valid") == 3
     assert judges.qpdf(pdf, tmp_path).returncode == 0
+    seed.work(bureau)  # the pages of what was filed are counted
+    with _at_desk(chromium, base, "head", language=language) as page:
+        _close_file(page, base, case_id)
+    seed.work(bureau)
+    with _at_desk(chromium, base, "head", language=language) as page:
+        page.goto(f"{base}/cases/{case_id}/file")
+        assert page.locator(".volume-chips .chip-good").count() == 1
+        with page.expect_download() as cover:
+            page.click("a[href$='/cover.pdf']")
+        assert judges.pdfsig(cover.value.path().read_bytes(), tmp_path).count("Signature is Valid") == 1
 
 
-def test_two_at_one_draft_overwrite_nothing(chromium: Browser, bureau: Bureau, signers: Signers, base: str) -> None:
+def test_two_at_one_draft_overwrite_nothing(chromium: Browser, base: str, case_id: CaseId) -> None:
     with _at_desk(chromium, base, "zhang") as mine, _at_desk(chromium, base, "handler") as theirs:
-        address = _begin(mine, base, bureau.cases["main"], "questioning_record")
+        address = _begin(mine, base, case_id, "questioning_record")
         theirs.goto(address)
         mine.fill("[name='v.relation']", "店长")
         until(mine, _SAVED.format(2))
@@ -176,11 +205,9 @@ def test_two_at_one_draft_overwrite_nothing(chromium: Browser, bureau: Bureau, s
         assert theirs.input_value("[name='v.relation']") == "店长"
 
 
-def test_a_sentence_of_the_guide_goes_into_the_next_question(
-    chromium: Browser, bureau: Bureau, signers: Signers, base: str
-) -> None:
+def test_a_sentence_of_the_guide_goes_into_the_next_question(chromium: Browser, base: str, case_id: CaseId) -> None:
     with _at_desk(chromium, base, "zhang") as page:
-        _begin(page, base, bureau.cases["main"], "questioning_record")
+        _begin(page, base, case_id, "questioning_record")
         page.click("#f-dialogue .guide > summary")
         for number in range(2):
             page.click(f"#f-dialogue .guide li:nth-child({number + 1}) button")
@@ -190,9 +217,9 @@ def test_a_sentence_of_the_guide_goes_into_the_next_question(
 
 
 def test_a_party_refuses_and_several_are_sealed_under_one_approval(
-    chromium: Browser, bureau: Bureau, signers: Signers, base: str, tmp_path: Path
+    chromium: Browser, bureau: Bureau, signers: Signers, base: str, tmp_path: Path, case_id: CaseId
 ) -> None:
-    case_id, addresses = bureau.cases["main"], []
+    addresses = []
     for code in ("preservation_notice", "preservation_list"):
         draft_id = seed_records.begin(bureau, case_id, code, code)
         addresses.append(f"{base}/drafts/{seed_records.set_record(bureau, draft_id)}")

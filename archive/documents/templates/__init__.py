@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from archive.documents.template import Template
-from archive.documents.template_loading import TemplateFault, TemplateInvalid, load_template
+from archive.documents.template_faults import TemplateFault, cause
+from archive.documents.template_loading import TemplateInvalid, load_template
 
 _SHIPPED: Final = Path(__file__).parent
 
@@ -22,13 +23,15 @@ def load_templates(folder: Path) -> Mapping[str, Template]:
         try:
             template = load_template(file.read_text("utf-8"))
         except (OSError, UnicodeDecodeError) as exc:
-            raise TemplateInvalid([TemplateFault(1, file.name, str(exc)[:200])]) from exc
+            raise TemplateInvalid([TemplateFault(1, file.name, cause("file", cause=str(exc)[:200]))]) from exc
         except TemplateInvalid as exc:
             raise TemplateInvalid(
-                [TemplateFault(each.line, f"{file.name}: {each.where}", each.cause) for each in exc.faults]
+                [TemplateFault(each.line, f"{file.name}: {each.where}", each.why) for each in exc.faults]
             ) from exc
         if file.stem != template.code:
-            raise TemplateInvalid([TemplateFault(1, file.name, f"the file of {template.code} has its name")])
+            raise TemplateInvalid(
+                [TemplateFault(1, file.name, cause("file", cause=f"the file of {template.code} has its name"))]
+            )
         found[template.code] = template
     return found
 

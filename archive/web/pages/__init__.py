@@ -7,7 +7,10 @@ from archive.web.pages import (
     account,
     accounts,
     case_edits,
+    case_file,
     cases,
+    certificate,
+    certificates,
     clearances,
     complaint,
     complaints,
@@ -19,6 +22,7 @@ from archive.web.pages import (
     house,
     inbox,
     items,
+    ledger,
     legal_staff,
     lists,
     log_health,
@@ -27,6 +31,7 @@ from archive.web.pages import (
     officer,
     officers,
     organisation,
+    own_certificates,
     packages,
     passkeys,
     proofs,
@@ -44,9 +49,13 @@ from archive.web.pages import (
     subject_edits,
     subjects,
     systems,
+    template,
+    templates,
     terms,
     trace,
+    trust_lists,
     upload,
+    validation,
 )
 from archive.web.pages.errors import PagesOfErrors
 from archive.web.pages.static import StaticCaching
@@ -58,6 +67,8 @@ _PAGES = (
     search,
     inbox,
     cases,
+    case_file,
+    ledger,
     items,
     objects,
     content,
@@ -96,6 +107,13 @@ _PAGES = (
     drafts,
     signing,
     seals,
+    certificates,
+    certificate,
+    own_certificates,
+    templates,
+    template,
+    validation,
+    trust_lists,
 )
 
 

@@ -244,6 +244,7 @@ def own_account(
         sessions = sessions_of(tx, caller.account_id, this=caller.session_id, at=at, idle=sign_ins.idle)
         factor = second_factor_of(tx, caller.account_id)
         passkeys = passkeys_of(tx, caller.account_id)
+        is_officer = tx.scalar(select(Account.officer_id).where(Account.id == caller.account_id)) is not None
     return render(
         request,
         "account.html",
@@ -262,4 +263,5 @@ def own_account(
         idle_min=services.settings.session_idle_min,
         fewest=MIN_PASSWORD_CHARACTERS,
         has_terms=sign_ins.terms is not None,
+        is_officer=is_officer,
     )

@@ -1,16 +1,18 @@
 """What corrects a case: its title, its category, its subject, and its acts."""
 
+import functools
+
 from fastapi import APIRouter, Request, Response
 
 from archive.access.callers import Caller
-from archive.cases.act_officers import OfficerUnknown
 from archive.cases.changes import update_act, update_case
-from archive.cases.filing import MAX_PLACE_CHARACTERS, MAX_TITLE_CHARACTERS
+from archive.cases.filing import MAX_TITLE_CHARACTERS
 from archive.cases.subjects import IdentifierTaken, IdentifierUnfit, KnownSubject, NewSubject, SubjectNotFound
-from archive.cases.terms import Category, Stage
+from archive.cases.terms import Category
 from archive.kernel.ids import CaseId
 from archive.web.dependencies import ServicesDep
-from archive.web.pages.cases import given_officers, show_case
+from archive.web.pages.act_forms import take_act
+from archive.web.pages.cases import show_case
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import ActIdPath, CaseIdPath, Filer
 from archive.web.pages.rendering import go_to
@@ -72,28 +74,9 @@ def act_changes_posted(
 ) -> Response:
     """Correct an act."""
     form.panel = f"act-{act_id}"
-    stage = form.choice("stage", Stage)
-    place = form.text("place", most=MAX_PLACE_CHARACTERS)
-    started_at = form.moment("started_at")
-    ended_at = form.moment("ended_at", required=False)
-    if started_at is not None and ended_at is not None and ended_at < started_at:
-        form.refuse("ended_at", "form.ends_before_start")
-    if form.is_good and started_at is not None:
-        try:
-            update_act(
-                services.database,
-                case_id,
-                act_id,
-                stage=stage,
-                place=place,
-                started_at=started_at,
-                ended_at=ended_at,
-                officers=given_officers(form),
-                by=caller.actor,
-                at=services.clock.now(),
-            )
-        except OfficerUnknown as exc:
-            form.refuse("officers", "act.officer_unknown", number=exc.facts["number"])
-        else:
-            return go_to(f"/cases/{case_id}?done=act_updated")
+    written = functools.partial(
+        update_act, services.database, case_id, act_id, by=caller.actor, at=services.clock.now()
+    )
+    if take_act(form, written):
+        return go_to(f"/cases/{case_id}?done=act_updated")
     return show_case(request, case_id, caller, services, form=form, status=422)

@@ -1,6 +1,6 @@
 """One case: its acts, its text records, its footage, and the forms that add to it."""
 
-import re
+import functools
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -11,8 +11,7 @@ from archive.access.classes import RestrictedClass
 from archive.access.listings import unit_choices_beside
 from archive.access.policy import Capability, may
 from archive.cases import listings
-from archive.cases.act_officers import OfficerUnknown
-from archive.cases.filing import AlreadyLinked, NotLinked, link_object, record_act, unlink_object
+from archive.cases.filing import AlreadyLinked, BoundInVolume, NotLinked, link_object, record_act, unlink_object
 from archive.cases.identifiers import IdentifierKind
 from archive.cases.records import file_text_record
 from archive.cases.restrictions import case_sight
@@ -23,6 +22,7 @@ from archive.documents.records import MAX_RECORD_BYTES, NotPdf
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import CaseId, ObjectId, parse_uuid
 from archive.web.dependencies import ServicesDep
+from archive.web.pages.act_forms import take_act
 from archive.web.pages.forms import Form, FormDep, FormTooLarge, declared_bytes
 from archive.web.pages.guards import CaseIdPath, Filer, Reader, chosen_act
 from archive.web.pages.package_lines import package_lines
@@ -37,8 +37,6 @@ from archive.wiring import Services
 router = APIRouter(prefix="/cases/{case_id}", include_in_schema=False)
 
 _MOST_OFFERED: Final = 100
-_MOST_OFFICERS_CHARACTERS: Final = 1000
-_NUMBERS: Final = re.compile(r"[\w.()/-]+")
 _FORM_OVERHEAD_BYTES: Final = 64 * 1024
 
 
@@ -61,36 +59,10 @@ def footage_part(request: Request, case_id: CaseIdPath, caller: Reader, services
 def act_posted(request: Request, case_id: CaseIdPath, form: FormDep, caller: Filer, services: ServicesDep) -> Response:
     """Record an act."""
     form.panel = "act"
-    stage = form.choice("stage", Stage)
-    place = form.text("place", most=300)
-    started_at = form.moment("started_at")
-    ended_at = form.moment("ended_at", required=False)
-    if started_at is not None and ended_at is not None and ended_at < started_at:
-        form.refuse("ended_at", "form.ends_before_start")
-    if form.is_good and started_at is not None:
-        try:
-            record_act(
-                services.database,
-                case_id,
-                stage=stage,
-                place=place,
-                started_at=started_at,
-                ended_at=ended_at,
-                officers=given_officers(form),
-                by=caller.actor,
-                at=services.clock.now(),
-            )
-        except OfficerUnknown as exc:
-            form.refuse("officers", "act.officer_unknown", number=exc.facts["number"])
-        else:
-            return _done(case_id, "act_recorded")
+    written = functools.partial(record_act, services.database, case_id, by=caller.actor, at=services.clock.now())
+    if take_act(form, written):
+        return _done(case_id, "act_recorded")
     return show_case(request, case_id, caller, services, form=form, status=422)
-
-
-def given_officers(form: Form) -> list[str]:
-    """Return the certificate numbers of officers that a form names, with blanks or commas between."""
-    text = form.short("officers", most=_MOST_OFFICERS_CHARACTERS)
-    return list(dict.fromkeys(_NUMBERS.findall(text)))
 
 
 @router.post("/links")
@@ -136,6 +108,8 @@ def removal_posted(
             )
         except NotLinked:
             form.refuse("object_id", "error.cases.not_linked")
+        except BoundInVolume:
+            form.refuse("object_id", "error.cases.bound_in_volume")
         else:
             return _done(case_id, "unlinked")
     return show_case(request, case_id, caller, services, form=form, status=422)

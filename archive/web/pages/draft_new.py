@@ -1,6 +1,6 @@
 """Beginning a text record of a case: by which template, about which act, or in place of which filed record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,17 +9,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
+from archive.calendar.days import local_day
 from archive.cases import listings
-from archive.cases.drafting import begin_record
-from archive.cases.filing import NotLinked
+from archive.cases.drafting import NewRecord, begin_record, begin_record_by
+from archive.cases.filing import NotLinked, require_case
 from archive.cases.prefilling import prefilled
 from archive.cases.terms import RecordForm
 from archive.documents.drafts import MAX_REASON_CHARACTERS, MAX_TITLE_CHARACTERS, Amending, values_of
+from archive.documents.issuing import agency_of_unit
 from archive.documents.models import Draft, TemplateText
+from archive.documents.template import Template
+from archive.documents.template_listings import TemplateVersion, templates_in_force
 from archive.documents.template_loading import load_template
-from archive.documents.templates import shipped_texts
+from archive.documents.template_register import text_of
 from archive.kernel.errors import InvalidInput
-from archive.kernel.ids import ActId, CaseId, ObjectId, parse_uuid
+from archive.kernel.ids import ActId, CaseId, DraftId, ObjectId, parse_uuid
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import CaseIdPath, HiddenWriter, chosen_act
@@ -48,22 +52,37 @@ def new_posted(
     title = form.short("title", most=MAX_TITLE_CHARACTERS)
     with services.database.read() as tx:
         old = None if amending is None else _written_here(tx, amending.record_id)
-        text = _template_text(tx, form, old)
+        chosen = None if old is not None else _chosen(tx, services, form, case_id)
+        text = "" if not form.is_good else _text(tx, old, chosen)
     if not form.is_good:
         return _page(request, case_id, caller, services, form, status=422)
-    values = _first_values(services, text, old, case_id, act_id, caller)
-    draft_id = begin_record(
-        services.database,
-        text,
-        case_id=case_id,
-        title=title or (load_template(text).title.zh if old is None else old.title),
-        values=values,
-        act_id=act_id,
-        amending=amending,
-        by=caller.actor,
-        at=services.clock.now(),
+    template = load_template(text)
+    new = NewRecord(
+        case_id,
+        title or (template.title.zh if old is None else old.title),
+        _first_values(services, template, old, case_id, act_id, caller),
+        act_id,
+        amending,
     )
-    return go_to(f"/drafts/{draft_id}")
+    return go_to(f"/drafts/{_begun(services, text, chosen, new, caller)}")
+
+
+def _begun(services: Services, text: str, chosen: TemplateVersion | None, new: NewRecord, caller: Caller) -> DraftId:
+    at = services.clock.now()
+    if chosen is None:
+        return begin_record(
+            services.database,
+            text,
+            case_id=new.case_id,
+            title=new.title,
+            values=new.values,
+            act_id=new.act_id,
+            amending=new.amending,
+            by=caller.actor,
+            at=at,
+        )
+    only_filed = services.settings.only_filed_templates
+    return begin_record_by(services.database, chosen.id, new, only_filed=only_filed, by=caller.actor, at=at)
 
 
 def _page(
@@ -75,11 +94,17 @@ def _page(
         if form.value("amends") and amended is None:
             raise NotLinked(case_id=case_id)
         old = None if amended is None else _written_here(tx, ObjectId(amended.record.object_id))
-    templates = sorted(
-        map(load_template, shipped_texts().values()), key=lambda each: _FORMS.get(each.form, len(_FORMS))
-    )
-    context: dict[str, Any] = {"view": view, "templates": templates, "amended": amended, "old": old}
+        offered = [(each, load_template(text_of(tx, each.id))) for each in _offered(tx, services, case_id)]
+    context: dict[str, Any] = {"view": view, "offered": offered, "amended": amended, "old": old}
     return render(request, "draft_new.html", caller=caller, status=status, form=form, **context)
+
+
+def _offered(tx: Session, services: Services, case_id: CaseId) -> Sequence[TemplateVersion]:
+    """Return the versions that a record of this case may begin by today, in the order of the work."""
+    agency = agency_of_unit(tx, require_case(tx, case_id).unit_id)
+    found = templates_in_force(tx, agency.id, on=local_day(services.clock.now())).values()
+    usable = [each for each in found if each.is_filed or not services.settings.only_filed_templates]
+    return sorted(usable, key=lambda each: (_FORMS.get(each.form, len(_FORMS)), each.code))
 
 
 def _amending(form: Form) -> Amending | None:
@@ -106,26 +131,30 @@ def _written_here(tx: Session, record_id: UUID) -> Draft | None:
     return tx.scalar(select(Draft).where(Draft.id == record_id))
 
 
-def _template_text(tx: Session, form: Form, old: Draft | None) -> str:
+def _chosen(tx: Session, services: Services, form: Form, case_id: CaseId) -> TemplateVersion | None:
+    for each in _offered(tx, services, case_id):
+        if str(each.id) == form.value("template"):
+            return each
+    form.refuse("template", "form.choose")
+    return None
+
+
+def _text(tx: Session, old: Draft | None, chosen: TemplateVersion | None) -> str:
     """Return the template that is chosen; an amendment goes on with the one that its record was written by."""
     if old is not None:
         return tx.scalars(select(TemplateText.text).where(TemplateText.sha256 == old.template_sha256)).one()
-    text = shipped_texts().get(form.value("template"))
-    if text is None:
-        form.refuse("template", "form.choose")
-        return ""
-    return text
+    return "" if chosen is None else text_of(tx, chosen.id)
 
 
 def _first_values(
-    services: Services, text: str, old: Draft | None, case_id: CaseId, act_id: ActId | None, caller: Caller
+    services: Services, template: Template, old: Draft | None, case_id: CaseId, act_id: ActId | None, caller: Caller
 ) -> Mapping[str, Any]:
     if old is not None:
         return values_of(old)
     with services.database.begin() as tx:  # the log tells which number was filled in
         return prefilled(
             tx,
-            load_template(text),
+            template,
             case_id=case_id,
             act_id=act_id,
             officer_id=caller.officer_id,

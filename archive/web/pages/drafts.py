@@ -45,6 +45,7 @@ router = APIRouter(prefix="/drafts/{draft_id}", include_in_schema=False)
 ItemsDep = Annotated[list[tuple[str, str]], Depends(posted_items)]
 
 _PICTURES: Final = Pictures()
+_DOTS_PER_INCH: Final = 110
 _ORDER: Final = [Outcome.INVALID, Outcome.INDETERMINATE, Outcome.VALID]
 
 
@@ -176,7 +177,7 @@ def _standing(tx: Session, services: Services, row: Draft) -> Standing:
 def _drawn(services: Services, row: Draft, template: Template, values: Values) -> Sequence[bytes]:
     key = (row.template_sha256, values.digest().hex)
     setter, at = services.records.desk.setter, services.clock.now()
-    return _PICTURES.of(key, lambda: setter.draw_draft(template, values, at=at))
+    return _PICTURES.of(key, lambda: setter.set_pages(template, values, at=at, ppi=_DOTS_PER_INCH))
 
 
 def _state(

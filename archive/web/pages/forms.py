@@ -146,13 +146,16 @@ async def read_fields(
     return {name: value for name, value in texts if name != many}, [value for name, value in texts if name == many]
 
 
-async def read_file(request: Request, *, panel: str, most: int) -> tuple[Form, bytes]:
+async def read_file(
+    request: Request, *, panel: str, most: int, most_field: int = MOST_FORM_BYTES
+) -> tuple[Form, bytes]:
     """Return the fields of a form with one file, and the file's bytes: `most`, and one more where it is larger.
 
-    Nothing was chosen where there are no bytes. Raises: FormTooLarge.
+    Nothing was chosen where there are no bytes. `most_field` is the most bytes of any field beside.
+    Raises: FormTooLarge.
     """
-    declared_bytes(request, most=most + MOST_FORM_BYTES)
-    async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=MOST_FORM_BYTES) as fields:
+    declared_bytes(request, most=most + max(most_field, MOST_FORM_BYTES))
+    async with request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=most_field) as fields:
         values = {name: value for name, value in fields.multi_items() if isinstance(value, str)}
         file = fields.get("file")
         data = b"" if file is None or isinstance(file, str) else await file.read(most + 1)

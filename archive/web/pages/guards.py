@@ -9,12 +9,13 @@ from fastapi import Depends
 
 from archive.access.callers import Caller
 from archive.access.policy import Capability, CertificateBars, may, require
-from archive.kernel.errors import InvalidInput, NotFound
+from archive.kernel.errors import Forbidden, InvalidInput, NotFound
 from archive.kernel.ids import (
     AccountId,
     ActId,
     AgencyId,
     CaseId,
+    CertificateId,
     ClearanceId,
     ComplaintId,
     DeviceId,
@@ -25,6 +26,8 @@ from archive.kernel.ids import (
     GrantId,
     IdentifierId,
     JobId,
+    JudgementId,
+    KeyRequestId,
     LegalStaffId,
     NoticeId,
     ObjectId,
@@ -38,8 +41,10 @@ from archive.kernel.ids import (
     SessionId,
     SubjectId,
     SupervisionId,
+    TemplateId,
     UnitId,
     UploadId,
+    VolumeId,
     WebhookId,
     parse_uuid,
 )
@@ -59,6 +64,17 @@ def needs(capability: Capability, *, hidden: bool = False) -> Callable[[Caller],
         require(caller.roles, capability)
         if not caller.may(capability):
             raise CertificateBars
+        return caller
+
+    return allowed
+
+
+def needs_either(*capabilities: Capability) -> Callable[[Caller], Caller]:
+    """Return a dependency that lets roles with any of these capabilities look, barred ones too. Raises: Forbidden."""
+
+    def allowed(caller: CallerDep) -> Caller:
+        if not any(may(caller.roles, capability) for capability in capabilities):
+            raise Forbidden(capability=capabilities[0].value)
         return caller
 
     return allowed
@@ -88,6 +104,8 @@ LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
 LogHealthReader = Annotated[Caller, Depends(needs(Capability.READ_LOG_HEALTH))]
 Operator = Annotated[Caller, Depends(needs(Capability.OPERATE))]
 Administrator = Annotated[Caller, Depends(needs(Capability.ADMINISTER))]
+
+TemplateReader = Annotated[Caller, Depends(needs_either(Capability.FILE_CASES, Capability.ADMINISTER))]
 
 
 def _id_of(text: str) -> UUID:
@@ -247,6 +265,31 @@ def draft_id_in_path(draft_id: str) -> DraftId:
     return DraftId(_id_of(draft_id))
 
 
+def certificate_id_in_path(certificate_id: str) -> CertificateId:
+    """Return the certificate's id of the address. Raises: NotFound for what is no id."""
+    return CertificateId(_id_of(certificate_id))
+
+
+def key_request_id_in_path(key_request_id: str) -> KeyRequestId:
+    """Return the id of a request for an act with a certificate of the address. Raises: NotFound for what is no id."""
+    return KeyRequestId(_id_of(key_request_id))
+
+
+def template_id_in_path(template_id: str) -> TemplateId:
+    """Return the template's id of the address. Raises: NotFound for what is no id."""
+    return TemplateId(_id_of(template_id))
+
+
+def volume_id_in_path(volume_id: str) -> VolumeId:
+    """Return the id of a volume of a case file of the address. Raises: NotFound for what is no id."""
+    return VolumeId(_id_of(volume_id))
+
+
+def judgement_id_in_path(judgement_id: str) -> JudgementId:
+    """Return the judgement's id of the address. Raises: NotFound for what is no id."""
+    return JudgementId(_id_of(judgement_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 RequestIdPath = Annotated[RequestId, Depends(request_id_in_path)]
@@ -275,8 +318,13 @@ ComplaintIdPath = Annotated[ComplaintId, Depends(complaint_id_in_path)]
 OfficerRecordIdPath = Annotated[OfficerRecordId, Depends(officer_record_id_in_path)]
 LegalStaffIdPath = Annotated[LegalStaffId, Depends(legal_staff_id_in_path)]
 ClearanceIdPath = Annotated[ClearanceId, Depends(clearance_id_in_path)]
+JudgementIdPath = Annotated[JudgementId, Depends(judgement_id_in_path)]
 DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
 DraftIdPath = Annotated[DraftId, Depends(draft_id_in_path)]
+CertificateIdPath = Annotated[CertificateId, Depends(certificate_id_in_path)]
+KeyRequestIdPath = Annotated[KeyRequestId, Depends(key_request_id_in_path)]
+TemplateIdPath = Annotated[TemplateId, Depends(template_id_in_path)]
+VolumeIdPath = Annotated[VolumeId, Depends(volume_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:

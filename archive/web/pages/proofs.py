@@ -26,7 +26,7 @@ router = APIRouter(include_in_schema=False)
 
 SIGNED_FILES: Final = {
     "item": ("manifest.json", "manifest.json.p7s", "dock-manifest.json", "dock-manifest.json.sig"),
-    "record": ("manifest.json", "manifest.json.p7s"),
+    "record": ("manifest.json", "manifest.json.p7s", "original.sm2", "original.sm2.pem"),
 }
 """What lies beside an original of each kind, and says what came in and who signed for it."""
 _MOST_SHOWN: Final = 500

@@ -26,7 +26,7 @@ from archive.ocfl.layout import object_root
 from tests.campaign.kills.docks import Delivery, Ledger, checkpoints_of
 from tests.campaign.kills.service import Service
 
-_OURS = "NOT (kind IN ('forget_events', 'watch_deadlines', 'watch_retrievals', 'renew_records') AND state = 'ready')"  # these come back by themselves
+_OURS = "NOT (kind IN ('forget_events', 'watch_deadlines', 'watch_retrievals', 'renew_records', 'watch_certificates') AND state = 'ready')"  # these come back by themselves
 
 
 @dataclass(slots=True)

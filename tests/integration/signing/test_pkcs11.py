@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from archive.adapters import pkcs11_keys as adapter
 from archive.adapters.pkcs11_keys import Pkcs11Key
@@ -24,10 +23,7 @@ from signing.pades import DocumentSigner
 from tests.integration.signing.test_pades import case_data
 from tests.support import document_judges as judges
 from tests.support.document_pki import START, DocumentPki, MovedClock
-
-MODULES = [Path("/usr/lib/softhsm/libsofthsm2.so"), *Path("/usr/lib").glob("*/softhsm/libsofthsm2.so")]
-MODULE = next((each for each in MODULES if each.exists()), MODULES[0])
-PIN = "4711"
+from tests.support.softhsm import LABEL, MODULE, PIN, SoftToken, soft_token
 
 
 @dataclass
@@ -36,16 +32,20 @@ class Token:
 
     pki: DocumentPki
     clock: MovedClock
-    folder: Path
+    soft: SoftToken
 
     @property
     def pin(self) -> Path:
-        return self.folder / "pin"
+        return self.soft.pin_file
+
+    @property
+    def folder(self) -> Path:
+        return self.soft.folder
 
     def key(self, label: str, **given: Any) -> Pkcs11Key:
         return Pkcs11Key(
             given.pop("module", MODULE),
-            token_label=given.pop("token_label", "bureau"),
+            token_label=given.pop("token_label", LABEL),
             pin_file=given.pop("pin_file", self.pin),
             key_label=label,
             chain=[self.pki.root_der],
@@ -53,59 +53,24 @@ class Token:
         )
 
     def secret(self, name: str, content: str, mode: int = 0o600) -> Path:
-        path = self.folder / name
-        path.write_text(content)
-        path.chmod(mode)
-        return path
-
-
-def softhsm(*arguments: object) -> None:
-    subprocess.run(["softhsm2-util", *map(str, arguments)], check=True, capture_output=True)
+        return self.soft.secret(name, content, mode)
 
 
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
-    import pkcs11
-    from pkcs11 import Attribute, CertificateType, ObjectClass
-
-    folder = tmp_path_factory.mktemp("token")
-    (folder / "tokens").mkdir()
-    (folder / "softhsm2.conf").write_text(
-        f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n"
-    )
-    clock = MovedClock()
-    made = Token(DocumentPki(clock), clock, folder)
-    made.secret("pin", f"{PIN}\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOFTHSM2_CONF", str(folder / "softhsm2.conf"))
-        softhsm("--init-token", "--free", "--label", "bureau", "--so-pin", "12345678", "--pin", PIN)
+    with soft_token(tmp_path_factory.mktemp("token")) as soft:
+        clock = MovedClock()
+        made = Token(DocumentPki(clock), clock, soft)
         keys = {
             "ec": ec.generate_private_key(ec.SECP256R1()),
             "p384": ec.generate_private_key(ec.SECP384R1()),
             "rsa": made.pki.rsa_key,
         }
         for number, (label, key) in enumerate(keys.items(), start=1):
-            pem = made.secret(
-                f"{label}.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-            )
-            softhsm("--import", pem, "--token", "bureau", "--label", label, "--id", f"{number:02x}", "--pin", PIN)
-        opened = pkcs11.lib(str(MODULE)).get_token(token_label="bureau").open(rw=True, user_pin=PIN)
-        with opened as session:
-            for number, (label, key) in enumerate(keys.items(), start=1):
-                certificate = x509.load_der_x509_certificate(made.pki.signer(label, key).certificate)
-                session.create_object(
-                    {
-                        Attribute.CLASS: ObjectClass.CERTIFICATE,
-                        Attribute.CERTIFICATE_TYPE: CertificateType.X_509,
-                        Attribute.TOKEN: True,
-                        Attribute.LABEL: label,
-                        Attribute.ID: bytes([number]),
-                        Attribute.SUBJECT: certificate.subject.public_bytes(),
-                        Attribute.VALUE: certificate.public_bytes(Encoding.DER),
-                    }
-                )
+            soft.put_key(label, key, number)
+        for number, (label, key) in enumerate(keys.items(), start=1):
+            soft.put_certificate(label, x509.load_der_x509_certificate(made.pki.signer(label, key).certificate), number)
         yield made
-        pkcs11.unload(str(MODULE))
 
 
 @pytest.mark.parametrize("label", ["ec", "p384", "rsa"])

@@ -1,11 +1,13 @@
 """The register of certificates: written down once, replaced, revoked with what they signed, some by two people only."""
 
+import importlib
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -35,6 +37,7 @@ from archive.trust.certificates import (
     revoked_certificates,
     uses_of,
 )
+from archive.trust.events import key_history
 from archive.trust.models import KeyRequest
 from archive.trust.register import CertificateRegister
 from archive.trust.requests import (
@@ -137,8 +140,8 @@ def test_a_revocation_lists_what_was_signed_since_then(home: ArchiveHome) -> Non
 
 
 def test_what_is_revoked_stands_in_the_list_of_the_authority_and_in_its_answers(home: ArchiveHome) -> None:
-    admin, register = home.person(Role.ADMINISTRATOR), CertificateRegister(home.database)
-    authority = home.services.authority
+    admin, authority = home.person(Role.ADMINISTRATOR), home.services.authority
+    register = CertificateRegister(home.database, authority.root)
     gone, good = (new(home) for _ in range(2))
     ids = [CertificateId(change(home, Wanted("新任", new=given), admin)) for given in (gone, good)]
     since = home.clock.now()
@@ -249,3 +252,27 @@ def test_what_is_wrong_is_refused(home: ArchiveHome) -> None:
         with pytest.raises(InvalidInput):
             change(home, half, admin)
     home.assert_sound()
+
+
+def test_what_was_logged_before_there_were_histories_becomes_one(home: ArchiveHome) -> None:
+    one, two = home.person(Role.ADMINISTRATOR, "one"), home.person(Role.ADMINISTRATOR, "two")
+    old = CertificateId(change(home, Wanted("新任", new=new(home)), one))
+    fresh = change(home, Wanted("到期更换", new=new(home), of=old), one)
+    request_id = change(home, Wanted("启用电子印章", new=new(home, KeyPurpose.SEAL, FIRST_UNIT)), one)
+    decide(home, request_id, two, words="同意")
+    migration = importlib.import_module("archive.db.migrations.versions.0023_key_events")
+    columns = {"entry_id": sa.Uuid(), "ref_id": sa.Uuid(), "type": sa.String(), "actor_id": sa.Uuid()}
+    events = sa.table(
+        "key_event",
+        *(sa.column(name, kind) for name, kind in columns.items()),
+        sa.column("at", sa.DateTime(timezone=True)),
+    )
+    with home.database.begin() as tx:
+        tx.execute(sa.delete(events))
+        migration._fill_history(tx.connection(), events)
+    home.assert_sound()
+    with home.database.read() as tx:
+        told = [(line.event.type.removeprefix("admin.certificate_"), line.words) for line in key_history(tx, [old])]
+        assert told == [("replaced", "到期更换"), ("registered", "新任")]
+        assert [line.words for line in key_history(tx, [fresh])] == ["到期更换"]
+        assert [line.words for line in key_history(tx, [request_id])] == ["同意", "启用电子印章"]

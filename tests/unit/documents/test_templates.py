@@ -1,9 +1,13 @@
 """The templates that are shipped: whole, of known forms, with limits, words and worked examples that pass."""
 
+import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel
 
 from archive.cases.terms import RecordForm
 from archive.documents import templates as package
@@ -20,6 +24,7 @@ from archive.kernel.findings import Outcome
 from tests.unit.documents.forms import CODES, TEMPLATES, context
 
 FOLDER = Path(package.__file__).parent
+ROOT = Path(__file__).parents[3]
 
 
 def test_every_record_that_the_issue_names_has_its_template() -> None:
@@ -118,15 +123,15 @@ def _line_of(text: str, part: str) -> int:
 @pytest.mark.parametrize(
     ("old", "new", "where", "cause"),
     [
-        ("version = 1", "version = 0", "version", "greater than or equal to 1"),
+        ("version = 1", "version = 0", "version", "1 or more"),
         ("version = 1", 'version = "1"', "version", "valid integer"),
-        ("version = 1", "version = 1\ncolour = 1", "colour", "Extra inputs"),
-        ('layout = "notice"', 'layout = "poster"', "layout", "Input should be"),
+        ("version = 1", "version = 1\ncolour = 1", "colour", "not known here"),
+        ('layout = "notice"', 'layout = "poster"', "layout", "one of"),
         ('status = "not_filed"', 'status = "filed"', "filing", "with whom and on which day"),
-        ('name = "fine"\nkind = "amount"', 'name = "fine"\nkind = "money"', "field.12", "does not match"),
+        ('name = "fine"\nkind = "amount"', 'name = "fine"\nkind = "money"', "field.12", "none of the kinds"),
         ('name = "fine"\nkind = "amount"', 'name = "fine_capitals"\nkind = "amount"', "field.13", "is there twice"),
         ("least_fen = 1", "least_fen = 1.5", "field.12.least_fen", "valid integer"),
-        ("least_fen = 1", "shortest = 1", "field.12.shortest", "Extra inputs"),
+        ("least_fen = 1", "shortest = 1", "field.12.shortest", "not known here"),
         ('figures = "fine"', 'figures = "court"', "rule.2", "another kind than the rule needs"),
         ('figures = "fine"', 'figures = "nothing"', "rule.2", "there is no field nothing"),
         ("数额（大写）", "", None, None),
@@ -206,3 +211,39 @@ def test_templates_and_examples_are_one_for_one() -> None:
     assert sorted(path.stem for path in (FOLDER / "examples").glob("*.toml")) == CODES
     for path in FOLDER.glob("*.toml"):
         assert tomllib.loads(path.read_text("utf-8"))["code"] == path.stem
+
+
+# ---- the format's document ------------------------------------------------------------------------------------------
+
+
+def _models(kind: Any, seen: set[type]) -> Iterator[type[BaseModel]]:
+    """Yield every part of a template, from the type of the whole."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if kind not in seen:
+            seen.add(kind)
+            yield kind
+            for each in kind.model_fields.values():
+                yield from _models(each.annotation, seen)
+        return
+    for part in get_args(kind):
+        yield from _models(part, seen)
+
+
+def _values(kind: Any) -> Iterator[str]:
+    """Yield the words of closed lists that a type names."""
+    if get_origin(kind) is Literal:
+        yield from (value for value in get_args(kind) if isinstance(value, str))
+    else:
+        for part in get_args(kind):
+            yield from _values(part)
+
+
+def test_every_name_and_word_that_the_loader_knows_stands_in_the_formats_document() -> None:
+    told = set(re.findall(r"[a-z_.]+", (ROOT / "docs" / "formats" / "template.md").read_text("utf-8")))
+    told |= {part for each in told for part in each.split(".")}
+    models = list(_models(Template, set()))
+    names = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    words = {word for model in models for field in model.model_fields.values() for word in _values(field.annotation)}
+    assert len(models) > 35
+    assert len(names) > 60
+    assert sorted((names | words) - told) == []

@@ -14,6 +14,8 @@ _PICTURES = Path(__file__).parents[3] / "docs" / "screenshots"
 # What answers GET and is no page of its own, and why.
 _NO_PAGE = {
     "/admin/officers/sheets/{what}.{ending}": "a file",
+    "/certificates/seals/{agency_id}/picture": "a file",
+    "/certificates/{certificate_id}/certificate.pem": "a file",
     "/cases/{case_id}/footage": "a part of the case's page, renewed while copies are made",
     "/cases/{case_id}/packages": "a part of the case's page: case-package",
     "/cases/{case_id}/proofs": "a part of the case's page: case-proofs",
@@ -36,6 +38,7 @@ _NO_PAGE = {
     "/drafts/{draft_id}/pages/{number}": "a file",
     "/drafts/{draft_id}/preview/{number}": "a file",
     "/drafts/{draft_id}/record.pdf": "a file",
+    "/cases/{case_id}/file/volumes/{volume_id}/{name}": "a file",
     "/items/{object_id}/progress": "a part of an item's page, renewed while it is encoded",
     "/items/{object_id}/receipts/{upload_id}": "a file",
     "/items/{object_id}/stage": "a part of an item's page: item-preparing",
@@ -53,6 +56,9 @@ _NO_PAGE = {
     "/packages/{package_id}/downloads/{download_id}": "a file",
     "/sign-in/provider": "leads on to the provider",
     "/sign-in/provider/back": "leads on from the provider",
+    "/templates/{template_id}/example.pdf": "a file",
+    "/templates/{template_id}/pages": "a part of a template's page: template",
+    "/templates/{template_id}/template.toml": "a file",
     "/unlinked/acts": "a part of the page of unlinked footage",
     "/upload/cases": "a part of the page of uploads",
     "/upload/sent": "a part of the page of uploads",

@@ -5,6 +5,7 @@ import string
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -19,8 +20,13 @@ from archive.complaints.terms import Channel, ComplaintKind, State, StepKind
 from archive.devices.importing import COLUMNS
 from archive.devices.listings import WhichDevices
 from archive.devices.terms import DeviceState
+from archive.documents.certificate_ends import WATCH_CERTIFICATES
 from archive.documents.renewing import RENEW_RECORDS
 from archive.documents.signatures import FILE_RECORD, STAMP_RECORD
+from archive.documents.template_faults import cause_codes
+from archive.documents.template_fields import AnyField, Fill
+from archive.documents.template_listings import Standing
+from archive.documents.template_parts import Rule
 from archive.documents.texts import READ_RECORD
 from archive.evidence.terms import RecordedFrom, SourceKind
 from archive.kernel.findings import Outcome
@@ -32,12 +38,24 @@ from archive.notify.notices import SEND_NOTICE
 from archive.organisation.legal_staff import LegalKind
 from archive.organisation.records import RecordKind, RecordResult
 from archive.packages.requests import BUILD_PACKAGE
+from archive.ports.revocations import RevocationReason
 from archive.retrieval.requests import RequestState
 from archive.retrieval.rules import GrantKind, RetrievalRules
 from archive.retrieval.trace import Which as Trace
 from archive.retrieval.unusual import BREAK_GLASS
 from archive.retrieval.watching import WATCH_RETRIEVALS
+from archive.trust.listings import KeyState
+from archive.trust.terms import KeyAct, KeyPlace, KeyPurpose, KeyRequestState
+from archive.volumes.binding import EXTEND_VOLUME
+from archive.volumes.checking import CHECK_VOLUME
+from archive.volumes.closing import CLOSE_VOLUME
+from archive.volumes.listings import LedgerState, WhichFiles
+from archive.volumes.natures import Nature, VolumeQuestion
+from archive.volumes.rules import VolumeKind
+from archive.volumes.sheets import SHEETS as SHEETS_OF_VOLUMES
+from archive.volumes.terms import Move
 from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
+from archive.web.pages.ledger import COLUMNS as LEDGER_COLUMNS
 from archive.web.pages.purposes import PURPOSES
 from archive.web.pages.sheets import SHEETS
 from archive.web.pages.trace import COLUMNS as TRACE_COLUMNS
@@ -50,7 +68,7 @@ _TEMPLATES = sorted((_WEB / "templates").glob("*.html"))
 _PAGES = sorted((_WEB / "pages").glob("*.py"))
 _CHINESE, _ENGLISH = catalogue(Language.CHINESE), catalogue(Language.ENGLISH)
 # What reads the same in every language: names of algorithms, units, keys of a keyboard, an address.
-_NO_TEXT = {"SHA-256", "SHA-512", "SM3", "kHz", "J", "K", "L", "/log/checkpoint"}
+_NO_TEXT = {"SHA-256", "SHA-1", "SHA-512", "SM3", "kHz", "J", "K", "L", "/log/checkpoint"}
 _CJK = re.compile("[\u3000-\u303f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 
@@ -123,7 +141,7 @@ def _dynamic_groups() -> set[str]:
         found |= set(re.findall(r"\bterm\('([a-z_]+)'", text))
         found |= set(re.findall(r"\b(?:t|has_text)\('([a-z_]+)\.' ~", text))
         found |= set(re.findall(r"ui\.choice\('[a-z-]+', '[a-z_]+', t\('[a-z_.]+'\), [a-z_]+, '([a-z_]+)'", text))
-    for path in _PAGES:
+    for path in (*_PAGES, _WEB / "judgement_words.py", _ROOT / "ingest" / "judgement_reports.py"):
         found |= set(re.findall(r"f\"([a-z_]+)\.\{", path.read_text("utf-8")))
     return found
 
@@ -138,6 +156,11 @@ def test_no_text_is_left_that_nobody_uses() -> None:
 # ---- closed lists have a word for each value ----------------------------------------------------------------------
 
 _LISTS: dict[str, Iterable[str]] = {
+    "template_fault": cause_codes(),
+    "template_standing": Standing,
+    "template_fill": get_args(Fill),
+    "field_kind": (kind.model_fields["kind"].annotation.__args__[0] for kind in get_args(get_args(AnyField)[0])),
+    "template_rule": (kind.model_fields["kind"].annotation.__args__[0] for kind in get_args(get_args(Rule)[0])),
     "role": Role,
     "restricted_class": RestrictedClass,
     "category": Category,
@@ -179,13 +202,40 @@ _LISTS: dict[str, Iterable[str]] = {
         SEND_CODE,
         WATCH_DEADLINES,
         WATCH_RETRIEVALS,
+        WATCH_CERTIFICATES,
+        CLOSE_VOLUME,
+        EXTEND_VOLUME,
+        CHECK_VOLUME,
     ),
+    "key_purpose": KeyPurpose,
+    "key_place": KeyPlace,
+    "key_state": KeyState,
+    "key_act": KeyAct,
+    "key_request_state": (KeyRequestState.DONE, KeyRequestState.REFUSED),
+    "revocation_reason": RevocationReason,
+    "volume_kind": VolumeKind,
+    "sheet": SHEETS_OF_VOLUMES,
+    "move": Move,
+    "nature": Nature,
+    "volume_check": VolumeQuestion,
+    "volume_fault": (
+        "root_differs",
+        "metadata_missing",
+        "pages_broken",
+        "format_unknown",
+        "not_looked_at",
+        "pages_differ",
+        "attachments",
+    ),
+    "ledger_filter": WhichFiles,
+    "ledger_state": LedgerState,
+    "ledger_column": LEDGER_COLUMNS,
     "grant_kind": GrantKind,
     "request_state": RequestState,
     "trace": Trace,
     "trace_column": TRACE_COLUMNS,
     "unusual": (*RetrievalRules.load().unusual, BREAK_GLASS),
-    "listed": ("search", "complaints", *SHEETS, *(f"trace.{which}" for which in Trace)),
+    "listed": ("search", "complaints", "ledger", *SHEETS, *(f"trace.{which}" for which in Trace)),
     "ask": GrantKind,
     "trace_note": Trace,
     "complaint_kind": ComplaintKind,

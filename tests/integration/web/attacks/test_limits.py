@@ -43,15 +43,22 @@ def test_what_costs_much_is_limited(app: FastAPI) -> None:
         ("GET", "/sign-in/provider"), ("GET", "/sign-in/provider/back"),
         ("POST", "/api/v1/docks/enrolment"), ("POST", "/api/v1/docks/key"),
         ("GET", "/api/v1/log/proof/{index}"), ("GET", "/api/v1/log/consistency"),
+        ("GET", "/pki/root.pem"), ("GET", "/pki/root.cer"), ("GET", "/pki/root.crl"), ("POST", "/pki/ocsp"),
+        ("GET", "/pki/ocsp/{asked:path}"),
         ("GET", "/search"), ("POST", "/subjects/search"), ("POST", "/subjects/choices"),
         ("POST", "/search/lists"), ("POST", "/complaints/lists"), ("POST", "/devices/lists"),
+        ("POST", "/templates/preview"), ("GET", "/templates/{template_id}/pages"),
+        ("GET", "/templates/{template_id}/example.pdf"),
         ("GET", "/admin/officers/sheets/{what}.{ending}"), ("POST", "/admin/officers/sheets"),
         ("POST", "/cases/{case_id}/packages"), ("POST", "/packages/{package_id}/downloads"),
         ("POST", "/api/v1/cases/{number:path}/packages"), ("POST", "/api/v1/packages/{package_id}/downloads"),
         ("POST", "/items/{object_id}/export"), ("POST", "/records/{object_id}/export"),
         ("POST", "/objects/{object_id}/verification"), ("GET", "/cases/{case_id}/proofs.json"),
-        ("POST", "/api/v1/door/manifests"),
+        ("POST", "/validation"), ("GET", "/validation/code"), ("POST", "/validation/{judgement_id}/report"),
+        ("POST", "/objects/{object_id}/signatures"),
         ("POST", "/drafts/{draft_id}/signatures/{place}"), ("POST", "/seals"),
+        ("POST", "/api/v1/door/manifests"), ("POST", "/ledger/lists"),
+        ("POST", "/cases/{case_id}/file/volumes"), ("POST", "/cases/{case_id}/file/volumes/{volume_id}/checks"),
     }  # fmt: skip
 
 
