@@ -1,4 +1,4 @@
-"""Looking at scanned papers: are their pages sharp enough to be kept, and does every page hold something?
+"""Looking at scanned papers: whether their pages are sharp enough to be kept, and each holds something.
 
 Source: DA/T 31-2017, 200 dots to the inch at least.
 """
