@@ -65,8 +65,8 @@ def _sealed(seals: Seals, approval: EntryId, draft_id: DraftId, sha256: str, *, 
         with seals.room.desk.database.read() as tx:
             standing = signing_of(tx, draft_id)
             place = next((step.place for step in standing.due if step.by is SignedBy.SEAL), None)
-        if place is None or standing.pdfs[-1].sha256 != sha256:
+        if place is None:
             raise StepNotDue(draft_id=draft_id)
-        return SealOutcome(draft_id, seal_record(seals, draft_id, place, by=by, approval=approval))
+        return SealOutcome(draft_id, seal_record(seals, draft_id, place, sha256=sha256, by=by, approval=approval))
     except LiuhenError as exc:
         return SealOutcome(draft_id, cause=exc)

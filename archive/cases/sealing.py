@@ -10,9 +10,10 @@ from archive.cases.filing import require_case
 from archive.documents import showing
 from archive.documents.drafts import draft
 from archive.documents.issuing import agency_of_unit
-from archive.documents.signatures import Signed, SignedPdf, StepNotDue, add_signature, signing_of
+from archive.documents.signatures import Signed, SignedMeanwhile, SignedPdf, StepNotDue, add_signature, signing_of
 from archive.documents.signers import SigningRoom
 from archive.documents.steps import SignedBy, Step
+from archive.kernel.digests import digest_of
 from archive.kernel.errors import NotFound
 from archive.kernel.ids import CaseId, CertificateId, DraftId, EntryId
 from archive.kernel.instants import Instant
@@ -42,12 +43,21 @@ class Seals:
     line: str = SEAL_LINE
 
 
-def seal_record(seals: Seals, draft_id: DraftId, place: str, *, by: Actor, approval: EntryId | None = None) -> bool:
+def seal_record(
+    seals: Seals,
+    draft_id: DraftId,
+    place: str,
+    *,
+    sha256: str | None = None,
+    by: Actor,
+    approval: EntryId | None = None,
+) -> bool:
     """Seal a step of a record, and return whether the record is complete with it.
 
+    `sha256` is that of the PDF that was looked at, and no other one is sealed; None seals whichever is the newest.
     `approval` is the log entry of the approval under which several are sealed.
 
-    Raises: DraftNotFound, StepNotDue, SealMissing; what guards and the key raise; as `add_signature`.
+    Raises: DraftNotFound, StepNotDue, SignedMeanwhile, SealMissing; what guards and the key raise; as `add_signature`.
     """
     room, at = seals.room, seals.room.clock.now()
     with room.desk.database.read() as tx:
@@ -62,6 +72,8 @@ def seal_record(seals: Seals, draft_id: DraftId, place: str, *, by: Actor, appro
         key = seals.key_of(certificate)
 
     def sign(pdf: bytes, step: Step, completes: bool) -> SignedPdf:  # noqa: FBT001 - the form of `Sign`
+        if sha256 is not None and digest_of(pdf).sha256.hex != sha256:
+            raise SignedMeanwhile(draft_id=draft_id)
         said = showing.of_agency(pdf, step, room.typeface, name=name, line=seals.line, is_last=completes)
         return room.sign(key, pdf, step, said)
 

@@ -11,13 +11,19 @@ from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import EntryType, NewEntry
 
-COPIES: Final = (EntryType.ACCESS_EXPORT, EntryType.ACCESS_PRINT, EntryType.ACCESS_LIST_EXPORTED)
+COPIES: Final = (
+    EntryType.ACCESS_EXPORT,
+    EntryType.ACCESS_PRINT,
+    EntryType.ACCESS_LIST_EXPORTED,
+    EntryType.ACCESS_DRAFT_COPIED,
+)
 """Entries that tell of a copy that left the archive."""
 ACCESSES: Final = (
     EntryType.ACCESS_VIEW,
     EntryType.ACCESS_RENEWED,
     EntryType.ACCESS_BREAK_GLASS,
     EntryType.ACCESS_IDENTIFIER,
+    EntryType.ACCESS_DRAFT,
     *COPIES,
 )
 """Entries that tell of an access. Each has its row, whoever writes it."""

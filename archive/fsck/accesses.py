@@ -13,7 +13,7 @@ from archive.kernel.findings import Finding, invalid, valid
 
 _ACCESSES: Final = {
     "access.view", "access.export", "access.print", "access.renewed", "access.break_glass", "access.identifier",
-    "access.list_exported",
+    "access.list_exported", "access.draft", "access.draft_copied",
 }  # fmt: skip
 
 

@@ -83,6 +83,8 @@ class EntryType(StrEnum):
     ACCESS_CHECKED = "access.checked"
     ACCESS_IDENTIFIER = "access.identifier"
     ACCESS_LIST_EXPORTED = "access.list_exported"
+    ACCESS_DRAFT = "access.draft"
+    ACCESS_DRAFT_COPIED = "access.draft_copied"
     DETAIL_ERASED = "detail.erased"
     VALIDATION_CHECKED = "validation.checked"
     VALIDATION_REPORTED = "validation.reported"

@@ -17,12 +17,13 @@ from archive.cases.slices import Slice, before, cursor_of, sliced
 from archive.custody.accesses import record_access
 from archive.custody.models import PreservedObject
 from archive.db.database import Database
-from archive.kernel.ids import VolumeId
+from archive.kernel.ids import CaseId, VolumeId
 from archive.kernel.instants import Instant
-from archive.ledger.entries import Actor, EntryType, NewEntry
+from archive.ledger.entries import Actor, EntryType, NewEntry, Target
 from archive.organisation.models import Unit
 from archive.volumes.models import Volume, VolumeCheck, VolumeLine
 from archive.volumes.rules import VolumeRules
+from archive.volumes.standing import VolumeNotFound
 from archive.volumes.terms import VolumeState
 
 _SOON: Final = timedelta(days=7)
@@ -79,6 +80,20 @@ def lines_of(tx: Session, volume_id: VolumeId) -> Sequence[tuple[VolumeLine, boo
     there = select(VolumeLine.object_id).where(VolumeLine.volume_id == volume_id)
     seen = set(tx.scalars(select(PreservedObject.id).where(PreservedObject.id.in_(there))))
     return [(line, line.object_id in seen) for line in lines]
+
+
+def take_sheet(database: Database, case_id: CaseId, volume_id: VolumeId, name: str, *, by: Actor, at: Instant) -> None:
+    """Write down that somebody takes a file along which names the papers of a closed volume.
+
+    Guarantees: on return the log entry is committed that says so.
+    Raises: VolumeNotFound for who does not see each of the papers.
+    """
+    with database.begin() as tx:
+        if not all(is_seen for _, is_seen in lines_of(tx, volume_id)):
+            raise VolumeNotFound(volume_id=volume_id)
+        detail = {"list": "volume", "volume": str(volume_id), "file": name}
+        entry = NewEntry(EntryType.ACCESS_LIST_EXPORTED, by, Target("case", case_id), case=case_id, detail=detail)
+        record_access(tx, entry, at=at)
 
 
 def checks_of(tx: Session, volume_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[VolumeCheck]]:

@@ -196,8 +196,8 @@ def _deliver_all(courier: Courier, wires: list[Wire], files: list[Found], stop: 
                 courier.errand.stopping.set()
 
     with ThreadPoolExecutor(len(wires), thread_name_prefix="push") as pool:
-        running = {pool.submit(work, wire) for wire in wires}
         try:
+            running = {pool.submit(work, wire) for wire in wires}
             while running:
                 # Woken now and then, so that Ctrl-C is heard; a thread that failed ends the push.
                 ended, running = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
@@ -205,9 +205,9 @@ def _deliver_all(courier: Courier, wires: list[Wire], files: list[Found], stop: 
                     task.result()
                 if stop.is_set():
                     _break_off(courier, wires)
-        finally:
-            if running:
-                _break_off(courier, wires)
+        except BaseException:  # the pool waits for its threads: whenever it is left, they must hear of it
+            _break_off(courier, wires)
+            raise
     return [done.get(number) or _not_begun(found) for number, found in enumerate(files)]
 
 

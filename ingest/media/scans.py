@@ -18,7 +18,7 @@ from ingest.media.tools import Toolbox
 
 LEAST_DOTS_PER_INCH: Final = 200
 MOST_PAGES: Final = 200
-"""Of a longer paper the first pages are looked at."""
+"""Of a longer paper the first pages are looked at; the others were not seen."""
 _LONG_SIDE: Final = 400
 _DARK: Final = 200
 _LEAST_DARK: Final = 2
@@ -31,12 +31,13 @@ _HEADER: Final = re.compile(rb"P5\s(\d{1,5})\s(\d{1,5})\s255\s")
 
 @dataclass(frozen=True, slots=True)
 class ScanFacts:
-    """What was seen of a scanned paper. Units: dots to the inch. Pages are numbers from 1; `looked` is how many.
+    """What was seen of a scanned paper. Units: dots to the inch. Pages are numbers from 1.
 
-    `least_dots` is that of the coarsest page that is a picture; None where no page is one. A page whose blankness was
-    not found out is in `unseen`.
+    `looked` of its `pages` were looked at, the first ones. `least_dots` is that of the coarsest page that is a picture;
+    None where no page is one. A page whose sharpness or blankness was not found out is in `unseen`.
     """
 
+    pages: int
     looked: int
     least_dots: int | None
     coarse: tuple[int, ...]
@@ -47,6 +48,7 @@ class ScanFacts:
     def as_json(self) -> dict[str, Any]:
         """Return what is kept of it."""
         return {
+            "pages": self.pages,
             "looked": self.looked,
             "least_dots": self.least_dots,
             "coarse": list(self.coarse),
@@ -62,20 +64,22 @@ def scan_facts(source: Path, *, toolbox: Toolbox, out: Path, pages: int) -> Scan
     """
     looked = min(pages, MOST_PAGES)
     dots, tool = _dots_of_pages(source, toolbox=toolbox, pages=looked)
+    sharp = dots or {}
     dark = _darkness_of_pages(source, toolbox=toolbox, out=out, pages=looked)
     numbers = range(1, looked + 1)
     return ScanFacts(
+        pages=pages,
         looked=looked,
-        least_dots=min(dots.values(), default=None),
-        coarse=tuple(number for number in numbers if dots.get(number, LEAST_DOTS_PER_INCH) < LEAST_DOTS_PER_INCH),
+        least_dots=min(sharp.values(), default=None),
+        coarse=tuple(number for number in numbers if sharp.get(number, LEAST_DOTS_PER_INCH) < LEAST_DOTS_PER_INCH),
         blank=tuple(number for number in numbers if dark.get(number, _LEAST_DARK) < _LEAST_DARK),
-        unseen=tuple(number for number in numbers if number not in dark),
+        unseen=tuple(number for number in numbers if dots is None or number not in dark),
         tool=tool,
     )
 
 
-def _dots_of_pages(source: Path, *, toolbox: Toolbox, pages: int) -> tuple[Mapping[int, int], str]:
-    """Return the dots to the inch of the sharpest picture on each page that has one."""
+def _dots_of_pages(source: Path, *, toolbox: Toolbox, pages: int) -> tuple[Mapping[int, int] | None, str]:
+    """Return the dots to the inch of the sharpest picture on each page that has one; None where that failed."""
     tool = find_program("pdfimages")
     ran = toolbox.sandbox.run(
         tool.path,
@@ -90,7 +94,7 @@ def _dots_of_pages(source: Path, *, toolbox: Toolbox, pages: int) -> tuple[Mappi
         if len(parts) > 12 and parts[0].isdigit() and parts[2] == "image" and parts[-4].isdigit():
             dots = min(int(parts[-4]), int(parts[-3])) if parts[-3].isdigit() else int(parts[-4])
             found[int(parts[0])] = max(found[int(parts[0])], dots)
-    return found, tool.version
+    return found if ran.ended is Ended.EXIT and ran.returncode == 0 else None, tool.version
 
 
 def _darkness_of_pages(source: Path, *, toolbox: Toolbox, out: Path, pages: int) -> Mapping[int, int]:

@@ -14,7 +14,7 @@ from archive.volumes.arranging import sections_of
 from archive.volumes.checking import ask_for_check, is_being_checked
 from archive.volumes.closing import MAX_INSPECTOR_CHARACTERS, MAX_REMARKS_CHARACTERS, Closing
 from archive.volumes.extending import extended
-from archive.volumes.listings import checks_of, is_late, lines_of, waiting_state
+from archive.volumes.listings import checks_of, is_late, lines_of, take_sheet, waiting_state
 from archive.volumes.moving import (
     MAX_REASON_CHARACTERS,
     NoPlaceThere,
@@ -153,13 +153,13 @@ def volume_file(
     case_id: CaseIdPath, volume_id: VolumeIdPath, name: str, caller: Reader, services: ServicesDep
 ) -> Response:
     """Return a sheet, the index or a signature of a closed volume, byte for byte; or the report of a check."""
-    del caller
     with services.database.read() as tx:
         row = closed_volume(tx, volume_id)
         reports = {f"check-{check.number}.pdf": check.path for check in checks_of(tx, [volume_id]).get(volume_id, ())}
     path = reports.get(name) or (f"original/{name}" if name in _TYPES else None)
     if row.case_id != case_id or path is None or row.object_id is None:
         raise VolumeNotFound(volume_id=volume_id)
+    take_sheet(services.database, case_id, volume_id, name, by=caller.actor, at=services.clock.now())
     with services.objects.open_file(ObjectId(row.object_id), path) as source:
         content = source.read()
     headers = {

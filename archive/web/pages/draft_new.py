@@ -15,6 +15,7 @@ from archive.cases.drafting import NewRecord, begin_record, begin_record_by
 from archive.cases.filing import NotLinked, require_case
 from archive.cases.prefilling import prefilled
 from archive.cases.terms import RecordForm
+from archive.custody.models import PreservedObject
 from archive.documents.drafts import MAX_REASON_CHARACTERS, MAX_TITLE_CHARACTERS, Amending, values_of
 from archive.documents.issuing import agency_of_unit
 from archive.documents.models import Draft, TemplateText
@@ -24,6 +25,8 @@ from archive.documents.template_loading import load_template
 from archive.documents.template_register import text_of
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import ActId, CaseId, DraftId, ObjectId, parse_uuid
+from archive.retrieval.decisions import admission_to
+from archive.retrieval.rules import GrantKind
 from archive.web.dependencies import ServicesDep
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import CaseIdPath, HiddenWriter, chosen_act
@@ -52,6 +55,8 @@ def new_posted(
     title = form.short("title", most=MAX_TITLE_CHARACTERS)
     with services.database.read() as tx:
         old = None if amending is None else _written_here(tx, amending.record_id)
+        if old is not None and not _may_see(tx, services, old, caller):
+            form.refuse("reason", "draft.amend_unseen")
         chosen = None if old is not None else _chosen(tx, services, form, case_id)
         text = "" if not form.is_good else _text(tx, old, chosen)
     if not form.is_good:
@@ -129,6 +134,13 @@ def _act(form: Form) -> ActId | None:
 def _written_here(tx: Session, record_id: UUID) -> Draft | None:
     """Return the draft that a filed record was; None for one that was filed as a PDF."""
     return tx.scalar(select(Draft).where(Draft.id == record_id))
+
+
+def _may_see(tx: Session, services: Services, old: Draft, caller: Caller) -> bool:
+    """Return whether the content of a filed record is open to the caller: an amendment begins with what it says."""
+    row = tx.scalars(select(PreservedObject).where(PreservedObject.id == old.id)).one()
+    at, rules = services.clock.now(), services.retrievals.rules
+    return admission_to(tx, row, GrantKind.VIEW, by=caller, rules=rules, at=at).is_open
 
 
 def _chosen(tx: Session, services: Services, form: Form, case_id: CaseId) -> TemplateVersion | None:

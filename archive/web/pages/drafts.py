@@ -21,6 +21,7 @@ from archive.documents.drafts import (
 )
 from archive.documents.form_findings import FormFinding, FormUnfinished, ValuesRefused
 from archive.documents.forms import check_form
+from archive.documents.looks import look_at_draft
 from archive.documents.models import Draft
 from archive.documents.setting import set_draft
 from archive.documents.template import Template
@@ -33,7 +34,7 @@ from archive.kernel.ids import CaseId, DraftId
 from archive.web.dependencies import ServicesDep
 from archive.web.i18n import Catalogue, Language
 from archive.web.pages.forms import Form
-from archive.web.pages.guards import DraftIdPath, HiddenWriter, Reader
+from archive.web.pages.guards import DraftIdPath, HiddenViewer, HiddenWriter
 from archive.web.pages.people import actor_names
 from archive.web.pages.record_fields import PERSON_PARTS, SUBJECT_PARTS, columns_of, posted_items, shown, values_in
 from archive.web.pages.record_pictures import Pictures
@@ -64,7 +65,7 @@ class Standing:
 
 
 @router.get("")
-def draft_page(request: Request, draft_id: DraftIdPath, caller: Reader, services: ServicesDep) -> Response:
+def draft_page(request: Request, draft_id: DraftIdPath, caller: HiddenViewer, services: ServicesDep) -> Response:
     """Show the form of a record that is written, the signatures of one that is set, or lead to the filed record."""
     with services.database.read() as tx:
         row = draft(tx, draft_id)
@@ -81,7 +82,7 @@ def saved(
 ) -> Response:
     """Save what was written; answer with how the record stands."""
     form = Form(dict(items), panel="draft")
-    changed = _save(form, draft_id, items, caller, services)
+    changed = _save(form, draft_id, items, caller, services) is None and form.is_good
     if is_fragment(request):
         return _state(request, draft_id, caller, services, form, changed=changed)
     if form.is_good and not changed:
@@ -95,10 +96,9 @@ def set_posted(
 ) -> Response:
     """Save what was written, and set the record for its signatures."""
     form = Form(dict(items), panel="draft")
-    changed = _save(form, draft_id, items, caller, services)
-    if form.is_good and not changed:
-        with services.database.read() as tx:
-            revision = draft(tx, draft_id).revision
+    revision = _save(form, draft_id, items, caller, services)
+    changed = revision is None and form.is_good
+    if revision is not None:
         try:
             set_draft(services.records.desk, draft_id, revision=revision, by=caller.actor, at=services.clock.now())
         except (FormUnfinished, ValuesRefused):
@@ -126,28 +126,35 @@ def dropped(
 
 
 @router.get("/preview/{number}")
-def preview(draft_id: DraftIdPath, number: str, caller: Reader, services: ServicesDep) -> Response:
+def preview(draft_id: DraftIdPath, number: str, caller: HiddenViewer, services: ServicesDep) -> Response:
     """Show a page of the draft as it would be set now."""
-    del caller
+    look_at_draft(services.database, draft_id, by=caller.actor, at=services.clock.now())
     with services.database.read() as tx:
-        standing = _standing(tx, services, draft(tx, draft_id))
-    if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= len(standing.pages):
+        row = draft(tx, draft_id)
+        template = template_of(tx, row)
+    try:
+        pages = _drawn(services, row, template, as_values(template, values_of(row)))
+    except ValuesRefused as exc:
+        raise NotFound from exc
+    if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= len(pages):
         raise NotFound
-    return Response(standing.pages[int(number) - 1], media_type="image/png", headers={"Cache-Control": "no-store"})
+    return Response(pages[int(number) - 1], media_type="image/png", headers={"Cache-Control": "no-store"})
 
 
-def _save(form: Form, draft_id: DraftId, items: Sequence[tuple[str, str]], caller: Caller, services: Services) -> bool:
-    """Save a form; return whether somebody else has saved since it was opened, so that nothing was written."""
+def _save(
+    form: Form, draft_id: DraftId, items: Sequence[tuple[str, str]], caller: Caller, services: Services
+) -> int | None:
+    """Save a form; return the new revision. None: nothing was written; the form tells why, or somebody else saved."""
     title = form.text("title", most=MAX_TITLE_CHARACTERS)
     revision = form.value("revision")
     if not form.is_good:
-        return False
+        return None
     with services.database.read() as tx:
         row = draft(tx, draft_id)
         template = template_of(tx, row)
         values = values_in(template, items, _references(listings.case_view(tx, CaseId(row.case_id))))
     try:
-        save_record(
+        return save_record(
             services.database,
             draft_id,
             revision=int(revision) if revision.isascii() and revision.isdigit() else -1,
@@ -157,10 +164,10 @@ def _save(form: Form, draft_id: DraftId, items: Sequence[tuple[str, str]], calle
             at=services.clock.now(),
         )
     except DraftChanged:
-        return True
+        return None
     except InvalidInput:
         form.refuse("title", "draft.too_large")
-    return False
+        return None
 
 
 def _standing(tx: Session, services: Services, row: Draft) -> Standing:
@@ -183,6 +190,7 @@ def _drawn(services: Services, row: Draft, template: Template, values: Values) -
 def _state(
     request: Request, draft_id: DraftId, caller: Caller, services: Services, form: Form, *, changed: bool
 ) -> Response:
+    look_at_draft(services.database, draft_id, by=caller.actor, at=services.clock.now())
     texts = reader_texts(request)
     with services.database.read() as tx:
         row = draft(tx, draft_id)
@@ -218,6 +226,7 @@ def _show(
     changed: bool = False,
     status: int = 200,
 ) -> Response:
+    look_at_draft(services.database, draft_id, by=caller.actor, at=services.clock.now())
     texts = reader_texts(request)
     with services.database.read() as tx:
         row = draft(tx, draft_id)

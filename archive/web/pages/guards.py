@@ -83,6 +83,7 @@ def needs_either(*capabilities: Capability) -> Callable[[Caller], Caller]:
 ListReader = Annotated[Caller, Depends(needs(Capability.READ_CATALOGUE))]
 Reader = Annotated[Caller, Depends(needs(Capability.READ_CATALOGUE, hidden=True))]
 Viewer = Annotated[Caller, Depends(needs(Capability.VIEW_CONTENT))]
+HiddenViewer = Annotated[Caller, Depends(needs(Capability.VIEW_CONTENT, hidden=True))]
 Exporter = Annotated[Caller, Depends(needs(Capability.EXPORT_CONTENT))]
 Verifier = Annotated[Caller, Depends(needs(Capability.VERIFY))]
 Filer = Annotated[Caller, Depends(needs(Capability.FILE_CASES))]

@@ -16,10 +16,11 @@ from archive.cases.batch_sealing import (
 )
 from archive.cases.models import Case
 from archive.documents.listings import records_to_seal
-from archive.kernel.errors import InvalidInput, LiuhenError
+from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DraftId, parse_uuid
 from archive.web.dependencies import ServicesDep
 from archive.web.limits import Cost, by_account
+from archive.web.pages.filing import file_complete
 from archive.web.pages.forms import Form, read_items
 from archive.web.pages.guards import Sealer
 from archive.web.pages.rendering import render
@@ -54,7 +55,7 @@ def seals_posted(request: Request, items: ItemsDep, caller: Sealer, services: Se
     outcomes = seal_approved(services.seals, entry_id, chosen, by=caller.actor)
     for outcome in outcomes:
         if outcome.completes:
-            _file(services, outcome.draft_id)
+            file_complete(services, outcome.draft_id)
     return _page(request, caller, services, Form({}), outcomes=outcomes)
 
 
@@ -70,15 +71,6 @@ def _chosen(form: Form, given: Sequence[str]) -> Mapping[DraftId, str]:
     if not 1 <= len(found) <= MOST_AT_ONCE:
         form.refuse("record", "seals.choose", most=MOST_AT_ONCE)
     return found
-
-
-def _file(services: Services, draft_id: DraftId) -> None:
-    try:
-        services.records.file_record(draft_id)
-    except LiuhenError as exc:
-        if not exc.retryable:
-            raise
-        # Its job files it.
 
 
 def _page(

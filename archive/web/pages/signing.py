@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
 from archive.cases import listings
+from archive.cases.listings import CaseView
 from archive.cases.sealing import SealMissing, seal_record
 from archive.documents.desk import read_pdf
 from archive.documents.drafts import DraftEnded, DraftState, draft, values_of
+from archive.documents.looks import copy_draft, look_at_draft
 from archive.documents.models import DraftPdf
 from archive.documents.signatures import SignedMeanwhile, Signing, StepNotDue, signing_of
 from archive.documents.signers import (
@@ -29,15 +30,16 @@ from archive.documents.steps import SignedBy, Step
 from archive.documents.template import Template
 from archive.documents.template_fields import PersonField, SubjectField
 from archive.documents.template_texts import template_of
-from archive.kernel.errors import LiuhenError, NotFound
+from archive.kernel.errors import NotFound
 from archive.kernel.ids import CaseId, DraftId
 from archive.trust.certificates import CertificateEnded, CertificateNotFound
 from archive.web.dependencies import ServicesDep
 from archive.web.i18n import Language
 from archive.web.limits import Cost, by_account
 from archive.web.pages.content import disposition
-from archive.web.pages.forms import Form, read_fields, read_file
-from archive.web.pages.guards import DraftIdPath, HiddenSealer, HiddenWriter, Reader
+from archive.web.pages.filing import file_complete
+from archive.web.pages.forms import Form, FormDep, read_fields, read_file
+from archive.web.pages.guards import DraftIdPath, HiddenSealer, HiddenViewer, HiddenWriter
 from archive.web.pages.people import actor_names
 from archive.web.pages.record_pictures import Pictures, draw_page
 from archive.web.pages.rendering import go_to, reader_texts, render
@@ -157,7 +159,9 @@ def _refuse(
     _require_seen(services, draft_id)
     party, witness = form.text("party", most=_MOST_NAME), form.text("witness", most=_MOST_NAME)
     reason, recording = form.text("reason", most=MOST_TEXT_CHARS), form.value("recording")
-    if recording and recording not in _recordings(services, draft_id):
+    with services.database.read() as tx:
+        known = _recordings(listings.case_view(tx, CaseId(draft(tx, draft_id).case_id)))
+    if recording and recording not in known:
         form.refuse("recording", "form.choose")
     if not form.is_good:
         return show_signing(request, draft_id, caller, services, form=form, status=422)
@@ -190,23 +194,23 @@ def _by_hand(
 
 @router.post("/seals/{place}")
 def seal_posted(
-    request: Request, draft_id: DraftIdPath, place: str, caller: HiddenSealer, services: ServicesDep
+    request: Request, draft_id: DraftIdPath, place: str, form: FormDep, caller: HiddenSealer, services: ServicesDep
 ) -> Response:
-    """Seal the record with the seal of the agency whose case it is."""
-    form = Form({}, panel=f"seal-{place}")
+    """Seal the record as it was shown, with the seal of the agency whose case it is."""
+    form.panel = f"seal-{place}"
     _require_seen(services, draft_id)
     completes = False
     try:
-        completes = seal_record(services.seals, draft_id, place, by=caller.actor)
+        completes = seal_record(services.seals, draft_id, place, sha256=form.value("sha256"), by=caller.actor)
     except (*_PASSED, SealMissing, CertificateEnded, key_parts.KeyPlaceUnknown) as exc:
         form.refuse("place", f"error.{exc.code}")
     return _after(request, draft_id, form, caller, services, completes=completes)
 
 
 @router.get("/pages/{number}")
-def page_picture(draft_id: DraftIdPath, number: str, caller: Reader, services: ServicesDep) -> Response:
+def page_picture(draft_id: DraftIdPath, number: str, caller: HiddenViewer, services: ServicesDep) -> Response:
     """Show a page of the record with the signatures that it has."""
-    del caller
+    look_at_draft(services.database, draft_id, by=caller.actor, at=services.clock.now())
     with services.database.read() as tx:
         standing = signing_of(tx, draft_id)
     if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= (standing.draft.pages or 0):
@@ -222,11 +226,11 @@ def page_picture(draft_id: DraftIdPath, number: str, caller: Reader, services: S
 @router.get("/record.pdf")
 def newest_pdf(draft_id: DraftIdPath, caller: HiddenWriter, services: ServicesDep) -> Response:
     """Hand out the record as it is now, to be printed for a party or checked elsewhere before it is filed."""
-    del caller
     with services.database.read() as tx:
         standing = signing_of(tx, draft_id)
     if not standing.pdfs or standing.draft.state != DraftState.SET.value:
         raise NotFound
+    copy_draft(services.database, draft_id, by=caller.actor, at=services.clock.now())
     pdf = read_pdf(services.records.desk.store, standing.pdfs[-1])
     headers = {
         "Content-Disposition": disposition("attachment", f"{standing.draft.title[:_MOST_NAME]}.pdf"),
@@ -248,13 +252,9 @@ def _after(
     if not form.is_good:
         return show_signing(request, draft_id, caller, services, form=form, status=422)
     if completes:
-        try:
-            services.records.file_record(draft_id)
-        except LiuhenError as exc:
-            if not exc.retryable:
-                raise
-            return go_to(f"/drafts/{draft_id}?done=record_complete")  # its job files it
-        return go_to(f"/records/{draft_id}?done=record_signed_and_filed")
+        if file_complete(services, draft_id):
+            return go_to(f"/records/{draft_id}?done=record_signed_and_filed")
+        return go_to(f"/drafts/{draft_id}?done=record_complete")
     return go_to(f"/drafts/{draft_id}?done=record_signed")
 
 
@@ -274,10 +274,8 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _recordings(services: Services, draft_id: DraftId) -> Mapping[str, str]:
-    """Return the footage of the record's case by its id, as a refusal names it."""
-    with services.database.read() as tx:
-        view = listings.case_view(tx, CaseId(draft(tx, draft_id).case_id))
+def _recordings(view: CaseView) -> Mapping[str, str]:
+    """Return the footage of a case by its id, as a refusal names it."""
     return {str(row.item.object_id): row.original.name for row in view.items if row.item.kind in {"footage", "audio"}}
 
 
@@ -291,6 +289,7 @@ def show_signing(
     status: int = 200,
 ) -> Response:
     """Return the page where a set record is signed."""
+    look_at_draft(services.database, draft_id, by=caller.actor, at=services.clock.now())
     texts = reader_texts(request)
     with services.database.read() as tx:
         standing = signing_of(tx, draft_id)
@@ -299,7 +298,7 @@ def show_signing(
         view = listings.case_view(tx, CaseId(standing.draft.case_id))
         template = template_of(tx, standing.draft)
         names = actor_names(tx, [row.by_id for row in standing.pdfs], texts=texts)
-        lines = _lines(tx, standing, template)
+        lines = _lines(standing, template)
     is_chinese = texts.language is Language.CHINESE
     return render(
         request,
@@ -316,15 +315,14 @@ def show_signing(
         awaits_time=standing.awaits_time,
         is_complete=standing.is_complete,
         labels={each.role: each.label.zh if is_chinese else each.label.en for each in template.signatures},
-        recordings=_recordings(services, draft_id),
+        recordings=_recordings(view),
         is_officer=caller.officer_id is not None,
         is_chinese=is_chinese,
         here=f"/drafts/{draft_id}",
     )
 
 
-def _lines(tx: Session, standing: Signing, template: Template) -> list[StepLine]:
-    del tx
+def _lines(standing: Signing, template: Template) -> list[StepLine]:
     due = {step.place for step in standing.due}
     lines = []
     for step in standing.steps:

@@ -281,13 +281,29 @@ def test_a_journal_that_is_lost_costs_time_only(far_dock: TestDock, line: Line, 
     assert [upload.state for upload in uploads_of(server, far_dock)] == ["receiving", "accepted"]
 
 
+SLOW_TO_BEGIN = """
+import runpy, threading, time
+from concurrent.futures import ThreadPoolExecutor
+submit = ThreadPoolExecutor.submit
+def slowly(*given):
+    begun = submit(*given)
+    if threading.current_thread() is threading.main_thread():
+        time.sleep(600)
+    return begun
+ThreadPoolExecutor.submit = slowly
+runpy.run_module("archive.cli", run_name="__main__", alter_sys=True)
+"""
+"""The command on a machine so busy that one file is under way before the threads for others are begun."""
+
+
+@pytest.mark.parametrize("how", [["-m", "archive.cli"], ["-c", SLOW_TO_BEGIN]], ids=["at_work", "while_it_begins"])
 def test_a_push_that_is_interrupted_ends_at_once_and_goes_on_later(
-    far_dock: TestDock, line: Line, tmp_path: Path
+    far_dock: TestDock, line: Line, tmp_path: Path, how: list[str]
 ) -> None:
     path = recording(tmp_path / "clip.mp4", 30 * MB)
     line.hold_at = 8 * MB
     pushing = subprocess.Popen(
-        [sys.executable, "-m", "archive.cli", "dock", "push", str(path), "--json"],
+        [sys.executable, *how, "dock", "push", str(path), "--json"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "LIUHEN_DOCK_STATE": str(far_dock.state.path)},
     )  # fmt: skip

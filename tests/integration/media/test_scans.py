@@ -13,7 +13,7 @@ from archive.jobs.queue import LONG, PROMPT
 from archive.kernel.ids import ObjectId
 from archive.ledger.entries import OPERATOR
 from archive.worker.loop import Worker
-from ingest.media.scans import ScanFacts, scan_facts
+from ingest.media.scans import MOST_PAGES, ScanFacts, scan_facts
 from tests.support import footage
 from tests.support.archive_home import ArchiveHome, clock, dock, home
 
@@ -58,6 +58,17 @@ def test_coarse_and_blank_pages_are_told_by_their_numbers(home: ArchiveHome, tmp
     assert found.blank == (2,)
     assert found.least_dots is not None
     assert found.least_dots < 110
+
+
+def test_of_a_long_paper_the_first_pages_are_looked_at_and_it_is_told(home: ArchiveHome, tmp_path: Path) -> None:
+    found = looked_at(home, tmp_path, scan(*[(page(20), 20)] * (MOST_PAGES + 2)), MOST_PAGES + 2)
+    assert (found.pages, found.looked, found.unseen) == (MOST_PAGES + 2, MOST_PAGES, ())
+    assert found.coarse == tuple(range(1, MOST_PAGES + 1))
+
+
+def test_pages_that_could_not_be_looked_at_are_no_sharp_ones(home: ArchiveHome, tmp_path: Path) -> None:
+    found = looked_at(home, tmp_path, b"%PDF-1.7\nnothing that could be read", 3)
+    assert (found.coarse, found.blank, found.unseen) == ((), (), (1, 2, 3))
 
 
 def test_a_paper_that_is_no_picture_has_no_sharpness(home: ArchiveHome, tmp_path: Path) -> None:
