@@ -116,11 +116,7 @@ def _witnesses(services: Services) -> list[Finding]:
 
 
 def _worm(services: Services) -> Finding:
-    if services.renditions.can_protect():
-        return indeterminate(
-            "doctor.worm", "WORM: advisory, file permissions; the file system could set immutable flags, none are set"
-        )
-    return indeterminate("doctor.worm", "WORM: advisory, file permissions")
+    return indeterminate("doctor.worm", "WORM: not proven; advisory, file permissions")
 
 
 def _media(services: Services) -> list[Finding]:

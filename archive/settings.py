@@ -26,6 +26,46 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path("liuhen-home"), description="Folder that holds database, stores, keys and log.")
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means SQLite in the home folder.")
+    store: Literal["files", "s3"] = Field(
+        default="files", description="Where originals, renditions and drafts lie: folders of the home, or S3."
+    )
+    s3_endpoint: str | None = Field(
+        default=None, pattern=r"^https?://[^\s?#]+$", description="Address of the S3 server; empty means that of AWS."
+    )
+    s3_region: str = Field(default="us-east-1", description="Region that requests to S3 are signed for.")
+    s3_bucket: str = Field(
+        default="", description="Bucket with Object Lock that holds what is kept; needed with store = s3."
+    )
+    s3_work_bucket: str = Field(
+        default="", description="Bucket without lock that holds what can be made again; needed with store = s3."
+    )
+    s3_prefix: str = Field(
+        default="",
+        pattern=r"^([a-z0-9][a-z0-9.-]*(/[a-z0-9][a-z0-9.-]*)*)?$",
+        description="Folder in both buckets that is this archive's; empty means the whole buckets.",
+    )
+    s3_credentials_file: Path | None = Field(
+        default=None,
+        description="File with access key and secret key in two lines, readable by its owner only; else boto3 looks.",
+    )
+    s3_ca: Path | None = Field(default=None, description="Certificate authorities that the S3 server may have, as PEM.")
+    s3_lists_by_folder: bool = Field(
+        default=False, description="Whether the server lists the work bucket folder by folder, as SeaweedFS does."
+    )
+    lock_days: int = Field(
+        default=90,
+        ge=0,
+        le=36500,
+        description="Days that what is kept in S3 is locked for, renewed in time; 0: no lock.",
+    )
+    local_folder: Path | None = Field(
+        default=None, description="Folder on this host's own disk for uploads and work; empty means the home."
+    )
+    fetched_bytes: int = Field(
+        default=64 << 30,
+        ge=1 << 20,
+        description="Most that files fetched from S3 take of the local disk, in bytes.",
+    )
     organisation: str = Field(default="Liuhen", description="Name of the bureau, in certificates and on pages.")
     origin: str = Field(default="liuhen.local/log", description="Name of the log; unique in the world, never changed.")
     host: str = Field(default="127.0.0.1", description="Address that the server listens on.")
@@ -241,6 +281,11 @@ class Settings(BaseSettings):
         default=None, description="Further certificate authorities that the provider may have, as PEM."
     )
     ffmpeg: Path | None = Field(default=None, description="Folder of ffmpeg and ffprobe; empty means search.")
+
+    @property
+    def local(self) -> Path:
+        """The folder on this host's own disk."""
+        return (self.local_folder or self.home).absolute()
 
     @property
     def effective_database_url(self) -> str:

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from archive.cases.events import publish_ready, publish_unplayable
 from archive.cases.indexing import index_objects
-from archive.custody.events import preserved_object
 from archive.documents.records import count_pages, is_scanned, keep_scan
 from archive.documents.texts import READ_RECORD, FoundText, keep_text
 from archive.evidence.models import EvidenceItem
@@ -22,7 +21,7 @@ from archive.jobs.queue import ClaimedJob, finish_job
 from archive.kernel.canonical import canonical_json
 from archive.kernel.digests import digest_of
 from archive.kernel.findings import Finding, invalid
-from archive.kernel.ids import ObjectId, parse_uuid
+from archive.kernel.ids import ObjectId
 from archive.ledger.entries import EntryType, Target
 from ingest.follow_ups import LIST_ARCHIVE, READ_DOCUMENT
 from ingest.media.archives import list_archive
@@ -82,17 +81,16 @@ class ContentJobs:
     def handlers(self) -> Mapping[str, Handler]:
         """The handler of each kind of job."""
         return {
-            READ_DOCUMENT: self.read_document,
-            LIST_ARCHIVE: self.list_archive,
-            READ_RECORD: self.read_record,
+            READ_DOCUMENT: self.shop.with_original(self.read_document),
+            LIST_ARCHIVE: self.shop.with_original(self.list_archive),
+            READ_RECORD: self.shop.with_original(self.read_record),
         }
 
-    def read_document(self, job: ClaimedJob, report: Report) -> None:
+    def read_document(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
         """Draw the pages of a document and read its text.
 
         Raises: what the media steps raise; retryable causes lead to another attempt.
         """
-        object_id, source = self.shop.source(job)
         found = self.shop.probe_of(object_id)
         with self.shop.workplace(job) as out:
             seen = self._look(source, out=out, media_type=found.media_type, report=report)
@@ -104,9 +102,8 @@ class ContentJobs:
                 self._write_state(tx, object_id, seen.reason, seen.damage)
                 finish_job(tx, job, at=self.shop.now())
 
-    def list_archive(self, job: ClaimedJob, report: Report) -> None:
+    def list_archive(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
         """Write down what an archive holds. Raises: as `read_document`."""
-        object_id, source = self.shop.source(job)
         found = self.shop.probe_of(object_id)
         listing = list_archive(source, toolbox=self.shop.toolbox(), media_type=found.media_type, now=self.shop.now())
         report(900)
@@ -116,9 +113,8 @@ class ContentJobs:
             self._write_state(tx, object_id, reason, () if reason else listing.findings)
             finish_job(tx, job, at=self.shop.now())
 
-    def read_record(self, job: ClaimedJob, report: Report) -> None:
+    def read_record(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
         """Read the text out of a text record, so that it can be found. Raises: as `read_document`."""
-        object_id, source = self._record(job)
         seen, scan = _Seen(), None
         with self.shop.database.read() as tx:
             scanned = is_scanned(tx, object_id)
@@ -190,15 +186,6 @@ class ContentJobs:
         seen.facts = seen.facts or pdf_facts(source, toolbox=toolbox)
         read = pdf_text(source, toolbox=toolbox, pages=seen.facts.pages, without=without)
         seen.text = FoundText(read.text, language_of(read.text), read.is_cut, read.tool)
-
-    def _record(self, job: ClaimedJob) -> tuple[ObjectId, Path]:
-        object_id = ObjectId(parse_uuid(job.args["object_id"]))
-        with self.shop.database.read() as tx:
-            content_path = preserved_object(tx, object_id).content_path
-        path = self.shop.objects.local_path(object_id, content_path)
-        if path is None:
-            raise FileNotFoundError(content_path)
-        return object_id, path
 
     def _write_look(self, tx: Session, object_id: ObjectId, seen: _Seen) -> None:
         found = seen.as_json()

@@ -5,6 +5,7 @@ None of them changes what plays; each leaves a look (docs/formats/looks.md), som
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from sqlalchemy import update
@@ -48,14 +49,17 @@ class InspectionJobs:
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """The handler of each kind of job."""
-        return {INSPECT_ITEM: self.inspect_item, FIND_DAMAGE: self.find_damage, READ_TRACK: self.read_track}
+        return {
+            INSPECT_ITEM: self.shop.with_original(self.inspect_item),
+            FIND_DAMAGE: self.shop.with_original(self.find_damage),
+            READ_TRACK: self.shop.with_original(self.read_track),
+        }
 
-    def inspect_item(self, job: ClaimedJob, report: Report) -> None:
+    def inspect_item(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
         """Look through a recording by its keyframes: sprite, peaks, and the look `keyframes`.
 
         Raises: what the media steps raise; retryable causes lead to another attempt.
         """
-        object_id, source = self.shop.source(job)
         probe, toolbox = self.shop.probe_of(object_id), self.shop.toolbox()
         with self.shop.workplace(job) as out:
             made: list[Made] = []
@@ -85,9 +89,8 @@ class InspectionJobs:
                     add_job(tx, FIND_DAMAGE, job.args, at=at, queue=IDLE, key=key)
                 finish_job(tx, job, at=self.shop.now())
 
-    def find_damage(self, job: ClaimedJob, report: Report) -> None:
+    def find_damage(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
         """Decode a recording to find damage: the look `damage`, and the item's state. Raises: as `inspect_item`."""
-        object_id, source = self.shop.source(job)
         probe, toolbox = self.shop.probe_of(object_id), self.shop.toolbox()
         depth: Literal["keyframes", "whole"] = "keyframes" if self.damage == "keyframes" else "whole"
         found: dict[str, Any] = {"depth": depth, "complaints": 0, "places_ms": [], "findings": []}
@@ -105,12 +108,11 @@ class InspectionJobs:
             self.shop.write_look(tx, object_id, DAMAGE, found, toolbox.ffmpeg.version, facts=facts)
             finish_job(tx, job, at=self.shop.now())
 
-    def read_track(self, job: ClaimedJob, report: Report) -> None:
+    def read_track(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
         """Read where an item was recorded and by what: the look `track`, and the device's serial where none is known.
 
         Raises: as `inspect_item`.
         """
-        object_id, source = self.shop.source(job)
         toolbox, manifest = self.shop.toolbox(), self._manifest(object_id)
         found = read_track(source, toolbox=toolbox)
         report(900)
@@ -134,8 +136,8 @@ class InspectionJobs:
             playable = evidence_item(tx, object_id).rendition("playable")
         if playable is None or not self.shop.renditions.exists(playable.key):
             return None
-        path = self.shop.renditions.local_path(playable.key)
-        return None if path is None else max((track.end_ms for track in tracks(path)), default=0) or None
+        with self.shop.renditions.borrow(playable.key) as path:
+            return max((track.end_ms for track in tracks(path)), default=0) or None
 
     def _manifest(self, object_id: ObjectId) -> Mapping[str, Any]:
         """Return what the dock said of the item; nothing where it said nothing that can be read."""

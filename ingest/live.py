@@ -31,7 +31,7 @@ from ingest.media.plan import PlanKind, RenditionPlan, plan
 from ingest.media.renditions import Rendition
 from ingest.media.segments import segment_number
 from ingest.renditions import PlayableJobs
-from ingest.workshop import Handler, Report, Workshop
+from ingest.workshop import Handler, Report, Workshop, object_of
 
 KEPT_AFTER_VIEW: Final = timedelta(minutes=10)
 """How long segments are kept after somebody last watched them, once the playable rendition is there."""
@@ -88,14 +88,13 @@ class LiveJobs:
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """The handler of each kind of job."""
-        return {ENCODE_ITEM: self.encode_item, SWEEP_LIVE: self.sweep_live}
+        return {ENCODE_ITEM: self.shop.with_original(self.encode_item), SWEEP_LIVE: self.sweep_live}
 
-    def encode_item(self, job: ClaimedJob, report: Report) -> None:
+    def encode_item(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
         """Encode an item whose pictures no browser plays, going on with what an earlier attempt has made.
 
         Raises: what the media steps raise; retryable causes lead to another attempt.
         """
-        object_id, source = self.shop.source(job)
         found = self.shop.probe_of(object_id)
         chosen, whole = plan(found), PlayableJobs(self.shop)
         if chosen.kind is not PlanKind.ENCODE or chosen.video is None:
@@ -115,7 +114,7 @@ class LiveJobs:
 
     def sweep_live(self, job: ClaimedJob, report: Report) -> None:
         """Remove the segments of an encode that has ended, unless somebody has watched them a moment ago."""
-        object_id, _ = self.shop.source(job)
+        object_id = object_of(job)
         at = self.shop.now()
         with self.shop.database.begin() as tx:
             row = tx.get(LiveEncoding, object_id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -60,11 +61,10 @@ class ProxyJobs:
     @property
     def handlers(self) -> Mapping[str, Handler]:
         """The handler of each kind of job."""
-        return {MAKE_PROXY: self.make_proxy}
+        return {MAKE_PROXY: self.shop.with_original(self.make_proxy)}
 
-    def make_proxy(self, job: ClaimedJob, report: Report) -> None:
+    def make_proxy(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
         """Make the versions that the policy allows and that are needed. Raises: what the media steps raise."""
-        object_id, source = self.shop.source(job)
         with self.shop.database.read() as tx:
             rungs = rungs_of(evidence_item(tx, object_id), self.shop.proxies)
         with self.shop.workplace(job) as out:

@@ -40,7 +40,7 @@ from ingest.follow_ups import (
 )
 from ingest.media.allowed import Kind
 from ingest.media.errors import Unplayable
-from ingest.media.essence import compare_essence, essence, needs_decoding
+from ingest.media.essence import Essence, compare_essence, essence, needs_decoding
 from ingest.media.facts import Probe
 from ingest.media.plan import PlanKind, RenditionPlan, plan
 from ingest.media.probe import probe
@@ -60,17 +60,16 @@ class PlayableJobs:
     def handlers(self) -> Mapping[str, Handler]:
         """The handler of each kind of job."""
         return {
-            PROBE_ITEM: self.probe_item,
-            MAKE_POSTER: self.make_poster,
-            PROVE_ESSENCE: self.prove_essence,
+            PROBE_ITEM: self.shop.with_original(self.probe_item),
+            MAKE_POSTER: self.shop.with_original(self.make_poster),
+            PROVE_ESSENCE: self.shop.with_original(self.prove_essence),
         }
 
-    def probe_item(self, job: ClaimedJob, report: Report) -> None:
+    def probe_item(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
         """Establish what the item is, and make it playable at once if that needs no encode.
 
         Raises: what the media steps raise; retryable causes lead to another attempt.
         """
-        object_id, source = self.shop.source(job)
         found = probe(source, toolbox=self.shop.toolbox())
         chosen = plan(found)
         if found.kind in {Kind.DOCUMENT, Kind.ARCHIVE} and not found.findings:
@@ -96,9 +95,8 @@ class PlayableJobs:
         else:
             self.make_whole(job, object_id, source, found, report)
 
-    def make_poster(self, job: ClaimedJob, report: Report) -> None:
+    def make_poster(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
         """Make a still of the item, where it has a picture. Raises: as `probe_item`."""
-        object_id, source = self.shop.source(job)
         found = self.shop.probe_of(object_id)
         with self.shop.workplace(job) as out:
             try:
@@ -112,13 +110,12 @@ class PlayableJobs:
                     self.shop.write_rendition(tx, object_id, stored)
                 finish_job(tx, job, at=self.shop.now())
 
-    def prove_essence(self, job: ClaimedJob, report: Report) -> None:
+    def prove_essence(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
         """Make the playable rendition durable, and compare its packets with those of the original.
 
         A rendition that a power cut has taken before it was durable is made again first.
         Raises: as `probe_item`.
         """
-        object_id, source = self.shop.source(job)
         with self.shop.database.read() as tx:
             view = evidence_item(tx, object_id)
         playable = view.rendition("playable")
@@ -127,26 +124,15 @@ class PlayableJobs:
             with self.shop.database.read() as tx:
                 view = evidence_item(tx, object_id)
             playable = view.rendition("playable")
-        path = None if playable is None else self.shop.renditions.local_path(playable.key)
         found = Probe.from_json(view.item.probe)
         result: dict[str, Any] = {"findings": []}
         try:
             original = essence(source, toolbox=self.shop.toolbox(), probe=found)
             result["original"] = original.as_json()
             report(500)
-            if playable is not None and path is not None:
-                _sync(path)
-                made = probe(path, toolbox=self.shop.toolbox())
-                chosen = RenditionPlan.from_json(playable.recipe["plan"])
-                if needs_decoding(chosen, format_name=found.format_name):
-                    original = essence(source, toolbox=self.shop.toolbox(), probe=found, is_decoded=True)
-                    result["decoded"] = original.as_json()
-                theirs = essence(path, toolbox=self.shop.toolbox(), probe=made, is_decoded=original.how == "decoded")
-                findings = compare_essence(original, theirs, chosen=chosen, format_name=found.format_name)
-                result |= {
-                    "rendition": theirs.as_json(),
-                    "findings": [finding.as_json() for finding in findings],
-                }
+            if playable is not None:
+                with self.shop.renditions.borrow(playable.key) as path:
+                    result |= self._compared(source, path, original, found=found, playable=playable)
         except Unplayable as exc:
             result["reason"] = exc.facts.get("reason", exc.code)
         with self.shop.database.begin() as tx:
@@ -154,12 +140,27 @@ class PlayableJobs:
             self.shop.event(tx, object_id, EntryType.DERIVATIVE_VERIFIED, {"of": str(object_id), **_told(result)})
             finish_job(tx, job, at=self.shop.now())
 
+    def _compared(
+        self, source: Path, path: Path, original: Essence, *, found: Probe, playable: RenditionRow
+    ) -> Mapping[str, Any]:
+        """Make a rendition durable and hold its packets against the original's; return what was found."""
+        _sync(path)
+        toolbox, decoded = self.shop.toolbox(), {}
+        made, chosen = probe(path, toolbox=toolbox), RenditionPlan.from_json(playable.recipe["plan"])
+        if needs_decoding(chosen, format_name=found.format_name):
+            original = essence(source, toolbox=toolbox, probe=found, is_decoded=True)
+            decoded = {"decoded": original.as_json()}
+        theirs = essence(path, toolbox=toolbox, probe=made, is_decoded=original.how == "decoded")
+        findings = compare_essence(original, theirs, chosen=chosen, format_name=found.format_name)
+        told = [finding.as_json() for finding in findings]
+        return {**decoded, "rendition": theirs.as_json(), "findings": told}
+
     def _is_whole(self, row: RenditionRow) -> bool:
-        path = self.shop.renditions.local_path(row.key) if self.shop.renditions.exists(row.key) else None
-        if path is None:
+        try:
+            with self.shop.renditions.open(row.key) as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == row.sha256  # type: ignore[arg-type]
+        except BlobMissing:
             return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == row.sha256
 
     def _make_again(self, job: ClaimedJob, object_id: ObjectId, source: Path, lost: RenditionRow) -> None:
         found = self.shop.probe_of(object_id)

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from archive.custody.events import record_event
+from archive.custody.events import preserved_object, record_event
 from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.evidence.items import evidence_item
@@ -37,6 +37,9 @@ Report = Callable[[int], None]
 """Tells progress in permille and keeps the lease. Raises: LeaseLost."""
 
 Handler = Callable[[ClaimedJob, Report], None]
+
+SourceHandler = Callable[[ClaimedJob, Report, ObjectId, Path], None]
+"""Handles a job about an object, with the object's id and its original, which is only read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +79,20 @@ class Workshop:
         """Return the time."""
         return self.clock.now()
 
-    def source(self, job: ClaimedJob) -> tuple[ObjectId, Path]:
-        """Return the item that a job is about, and its original. Raises: ObjectNotFound, FileNotFoundError."""
-        object_id = ObjectId(parse_uuid(job.args["object_id"]))
-        with self.database.read() as tx:
-            content_path = evidence_item(tx, object_id).original.content_path
-        path = self.objects.local_path(object_id, content_path)
-        if path is None:
-            raise FileNotFoundError(content_path)
-        return object_id, path
+    def with_original(self, work: SourceHandler) -> Handler:
+        """Return a handler that gives `work` the object that a job is about, and its original as a local file.
+
+        The handler raises: ObjectNotFound, StorageFull, StoreUnavailable; what `work` raises.
+        """
+
+        def handle(job: ClaimedJob, report: Report) -> None:
+            object_id = object_of(job)
+            with self.database.read() as tx:
+                content_path = preserved_object(tx, object_id).content_path
+            with self.objects.borrow(object_id, content_path) as source:
+                work(job, report, object_id, source)
+
+        return handle
 
     def probe_of(self, object_id: ObjectId) -> Probe:
         """Return what the probe found. Raises: ObjectNotFound; InvalidInput when it has not looked yet."""
@@ -198,6 +206,11 @@ class Workshop:
         """Write a custody event of the archive's own and its log entry."""
         entry = NewEntry(kind, ARCHIVE, target or Target("item", object_id), detail=detail)
         record_event(tx, object_id, entry, at=at or self.now())
+
+
+def object_of(job: ClaimedJob) -> ObjectId:
+    """Return the object that a job is about."""
+    return ObjectId(parse_uuid(job.args["object_id"]))
 
 
 def _sha256_of(found: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -175,6 +175,14 @@ class FilesystemStore:
         target = self._path(key)
         self._stat(key, target)
         return target
+
+    @contextlib.contextmanager
+    def borrow(self, key: str) -> Iterator[Path]:
+        """Give the blob's own file; see the port."""
+        yield self.local_path(key)
+
+    def lock(self, keys: Iterable[str]) -> None:
+        """Do nothing: a file system has no locks that end by themselves; see the port and `protect`."""
 
     def protect(self, key: str) -> bool:
         """Set the immutable flag on a stored blob where asked for; return whether it is set.

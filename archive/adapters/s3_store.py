@@ -5,32 +5,39 @@ So a blob that is put once is its *oldest* version, which nobody can delete whil
 version's id; what lies over it is found by `covered`. Only root inventories are replaced, and the newest is theirs.
 """
 
+import contextlib
 import hashlib
 import heapq
 import io
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from botocore.exceptions import ClientError
+
+from archive.adapters.fetched import FetchedBlobs
 from archive.adapters.s3_client import ConflictingWrite, S3Place, refusals, s3_client
 from archive.adapters.s3_parts import Parts, checksum, part_size, read_part
 from archive.kernel.errors import InvalidInput
-from archive.ports.blobs import BlobChanged, BlobExists, BlobMissing, StoreBroken, check_key
+from archive.ports.blobs import BlobChanged, BlobExists, BlobMissing, StoreBroken, StoreUnavailable, check_key
 
 _AT_ONCE: Final = 4
 _THREADS: Final = 8
 _KNOWN_VERSIONS: Final = 16_384
 _READ_BUFFER_BYTES: Final = 256 * 1024
 _TRIES: Final = 8
+_NOT_LOCKED: Final = frozenset(
+    {"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"}
+)
 
-LockUntil = Callable[[str], datetime | None]
-"""Returns until when the blob with this key is locked from the moment that it is put; None for not at all."""
+LockUntil = Callable[[], datetime | None]
+"""Returns until when what is locked now stays locked; None for not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +48,24 @@ class _Version:
 
 
 class S3Store:
-    """A `BlobStore` in a bucket. With `lock_until` blobs are locked (COMPLIANCE) as they are put; that is read back."""
+    """A `LockableBlobStore` in a bucket. Locks are of mode COMPLIANCE and last until `lock_until`."""
 
     def __init__(
-        self, place: S3Place, *, lock_until: LockUntil | None = None, is_replaced: Callable[[str], bool]
+        self,
+        place: S3Place,
+        *,
+        lock_until: LockUntil = lambda: None,
+        locks_at_once: bool = False,
+        is_replaced: Callable[[str], bool] = lambda _: False,
+        fetched: FetchedBlobs | None = None,
     ) -> None:
-        """Open the store; `is_replaced` tells the keys that `replace_if` may replace."""
+        """Open the store; `is_replaced` tells the keys that `replace_if` may replace, which are never locked.
+
+        With `locks_at_once` blobs are locked as they are put, otherwise when `lock` is called. Borrowed blobs lie in
+        `fetched`.
+        """
         self._place, self._lock_until, self._is_replaced = place, lock_until, is_replaced
+        self._locks_at_once, self._fetched = locks_at_once, fetched
         self._prefix = f"{place.prefix}/" if place.prefix else ""
         self._client = s3_client(place)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
@@ -137,6 +155,37 @@ class S3Store:
         self._version(key)
         return None
 
+    @contextlib.contextmanager
+    def borrow(self, key: str) -> Iterator[Path]:
+        """Fetch the blob into the local folder; see the port."""
+        if self._fetched is None:
+            raise StoreUnavailable("This store has no local folder to fetch to", key=key)
+        version = self._version(key)
+        name = f"{self._place.bucket}/{self._name(key)}?{version.id}"
+        with self._fetched.file(name, version.size_bytes, _opening(self, key)) as path:
+            yield path
+
+    def lock(self, keys: Iterable[str]) -> None:
+        """Lock blobs, several at once, and read the locks back; see the port."""
+        until = self._lock_until()
+        if until is not None:
+            for done in [self._pool.submit(self._lock, key, until) for key in keys]:
+                done.result()
+
+    def sweep(self, *, older_than: timedelta) -> int:
+        """Give up uploads in parts that were begun longer ago than this; see the port."""
+        ends, given_up = datetime.now(UTC) - older_than, 0
+        asked = {"Bucket": self._place.bucket, "Prefix": self._prefix}
+        with refusals(self._prefix):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(**asked):
+                for row in page.get("Uploads", ()):
+                    if row["Initiated"] < ends:
+                        self._client.abort_multipart_upload(
+                            Bucket=self._place.bucket, Key=row["Key"], UploadId=row["UploadId"]
+                        )
+                        given_up += 1
+        return given_up
+
     def covered(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys of blobs that are put once and have something over them: a newer version, or a delete marker.
 
@@ -168,7 +217,7 @@ class S3Store:
         name = self._name(key)
         if self.exists(key):
             raise BlobExists(key=key)
-        until = None if self._lock_until is None else self._lock_until(key)
+        until = self._lock_until() if self._locks_at_once and not self._is_replaced(key) else None
         lock = {} if until is None else {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
         size = part_size(size_bytes)
         first = read_part(source, size)
@@ -210,6 +259,21 @@ class S3Store:
                     raise
         raise AssertionError
 
+    def _lock(self, key: str, until: datetime) -> None:
+        """Lock the version that a key stands for, unless it is locked for longer. Raises: as `lock`."""
+        name, version = self._name(key), self._version(key)
+        kept = self._lock_of(name, version.id)
+        if kept is not None and kept >= until:
+            return
+        with refusals(key):
+            self._client.put_object_retention(
+                Bucket=self._place.bucket,
+                Key=name,
+                VersionId=version.id,
+                Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until},
+            )
+        self._require_lock(key, name, version.id, until)
+
     def _require_lock(self, key: str, name: str, version_id: str, until: datetime) -> None:
         """Make sure that the server keeps the lock; some say yes and do not. Raises: StoreBroken."""
         kept = self._lock_of(name, version_id)
@@ -217,8 +281,13 @@ class S3Store:
             raise StoreBroken("The store did not lock what was put", key=key)
 
     def _lock_of(self, name: str, version_id: str) -> datetime | None:
-        with refusals(name):
+        try:
             answer = self._client.get_object_retention(Bucket=self._place.bucket, Key=name, VersionId=version_id)
+        except ClientError as exc:
+            if exc.response.get("Error", {}).get("Code") in _NOT_LOCKED:
+                return None
+            with refusals(name):
+                raise
         told = answer.get("Retention", {})
         found: datetime | None = told.get("RetainUntilDate") if told.get("Mode") == "COMPLIANCE" else None
         return found
@@ -323,6 +392,12 @@ class _Body(io.RawIOBase):
     def close(self) -> None:
         self._body.close()
         super().close()
+
+
+@contextlib.contextmanager
+def _opening(store: S3Store, key: str) -> Iterator[BinaryIO]:
+    with store.open(key) as stream:
+        yield stream
 
 
 def _in_order(names: Iterator[str]) -> Iterator[str]:

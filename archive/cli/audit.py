@@ -137,8 +137,10 @@ def fsck_(
     """
     from archive.db.database import Database
     from archive.fsck import Target, fsck
+    from archive.kernel.clock import SystemClock
     from archive.settings import load_settings
     from archive.wiring import HomeMissing
+    from archive.wiring.stores import places_of
 
     outside = None if key is None and not root else _outside(key, root or [])
     held = [(str(path), _checkpoint(path)) for path in checkpoint or []]
@@ -146,7 +148,8 @@ def fsck_(
     if not (settings.home / "keys").is_dir():
         raise HomeMissing(home=str(settings.home))
     with contextlib.closing(Database(settings.effective_database_url)) as database:
-        report = fsck(Target(settings.home, database, settings.home / "ca" / "root.cert.pem", outside, held))
+        root_file, places = settings.home / "ca" / "root.cert.pem", places_of(settings, SystemClock())
+        report = fsck(Target(settings.home, database, root_file, outside, held, places))
     code = print_report(report, str(settings.home), as_json=as_json)
     if not as_json:
         print("\n".join(report.summary()))

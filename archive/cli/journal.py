@@ -55,9 +55,17 @@ def check(home: Home = None, *, as_json: AsJson = False) -> None:
     """
     from archive.fsck.journal import check_journal
     from archive.kernel.findings import Report
+    from archive.wiring.stores import places_of
 
     with opened(home) as services, services.database.snapshot() as tx:
-        report = Report(tuple(check_journal(tx.connection(), services.settings.home)))
+        settings = services.settings
+        report = Report(
+            tuple(
+                check_journal(
+                    tx.connection(), places_of(settings, services.clock), settings.home / "keys" / "journal.key"
+                )
+            )
+        )
     raise typer.Exit(print_report(report, "journal", as_json=as_json))
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -153,8 +154,7 @@ def run_sequencer(settings: Settings) -> None:
 
 def _tidy(services: Services) -> None:
     """Mend and sweep what crashes left. Uploads finish themselves; only filings that broke off need a look."""
-    for store in (services.renditions, services.quarantine, services.store):
-        store.sweep()
+    services.stores.sweep(unfinished=services.intake.upload_lifetime + timedelta(days=1))
     sweep_staging(services.intake)
     services.objects.prepare()
     with services.database.read() as tx:

@@ -5,7 +5,8 @@ tables are read anew here, so that one bug cannot hide behind itself.
 """
 
 from archive.fsck.keys import Outside
+from archive.fsck.raw import Places
 from archive.fsck.run import Target, fsck
 from archive.fsck.verdicts import ArchiveReport
 
-__all__ = ["ArchiveReport", "Outside", "Target", "fsck"]
+__all__ = ["ArchiveReport", "Outside", "Places", "Target", "fsck"]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_uuid, entries, file_digests, files_below, is_plain_file, read_object, rows
+from archive.fsck.raw import Entry, Place, as_uuid, entries, file_digests, files_below, is_plain_file, read_object, rows
 from archive.fsck.stores import StoredObject
 from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, valid
@@ -191,7 +191,7 @@ def _size_bytes(path: Path) -> int:
     return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 
-def check_derived(connection: Connection, renditions: Path, quarantine: Path) -> Iterator[Finding]:
+def check_derived(connection: Connection, renditions: Place, quarantine: Place) -> Iterator[Finding]:
     """Hold renditions and quarantined bytes against their rows, and quarantined manifests against their uploads."""
     for row in rows(connection, "SELECT key, size_bytes, sha256 FROM rendition"):
         yield from _copy_faults("rendition", renditions / row["key"], (int(row["size_bytes"]), row["sha256"]))
@@ -208,7 +208,7 @@ def check_derived(connection: Connection, renditions: Path, quarantine: Path) ->
     yield valid("fsck.derived", "Renditions and what is in quarantine were held against their rows")
 
 
-def _copy_faults(table: str, path: Path, told: tuple[object, ...]) -> Iterator[Finding]:
+def _copy_faults(table: str, path: Place, told: tuple[object, ...]) -> Iterator[Finding]:
     try:
         if not is_plain_file(path):
             yield invalid(f"fsck.{table}_missing", "A stored copy is missing, or no plain file", str(path))

@@ -5,19 +5,18 @@ What is only being written is work, and held against nothing. A detail that was 
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from archive.fsck.raw import Entry, as_instant, as_uuid, entries, file_digests, is_at, is_plain_file, rows
+from archive.fsck.raw import Entry, Place, as_instant, as_uuid, entries, file_digests, is_at, is_plain_file, rows
 from archive.kernel.findings import Finding, indeterminate, invalid, valid
 
 _SET: Final = "record.set"
 _STEPS: Final = {_SET, "record.signed", "record.refused", "record.sealed", "record.stamped"}
 
 
-def check_drafts(connection: Connection, store: Path) -> Iterator[Finding]:
+def check_drafts(connection: Connection, store: Place) -> Iterator[Finding]:
     """Hold set records and their PDFs against the entries that tell of them, in both directions."""
     yield from _templates(connection)
     logged = {entry.id: entry for entry in entries(connection, _STEPS)}
@@ -110,7 +109,7 @@ def _is_told(row: Mapping[str, Any], entry: Entry) -> bool:
     )
 
 
-def _bytes(row: Mapping[str, Any], store: Path, where: str) -> Iterator[Finding]:
+def _bytes(row: Mapping[str, Any], store: Place, where: str) -> Iterator[Finding]:
     path = store / str(row["key"])
     try:
         if not is_plain_file(path):

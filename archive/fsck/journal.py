@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from sqlalchemy import Connection
 
-from archive.fsck.raw import as_uuid, files_below, is_plain_file, read_object, rows
+from archive.fsck.raw import Place, Places, as_uuid, files_below, is_plain_file, read_object, rows
 from archive.kernel.findings import Finding, indeterminate, invalid, valid
 
 _MOST_TOLD: Final = 20
@@ -57,7 +57,7 @@ class _Logged:
 
 
 def check_journal(
-    connection: Connection, home: Path, *, is_erased: Callable[[str], bool] = lambda _: False
+    connection: Connection, places: Places, key_file: Path, *, is_erased: Callable[[str], bool] = lambda _: False
 ) -> Iterator[Finding]:
     """Yield findings on segments, keys and details, and on the erasures that explain what is missing.
 
@@ -74,9 +74,9 @@ def check_journal(
     ]
     size = max((int(row["size"]) for row in rows(connection, "SELECT size FROM log_checkpoint")), default=0)
     faults.extend(_gaps(segments, size))
-    faults.extend(_strays(segments, size, home))
-    kek = _key(home / "keys" / "journal.key")
-    opened = _Opened(home, kek, is_erased)
+    faults.extend(_strays(segments, size, places))
+    kek = _key(key_file)
+    opened = _Opened(places, kek, is_erased)
     for segment in segments:
         if len(faults) >= _MOST_TOLD:
             break
@@ -133,26 +133,26 @@ def _gaps(segments: Sequence[_Segment], size: int) -> Iterator[Finding]:
         yield invalid("fsck.journal_gap", "The journal does not cover every entry of the log", str(at))
 
 
-def _strays(segments: Sequence[_Segment], size: int, home: Path) -> Iterator[Finding]:
+def _strays(segments: Sequence[_Segment], size: int, places: Places) -> Iterator[Finding]:
     """Tell of files that no row explains. What begins at the head is a round that is under way, or broke off."""
     known = {segment.key for segment in segments}
-    for folder in (home / "journal", home / "journal-keys"):
+    for folder in (places.journal, places.journal_keys):
         for path in files_below(folder):
             found = _NAME.fullmatch(path.name)
-            if str(path.relative_to(folder)) not in known and (found is None or int(found[1]) < size):
+            if _name_below(folder, path) not in known and (found is None or int(found[1]) < size):
                 yield invalid("fsck.journal_stray", "A file of the journal belongs to no checkpoint", str(path))
 
 
 class _Opened:
     """Opens one segment after the other, and counts what it finds."""
 
-    def __init__(self, home: Path, kek: bytes | None, is_erased: Callable[[str], bool]) -> None:
-        self._home, self._kek, self._is_erased = home, kek, is_erased
+    def __init__(self, places: Places, kek: bytes | None, is_erased: Callable[[str], bool]) -> None:
+        self._places, self._kek, self._is_erased = places, kek, is_erased
         self.kept = self.erased = 0
 
     def faults(self, connection: Connection, segment: _Segment) -> Iterator[Finding]:
-        data = _bytes(self._home / "journal" / segment.key)
-        slots = _bytes(self._home / "journal-keys" / segment.key)
+        data = _bytes(self._places.journal / segment.key)
+        slots = _bytes(self._places.journal_keys / segment.key)
         if data is None:
             yield invalid("fsck.journal_missing", "A segment of the journal is missing", segment.key)
             return
@@ -183,7 +183,7 @@ class _Opened:
     def _detail(self, segment: _Segment, number: int, entry: _Logged, sealed: bytes, slot: bytes) -> Iterator[Finding]:
         where = str(entry.id)
         if entry.is_erased and sealed and slot != _BLANK:
-            now = _bytes(self._home / "journal-keys" / segment.key) or b""  # it may be erased while we look
+            now = _bytes(self._places.journal_keys / segment.key) or b""  # it may be erased while we look
             if entry.is_told and _slot(now, number) != _BLANK:
                 told = "The journal still has the key of a detail that was erased"
                 yield invalid("fsck.journal_not_erased", told, where)
@@ -207,6 +207,10 @@ class _Opened:
             yield invalid("fsck.journal_detail", "Journal and database do not agree on a detail", where)
         else:
             self.kept += 1
+
+
+def _name_below(folder: Place, path: Place) -> str:
+    return "/".join(path.parts[len(folder.parts) :])
 
 
 def _slot(keys: bytes, number: int) -> bytes:
@@ -246,7 +250,7 @@ def _logged(connection: Connection, segment: _Segment) -> Mapping[UUID, _Logged]
     return found
 
 
-def _bytes(path: Path) -> bytes | None:
+def _bytes(path: Place) -> bytes | None:
     return path.read_bytes() if is_plain_file(path) else None
 
 

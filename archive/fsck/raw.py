@@ -4,11 +4,11 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, Literal, Protocol, Self
 
 from sqlalchemy import Connection, text
 
@@ -17,6 +17,93 @@ from archive.kernel.instants import parse_instant
 
 _BLOCK_BYTES = 1 << 22
 _ENTRIES = text("SELECT e.id, e.body, d.detail FROM log_entry e LEFT JOIN log_detail d ON d.entry_id = e.id")
+
+
+class Place(Protocol):
+    """A file or folder of a store: of `pathlib.Path`, which is one, what the checks need. Raises: OSError."""
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        ...
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Every part."""
+        ...
+
+    @property
+    def parent(self) -> "Place":
+        """The folder that it is in."""
+        ...
+
+    def __truediv__(self, other: str | PurePath, /) -> "Place":
+        """Return what lies below."""
+        ...
+
+    def with_name(self, name: str, /) -> "Place":
+        """Return what lies beside it."""
+        ...
+
+    def exists(self) -> bool:
+        """Whether something is there."""
+        ...
+
+    def is_file(self) -> bool:
+        """Whether a file is there."""
+        ...
+
+    def is_dir(self) -> bool:
+        """Whether a folder is there."""
+        ...
+
+    def is_symlink(self) -> bool:
+        """Whether a link is there."""
+        ...
+
+    def iterdir(self) -> "Iterator[Place]":
+        """Yield what lies in the folder."""
+        ...
+
+    def read_bytes(self) -> bytes:
+        """Return the file's bytes."""
+        ...
+
+    def open(self, mode: Literal["rb"], /) -> BinaryIO:
+        """Open the file for reading."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where what is checked lies.
+
+    `is_locked` asks the medium whether nobody can delete a file now. `covered` tells, after all was read, the files
+    that something was laid over: what a reader who asks for the name alone would get instead.
+    """
+
+    store: Place
+    renditions: Place
+    quarantine: Place
+    drafts: Place
+    journal: Place
+    journal_keys: Place
+    staging: Path
+    is_locked: Callable[[Place], bool] = lambda _: True
+    covered: Callable[[], Collection[str]] = tuple
+
+    @classmethod
+    def of_home(cls, home: Path) -> Self:
+        """Return the folders of a home, which have no locks."""
+        return cls(
+            store=home / "store",
+            renditions=home / "renditions",
+            quarantine=home / "quarantine",
+            drafts=home / "drafts",
+            journal=home / "journal",
+            journal_keys=home / "journal-keys",
+            staging=home / "staging",
+        )
 
 
 def rows(connection: Connection, sql: str, **parameters: Any) -> Iterator[Mapping[str, Any]]:
@@ -96,7 +183,7 @@ def said_by(changes: Sequence[Entry]) -> dict[str, Any] | None:
     return said
 
 
-def file_digests(path: Path) -> tuple[int, str, str]:
+def file_digests(path: Place) -> tuple[int, str, str]:
     """Return size, sha256 and sha512 of a file, read anew."""
     sha256, sha512, size = hashlib.sha256(), hashlib.sha512(), 0
     with path.open("rb") as file:
@@ -107,17 +194,17 @@ def file_digests(path: Path) -> tuple[int, str, str]:
     return size, sha256.hexdigest(), sha512.hexdigest()
 
 
-def files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Place) -> Iterator[Place]:
     """Yield every file below a folder, sorted within each folder."""
     if not folder.is_dir():
         return
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir(), key=str):
         if path.is_dir() and not path.is_symlink():
             yield from files_below(path)
         else:
             yield path
 
 
-def is_plain_file(path: Path) -> bool:
+def is_plain_file(path: Place) -> bool:
     """Return whether this is a regular file and no link to one."""
     return path.is_file() and not path.is_symlink()

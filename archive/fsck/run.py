@@ -25,7 +25,7 @@ from archive.fsck.log import check_log, read_published
 from archive.fsck.looks import check_looks
 from archive.fsck.notes import read_head
 from archive.fsck.packages import check_packages
-from archive.fsck.raw import as_uuid, rows
+from archive.fsck.raw import Places, as_uuid, rows
 from archive.fsck.recordings import check_recordings
 from archive.fsck.rights import check_rights
 from archive.fsck.staff import check_staff
@@ -44,7 +44,7 @@ class Target:
     """Where the archive lies. `trust_roots` is the root certificate, absent where signatures cannot be checked.
 
     `outside` is what an auditor judges by instead of the home's own trust file; `held` are checkpoints that somebody
-    holds, each with its name.
+    holds, each with its name. `places` are where stores lie, by default folders of the home.
     """
 
     home: Path
@@ -52,6 +52,7 @@ class Target:
     trust_roots: Path
     outside: Outside | None = None
     held: Sequence[tuple[str, str]] = ()
+    places: Places | None = None
 
 
 def fsck(target: Target) -> ArchiveReport:
@@ -64,6 +65,7 @@ def fsck(target: Target) -> ArchiveReport:
     meanwhile can only be more than the snapshot knows, and is then looked up anew.
     """
     findings: list[Finding] = []
+    places = target.places or Places.of_home(target.home)
     pinned = read_pinned(_read(target.home / "trust.txt"), target.outside)
     standing = Standing()
     roots = _roots(target, pinned, findings)
@@ -74,14 +76,16 @@ def fsck(target: Target) -> ArchiveReport:
     with target.database.snapshot() as tx:
         connection = tx.connection()
         next(iter(rows(connection, "SELECT count(*) FROM log_checkpoint")))  # the snapshot begins here
-        stored = {found.object_id: found for found in stored_objects(target.home / "store", findings)}
+        stored = {
+            found.object_id: found for found in stored_objects(places.store, findings, is_locked=places.is_locked)
+        }
         checks = {
             "objects": check_objects(
                 connection, stored, trust_roots_pem=roots, is_begun=lambda found: _is_begun(target.database, found)
             ),
             "uploads": check_uploads(
                 connection,
-                target.home / "staging",
+                places.staging,
                 is_open=lambda found: _is_open(target.database, found),
                 is_staged=lambda found: _is_staged(target.database, found),
             ),
@@ -90,14 +94,14 @@ def fsck(target: Target) -> ArchiveReport:
             "certificates": check_certificates(connection),
             "extensions": check_extensions(connection, stored),
             "volumes": check_volumes(connection, stored),
-            "drafts": check_drafts(connection, target.home / "drafts"),
+            "drafts": check_drafts(connection, places.drafts),
             "looks": check_looks(connection),
             "recordings": check_recordings(connection),
             "texts": check_texts(connection),
             "subjects": check_subjects(connection),
             "rights": check_rights(connection),
             "accesses": check_accesses(connection),
-            "derived": check_derived(connection, target.home / "renditions", target.home / "quarantine"),
+            "derived": check_derived(connection, places.renditions, places.quarantine),
             "staff": check_staff(connection),
             "complaints": check_complaints(connection),
             "handovers": check_handovers(connection),
@@ -106,7 +110,10 @@ def fsck(target: Target) -> ArchiveReport:
             "packages": check_packages(connection),
             "jobs": check_jobs(connection),
             "journal": check_journal(
-                connection, target.home, is_erased=lambda found: _is_erased(target.database, found)
+                connection,
+                places,
+                target.home / "keys" / "journal.key",
+                is_erased=lambda found: _is_erased(target.database, found),
             ),
             "anchors": check_anchors(
                 connection,
@@ -119,6 +126,8 @@ def fsck(target: Target) -> ArchiveReport:
         }
         for name, found in checks.items():
             findings.extend(_to_the_end(name, found))
+        told = "Something was laid over a stored file: whoever asks for its name alone gets that"
+        findings.extend(invalid("fsck.covered", told, key) for key in sorted(places.covered()))
     return ArchiveReport(tuple(findings), pinned, standing)
 
 

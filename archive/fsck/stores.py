@@ -4,12 +4,12 @@ Source: OCFL 1.1 sections 3.3 to 3.7.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any, Final
 
-from archive.fsck.raw import file_digests, files_below, is_plain_file, read_object
+from archive.fsck.raw import Place, file_digests, files_below, is_plain_file, read_object
 from archive.kernel.findings import Finding, indeterminate, invalid, valid
 
 _ROOT_FILES: Final = {"0=ocfl_1.1", "ocfl_layout.json", "ocfl_1.1.txt", "ocfl_1.1.html"}
@@ -32,15 +32,17 @@ class StoredObject:
     """
 
     object_id: str
-    folder: Path
+    folder: Place
     is_visible: bool
     unfinished: list[Finding] = field(default_factory=list)
     unread: set[str] = field(default_factory=set)
     digests: dict[str, tuple[int, str, str]] = field(default_factory=dict)
-    paths: dict[str, Path] = field(default_factory=dict)
+    paths: dict[str, Place] = field(default_factory=dict)
 
 
-def stored_objects(root: Path, findings: list[Finding]) -> Iterator[StoredObject]:
+def stored_objects(
+    root: Place, findings: list[Finding], *, is_locked: Callable[[Place], bool] = lambda _: True
+) -> Iterator[StoredObject]:
     """Yield every object below the storage root after reading all of its bytes; add what is wrong to `findings`."""
     declaration = root / "0=ocfl_1.1"
     if is_plain_file(declaration) and declaration.read_bytes() == b"ocfl_1.1\n":
@@ -54,14 +56,14 @@ def stored_objects(root: Path, findings: list[Finding]) -> Iterator[StoredObject
         if _read_inventory(path) != told:
             findings.append(invalid("fsck.ocfl_layout", "The storage root does not describe its layout", str(path)))
     for folder in _object_folders(root, root, findings):
-        found = _object(folder, findings)
+        found = _object(folder, findings, is_locked)
         if folder != root / _place(found.object_id):
             findings.append(invalid("fsck.object_place", "An object lies where its id does not lead", str(folder)))
         yield found
 
 
-def _object_folders(root: Path, folder: Path, findings: list[Finding]) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
+def _object_folders(root: Place, folder: Place, findings: list[Finding]) -> Iterator[Place]:
+    for path in sorted(folder.iterdir(), key=str):
         if path.is_file():
             if folder == root and path.name in _ROOT_FILES:
                 continue
@@ -74,17 +76,17 @@ def _object_folders(root: Path, folder: Path, findings: list[Finding]) -> Iterat
             yield from _object_folders(root, path, findings)
 
 
-def _is_object(path: Path) -> bool:
+def _is_object(path: Place) -> bool:
     return (path / _DECLARATION).exists() or (path / "inventory.json").exists() or (path / "v1").is_dir()
 
 
-def _place(object_id: str) -> Path:
+def _place(object_id: str) -> PurePath:
     """Return where an object lies below the root. Source: OCFL extension 0003, default parameters."""
     digest = hashlib.sha256(f"{_URN}{object_id}".encode()).hexdigest()
-    return Path(digest[:3], digest[3:6], digest[6:9], f"urn%3auuid%3a{object_id}")
+    return PurePath(digest[:3], digest[3:6], digest[6:9], f"urn%3auuid%3a{object_id}")
 
 
-def _object(folder: Path, findings: list[Finding]) -> StoredObject:
+def _object(folder: Place, findings: list[Finding], is_locked: Callable[[Place], bool]) -> StoredObject:
     inventory_path = folder / "inventory.json"
     if not inventory_path.exists():
         # An object without root inventory was never committed: the catalogue says whether somebody still works on it.
@@ -96,6 +98,13 @@ def _object(folder: Path, findings: list[Finding]) -> StoredObject:
     faults: list[Finding] = []
     try:
         faults.extend(_faults(folder, inventory_path, inventory, found))
+        faults.extend(
+            invalid(
+                "fsck.unlocked", "A stored file can be deleted: its lock is missing, or has ended", str(folder / place)
+            )
+            for place in found.digests
+            if not is_locked(folder / place)
+        )
     except OSError as exc:
         faults.append(_unread(exc, folder))
     except (AttributeError, TypeError, ValueError):
@@ -106,7 +115,7 @@ def _object(folder: Path, findings: list[Finding]) -> StoredObject:
     return found
 
 
-def _faults(folder: Path, path: Path, inventory: Any, found: StoredObject) -> Iterator[Finding]:
+def _faults(folder: Place, path: Place, inventory: Any, found: StoredObject) -> Iterator[Finding]:
     declaration = folder / _DECLARATION
     if not is_plain_file(declaration) or declaration.read_bytes() != b"ocfl_object_1.1\n":
         yield invalid("fsck.object_declaration", "The object has no declaration", str(declaration))
@@ -134,7 +143,7 @@ def _faults(folder: Path, path: Path, inventory: Any, found: StoredObject) -> It
             yield invalid("fsck.stray_file", "A file in the object is in no inventory", str(stray))
 
 
-def _older_faults(folder: Path, inventory: Any) -> Iterator[Finding]:
+def _older_faults(folder: Place, inventory: Any) -> Iterator[Finding]:
     """Hold the inventory of each older version against the newest one, which says all that stood in it."""
     for number in inventory.get("versions", {}):
         if number == inventory.get("head"):
@@ -177,12 +186,12 @@ def _version(name: str) -> int:
     return int(name[1:])
 
 
-def _unread(error: OSError, path: Path) -> Finding:
+def _unread(error: OSError, path: Place) -> Finding:
     where = str(error.filename or path)
     return indeterminate("fsck.unread", f"A stored file cannot be read: {error.strerror}", where)
 
 
-def _content_faults(folder: Path, inventory: Any, found: StoredObject) -> Iterator[Finding]:
+def _content_faults(folder: Place, inventory: Any, found: StoredObject) -> Iterator[Finding]:
     names = inventory.get("versions", {}).get(inventory.get("head"), {}).get("state", {})
     for digest, places in inventory.get("manifest", {}).items():
         for place in places:
@@ -206,14 +215,14 @@ def _content_faults(folder: Path, inventory: Any, found: StoredObject) -> Iterat
                 )
 
 
-def _fixity_faults(folder: Path, inventory: Any, found: StoredObject) -> Iterator[Finding]:
+def _fixity_faults(folder: Place, inventory: Any, found: StoredObject) -> Iterator[Finding]:
     for digest, places in inventory.get("fixity", {}).get("sha256", {}).items():
         for place in places:
             if place in found.digests and found.digests[place][1] != digest.lower():
                 yield invalid("fsck.content_changed", "A stored file does not have its sha256", str(folder / place))
 
 
-def _sidecar_faults(path: Path, *, is_vouched_for: bool) -> Iterator[Finding]:
+def _sidecar_faults(path: Place, *, is_vouched_for: bool) -> Iterator[Finding]:
     """Hold an inventory against its sidecar; where its other copy vouches for it, the sidecar is what changed."""
     sidecar = _sidecar(path)
     if not is_plain_file(path) or not is_plain_file(sidecar):
@@ -223,17 +232,17 @@ def _sidecar_faults(path: Path, *, is_vouched_for: bool) -> Iterator[Finding]:
         yield invalid("fsck.inventory_changed", "An inventory does not have the digest of its sidecar", where)
 
 
-def _sidecar(path: Path) -> Path:
+def _sidecar(path: Place) -> Place:
     return path.with_name("inventory.json.sha512")
 
 
-def _read_inventory(path: Path) -> Any:
+def _read_inventory(path: Place) -> Any:
     try:
         return read_object(path.read_bytes())
     except OSError:
         return None
 
 
-def _id_of(inventory: Any, folder: Path) -> str:
+def _id_of(inventory: Any, folder: Place) -> str:
     name = "" if inventory is None else str(inventory.get("id", ""))
     return name.removeprefix(_URN) if name.startswith(_URN) else folder.name.rsplit("%3a", 1)[-1]

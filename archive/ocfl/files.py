@@ -13,7 +13,15 @@ from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import ObjectId
 from archive.ocfl.errors import BrokenInventory
 from archive.ocfl.inventory import Inventory, NewFile, parse_inventory
-from archive.ocfl.layout import INVENTORY, ROOT_SEGMENTS, SIDECAR, object_root, sidecar_bytes, version_number
+from archive.ocfl.layout import (
+    INVENTORY,
+    OBJECT_DECLARATION,
+    ROOT_SEGMENTS,
+    SIDECAR,
+    object_root,
+    sidecar_bytes,
+    version_number,
+)
 from archive.ports.blobs import BlobChanged, BlobExists, BlobMissing, BlobStore, StoreBroken
 
 _MOST_BYTES: Final = 16 * 1024 * 1024
@@ -126,6 +134,14 @@ def read_root_inventory(store: BlobStore, object_id: ObjectId) -> Inventory | No
     if read_small(store, f"{root}/v{inventory.head}/{SIDECAR}") != sidecar_bytes(raw):
         raise BrokenInventory("The root inventory is not the one of its version", object_id=str(object_id))
     return inventory
+
+
+def version_keys(inventory: Inventory, number: int | None = None) -> Sequence[str]:
+    """Return the keys of what is written once for a version, by default the newest."""
+    root, folder = object_root(inventory.object_id), f"v{inventory.head if number is None else number}"
+    content = [path for path in inventory.manifest if path.startswith(f"{folder}/")]
+    declared = [OBJECT_DECLARATION] if folder == "v1" else []
+    return [f"{root}/{name}" for name in (*content, f"{folder}/{INVENTORY}", f"{folder}/{SIDECAR}", *declared)]
 
 
 def version_folders(names: Sequence[str]) -> dict[int, list[str]]:

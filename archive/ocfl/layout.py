@@ -84,3 +84,9 @@ def version_number(segment: str) -> int | None:
 def sidecar_bytes(inventory: bytes) -> bytes:
     """Return what the sidecar of an inventory says."""
     return f"{hashlib.sha512(inventory).hexdigest()} {INVENTORY}\n".encode()
+
+
+def is_root_inventory(key: str) -> bool:
+    """Return whether this is a root inventory or its sidecar: the only keys that are ever replaced."""
+    segments = key.split("/")
+    return len(segments) == ROOT_SEGMENTS + 1 and segments[-1] in {INVENTORY, SIDECAR}

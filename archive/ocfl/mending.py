@@ -20,6 +20,7 @@ from archive.ocfl.files import (
     show,
     shown_by,
     version_folders,
+    version_keys,
 )
 from archive.ocfl.inventory import Inventory, parse_inventory
 from archive.ocfl.layout import (
@@ -31,7 +32,7 @@ from archive.ocfl.layout import (
     object_root,
     sidecar_bytes,
 )
-from archive.ports.blobs import BlobChanged, BlobStore, StoreBroken
+from archive.ports.blobs import BlobChanged, BlobStore, LockableBlobStore, StoreBroken
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ def standing(store: BlobStore, object_id: ObjectId) -> Standing:
     return Standing(complete, raws[-1] if raws else b"", raws[:-1], sorted(left))
 
 
-def repair(store: BlobStore, object_ids: Iterable[ObjectId] | None = None) -> RepairReport:
+def repair(store: LockableBlobStore, object_ids: Iterable[ObjectId] | None = None) -> RepairReport:
     """Roll every object forward to its newest complete version; report what else is not as it should be.
 
     `object_ids` limits it to those (the ones in work when the process died); without, the whole store is walked.
@@ -115,7 +116,7 @@ def repair(store: BlobStore, object_ids: Iterable[ObjectId] | None = None) -> Re
     return report
 
 
-def mend(store: BlobStore, object_id: ObjectId) -> None:
+def mend(store: LockableBlobStore, object_id: ObjectId) -> None:
     """Roll one object forward. Raises: StoreBroken when its root inventory or sidecar is none that a crash leaves."""
     report = RepairReport()
     _repair_object(store, object_id, report)
@@ -141,7 +142,7 @@ def discard_unfinished(store: BlobStore, object_id: ObjectId) -> Sequence[str]:
     return keys
 
 
-def _repair_object(store: BlobStore, object_id: ObjectId, report: RepairReport) -> None:
+def _repair_object(store: LockableBlobStore, object_id: ObjectId, report: RepairReport) -> None:
     # What is shown is read before the folders: a writer at work can then only be found further on, never behind.
     shown = read_shown(store, object_id)
     found = standing(store, object_id)
@@ -151,6 +152,7 @@ def _repair_object(store: BlobStore, object_id: ObjectId, report: RepairReport) 
         report.broken.append(object_id)
     elif found.complete and shown != shown_by(found.raw):
         # BlobChanged: a writer at work has shown this version, or a later one.
+        store.lock(version_keys(found.complete))
         with contextlib.suppress(BlobChanged):
             show(store, object_id, shown, shown_by(found.raw))
             report.mended.append(object_id)

@@ -7,13 +7,15 @@ A version is written in this order, each step durable before the next:
 2. `v<N>/content/**`
 3. `0=ocfl_object_1.1` (first version only)
 4. `v<N>/inventory.json.sha512`: the version is complete. From here on a crash is rolled forward by `repair`.
-5. `inventory.json`: the commit point for readers. An object without it is absent, a version not in it is not there.
-6. `inventory.json.sha512`
+5. Everything so far is locked, where the store has locks: what readers see nobody can take away.
+6. `inventory.json`: the commit point for readers. An object without it is absent, a version not in it is not there.
+7. `inventory.json.sha512`
 
 (Content first would leave files that no inventory names, and two writers could mix their files in one folder.)
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -33,6 +35,7 @@ from archive.ocfl.files import (
     read_small,
     show,
     shown_by,
+    version_keys,
 )
 from archive.ocfl.inventory import Inventory, NewFile, VersionUser, next_version, parse_inventory
 from archive.ocfl.layout import (
@@ -46,13 +49,13 @@ from archive.ocfl.layout import (
     sidecar_bytes,
 )
 from archive.ocfl.validation import validate
-from archive.ports.blobs import BlobChanged, BlobExists, BlobStore
+from archive.ports.blobs import BlobChanged, BlobExists, LockableBlobStore
 
 
 class OcflRoot:
     """An OCFL 1.1 storage root that fills a blob store."""
 
-    def __init__(self, store: BlobStore) -> None:
+    def __init__(self, store: LockableBlobStore) -> None:
         """Take the store; nothing is read or written yet."""
         self._store = store
 
@@ -117,9 +120,18 @@ class OcflRoot:
         """
         return self._store.open(self.content_key(object_id, logical_path), offset=offset, length=length)
 
-    def local_path(self, object_id: ObjectId, logical_path: str) -> Path | None:
-        """Return the local file of a file's bytes, for reading only; None where the store has no local files."""
-        return self._store.local_path(self.content_key(object_id, logical_path))
+    def borrow(self, object_id: ObjectId, logical_path: str) -> AbstractContextManager[Path]:
+        """Give a file's bytes as a plain local file, for reading only and for the length of the block.
+
+        Raises: ObjectMissing, FileMissing, BrokenInventory, BlobMissing; on entering StorageFull, StoreUnavailable.
+        """
+        return self._store.borrow(self.content_key(object_id, logical_path))
+
+    def lock(self, object_id: ObjectId) -> None:
+        """Lock every version of an object for the store's term from now; see the port. Raises: ObjectMissing."""
+        inventory = self.read_inventory(object_id)
+        for number in range(1, inventory.head + 1):
+            self._store.lock(version_keys(inventory, number))
 
     def exists(self, object_id: ObjectId) -> bool:
         """Return whether the object is there, which is: has a root inventory."""
@@ -156,9 +168,10 @@ class OcflRoot:
         if base is None:  # step 3
             put_small(self._store, f"{root}/{OBJECT_DECLARATION}", OBJECT_DECLARATION_BYTES)
         put_small(self._store, f"{folder}/{SIDECAR}", sidecar_bytes(raw))  # step 4
+        self._store.lock(version_keys(inventory))  # step 5
         try:
             before = shown_by(base.to_bytes()) if base else Shown()
-            show(self._store, wanted.object_id, before, shown_by(raw))  # steps 5 and 6
+            show(self._store, wanted.object_id, before, shown_by(raw))  # steps 6 and 7
         except BlobChanged as exc:
             raise VersionClaimed(object_id=str(wanted.object_id)) from exc
         return inventory

@@ -5,7 +5,9 @@ suite (`tests/contract/blob_store.py`).
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
@@ -129,5 +131,28 @@ class BlobStore(Protocol):
         """Return the blob's path where it is a plain local file (for ffmpeg and sendfile), otherwise None.
 
         The path is for reading only. Raises: BlobMissing.
+        """
+        ...
+
+    def borrow(self, key: str) -> AbstractContextManager[Path]:
+        """Give the blob as a plain local file, for reading only and for the length of the block.
+
+        A store without files fetches it, whole. Raises: BlobMissing, StorageFull, StoreUnavailable.
+        """
+        ...
+
+    def sweep(self, *, older_than: timedelta) -> int:
+        """Remove what dead writers left outside of blobs longer ago than this; return how much. For start-up."""
+        ...
+
+
+class LockableBlobStore(BlobStore, Protocol):
+    """A store that can lock blobs, each from the moment that it is told to. How well is for its probe to show."""
+
+    def lock(self, keys: Iterable[str]) -> None:
+        """Lock blobs for the store's term from now, and read the locks back. What is locked for longer stays so.
+
+        A store that has no locks does nothing.
+        Raises: BlobMissing; StoreBroken where the store does not keep what it was asked for.
         """
         ...

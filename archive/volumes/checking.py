@@ -165,8 +165,8 @@ class VolumeChecker:
         if draft is not None and draft.state == DraftState.FILED.value:
             answers.add(VolumeQuestion.RECORDS_SIGNED, _outcome(verdict), where=where, code=_code(verdict))
         _ask_structure(answers, verdict, where)
-        path = self.objects.local_path(object_id, original)
-        looked = LookedAt(reason="check.not_looked_at") if path is None else self.look(path)
+        with self.objects.borrow(object_id, original) as path:
+            looked = self.look(path)
         _ask_look(answers, looked, line, where, is_record=item is None)
 
     def _ask_bytes(self, answers: Answers, object_id: ObjectId, *, where: str, by: Actor) -> None:
@@ -181,8 +181,8 @@ class VolumeChecker:
             answers.add(question, finding.outcome, where=where, code=finding.code)
 
     def _judged(self, object_id: ObjectId, path: str, content: bytes | None) -> Mapping[str, Any]:
-        found = self.objects.local_path(object_id, path)
-        return {"outcome": Outcome.INDETERMINATE.value} if found is None else self.judge(found, content)
+        with self.objects.borrow(object_id, path) as found:
+            return self.judge(found, content)
 
     def _check(self, job: ClaimedJob, report: Callable[[int], None]) -> None:
         by = Actor(parse_uuid(job.args["by"]))

@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from archive.access.sign_ins import SignIns
-from archive.adapters.filesystem_store import FilesystemStore
 from archive.cases.finished_records import FinishedRecords
 from archive.cases.sealing import Seals
 from archive.complaints.rules import ComplaintRules
@@ -50,6 +49,7 @@ from archive.organisation.rules import OrganisationRules
 from archive.packages.building import Packager
 from archive.packages.jobs import Packages
 from archive.packages.listing import ListMaker
+from archive.ports.blobs import BlobStore
 from archive.ports.clock import Clock
 from archive.retrieval.rules import RetrievalRules
 from archive.retrieval.watching import RetrievalJobs
@@ -66,7 +66,7 @@ from archive.wiring import (
     worker_parts,
 )
 from archive.wiring.mail import mail_jobs
-from archive.wiring.stores import open_store
+from archive.wiring.stores import Stores, open_stores
 from ingest.context import Intake
 from ingest.doors import DockKind, Doors, door_key
 from ingest.judgement_reports import ReportMaker
@@ -107,10 +107,9 @@ class Services:
     settings: Settings
     database: Database
     clock: Clock
-    store: FilesystemStore
+    stores: Stores
     objects: OcflRoot
-    renditions: FilesystemStore
-    quarantine: FilesystemStore
+    renditions: BlobStore
     authority: EmbeddedAuthority
     signer: CadesSigner
     tsa: EmbeddedTsa
@@ -180,6 +179,7 @@ class Services:
     def close(self) -> None:
         """Give back what is held."""
         self.sequencer_lock.release()
+        self.stores.close()
         self.database.close()
 
 
@@ -193,22 +193,9 @@ def create_home(settings: Settings) -> None:
     log_path, receipt_path = home / "keys" / "log.pem", home / "keys" / "receipt.pem"
     if log_path.exists():
         raise HomeExists(home=str(home))
-    for name in (
-        "keys",
-        "run",
-        "staging",
-        "scratch",
-        "work",
-        "store",
-        "renditions",
-        "quarantine",
-        "drafts",
-        "log",
-        "log-entries",
-        "journal",
-        "journal-keys",
-    ):
+    for name in ("keys", "run", "scratch", "log", "log-entries", "journal-keys"):
         (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    prepare_local(settings)
     (home / "log").chmod(0o755)
     _create_database(settings)
     if not (home / "ca").exists():
@@ -247,6 +234,12 @@ def create_home(settings: Settings) -> None:
     services.close()
 
 
+def prepare_local(settings: Settings) -> None:
+    """Make the folders on this host's own disk, where they are missing."""
+    for name in ("staging", "work"):
+        (settings.local / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
 def _create_database(settings: Settings) -> None:
     from archive.db.migrate import migrate  # alembic is for the one start that makes the archive
 
@@ -273,6 +266,7 @@ def build_services(settings: Settings, *, clock: Clock | None = None) -> Service
     database = Database(settings.effective_database_url)
     try:
         require_current_schema(database)
+        prepare_local(settings)
         return _services(settings, database, SystemClock() if clock is None else clock)
     except BaseException:
         database.close()
@@ -287,9 +281,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
     policy = log_parts.witness_policy(settings)
-    store = open_store(home, "store")
-    objects = OcflRoot(store)
-    quarantine, renditions = open_store(home, "quarantine"), open_store(home, "renditions", is_recreatable=True)
+    stores = open_stores(settings, clock)
+    objects = OcflRoot(stores.originals)
     folder = settings.ffmpeg
     toolbox = functools.partial(
         open_toolbox,
@@ -301,8 +294,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         database=database,
         clock=clock,
         objects=objects,
-        renditions=renditions,
-        work=home / "work",
+        renditions=stores.renditions,
+        work=settings.local / "work",
         toolbox=functools.cache(toolbox),
         proxies={720: settings.proxy_720, 540: settings.proxy_540},
     )
@@ -317,7 +310,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         every=timedelta(minutes=settings.anchor_minutes),
         issuers_pem=issuers,
     )
-    journal = log_parts.journal(home, database)
+    journal = log_parts.journal(home, database, stores)
     webhooks = worker_parts.webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
     mail = mail_jobs(settings, database, clock)
@@ -329,7 +322,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     renewals = record_parts.renewals(database, objects, tsa.token, authority, clock)
     second = judging_parts.second_key(settings)
     records = record_parts.finished_records(
-        database, open_store(home, "drafts"), objects, signer, clock, second=second if settings.sm2_signature else None
+        database, stores.drafts, objects, signer, clock, second=second if settings.sm2_signature else None
     )
     seals = record_parts.seals(records.desk, issuer, tsa.token, clock)
     case_files = volume_parts.case_files(
@@ -343,10 +336,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         settings=settings,
         database=database,
         clock=clock,
-        store=store,
+        stores=stores,
         objects=objects,
-        renditions=renditions,
-        quarantine=quarantine,
+        renditions=stores.renditions,
         authority=authority,
         signer=signer,
         tsa=tsa,
@@ -358,8 +350,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             database=database,
             clock=clock,
             objects=objects,
-            quarantine=quarantine,
-            staging=home / "staging",
+            quarantine=stores.quarantine,
+            staging=settings.local / "staging",
             signer=signer,
             receipt_key=receipt_key,
             origin=settings.origin,
@@ -407,7 +399,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             database=database,
             clock=clock,
             objects=objects,
-            renditions=renditions,
+            renditions=stores.renditions,
             signer=signer,
             chain_pem=issuers,
             trust=str(trust),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.http_outbound import HttpOutbound
 from archive.db.database import Database
 from archive.ledger.anchors import read_issuers
@@ -21,7 +20,7 @@ from archive.ledger.trustfile import TrustFile, parse_policy, receipt_key_name
 from archive.ports.clock import Clock
 from archive.ports.timestamps import TimestampAuthority
 from archive.settings import Settings, SettingsInvalid
-from archive.wiring.stores import open_store
+from archive.wiring.stores import Stores
 from signing.authority import EmbeddedAuthority, fingerprint
 from signing.ed25519 import Ed25519KeyHandle
 from signing.key_wrap import FileKeyWrapper
@@ -94,7 +93,7 @@ def second_log_key(home: Path) -> MlDsa44KeyHandle:
     return MlDsa44KeyHandle.load(path)
 
 
-def journal(home: Path, database: Database) -> Journal:
+def journal(home: Path, database: Database, stores: Stores) -> Journal:
     """Return the journal; an archive from before there was one gets its key now, one that has lost its key does not."""
     path = home / "keys" / "journal.key"
     if not path.exists():
@@ -102,8 +101,7 @@ def journal(home: Path, database: Database) -> Journal:
             is_unused = tx.scalar(select(LogSegment.size).limit(1)) is None
         if is_unused:
             secret_from_file(path)
-    keys = ErasableFilesystemStore(home / "journal-keys", scratch=home / "scratch")
-    return Journal(open_store(home, "journal"), keys, FileKeyWrapper(path))
+    return Journal(stores.journal, stores.journal_keys, FileKeyWrapper(path))
 
 
 def trust_file(

@@ -1,6 +1,5 @@
 """Putting together what writes, signs, seals and files text records."""
 
-from archive.adapters.filesystem_store import FilesystemStore
 from archive.cases.finished_records import FinishedRecords
 from archive.cases.form_contexts import FormContexts
 from archive.cases.sealing import Seals
@@ -13,6 +12,7 @@ from archive.documents.record_setting import RecordSetter
 from archive.documents.renewing import Renewals
 from archive.documents.signers import SigningRoom
 from archive.ocfl.root import OcflRoot
+from archive.ports.blobs import BlobStore
 from archive.ports.clock import Clock
 from archive.ports.keys import ManifestSigner, SecondSigner
 from archive.trust.register import CertificateRegister
@@ -25,7 +25,7 @@ from signing.typefaces import Typeface
 
 def finished_records(
     database: Database,
-    store: FilesystemStore,
+    store: BlobStore,
     objects: OcflRoot,
     signer: ManifestSigner,
     clock: Clock,

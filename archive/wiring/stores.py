@@ -1,10 +1,130 @@
-"""Opening a store of the home folder."""
+"""Opening the stores: folders of the home, or two buckets of an S3 server.
 
-from pathlib import Path
+What is kept (originals, records, what was refused) lies in a bucket with Object Lock; drafts and the journal beside it,
+unlocked, since a broken-off try of theirs is taken back. What can be made again lies in the work bucket.
+"""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from archive.adapters.erasable_store import ErasableFilesystemStore
+from archive.adapters.fetched import FetchedBlobs
 from archive.adapters.filesystem_store import FilesystemStore
+from archive.adapters.s3_client import S3Place
+from archive.adapters.s3_path import Bucket, BucketPath
+from archive.adapters.s3_store import S3Store
+from archive.fsck.raw import Place, Places
+from archive.ocfl.layout import is_root_inventory
+from archive.ports.blobs import BlobStore, LockableBlobStore
+from archive.ports.clock import Clock
+from archive.ports.erasable import ErasableStore
+from archive.settings import Settings, SettingsInvalid
+
+_FOLDERS: Final = ("store", "renditions", "quarantine", "drafts", "journal")
 
 
-def open_store(home: Path, name: str, *, is_recreatable: bool = False) -> FilesystemStore:
-    """Return the store in this folder of the home."""
-    return FilesystemStore(home / name, scratch=home / "scratch", is_recreatable=is_recreatable)
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Every store of an archive. `close` gives back what they hold."""
+
+    originals: LockableBlobStore
+    quarantine: BlobStore
+    drafts: BlobStore
+    renditions: BlobStore
+    journal: BlobStore
+    journal_keys: ErasableStore
+    close: Callable[[], None]
+
+    def sweep(self, *, unfinished: timedelta) -> None:
+        """Remove what dead writers left. An upload in parts may go on for as long as `unfinished`."""
+        for store in (self.originals, self.quarantine, self.drafts, self.renditions):
+            store.sweep(older_than=timedelta(minutes=1) if isinstance(store, FilesystemStore) else unfinished)
+
+
+def open_stores(settings: Settings, clock: Clock) -> Stores:
+    """Open the stores that the settings name. Raises: SettingsInvalid, StorageFull, StoreUnavailable."""
+    home = settings.home.absolute()
+    keys = ErasableFilesystemStore(home / "journal-keys", scratch=home / "scratch")
+    if settings.store == "files":
+        originals, renditions, quarantine, drafts, journal = (
+            FilesystemStore(home / name, scratch=home / "scratch", is_recreatable=name == "renditions")
+            for name in _FOLDERS
+        )
+        return Stores(originals, quarantine, drafts, renditions, journal, keys, close=lambda: None)
+    fetched = FetchedBlobs(
+        settings.local / "fetched", most_bytes=settings.fetched_bytes, reserve_bytes=settings.reserve_bytes
+    )
+    term = timedelta(days=settings.lock_days)
+
+    def until() -> datetime | None:
+        return (clock.now() + term).replace(microsecond=0) if term else None
+
+    def kept(name: str, **more: Any) -> S3Store:
+        return S3Store(s3_place(settings, name), fetched=fetched, **more)
+
+    in_bucket = (
+        kept("store", lock_until=until, is_replaced=is_root_inventory),
+        kept("quarantine", lock_until=until, locks_at_once=True),
+        kept("drafts"),
+        S3Store(work_place(settings, "renditions"), fetched=fetched),
+        kept("journal"),
+    )
+
+    def close() -> None:
+        for store in in_bucket:
+            store.close()
+
+    return Stores(*in_bucket, keys, close=close)
+
+
+def places_of(settings: Settings, clock: Clock) -> Places:
+    """Return where the stores lie for a check that reads them raw. Raises: SettingsInvalid."""
+    folders = replace(Places.of_home(settings.home.absolute()), staging=settings.local / "staging")
+    if settings.store == "files":
+        return folders
+    store = Bucket(s3_place(settings, "store"), is_replaced=is_root_inventory)
+    others = [Bucket(s3_place(settings, name)) for name in ("quarantine", "drafts", "journal")]
+    renditions = Bucket(work_place(settings, "renditions"))
+    buckets = (store, *others)
+
+    def is_locked(place: Place) -> bool:
+        until = place.locked_until() if isinstance(place, BucketPath) else None
+        return until is not None and until > clock.now()
+
+    return replace(
+        folders,
+        store=store.root,
+        quarantine=others[0].root,
+        drafts=others[1].root,
+        journal=others[2].root,
+        renditions=renditions.root,
+        is_locked=is_locked if settings.lock_days else lambda _: True,
+        covered=lambda: {key for bucket in buckets for key in bucket.covered},
+    )
+
+
+def s3_place(settings: Settings, name: str) -> S3Place:
+    """Return a folder of the bucket with Object Lock. Raises: SettingsInvalid."""
+    return _place(settings, "s3_bucket", settings.s3_bucket, name)
+
+
+def work_place(settings: Settings, name: str) -> S3Place:
+    """Return a folder of the work bucket. Raises: SettingsInvalid."""
+    return replace(
+        _place(settings, "s3_work_bucket", settings.s3_work_bucket, name), lists_by_folder=settings.s3_lists_by_folder
+    )
+
+
+def _place(settings: Settings, setting: str, bucket: str, name: str) -> S3Place:
+    if not bucket:
+        raise SettingsInvalid(f"The setting {setting} is needed with store = s3")
+    return S3Place(
+        bucket,
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        prefix=f"{settings.s3_prefix}/{name}" if settings.s3_prefix else name,
+        credentials_file=settings.s3_credentials_file,
+        ca=settings.s3_ca,
+    )

@@ -54,11 +54,11 @@ def weed() -> Iterator[Weed]:
     shutil.rmtree(folder)
 
 
-def store_in(weed: Weed, bucket: str, folder: Path, *, lock_until: LockUntil | None = None, **more: Any) -> S3Store:
+def store_in(weed: Weed, bucket: str, folder: Path, *, lock_until: LockUntil = lambda: None, **more: Any) -> S3Store:
     credentials = folder / "s3.key"
     credentials.write_text(f"{weed.access_key}\n{weed.secret_key}\n")
     place = S3Place(bucket, endpoint=weed.endpoint, region=REGION, credentials_file=credentials, **more)
-    return S3Store(place, lock_until=lock_until, is_replaced=is_replaced)
+    return S3Store(place, lock_until=lock_until, locks_at_once=True, is_replaced=is_replaced)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ class TestContractWithoutVersions(BlobStoreContract):
         opened.close()
 
 
-def in_an_hour(_: str) -> datetime:
+def in_an_hour() -> datetime:
     return datetime.now(UTC) + timedelta(hours=1)
 
 

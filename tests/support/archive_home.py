@@ -25,7 +25,7 @@ from archive.cases.subjects import KnownSubject, NewSubject
 from archive.cases.terms import Category, SubjectKind
 from archive.db.database import Database
 from archive.db.sight import FIRST_UNIT
-from archive.fsck import ArchiveReport, Outside, Target, fsck
+from archive.fsck import ArchiveReport, Outside, Places, Target, fsck
 from archive.fsck.journal import check_journal
 from archive.kernel.digests import DigestSet, digest_of
 from archive.kernel.findings import Finding, Outcome
@@ -34,8 +34,10 @@ from archive.kernel.instants import Instant
 from archive.ledger.entries import OPERATOR, Actor
 from archive.ledger.erasure import erase_detail
 from archive.ledger.models import LogEntry, LogLeaf
+from archive.ports.blobs import BlobStore
 from archive.settings import Settings
 from archive.wiring import Services, build_services, create_home
+from archive.wiring.stores import places_of
 from ingest.accept import finish_upload
 from ingest.docks import enrol_dock, invite_dock
 from ingest.manifest import build_manifest, sign_manifest
@@ -44,7 +46,7 @@ from ingest.receipts import receipt
 from ingest.staging import staged_path, sync, write_all
 from ingest.uploads import UploadState, create_upload, record_offset
 from signing.ed25519 import Ed25519KeyHandle
-from tests.support import schema
+from tests.support import deployment, schema
 from tests.support.unguarded import GUARDED, unguarded
 
 PASSWORD = "correct horse battery staple"
@@ -284,12 +286,21 @@ class ArchiveHome:
         return value.hex if self.database.is_sqlite else str(value)
 
     def file_of(self, object_id: ObjectId, logical_path: str) -> Path:
-        path = self.services.objects.local_path(object_id, logical_path)
-        assert path is not None
-        return path
+        """Return the file of what is stored: itself where stores are folders, else a copy to read."""
+        return self.stored_file(
+            self.services.stores.originals, self.services.objects.content_key(object_id, logical_path)
+        )
+
+    def stored_file(self, store: BlobStore, key: str) -> Path:
+        with store.borrow(key) as path:
+            return path
+
+    @property
+    def places(self) -> Places:
+        return places_of(self.settings, self.clock)
 
     def fsck(self, outside: Outside | None = None, held: Sequence[tuple[str, str]] = ()) -> ArchiveReport:
-        return fsck(Target(self.path, self.database, self.path / "ca" / "root.cert.pem", outside, held))
+        return fsck(Target(self.path, self.database, self.path / "ca" / "root.cert.pem", outside, held, self.places))
 
     def faults(self) -> list[Finding]:
         return [finding for finding in self.fsck().findings if finding.outcome is not Outcome.VALID]
@@ -300,7 +311,9 @@ class ArchiveHome:
     def assert_journal_sound(self) -> None:
         with self.database.snapshot() as tx:
             faults = [
-                found for found in check_journal(tx.connection(), self.path) if found.outcome is not Outcome.VALID
+                found
+                for found in check_journal(tx.connection(), self.places, self.path / "keys" / "journal.key")
+                if found.outcome is not Outcome.VALID
             ]
         told = [(fault.code, fault.message, fault.where) for fault in faults]
         assert told == [], told
@@ -313,6 +326,7 @@ def new_settings(base: Path, database_url: str, **given: Any) -> Settings:
 
 def make_home(base: Path, database_url: str, clock: SteppedClock | None = None, **given: Any) -> ArchiveHome:
     """Make an archive under `base` as `liuhen init` does, and open it."""
+    given = {**deployment.store_settings(base), **given}
     settings = new_settings(base, database_url, **given)
     url = make_url(settings.effective_database_url)
     if url.get_backend_name() == "sqlite":

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.weed import end_weed
+
 _SOCKET_PATH_MOST_BYTES = 100
 _START_TIMEOUT_S = 120
 _THROW_AWAY = (
@@ -194,7 +196,10 @@ def run_folder() -> Path:
 
 def end_run(folder: Path) -> None:
     """Stop the clusters of a test run, if it started any, and delete the run's folder."""
+    end_weed(folder)
     for data in folder.glob("*/data"):
+        if not (data / "PG_VERSION").exists():
+            continue
         Cluster(data.parent, durable=False).destroy()
     shutil.rmtree(folder, ignore_errors=True)
 

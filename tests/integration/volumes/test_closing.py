@@ -266,7 +266,7 @@ def test_a_volume_that_lost_a_paper_meanwhile_is_not_closed(scene: CaseFileScene
             unlink_object(database, scene.case_id, scene.footage, reason="x", by=OPERATOR, at=scene.home.clock.now())
             return made
 
-    taking = replace(closer, objects=Takes(scene.home.services.store))
+    taking = replace(closer, objects=Takes(scene.home.services.stores.originals))
     with pytest.raises(VolumeChanged):
         taking.close_volume(scene.case_id, VolumeKind.MAIN, CHECKED, by=OPERATOR)
     assert volume(scene, scene.close()).lines == 3
@@ -299,7 +299,7 @@ def test_a_closing_that_broke_off_is_gone_on_with(scene: CaseFileScene) -> None:
     services, home = scene.home.services, scene.home
     for after in (0, 1, 5, 9):
         with pytest.raises(RuntimeError):
-            broken(services.case_files.closer, services.store, after).close_volume(
+            broken(services.case_files.closer, services.stores.originals, after).close_volume(
                 scene.case_id, VolumeKind.MAIN, CHECKED, by=OPERATOR
             )
         assert home.count("volume") == 0

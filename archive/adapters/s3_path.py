@@ -1,0 +1,225 @@
+"""A bucket read as if it were folders, for checks that trust no other code of ours: each listing and read is raw.
+
+A key that is written once is its oldest version, whatever lies over it; what lies over such a key is remembered.
+"""
+
+import errno
+import io
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import PurePath, PurePosixPath
+from types import SimpleNamespace
+from typing import Any, BinaryIO, Final, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from archive.adapters.s3_client import S3Place, s3_client
+
+_KNOWN_FOLDERS: Final = 512
+_READ_BUFFER_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    version: str
+    size_bytes: int
+
+
+@dataclass(slots=True)
+class _Folder:
+    files: dict[str, _File] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+
+
+class Bucket:
+    """A folder of a bucket; `is_replaced` tells the keys whose newest version counts, below that folder."""
+
+    def __init__(self, place: S3Place, *, is_replaced: Callable[[str], bool] = lambda _: False) -> None:
+        """Open it; nothing is asked yet."""
+        self._client, self._bucket, self._prefix = s3_client(place), place.bucket, place.prefix
+        self._is_replaced = is_replaced
+        self._known: OrderedDict[str, _Folder] = OrderedDict()
+        self._locks: OrderedDict[str, datetime | None] = OrderedDict()
+        self.covered: set[str] = set()
+        """Keys that are written once and were seen with something over them."""
+
+    @property
+    def root(self) -> "BucketPath":
+        """The folder."""
+        return BucketPath(self, PurePosixPath())
+
+    def told(self, path: PurePosixPath) -> str:
+        """Return how a path is named in findings."""
+        return f"s3://{self._bucket}/{self.key(path)}"
+
+    def key(self, path: PurePosixPath) -> str:
+        """Return the key of a path."""
+        return str(PurePosixPath(self._prefix) / path) if self._prefix else str(path)
+
+    def folder(self, path: PurePosixPath) -> _Folder:
+        """Return what lies in a folder. Raises: OSError."""
+        name = "" if path == PurePosixPath() else f"{path}/"
+        if name not in self._known:
+            self._known[name] = self._listed(name)
+            while len(self._known) > _KNOWN_FOLDERS:
+                self._known.popitem(last=False)
+        return self._known[name]
+
+    def open(self, path: PurePosixPath, file: _File) -> BinaryIO:
+        """Open a version for reading, and remember its lock. Raises: OSError."""
+        with _as_os_errors(self.told(path)):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self.key(path), VersionId=file.version)
+        is_locked = answer.get("ObjectLockMode") == "COMPLIANCE"
+        self._locks[str(path)] = answer.get("ObjectLockRetainUntilDate") if is_locked else None
+        while len(self._locks) > _KNOWN_FOLDERS:
+            self._locks.popitem(last=False)
+        return io.BufferedReader(_Body(answer["Body"], self.told(path)), buffer_size=_READ_BUFFER_BYTES)
+
+    def locked_until(self, path: PurePosixPath, file: _File) -> datetime | None:
+        """Return until when a version is locked (COMPLIANCE); None for not. Raises: OSError."""
+        if str(path) not in self._locks:
+            self.open(path, file).close()
+        return self._locks[str(path)]
+
+    def _listed(self, name: str) -> _Folder:
+        start = self.key(PurePosixPath(name)) + "/" if name else f"{self._prefix}/" if self._prefix else ""
+        found, hidden = _Folder(), set()
+        pages = self._client.get_paginator("list_object_versions")
+        with _as_os_errors(f"s3://{self._bucket}/{start}"):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=start, Delimiter="/"):
+                found.folders |= {row["Prefix"][len(start) :].rstrip("/") for row in page.get("CommonPrefixes", ())}
+                for row in page.get("Versions", ()):
+                    inside = row["Key"][len(start) :]
+                    is_replaced = self._is_replaced(name + inside)
+                    if inside not in found.files or not is_replaced:  # the newest is listed first
+                        if inside in found.files:
+                            self.covered.add(name + inside)
+                        found.files[inside] = _File(row["VersionId"], row["Size"])
+                for row in page.get("DeleteMarkers", ()):
+                    inside = row["Key"][len(start) :]
+                    if not self._is_replaced(name + inside):
+                        self.covered.add(name + inside)
+                    elif row["IsLatest"]:
+                        hidden.add(inside)
+        for inside in hidden:
+            found.files.pop(inside, None)
+        return found
+
+
+class BucketPath:
+    """A file or folder in a bucket: of `pathlib.Path` what a check needs. Raises: OSError, as that does."""
+
+    def __init__(self, bucket: Bucket, path: PurePosixPath) -> None:
+        """Name it; nothing is asked yet."""
+        self._bucket, self._path = bucket, path
+
+    def __str__(self) -> str:
+        return self._bucket.told(self._path)
+
+    def __hash__(self) -> int:
+        return hash((id(self._bucket), self._path))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BucketPath) and (self._bucket, self._path) == (other._bucket, other._path)
+
+    def __truediv__(self, other: str | PurePath) -> "BucketPath":
+        return BucketPath(self._bucket, self._path / other)
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self._path.name
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Every part."""
+        return self._path.parts
+
+    @property
+    def parent(self) -> "BucketPath":
+        """The folder that it is in."""
+        return BucketPath(self._bucket, self._path.parent)
+
+    def with_name(self, name: str) -> "BucketPath":
+        """Return what has this name beside it."""
+        return BucketPath(self._bucket, self._path.with_name(name))
+
+    def exists(self) -> bool:
+        """Whether a file or folder is there."""
+        return self.is_file() or self.is_dir()
+
+    def is_file(self) -> bool:
+        """Whether a file is there."""
+        return self._file() is not None
+
+    def is_dir(self) -> bool:
+        """Whether a folder is there."""
+        if self._path == PurePosixPath():
+            return True
+        return self._path.name in self._bucket.folder(self._path.parent).folders
+
+    def is_symlink(self) -> bool:
+        """Return False: a bucket has no links."""
+        return False
+
+    def iterdir(self) -> Iterator["BucketPath"]:
+        """Yield what lies in the folder."""
+        found = self._bucket.folder(self._path)
+        for name in (*found.files, *found.folders):
+            yield self / name
+
+    def stat(self) -> SimpleNamespace:
+        """Return `st_size`."""
+        return SimpleNamespace(st_size=self._there().size_bytes)
+
+    def open(self, mode: Literal["rb"]) -> BinaryIO:
+        """Open the file for reading."""
+        del mode
+        return self._bucket.open(self._path, self._there())
+
+    def read_bytes(self) -> bytes:
+        """Return the file's bytes."""
+        with self.open("rb") as file:
+            return file.read()
+
+    def locked_until(self) -> datetime | None:
+        """Return until when nobody can delete the file (COMPLIANCE); None for not locked."""
+        return self._bucket.locked_until(self._path, self._there())
+
+    def _file(self) -> _File | None:
+        return self._bucket.folder(self._path.parent).files.get(self._path.name)
+
+    def _there(self) -> _File:
+        found = self._file()
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "There is no such object", str(self))
+        return found
+
+
+class _Body(io.RawIOBase):
+    def __init__(self, body: Any, told: str) -> None:
+        self._body, self._told = body, told
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _as_os_errors(self._told):
+            data: bytes = self._body.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()
+
+
+@contextmanager
+def _as_os_errors(told: str) -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as exc:
+        raise OSError(errno.EIO, f"The bucket does not give it: {type(exc).__name__}", told) from exc
