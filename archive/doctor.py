@@ -1,5 +1,6 @@
 """What this deployment enforces, and by what. Where it cannot promise something, it says so."""
 
+import json
 from pathlib import Path
 
 from sqlalchemy import select, text
@@ -10,7 +11,7 @@ from archive.cases.rekeying import used_keys
 from archive.complaints.complainants import keys_of_complainants
 from archive.db.roles import role_standing
 from archive.jobs.models import Job
-from archive.kernel.findings import Finding, Report, indeterminate, invalid, valid
+from archive.kernel.findings import Finding, Outcome, Report, indeterminate, invalid, valid
 from archive.ledger.cosign_rounds import last_outcomes
 from archive.ledger.cosigning import standings
 from archive.ledger.models import LogPending
@@ -116,7 +117,19 @@ def _witnesses(services: Services) -> list[Finding]:
 
 
 def _worm(services: Services) -> Finding:
-    return indeterminate("doctor.worm", "WORM: not proven; advisory, file permissions")
+    """Say what the newest try of the store's locks has shown; what was not tried is not proven."""
+    code, worm = "doctor.worm", services.worm
+    with services.database.read() as tx:
+        newest = worm.newest(tx)
+    if newest is None:
+        return indeterminate(
+            code, f"WORM: not proven; not tried yet on {worm.trial.place}: run `liuhen doctor --probe`"
+        )
+    told = f"on {newest.place} on {newest.probed_at:%Y-%m-%d %H:%M} UTC"
+    if newest.outcome == Outcome.VALID.value:
+        return valid(code, f"WORM: proven {told}")
+    failed = [found["code"] for found in json.loads(newest.findings) if found["outcome"] != Outcome.VALID.value]
+    return indeterminate(code, f"WORM: not proven {told}: {', '.join(failed)}")
 
 
 def _media(services: Services) -> list[Finding]:

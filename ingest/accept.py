@@ -33,13 +33,13 @@ from archive.kernel.instants import Instant, format_instant
 from archive.kernel.names import safe_file_name
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
-from archive.ocfl.inventory import NewFile, VersionUser
+from archive.ocfl.inventory import IN_PLACE, NewFile, VersionUser
 from archive.organisation.models import Officer
 from archive.ports.blobs import BlobExists
 from ingest.context import Intake
 from ingest.errors import DigestMismatch, IntakeBusy, ManifestUntrusted, Quarantined, StagedBytesLost
 from ingest.manifest import DockManifest, parse_manifest, signed_bytes
-from ingest.models import Dock, IntakeClaim, QuarantineItem, Upload
+from ingest.models import DirectUpload, Dock, IntakeClaim, QuarantineItem, Upload
 from ingest.staging import remove_staged, staged_path
 from ingest.uploads import upload_actor
 from signing.ed25519 import verify_ed25519
@@ -53,6 +53,8 @@ class _Arrival:
     manifest: DockManifest
     digests: DigestSet
     at: Instant
+    in_store: str | None
+    """The key of the bytes where they went straight to the store of originals."""
 
 
 def finish_upload(intake: Intake, upload_id: UploadId, *, digests: DigestSet | None = None) -> None:
@@ -86,7 +88,9 @@ def _take(intake: Intake, upload: Upload, dock: Dock, digests: DigestSet | None)
     if digests is None:
         digests = _staged_digests(intake, upload)
     manifest = parse_manifest(upload.manifest)
-    arrival = _Arrival(upload, manifest, digests, intake.clock.now())
+    with intake.database.read() as tx:
+        direct = tx.get(DirectUpload, upload.id)
+    arrival = _Arrival(upload, manifest, digests, intake.clock.now(), None if direct is None else direct.key)
     refusal = _refusal(arrival, dock)
     if refusal is None:
         _accept(intake, arrival)
@@ -211,8 +215,9 @@ def _object_files(intake: Intake, arrival: _Arrival, claim: IntakeClaim, content
         "metadata/manifest.json": claim.item_manifest,
         "metadata/manifest.json.p7s": claim.item_signature,
     }
+    source = staged_path(intake.staging, UploadId(upload.id)) if arrival.in_store is None else IN_PLACE
     return [
-        NewFile(content_path, staged_path(intake.staging, UploadId(upload.id)), arrival.digests),
+        NewFile(content_path, source, arrival.digests),
         *(NewFile(path, data, digest_of(data)) for path, data in metadata.items()),
     ]
 
@@ -356,7 +361,11 @@ def _quarantine(intake: Intake, arrival: _Arrival, refusal: Quarantined) -> None
     upload = arrival.upload
     prefix = str(upload.id)
     with suppress(BlobExists):  # an earlier try got this far: same upload, same staged bytes
-        intake.quarantine.adopt(f"{prefix}/bytes", staged_path(intake.staging, UploadId(upload.id)))
+        if arrival.in_store is None or intake.direct is None:
+            intake.quarantine.adopt(f"{prefix}/bytes", staged_path(intake.staging, UploadId(upload.id)))
+        else:
+            with intake.direct.blobs.open(arrival.in_store) as stored:
+                intake.quarantine.put_once(f"{prefix}/bytes", stored)
     for name, data in (("manifest.json", upload.manifest), ("manifest.json.sig", upload.manifest_signature)):
         with suppress(BlobExists):
             intake.quarantine.put_once(f"{prefix}/{name}", io.BytesIO(data))

@@ -11,7 +11,16 @@ from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
 from archive.ocfl.root import OcflRoot
 from archive.ports.blobs import BlobStore
 from archive.ports.clock import Clock
+from archive.ports.direct import DirectStore
 from archive.ports.keys import KeyHandle, ManifestSigner
+
+
+@dataclass(frozen=True, slots=True)
+class DirectParts:
+    """How bytes come straight to the store of originals: `store` takes their parts, `blobs` reads and removes them."""
+
+    store: DirectStore
+    blobs: BlobStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +28,7 @@ class Intake:
     """The parts of intake.
 
     `policy` says which cosignatures a checkpoint needs before receipts lead to it.
+    `direct` is there where docks may send straight to the bucket.
     `staging` lies on the file system of the stores, so that a finished upload becomes an object without a copy.
     """
 
@@ -36,3 +46,4 @@ class Intake:
     axis_waiting_bytes: int = 1 << 40
     upload_lifetime: timedelta = timedelta(days=7)
     reserve_bytes: int = 64 * 1024 * 1024
+    direct: DirectParts | None = None

@@ -53,6 +53,12 @@ class UploadTakenOver(Conflict):
     retryable = True
 
 
+class DirectNotOffered(NotFound):
+    """This archive takes no bytes straight into its bucket; send them to the archive itself."""
+
+    code = "ingest.direct_not_offered"
+
+
 class EmptyFile(InvalidInput):
     """An empty file holds no evidence and is refused."""
 

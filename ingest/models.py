@@ -42,12 +42,12 @@ class EnrolmentCode(Base):
 
 
 class Upload(Base):
-    """One tus upload.
+    """One upload, by tus or straight to the bucket.
 
-    `state` is receiving, complete (every byte is durable), accepted, quarantined, terminated or expired. `offset_bytes`
-    is what is durable: bytes beyond it in the staged file do not count. `object_id` is chosen at creation, so that
-    finishing after a crash makes the same object. `sender_id` is the account of a person who sends through the
-    archive's own door; a dock sends for itself.
+    `state` is receiving, direct (its parts go to the bucket), complete (every byte is durable), accepted, quarantined,
+    terminated or expired. `offset_bytes` is what is durable here: bytes beyond it in the staged file do not count.
+    `object_id` is chosen at creation, so that finishing after a crash makes the same object. `sender_id` is the account
+    of a person who sends through the archive's own door; a dock sends for itself.
     """
 
     __tablename__ = "upload"
@@ -68,6 +68,20 @@ class Upload(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class DirectUpload(Base):
+    """Of an upload whose bytes go straight to the bucket: the key that they are put under, and the upload in parts.
+
+    The key is empty once nothing is left there: the bytes became no original.
+    """
+
+    __tablename__ = "direct_upload"
+
+    upload_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("upload.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(1024))
+    name: Mapped[str] = mapped_column(Text)
+    part_size_bytes: Mapped[int] = mapped_column(BigInt)
 
 
 class IntakeClaim(Base):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 
 from archive.db.base import insert_row
 from archive.kernel.errors import InvalidInput
@@ -25,10 +25,11 @@ from ingest.errors import (
     UploadNotFound,
 )
 from ingest.manifest import parse_manifest
-from ingest.models import Upload
+from ingest.models import DirectUpload, Upload
 from ingest.staging import create_staged, remove_staged
 
 _ABANDONED_S: Final = 3600.0
+_UNFINISHED: Final = ("receiving", "direct")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +151,18 @@ def terminate_upload(intake: Intake, upload_id: UploadId, *, dock_id: UUID, send
 
     Raises: UploadNotFound, UploadGone, UploadFinished: what is in the archive stays.
     """
-    if not upload_state(intake, upload_id, dock_id=dock_id, sender_id=sender_id).is_open:
+    if upload_state(intake, upload_id, dock_id=dock_id, sender_id=sender_id).state not in _UNFINISHED:
         raise UploadFinished
     with intake.database.begin() as tx:
         changed = tx.execute(
             update(Upload)
-            .where(Upload.id == upload_id, Upload.state == "receiving")
+            .where(Upload.id == upload_id, Upload.state.in_(_UNFINISHED))
             .values(state="terminated", finished_at=intake.clock.now())
             .returning(Upload.id)
         ).scalar_one_or_none()
     if changed is None:  # it was finished, or ended, between the two looks
         raise UploadFinished
-    remove_staged(intake.staging, upload_id)
+    _drop_bytes(intake, upload_id)
 
 
 def expire_uploads(intake: Intake) -> list[UploadId]:
@@ -170,12 +171,12 @@ def expire_uploads(intake: Intake) -> list[UploadId]:
     with intake.database.begin() as tx:
         expired = tx.scalars(
             update(Upload)
-            .where(Upload.state == "receiving", Upload.expires_at <= now)
+            .where(Upload.state.in_(_UNFINISHED), Upload.expires_at <= now)
             .values(state="expired", finished_at=now)
             .returning(Upload.id)
         ).all()
     for upload_id in expired:
-        remove_staged(intake.staging, UploadId(upload_id))
+        _drop_bytes(intake, UploadId(upload_id))
     return [UploadId(upload_id) for upload_id in expired]
 
 
@@ -204,9 +205,22 @@ def sweep_staging(intake: Intake) -> int:
 
 
 def complete_uploads(intake: Intake) -> list[UploadId]:
-    """Return uploads whose bytes are all durable but that are neither accepted nor quarantined yet."""
+    """Return uploads whose bytes are all staged but that are neither accepted nor quarantined yet."""
+    is_direct = exists().where(DirectUpload.upload_id == Upload.id)  # a job sees to those
     with intake.database.read() as tx:
-        return [UploadId(found) for found in tx.scalars(select(Upload.id).where(Upload.state == "complete"))]
+        found = tx.scalars(select(Upload.id).where(Upload.state == "complete", ~is_direct))
+        return [UploadId(upload_id) for upload_id in found]
+
+
+def _drop_bytes(intake: Intake, upload_id: UploadId) -> None:
+    """Remove what has come of an upload that ended: staged bytes, or parts in the bucket."""
+    remove_staged(intake.staging, upload_id)
+    with intake.database.read() as tx:
+        direct = tx.get(DirectUpload, upload_id)
+    if direct is not None and intake.direct is not None:
+        intake.direct.store.abort_parts(direct.key, direct.name)
+        with intake.database.begin() as tx:
+            tx.execute(update(DirectUpload).where(DirectUpload.upload_id == upload_id).values(key=""))
 
 
 def own_upload(

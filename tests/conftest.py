@@ -3,6 +3,7 @@
 import fcntl
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepare the run, before its workers start: they inherit the environment."""
     for name in [name for name in os.environ if name.startswith("LIUHEN_") and not name.startswith("LIUHEN_TEST_")]:
         del os.environ[name]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A run in the background of a script has interrupts ignored, and so would every process that a test interrupts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     set_hypothesis_home_dir(_HYPOTHESIS_HOME)
     hypothesis.settings.register_profile(
         "liuhen",

@@ -156,10 +156,13 @@ class BucketPath:
         return self._file() is not None
 
     def is_dir(self) -> bool:
-        """Whether a folder is there."""
+        """Whether a folder is there, with a file somewhere below: some servers list folders that are empty."""
         if self._path == PurePosixPath():
             return True
-        return self._path.name in self._bucket.folder(self._path.parent).folders
+        if self._path.name not in self._bucket.folder(self._path.parent).folders:
+            return False
+        inside = self._bucket.folder(self._path)
+        return bool(inside.files) or any((self / name).is_dir() for name in inside.folders)
 
     def is_symlink(self) -> bool:
         """Return False: a bucket has no links."""

@@ -5,6 +5,7 @@ probe puts is a few bytes under `probe/`, locked for a day.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
@@ -27,6 +28,7 @@ class WormProbe:
     def __init__(self, place: S3Place) -> None:
         """Take the bucket; nothing is asked yet."""
         self._client, self._bucket = s3_client(place), place.bucket
+        self.place = f"{place.endpoint or 'AWS'} {place.bucket}"
         self._folder = f"{place.prefix}/probe/" if place.prefix else "probe/"
 
     def run(self, *, at: Instant) -> Report:
@@ -40,6 +42,7 @@ class WormProbe:
             return Report((indeterminate("worm.not_asked", f"The bucket could not be asked: {exc}"),))
 
     def _findings(self, at: Instant) -> Iterator[Finding]:
+        self._clear()
         versioning = self._client.get_bucket_versioning(Bucket=self._bucket).get("Status")
         if versioning != "Enabled":
             yield invalid("worm.versions", "The bucket keeps no versions, so nothing can be locked")
@@ -58,6 +61,15 @@ class WormProbe:
         for code, words, attempt in self._attempts(key, version, until):
             yield self._tried(code, words, attempt, lambda: self._is_kept(key, version, until))
         yield from self._hold(f"{self._folder}{uuid4()}")
+
+    def _clear(self) -> None:
+        """Remove what earlier probes put, as far as its locks have ended."""
+        for page in self._client.get_paginator("list_object_versions").paginate(
+            Bucket=self._bucket, Prefix=self._folder
+        ):
+            for row in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                with suppress(ClientError):
+                    self._client.delete_object(Bucket=self._bucket, Key=row["Key"], VersionId=row["VersionId"])
 
     def _attempts(self, key: str, version: str, until: datetime) -> Iterator[tuple[str, str, Callable[[], Any]]]:
         where = {"Bucket": self._bucket, "Key": key, "VersionId": version}

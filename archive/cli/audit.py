@@ -204,13 +204,17 @@ def _checkpoint(path: Path) -> str:
 
 def doctor_(
     home: Annotated[Path | None, typer.Option("--home", help="Folder of the archive (or LIUHEN_HOME).")] = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Try now whether the store's locks hold.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
 ) -> None:
     """Say which promises this deployment keeps, and by what. Exit codes as of `verify`."""
     from archive.cli.options import opened
     from archive.doctor import examine
+    from archive.ledger.entries import OPERATOR
 
     with opened(home) as services:
+        if probe:
+            services.worm.run(by=OPERATOR)
         report = examine(services)
         if not as_json:
             for finding in report.findings:

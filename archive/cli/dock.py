@@ -24,6 +24,9 @@ State = Annotated[
 Patterns = Annotated[
     Path | None, typer.Option("--patterns", help="Your own patterns of file names, and their zone (TOML).")
 ]
+Direct = Annotated[
+    bool, typer.Option("--direct", help="Send straight to the archive's bucket, where the archive offers that.")
+]
 _MOST_PEM_BYTES = 64 * 1024
 
 
@@ -131,6 +134,7 @@ def push(
     again: Annotated[
         bool, typer.Option("--again", help="Send again what the archive put into quarantine before.")
     ] = False,
+    direct: Direct = False,
     patterns: Patterns = None,
     as_json: AsJson = False,
 ) -> None:
@@ -145,7 +149,7 @@ def push(
     from ingest.agent.sending import Wishes
     from ingest.agent.state import StateFolder
 
-    wishes = Wishes(case_number=case, wipe=wipe, again=again, wait_s=wait, patterns=_patterns(patterns))
+    wishes = Wishes(case_number=case, wipe=wipe, again=again, wait_s=wait, direct=direct, patterns=_patterns(patterns))
     shown_at = None if device_time is None else parse_instant(device_time)
     try:
         with BarWatcher() if sys.stderr.isatty() else LineWatcher() as watcher:
@@ -179,6 +183,7 @@ def watch(
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to go on trying while nothing moves, for each file and round.")
     ] = 30.0,
+    direct: Direct = False,
     patterns: Patterns = None,
     as_json: AsJson = False,
 ) -> None:
@@ -195,7 +200,7 @@ def watch(
     watching = Watch(
         StateFolder.chosen(state),
         folders,
-        Wishes(case_number=case, wipe=wipe, wait_s=wait, patterns=_patterns(patterns)),
+        Wishes(case_number=case, wipe=wipe, wait_s=wait, direct=direct, patterns=_patterns(patterns)),
         Round(every_s=every, settle_s=settle, grace_s=grace, jobs=jobs),
         say_json if as_json else say_line,
     )

@@ -18,7 +18,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from archive.cli.signals import on_signals
 from archive.custody.models import PreservationIntent
-from archive.jobs.queue import DELIVERY, LONG, PACKAGE, PROMPT, PROXY
+from archive.jobs.queue import DELIVERY, INTAKE, LONG, PACKAGE, PROMPT, PROXY
 from archive.kernel.errors import Conflict, LiuhenError, Unavailable
 from archive.kernel.ids import ObjectId
 from archive.settings import Settings
@@ -113,7 +113,11 @@ def run_worker(settings: Settings) -> None:
     services.retrievals.begin()
     services.renewals.begin()
     services.certificate_ends.begin()
+    services.worm.begin()
+    services.locks.begin()
     queues = {PROMPT: settings.prompt_workers, LONG: settings.long_workers, PROXY: 1, PACKAGE: 1}
+    if services.intake.direct is not None:
+        queues[INTAKE] = settings.intake_workers
     worker.run({**queues, DELIVERY: settings.webhook_workers})
     services.close()
 

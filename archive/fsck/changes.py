@@ -214,6 +214,12 @@ _TABLES: Final = (
         },
     ),
     _Told(
+        "worm_probe",
+        ("store.probed",),
+        when="probed_at",
+        details={name: name for name in ("place", "outcome", "findings")},
+    ),
+    _Told(
         "quarantine_item",
         ("ingest.quarantined",),
         row_id="upload_id",

@@ -172,7 +172,11 @@ def _is_begun(database: Database, object_id: str) -> bool:
             )
             for row in rows(tx.connection(), statement)
         )
-        return any(as_uuid(found) == object_id for found in announced)
+        if any(as_uuid(found) == object_id for found in announced):
+            return True
+        # What went straight to the bucket, and either becomes an original or is removed again.
+        straight = rows(tx.connection(), "SELECT key FROM direct_upload")
+        return any(f"%3a{object_id}/" in str(row["key"]) for row in straight)
 
 
 def _is_staged(database: Database, object_id: str) -> bool:

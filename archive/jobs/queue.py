@@ -23,6 +23,8 @@ from archive.kernel.instants import Instant
 
 PROMPT: Final = "prompt"
 """Queue of work that somebody waits for: seconds."""
+INTAKE: Final = "intake"
+"""Queue of recordings that lie in the bucket and wait to be read: a dock waits for the receipt."""
 LONG: Final = "long"
 """Queue of work that may take as long as the recording, or longer."""
 IDLE: Final = "idle"

@@ -88,6 +88,8 @@ class EntryType(StrEnum):
     DETAIL_ERASED = "detail.erased"
     VALIDATION_CHECKED = "validation.checked"
     VALIDATION_REPORTED = "validation.reported"
+    STORE_PROBED = "store.probed"
+    RETENTION_EXTENDED = "retention.extended"
     FIXITY_OK = "fixity.ok"
     FIXITY_FAIL = "fixity.fail"
     ADMIN_INIT = "admin.init"

@@ -12,7 +12,7 @@ from archive.kernel.digests import hash_stream
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import ObjectId
 from archive.ocfl.errors import BrokenInventory
-from archive.ocfl.inventory import Inventory, NewFile, parse_inventory
+from archive.ocfl.inventory import InPlace, Inventory, NewFile, parse_inventory
 from archive.ocfl.layout import (
     INVENTORY,
     OBJECT_DECLARATION,
@@ -54,8 +54,12 @@ def put_small(store: BlobStore, key: str, data: bytes) -> None:
 def put_file(store: BlobStore, key: str, file: NewFile) -> None:
     """Store a new file, or find it stored: a staged file is linked, never read, unless another attempt was here.
 
-    Raises: StoreBroken when other bytes are there.
+    Raises: StoreBroken when other bytes are there; BlobMissing when those in place are not.
     """
+    if isinstance(file.source, InPlace):
+        if store.size_bytes(key) != file.digests.size_bytes:
+            raise StoreBroken("Other bytes are stored under a key that is written once", key=key)
+        return
     try:
         if isinstance(file.source, bytes):
             store.put_once(key, io.BytesIO(file.source))

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,16 +44,25 @@ class VersionUser:
             raise InvalidInput("The user of a version needs a name and a URI as address")
 
 
+class InPlace(Enum):
+    """Says of a file that its bytes lie under its key already, durable, and were read there by the caller."""
+
+    IN_PLACE = "in place"
+
+
+IN_PLACE: Final = InPlace.IN_PLACE
+
+
 @dataclass(frozen=True, slots=True)
 class NewFile:
     """A file to add: its logical path, its bytes or the durable staged file that holds them, and their digests.
 
-    The digests of a staged file are the caller's word and are not computed again.
+    The digests of a staged file, or of one in place, are the caller's word and are not computed again.
     Raises: BadKey, InvalidInput.
     """
 
     logical_path: str
-    source: Path | bytes
+    source: Path | bytes | InPlace
     digests: DigestSet
 
     def __post_init__(self) -> None:

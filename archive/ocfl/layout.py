@@ -65,6 +65,11 @@ def object_root(object_id: ObjectId) -> str:
     return "/".join([*tuples, urn.replace(":", "%3a")])
 
 
+def first_content_key(object_id: ObjectId, logical_path: str) -> str:
+    """Return the key that a file of an object's first version has."""
+    return f"{object_root(object_id)}/v1/content/{logical_path}"
+
+
 def object_id_at(root: str) -> ObjectId | None:
     """Return the id of the object whose root directory this is; None where no object of ours can lie."""
     try:

@@ -21,7 +21,7 @@ from archive.access.sessions import forget_ended_sessions
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import UploadId
 from archive.web import STATIC
-from archive.web.api import docks, door, log, packages, pki
+from archive.web.api import direct, docks, door, log, packages, pki
 from archive.web.api.axis import AxisApp
 from archive.web.api.document import describe
 from archive.web.api.uploads import UploadsApp
@@ -83,6 +83,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(Door, path=AXIS_PATH, behind=axis)
     app.add_middleware(Surroundings)
     app.include_router(docks.router)
+    app.include_router(direct.router)
     app.include_router(log.router)
     app.include_router(packages.router)
     app.include_router(pki.router)

@@ -66,14 +66,17 @@ from archive.wiring import (
     worker_parts,
 )
 from archive.wiring.mail import mail_jobs
-from archive.wiring.stores import Stores, open_stores
+from archive.wiring.stores import Stores, open_stores, term_of, trial_of
 from ingest.context import Intake
+from ingest.direct import DirectJobs
 from ingest.doors import DockKind, Doors, door_key
 from ingest.judgement_reports import ReportMaker
 from ingest.judgements import Judge
 from ingest.media.tools import open_toolbox
 from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity
+from retention.locks import LockRenewals
+from retention.worm import WormProbes
 from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner
 from signing.ed25519 import Ed25519KeyHandle
@@ -139,6 +142,8 @@ class Services:
     rules: OrganisationRules
     handlers: Mapping[str, Handler]
     fixity: Fixity
+    worm: WormProbes
+    locks: LockRenewals
     published: Published
     journal: Journal
     packager: Packager
@@ -310,6 +315,10 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         every=timedelta(minutes=settings.anchor_minutes),
         issuers_pem=issuers,
     )
+    worm, locks = (
+        WormProbes(database, clock, trial_of(settings)),
+        LockRenewals(database, objects, clock, term_of(settings)),
+    )
     journal = log_parts.journal(home, database, stores)
     webhooks = worker_parts.webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
@@ -361,6 +370,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             axis_waiting_bytes=settings.axis_waiting_bytes,
             upload_lifetime=timedelta(hours=settings.upload_lifetime_h),
             reserve_bytes=settings.reserve_bytes,
+            direct=stores.direct,
         ),
         doors=Doors(database, clock, home / "keys"),
         workshop=workshop,
@@ -390,9 +400,13 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **renewals.handlers,
             **certificate_ends.handlers,
             **case_files.handlers,
+            **worm.handlers,
+            **locks.handlers,
             **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),
+        worm=worm,
+        locks=locks,
         published=published,
         journal=journal,
         packager=Packager(
@@ -437,7 +451,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         sign_ins=people_parts.sign_ins(settings, database, identifiers),
         federation=people_parts.federation(settings, identifiers),
     )
-    return replace(services, handlers={**services.handlers, **services.packages.handlers})
+    direct = DirectJobs(services.intake).handlers
+    return replace(services, handlers={**services.handlers, **services.packages.handlers, **direct})
 
 
 def renew_trust_file(services: Services) -> bool:

@@ -12,15 +12,20 @@ from typing import Any, Final
 from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.fetched import FetchedBlobs
 from archive.adapters.filesystem_store import FilesystemStore
+from archive.adapters.folder_trial import FolderTrial
 from archive.adapters.s3_client import S3Place
+from archive.adapters.s3_direct import S3Direct
 from archive.adapters.s3_path import Bucket, BucketPath
+from archive.adapters.s3_probe import WormProbe
 from archive.adapters.s3_store import S3Store
 from archive.fsck.raw import Place, Places
 from archive.ocfl.layout import is_root_inventory
 from archive.ports.blobs import BlobStore, LockableBlobStore
 from archive.ports.clock import Clock
 from archive.ports.erasable import ErasableStore
+from archive.ports.worm import WormTrial
 from archive.settings import Settings, SettingsInvalid
+from ingest.context import DirectParts
 
 _FOLDERS: Final = ("store", "renditions", "quarantine", "drafts", "journal")
 
@@ -35,6 +40,7 @@ class Stores:
     renditions: BlobStore
     journal: BlobStore
     journal_keys: ErasableStore
+    direct: DirectParts | None
     close: Callable[[], None]
 
     def sweep(self, *, unfinished: timedelta) -> None:
@@ -52,11 +58,11 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
             FilesystemStore(home / name, scratch=home / "scratch", is_recreatable=name == "renditions")
             for name in _FOLDERS
         )
-        return Stores(originals, quarantine, drafts, renditions, journal, keys, close=lambda: None)
+        return Stores(originals, quarantine, drafts, renditions, journal, keys, None, close=lambda: None)
     fetched = FetchedBlobs(
         settings.local / "fetched", most_bytes=settings.fetched_bytes, reserve_bytes=settings.reserve_bytes
     )
-    term = timedelta(days=settings.lock_days)
+    term = term_of(settings)
 
     def until() -> datetime | None:
         return (clock.now() + term).replace(microsecond=0) if term else None
@@ -76,7 +82,28 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         for store in in_bucket:
             store.close()
 
-    return Stores(*in_bucket, keys, close=close)
+    return Stores(*in_bucket, keys, _direct(settings, in_bucket[0]), close=close)
+
+
+def _direct(settings: Settings, originals: S3Store) -> DirectParts | None:
+    if not settings.direct_intake:
+        return None
+    return DirectParts(S3Direct(s3_place(settings, "store"), seen_at=settings.s3_docks_endpoint), originals)
+
+
+def term_of(settings: Settings) -> timedelta:
+    """Return how long what is locked stays so at first; nothing for a store without locks."""
+    return timedelta(days=settings.lock_days if settings.store == "s3" else 0)
+
+
+def trial_of(settings: Settings) -> WormTrial:
+    """Return what tries the locks of the store of originals. Raises: SettingsInvalid."""
+    home = settings.home.absolute()
+    return (
+        FolderTrial(home / "store", home / "scratch")
+        if settings.store == "files"
+        else WormProbe(s3_place(settings, ""))
+    )
 
 
 def places_of(settings: Settings, clock: Clock) -> Places:
@@ -124,7 +151,7 @@ def _place(settings: Settings, setting: str, bucket: str, name: str) -> S3Place:
         bucket,
         endpoint=settings.s3_endpoint,
         region=settings.s3_region,
-        prefix=f"{settings.s3_prefix}/{name}" if settings.s3_prefix else name,
+        prefix="/".join(part for part in (settings.s3_prefix, name) if part),
         credentials_file=settings.s3_credentials_file,
         ca=settings.s3_ca,
     )

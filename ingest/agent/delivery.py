@@ -16,6 +16,7 @@ from archive.kernel.digests import DigestSet
 from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import Outcome
 from archive.ledger.receipt import parse_receipt, verify_receipt
+from ingest.agent.direct import DirectSending
 from ingest.agent.errors import (
     FileChanged,
     FileUnreadable,
@@ -159,7 +160,8 @@ class Courier:
         delivery: Delivery,
     ) -> None:
         sha256 = digests.sha256.hex
-        sending = Sending(self.errand, wire, found, source, identity, digests, delivery.sent)
+        way = DirectSending if self.errand.wishes.direct else Sending
+        sending = way(self.errand, wire, found, source, identity, digests, delivery.sent)
         try:
             upload, envelope = sending.to_receipt()
         except Refused as exc:

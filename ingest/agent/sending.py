@@ -67,7 +67,7 @@ class Watcher(Protocol):
 class Wishes:
     """What was asked of this push. Units: seconds without progress until a file is given up; bytes of a chunk.
 
-    `patterns` read the names of files.
+    `patterns` read the names of files. `direct` sends bytes straight to the archive's bucket.
     """
 
     case_number: str | None = None
@@ -75,6 +75,7 @@ class Wishes:
     again: bool = False
     wait_s: float = 120.0
     chunk_bytes: int = CHUNK_BYTES
+    direct: bool = False
     patterns: NamePatterns = field(default_factory=shipped_patterns)
 
 
@@ -176,6 +177,21 @@ class Sending:
             patience.progressed()
 
     def _create(self) -> OpenUpload:
+        manifest, signature = self._signed_manifest()
+        answer = self.wire.request(
+            "POST",
+            _UPLOADS,
+            headers={
+                **_TUS,
+                "Upload-Length": str(self.identity.size_bytes),
+                "Upload-Metadata": f"manifest {b64(manifest)},signature {b64(signature)}",
+            },
+            body=b"",
+        )
+        # Only the id is taken: the key is sent to no address that an answer names.
+        return self._opened(answer.headers.get("location", "").rstrip("/").rsplit("/", 1)[-1], manifest)
+
+    def _signed_manifest(self) -> tuple[bytes, bytes]:
         errand = self.errand
         described = describe(
             self.found,
@@ -188,25 +204,15 @@ class Sending:
             signed_at=errand.clock.now(),
             patterns=errand.wishes.patterns,
         )
-        signature = sign_manifest(described.manifest, errand.identity.key)
-        answer = self.wire.request(
-            "POST",
-            _UPLOADS,
-            headers={
-                **_TUS,
-                "Upload-Length": str(self.identity.size_bytes),
-                "Upload-Metadata": f"manifest {_b64(described.manifest)},signature {_b64(signature)}",
-            },
-            body=b"",
-        )
+        self.sent.notes[:] = described.notes
+        return described.manifest, sign_manifest(described.manifest, errand.identity.key)
+
+    def _opened(self, told_id: str, manifest: bytes) -> OpenUpload:
         try:
-            # Only the id is taken: the key is sent to no address that an answer names.
-            upload_id = UploadId(parse_uuid(answer.headers.get("location", "").rstrip("/").rsplit("/", 1)[-1]))
+            self.upload = OpenUpload(UploadId(parse_uuid(told_id)), manifest)
         except InvalidInput as exc:
             raise NotTheArchive from exc
-        self.upload = OpenUpload(upload_id, described.manifest)
-        errand.journal.record_upload(self.digests.sha256.hex, self.upload, dock=errand.dock)
-        self.sent.notes[:] = described.notes
+        self.errand.journal.record_upload(self.digests.sha256.hex, self.upload, dock=self.errand.dock)
         return self.upload
 
     def _offset(self, upload: OpenUpload) -> int:
@@ -279,5 +285,5 @@ class Sending:
             self.upload = None
 
 
-def _b64(data: bytes) -> str:
+def b64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")

@@ -193,6 +193,10 @@ class Server:
 
     def assert_sound(self) -> None:
         """Hold stores, log and catalogue against each other, raw."""
+        if "LIUHEN_STORE" in self.environment:
+            told = self.command("fsck")
+            assert told.returncode == 0, told.stdout
+            return
         report = fsck(Target(self.home, self.database, self.ca))
         faults = [found for found in report.findings if found.outcome is not Outcome.VALID]
         assert report.outcome is Outcome.VALID, faults

@@ -75,7 +75,7 @@ def enrol(body: EnrolmentRequest, services: WholeServicesDep) -> EnrolmentRead:
     return EnrolmentRead(dock_id=str(enrolment.dock_id), api_key=enrolment.api_key, trust=str(services.trust))
 
 
-_bearer = HTTPBearer(
+DOCK_KEY = HTTPBearer(
     auto_error=False, scheme_name="DockKey", description="The key of the dock: `Authorization: Bearer lh_...`."
 )
 
@@ -91,7 +91,7 @@ def rotate(
     body: KeyRequest,
     response: Response,
     services: WholeServicesDep,
-    presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    presented: Annotated[HTTPAuthorizationCredentials | None, Depends(DOCK_KEY)],
 ) -> KeyRead:
     """Trade a dock's key for another one; the old one goes on for 10 minutes, so that a lost answer can be asked again.
 

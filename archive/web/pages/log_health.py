@@ -18,11 +18,14 @@ _TEXT = "text/plain; charset=utf-8"
 def log_health_page(request: Request, caller: LogHealthReader, services: ServicesDep) -> Response:
     """Show figures, signatures, witnesses and quorum, each with what a check of it found just now."""
     health = services.log_health()
+    with services.database.read() as tx:
+        store_lock = services.worm.standing(tx)
     return render(
         request,
         "_log_health.html" if is_fragment(request) else "log_health.html",
         caller=caller,
         health=health,
+        store_lock=store_lock,
         groups=grouped_findings(health.report),
         looked_at=services.clock.now(),
     )
