@@ -162,6 +162,8 @@ UNBOUND = {
     "reach": None,
     # What goes on now; gone with the transaction that ends it.
     "volume_closing": None,
+    # What the store itself says of its locks; where bytes lie that a dock sends straight to it.
+    "object_lock": None, "direct_upload": None,
     # Where an encode stands; it is gone when it has ended.
     "live_encoding": None,
 }  # fmt: skip
@@ -240,6 +242,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     )
     retrieve(home, object_id)
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
+    home.services.worm.run()
     home.sequence()
     take_a_case_away(witnessed, case_id, supervisor)
     assert home.erase(lambda entry: entry["type"] == "admin.dock_invited")
