@@ -100,7 +100,7 @@ def end_weed(run: Path) -> None:
         Weed(**{**found, "folder": Path(found["folder"])}).stop()
 
 
-def start_weed(folder: Path) -> Weed:
+def start_weed(folder: Path, *, volume_mb: int = 64) -> Weed:
     """Start a server whose data is in `folder`. Raises: RuntimeError when it does not answer in a minute."""
     program = shutil.which("weed") or str(Path(__import__("sys").executable).parent / "weed")
     folder.mkdir(parents=True)
@@ -123,7 +123,7 @@ def start_weed(folder: Path) -> Weed:
     ports = [f"-{name}={port}" for name, port in zip(names, others, strict=False)]
     command = [
         program, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3", f"-s3.port={s3}",
-        f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64",
+        f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-master.volumeSizeLimitMB={volume_mb}",
         "-volume.max=1000", "-master.electionTimeout=1s", *ports,
     ]  # fmt: skip
     with (folder / "weed.log").open("wb") as log:
