@@ -23,7 +23,8 @@ from typing import Any
 _SOCKET_PATH_MOST_BYTES = 100
 _START_TIMEOUT_S = 120
 _THROW_AWAY = (
-    "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_wal_size=256MB -c shared_buffers=64MB"
+    "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_wal_size=256MB -c shared_buffers=64MB "
+    "-c jit=off"  # tables without statistics look large: each query would be compiled
 )
 _LASTING = "-c fsync=on -c shared_buffers=128MB"
 
