@@ -5,6 +5,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ import structlog
 from argon2 import PasswordHasher
 from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.database import DirectoryBasedExampleDatabase
+from sqlalchemy import create_engine
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
 
 pytest.register_assert_rewrite("tests.support")  # before anything of it is imported
 
 from archive.access import passwords  # noqa: E402
+from archive.db import database  # noqa: E402
 from tests.support import postgres, schema  # noqa: E402
 
 _ROOT = Path(__file__).parent.parent
@@ -126,6 +131,18 @@ def _passwords_cost_little() -> Iterator[None]:
     """Hash passwords quickly: tests make thousands. What a real one costs is asked of a process of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=256, parallelism=1))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _statements_are_compiled_once() -> Iterator[None]:
+    """Compile each statement once for all databases of a kind: tests have one each, and would compile it each time."""
+    compiled: LRUCache[Any, Any] = LRUCache(5000)
+    with pytest.MonkeyPatch.context() as patch:
+        # What is compiled is kept by dialect: those of two databases differ in nothing but their identity.
+        patch.setattr(DefaultDialect, "__hash__", lambda self: hash(type(self)))
+        patch.setattr(DefaultDialect, "__eq__", lambda self, other: type(self) is type(other))
+        patch.setattr(database, "create_engine", partial(create_engine, execution_options={"compiled_cache": compiled}))
         yield
 
 
