@@ -5,10 +5,11 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import hypothesis
 import pytest
 import structlog
@@ -149,6 +150,14 @@ def _statements_are_compiled_once() -> Iterator[None]:
         patch.setattr(DefaultDialect, "__hash__", lambda self: hash(type(self)))
         patch.setattr(DefaultDialect, "__eq__", lambda self, other: type(self) is type(other))
         patch.setattr(database, "create_engine", partial(create_engine, execution_options={"compiled_cache": compiled}))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _authorities_are_read_once() -> Iterator[None]:
+    """Read the world's certificate authorities once: every browser of a test would, and asks nobody but us."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
         yield
 
 
