@@ -26,6 +26,7 @@ from archive.access.sessions import sign_in, signed_in_caller
 from archive.cases.filing import open_case
 from archive.cases.subjects import KnownSubject, NewSubject
 from archive.cases.terms import Category, SubjectKind
+from archive.db.base import Base
 from archive.db.database import Database
 from archive.db.sight import FIRST_UNIT
 from archive.fsck import ArchiveReport, Outside, Target, fsck
@@ -329,7 +330,10 @@ def make_home(base: Path, database_url: str, clock: SteppedClock | None = None, 
 def _new_files() -> tuple[tuple[Path, int, bytes | None], ...]:
     """Return what lies in the folder of a new archive, but for its database and checkpoint: path, mode, bytes."""
     with tempfile.TemporaryDirectory(prefix="liuhen-home-") as folder:
-        make_home(Path(folder), "").services.close()
+        made = make_home(Path(folder), "")
+        filled = {name for name in Base.metadata.tables if made.count(name)}
+        assert filled == {"agency", "unit", "log_checkpoint"}, "a copy has to write that too"
+        made.services.close()
         home = Path(folder) / "home"
         return tuple(
             (path.relative_to(home), path.stat().st_mode & 0o777, None if path.is_dir() else path.read_bytes())
