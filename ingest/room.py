@@ -10,6 +10,8 @@ from archive.jobs.queue import IDLE, LONG, PROXY, ClaimedJob
 from archive.kernel.ids import parse_uuid
 from ingest.workshop import Workshop
 
+NO_ROOM: Final = "jobs.no_room"
+"""How the reason of a job that was given back for lack of room begins."""
 _WEIGHTY: Final = frozenset({LONG, IDLE, PROXY})
 _COPIES: Final = 2
 """A job may need the original at hand, and makes something that is seldom larger."""
@@ -35,7 +37,7 @@ class Room:
         if self._free() < needed:
             self._workshop.sweep()
         if (free := self._free()) < needed:
-            return f"jobs.no_room: {free // _MIB} MiB are free where it works, {-(-needed // _MIB)} MiB are needed"
+            return f"{NO_ROOM}: {free // _MIB} MiB are free where it works, {-(-needed // _MIB)} MiB are needed"
         return None
 
     def _free(self) -> int:

@@ -16,7 +16,7 @@ from archive.kernel.errors import Conflict, InvalidInput
 from archive.settings import Settings
 
 _LOCAL: Final = {"127.0.0.1", "::1", "localhost"}
-_ENDING_S: Final = 5.0
+_ENDING_S: Final = 15.0
 """What processes may take to end, after the grace that jobs have."""
 
 

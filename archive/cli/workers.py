@@ -16,7 +16,7 @@ from archive.wiring import Services, broker_parts, build_services
 from archive.worker.loop import Worker
 from ingest.room import Room
 
-ENDING_S: Final = 3.0
+ENDING_S: Final = 10.0
 """What a process may take to end, after the grace that jobs have."""
 _RELAY_KEY: Final = 0x6C69_7568_7265  # "liuhre"
 

@@ -4,8 +4,10 @@ Its node, its port mapper (epmd), its cookie and its data are its own; it listen
 a password.
 """
 
+import base64
 import contextlib
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -55,12 +57,13 @@ class Rabbit:
     @property
     def is_running(self) -> bool:
         """Whether it speaks AMQP."""
-        with contextlib.suppress(OSError, ValueError):
+        try:
             with socket.create_connection(("127.0.0.1", self.ports["amqp"]), timeout=2) as connection:
                 connection.sendall(b"AMQP\x00\x00\x09\x01")
                 connection.settimeout(5)
                 return bool(connection.recv(8))
-        return False
+        except (OSError, ValueError):
+            return False
 
     def start(self) -> str:
         """Start it on free ports, or on those that it had; return its address.
@@ -131,9 +134,6 @@ class Rabbit:
     def _prepare(self) -> None:
         password = secrets.token_hex(16)
         salt = secrets.token_bytes(_HASH_SALT_BYTES)
-        import base64
-        import json
-
         hashed = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode("ascii")
         account = {
             "name": _USER,
