@@ -28,7 +28,7 @@ _STRONGER: Final = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKE
 _CONNECT_S: Final = 4
 _ANSWER_S: Final = 10
 _CLOSE_S: Final = 0.5
-_NEVER_RETRY: Final = {"max_retries": 1, "interval_start": 0}
+_NEVER_RETRY: Final = {"max_retries": 0}
 _REDELIVERIES: Final = 20
 """After so many a quorum queue drops a message, which the relay then sends anew."""
 _VISIBLE_AGAIN_S: Final = 600
@@ -178,7 +178,7 @@ class CeleryBell:
         try:
             if self._connection is None:
                 self._connection = connection
-                connection.connect()
+                connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
                 self._producer = self._app.amqp.Producer(connection, auto_declare=False)
             yield connection
         except errors as exc:

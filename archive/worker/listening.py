@@ -9,13 +9,15 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
 from celery import Celery
+from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
 from celery.worker.consumer import Consumer
+from kombu.asynchronous import get_event_loop
 from structlog.tracebacks import ExceptionDictTransformer
 
 from archive.kernel.ids import JobId
@@ -42,6 +44,27 @@ class _QuietConsumer(Consumer):  # type: ignore[misc]
         )
 
 
+class _WakingPool(ThreadPool):  # type: ignore[misc]
+    """Threads that wake the consumer when a job has ended: it may take the next message then, and would doze on."""
+
+    def on_apply(self, *args: Any, **kwargs: Any) -> Any:
+        applied = super().on_apply(*args, **kwargs)
+        applied.f.add_done_callback(_wake)
+        return applied
+
+
+def _wake(_: object) -> None:
+    if (hub := get_event_loop()) is not None:
+        hub.call_soon(lambda: None)
+
+
+class _Heard:
+    """Counts the rings that came, to tell a worker that is idle from one that hears nothing."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 def listen(
     worker: Worker,
     app: Celery,
@@ -59,15 +82,17 @@ def listen(
     `at_broker` is the queue's name there; `on_stop` is given what ends the work.
     """
     _tell_warnings()
+    heard = _Heard()
 
     @app.task(name=RUN_JOB, ignore_result=True)  # type: ignore[untyped-decorator]
     def run_job(job_id: str | None) -> None:
+        heard.count += 1
         _run(worker, queue, job_id)
 
     controller = app.WorkController(
         queues=[at_broker],
         concurrency=concurrency,
-        pool="threads",
+        pool=_WakingPool,
         consumer_cls=_QuietConsumer,
         without_gossip=True,
         without_mingle=True,
@@ -84,7 +109,7 @@ def listen(
             _end_now(0)
 
     on_stop(stop)
-    threading.Thread(target=_watch, args=(worker, bell, queue, ended), name="watch-broker", daemon=True).start()
+    threading.Thread(target=_watch, args=(worker, bell, queue, heard, ended), name="watch-broker", daemon=True).start()
     _log.info("listening", queue=queue, jobs=concurrency)
     controller.start()
     ended.set()
@@ -102,12 +127,13 @@ def _run(worker: Worker, queue: str, job_id: str | None) -> None:
         _log.exception("claim_failed")
 
 
-def _watch(worker: Worker, bell: Bell, queue: str, ended: threading.Event) -> None:
+def _watch(worker: Worker, bell: Bell, queue: str, heard: _Heard, ended: threading.Event) -> None:
     """End a process that is idle while rings wait: a connection can be dead without anybody noticing."""
-    deaf_s = 0.0
+    deaf_s, before = 0.0, 0
     while not ended.wait(_WATCH_S):
+        is_silent, before = heard.count == before, heard.count
         try:
-            is_deaf = not worker.is_busy and bell.unheard(queue) > 0
+            is_deaf = is_silent and not worker.is_busy and bell.unheard(queue) > 0
         except BellAway:
             is_deaf = False  # who cannot be reached cannot be heard
         deaf_s = deaf_s + _WATCH_S if is_deaf else 0.0

@@ -20,6 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.rabbitmq import Rabbit
+from tests.support.redis import Redis
+
 _SOCKET_PATH_MOST_BYTES = 100
 _START_TIMEOUT_S = 120
 _THROW_AWAY = (
@@ -193,9 +196,12 @@ def run_folder() -> Path:
 
 
 def end_run(folder: Path) -> None:
-    """Stop the clusters of a test run, if it started any, and delete the run's folder."""
+    """Stop the clusters and brokers of a test run, if it started any, and delete the run's folder."""
     for data in folder.glob("*/data"):
         Cluster(data.parent, durable=False).destroy()
+    for broker in (Redis(folder / "redis", durable=False), Rabbit(folder / "rabbitmq")):
+        if broker.folder.exists():
+            broker.destroy()
     shutil.rmtree(folder, ignore_errors=True)
 
 

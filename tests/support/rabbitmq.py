@@ -83,13 +83,12 @@ class Rabbit:
                 (self.folder / "ports").write_text(" ".join(map(str, _free_ports(3))), "ascii")
             self._configure()
             with (self.folder / "out").open("ab") as out:
-                process = subprocess.Popen(
-                    [_PROGRAMS / "rabbitmq-server"],
-                    env=self._environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder,
-                    start_new_session=True,
+                subprocess.run(
+                    [_PROGRAMS / "rabbitmq-server", "-detached"],
+                    env=self._environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder, check=True,
                 )  # fmt: skip
             ends = time.monotonic() + _START_S
-            while process.poll() is None and time.monotonic() < ends:
+            while time.monotonic() < ends:
                 if self.is_running:
                     return self.url
                 time.sleep(0.1)
@@ -104,7 +103,7 @@ class Rabbit:
             if str(self.folder).encode() not in Path(f"/proc/{pid}/environ").read_bytes():
                 return  # the number is another program's by now
             os.kill(pid, signal.SIGKILL)
-            while Path(f"/proc/{pid}").exists() and Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z":
+            while Path(f"/proc/{pid}").exists():
                 time.sleep(0.02)
 
     def stop(self) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-_START_S = 30
+_START_S = 15
 
 
 class RedisMissing(Exception):
@@ -78,14 +78,9 @@ class Redis:
                     probe.bind(("127.0.0.1", 0))
                     (self.folder / "port").write_text(str(probe.getsockname()[1]), "ascii")
             self._configure()
-            with (self.folder / "log").open("ab") as log:
-                process = subprocess.Popen(
-                    [program, str(self.folder / "redis.conf")],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
-                )  # fmt: skip
-            (self.folder / "pid").write_text(str(process.pid), "ascii")
+            subprocess.run([program, self.folder / "redis.conf"], stdin=subprocess.DEVNULL, check=True, cwd=self.folder)
             ends = time.monotonic() + _START_S
-            while process.poll() is None and time.monotonic() < ends:
+            while time.monotonic() < ends:
                 if self.is_running:
                     return self.url
                 time.sleep(0.05)
@@ -110,7 +105,7 @@ class Redis:
         file.touch(mode=0o600)
         file.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\nrequirepass {self.password_file.read_text('ascii')}\n"
-            f'maxmemory-policy noeviction\nsave ""\nappendonly {"yes" if self.durable else "no"}\n'
+            f'maxmemory-policy noeviction\ndaemonize yes\npidfile {self.folder}/pid\nlogfile {self.folder}/log\nsave ""\nappendonly {"yes" if self.durable else "no"}\n'
         )
 
     def _signal(self, number: int) -> None:
@@ -119,6 +114,5 @@ class Redis:
             if b"redis-server" not in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return  # the number is another program's by now
             os.kill(pid, number)
-            while Path(f"/proc/{pid}/stat").exists() and Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z":
+            while Path(f"/proc/{pid}").exists():
                 time.sleep(0.02)
-            os.waitpid(pid, os.WNOHANG)
