@@ -41,12 +41,12 @@ def watch(child: Child, environment: Mapping[str, str], fds: Sequence[int]) -> N
         )
 
 
-def end(children: Sequence[Child], *, grace_s: float) -> None:
-    """Ask all to end, and kill those that have not within the grace."""
+def end(children: Sequence[Child], *, within_s: float) -> None:
+    """Ask all to end, and kill those that have not within this time."""
     running = [child.process for child in children if child.process is not None]
     for process in running:
         process.terminate()
-    deadline = time.monotonic() + grace_s
+    deadline = time.monotonic() + within_s
     for process in running:
         try:
             process.wait(max(0.1, deadline - time.monotonic()))

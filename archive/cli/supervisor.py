@@ -68,7 +68,7 @@ def _supervise(settings: Settings) -> int:
             watch(child, environment, (listener.fileno(), watched))
         stopping.wait(0.1)
     os.close(held)
-    end(children, grace_s=settings.worker_grace_s + _ENDING_S)
+    end(children, within_s=settings.worker_grace_s + _ENDING_S)
     file.unlink(missing_ok=True)
     return 0
 

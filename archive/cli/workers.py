@@ -113,7 +113,7 @@ def _one_for_each(settings: Settings, queues: Sequence[str]) -> None:
             watch(child, environment, (watched,))
         stopping.wait(0.1)
     os.close(held)
-    end(children, grace_s=settings.worker_grace_s + ENDING_S)
+    end(children, within_s=settings.worker_grace_s + ENDING_S)
 
 
 def _worker(services: Services) -> Worker:

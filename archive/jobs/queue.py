@@ -198,7 +198,9 @@ def claim_job(
         job.attempt += 1
         job.lease_token = new_uuid7()
         job.lease_until = at + timedelta(seconds=lease_s)
-        return ClaimedJob(JobId(job.id), job.kind, job.args, job.attempt, job.max_attempts, job.lease_token, job.queue)
+        return ClaimedJob(
+            JobId(job.id), job.kind, job.args, job.attempt, job.max_attempts, job.lease_token, queue=job.queue
+        )
 
 
 def _with_idle(queues: Sequence[str]) -> list[str]:

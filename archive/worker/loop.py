@@ -1,5 +1,7 @@
-"""The worker: claims jobs, keeps their leases, and gives back what failed. Who tells it to claim is another's concern:
-its own look into the database (`run`), or a broker's message (`archive.worker.listening`).
+"""The worker: claims jobs, keeps their leases, and gives back what failed.
+
+Who tells it to claim is another's concern: its own look into the database (`run`), or a broker's message
+(`archive.worker.listening`).
 """
 
 import threading

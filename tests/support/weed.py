@@ -1,14 +1,19 @@
 """An S3 server with Object Lock for tests: SeaweedFS, every port picked free, its data in a folder that goes away."""
 
+import contextlib
+import fcntl
 import json
+import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,7 @@ from botocore.config import Config
 
 REGION = "us-east-1"
 _START_S = 60
+_started: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass
@@ -27,7 +33,7 @@ class Weed:
     endpoint: str
     access_key: str
     secret_key: str
-    process: subprocess.Popen[bytes]
+    pid: int
 
     def client(self) -> Any:
         """Return a plain client, to look at the medium without our adapter."""
@@ -48,22 +54,67 @@ class Weed:
 
     def stop(self) -> None:
         """Stop the server and remove its data."""
-        self.process.kill()  # it would take twenty seconds to say goodbye to itself
-        self.process.wait()
+        self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def kill(self) -> None:
+        """End the server at once: it would take twenty seconds to say goodbye to itself."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        if (process := _started.pop(self.pid, None)) is not None:
+            process.wait()
 
-def start_weed(folder: Path) -> Weed:
-    """Start a server whose data is in `folder`. Raises: RuntimeError when it does not answer in a minute."""
+    def settings(self, folder: Path) -> dict[str, Any]:
+        """Return settings of an archive in two new buckets; the key of the server is put into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        credentials = folder / "s3.key"
+        credentials.write_text(f"{self.access_key}\n{self.secret_key}\n")
+        credentials.chmod(0o600)
+        return {
+            "store": "s3",
+            "s3_endpoint": self.endpoint,
+            "s3_region": REGION,
+            "s3_bucket": self.new_bucket(),
+            "s3_work_bucket": self.new_bucket(locked=False),
+            "s3_credentials_file": credentials,
+            "s3_lists_by_folder": True,
+        }
+
+
+def shared_weed(run: Path) -> Weed:
+    """Return the server of this test run, started by the first of its workers that wants it."""
+    told = run / "weed.json"
+    with (run / "weed.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            weed = start_weed(run / "weed")
+            told.write_text(json.dumps({**asdict(weed), "folder": str(weed.folder)}))
+        found = json.loads(told.read_text())
+    return Weed(**{**found, "folder": Path(found["folder"])})
+
+
+def end_weed(run: Path) -> None:
+    """Stop the server of a test run, if it started one."""
+    told = run / "weed.json"
+    if told.exists():
+        found = json.loads(told.read_text())
+        Weed(**{**found, "folder": Path(found["folder"])}).stop()
+
+
+def start_weed(folder: Path, *, keys: tuple[str, str] | None = None, ports: Sequence[int] = ()) -> Weed:
+    """Start a server whose data is in `folder`; with keys and ports again, on the data that it had.
+
+    Raises: RuntimeError when it does not answer in a minute.
+    """
     program = shutil.which("weed") or str(Path(__import__("sys").executable).parent / "weed")
-    folder.mkdir(parents=True)
-    access, secret = secrets.token_hex(10), secrets.token_hex(20)
+    folder.mkdir(parents=True, exist_ok=keys is not None)
+    access, secret = keys or (secrets.token_hex(10), secrets.token_hex(20))
     credentials = [{"accessKey": access, "secretKey": secret}]
     identity = {"name": "liuhen", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     # A bucket is a collection with volumes of its own: one for each is enough here, seven would be made.
     (folder / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n")
-    s3, *others = _free_ports(9)
+    s3, *others = ports or free_ports(9)
     names = (
         "master.port",
         "master.port.grpc",
@@ -80,8 +131,9 @@ def start_weed(folder: Path) -> Weed:
         "-volume.max=1000", "-master.electionTimeout=1s", *ports,
     ]  # fmt: skip
     with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-    weed = Weed(folder, f"http://127.0.0.1:{s3}", access, secret, process)
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    _started[process.pid] = process
+    weed = Weed(folder, f"http://127.0.0.1:{s3}", access, secret, process.pid)
     ends = time.monotonic() + _START_S
     while not _answers(weed):
         if process.poll() is not None or time.monotonic() > ends:
@@ -101,7 +153,7 @@ def _answers(weed: Weed) -> bool:
     return True
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
