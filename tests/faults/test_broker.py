@@ -4,135 +4,25 @@ What must hold after each: every job is done, and its effect is there once.
 """
 
 import contextlib
-import secrets
 import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kombu import Connection
-from sqlalchemy import select, text
+from sqlalchemy import text
 
-from archive.adapters.celery_bell import CeleryBell, celery_app
 from archive.db.database import Database
-from archive.db.process_lock import ProcessLock
-from archive.jobs.models import Job
-from archive.jobs.queue import PROMPT, add_job
-from archive.kernel.clock import SystemClock
-from archive.kernel.ids import JobId
+from archive.jobs.queue import PROMPT
 from archive.ports.bell import BellAway
 from archive.worker.relay import Relay
-from tests.faults.job_driver import Orders, make_tables
 from tests.support import postgres
+from tests.support.brokered import House, wait_for
+from tests.support.job_driver import LOCK_KEY
 from tests.support.redis import Redis
 
-pytestmark = pytest.mark.service
 PATIENCE_S = 90
-AGAIN_S = 1
-KEY = 77
-CLOCK = SystemClock()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-class House:
-    """A database, a broker, workers that come and go, and relays in this process."""
-
-    def __init__(self, database_url: str, server: Any, folder: Path) -> None:
-        self.database = Database(database_url)
-        self.server = server
-        self.folder = folder
-        password = server.password_file.read_text("ascii")
-        self.orders = Orders(database_url, server.url, f"liuhen-{secrets.token_hex(6)}", password)
-        self.bells: list[CeleryBell] = []
-        self.bell = self.new_bell()
-        self.workers: list[subprocess.Popen[bytes]] = []
-        make_tables(self.database)
-
-    def new_bell(self) -> CeleryBell:
-        made = CeleryBell(self.orders.broker, celery_app(self.orders.broker, (PROMPT,)))
-        self.bells.append(made)
-        return made
-
-    def worker(self) -> subprocess.Popen[bytes]:
-        with (self.folder / f"worker-{len(self.workers)}.log").open("wb") as log:
-            started = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.job_driver"], env=self.orders.environment(), stdout=log, stderr=log
-            )
-        self.workers.append(started)
-        return started
-
-    def relay(self, database: Database | None = None) -> Relay:
-        database = database or self.database
-        lock = ProcessLock(database, self.folder / "relay.lock", key=KEY, what="relay")
-        return Relay(database, self.new_bell(), CLOCK, lock=lock, again_s=AGAIN_S, alarm_s=900)
-
-    @contextlib.contextmanager
-    def relaying(self) -> Iterator[Relay]:
-        relay = self.relay()
-        thread = threading.Thread(target=relay.run)
-        thread.start()
-        try:
-            yield relay
-        finally:
-            relay.stop()
-            thread.join()
-
-    def add(self, count: int = 1, kind: str = "effect") -> list[JobId]:
-        with self.database.begin() as tx:
-            added = [add_job(tx, kind, {}, at=CLOCK.now()) for _ in range(count)]
-        return [job_id for job_id in added if job_id is not None]
-
-    def let_through(self, job_id: JobId) -> None:
-        with self.database.begin() as tx:
-            tx.execute(text("INSERT INTO let_through VALUES (:id)"), {"id": job_id})
-
-    def row(self, job_id: JobId) -> Job:
-        with self.database.read() as tx:
-            return tx.get_one(Job, job_id)
-
-    def has_begun(self, job_id: JobId, times: int = 1) -> bool:
-        with self.database.read() as tx:
-            asked = text("SELECT count(*) FROM begun WHERE job_id = :id")
-            return bool(tx.scalar(asked, {"id": job_id}) >= times)
-
-    def are_done(self, jobs: list[JobId]) -> bool:
-        with self.database.read() as tx:
-            return set(tx.scalars(select(Job.state).where(Job.id.in_(jobs)))) == {"done"}
-
-    def wait_done(self, jobs: list[JobId]) -> None:
-        wait_for(lambda: self.are_done(jobs))
-        with self.database.read() as tx:
-            effects = tx.execute(text("SELECT job_id, count(*) FROM effect GROUP BY job_id")).all()
-        counts = {job_id: count for job_id, count in effects if job_id in set(jobs)}
-        assert counts == dict.fromkeys(jobs, 1), "one effect for each job"
-
-    def lose_messages(self) -> None:
-        """Have the broker forget what it holds."""
-        with Connection(self.orders.broker.address()) as connection:
-            connection.default_channel.queue_purge(self.orders.broker.queue_name(PROMPT))
-
-    def end_workers(self) -> None:
-        for worker in self.workers:
-            worker.kill()
-            worker.wait()
-        self.workers.clear()
-
-    def close(self) -> None:
-        self.end_workers()
-        for bell in self.bells:
-            bell.hang_up()
-        self.database.close()
+pytestmark = pytest.mark.service
 
 
 @pytest.fixture(scope="module", params=["redis_server", "rabbit_server"])
@@ -153,7 +43,7 @@ def long_house(
 def house(long_house: House) -> Iterator[House]:
     """The same house for all tests of a broker, without any worker."""
     yield long_house
-    long_house.end_workers()
+    long_house.end_processes()
 
 
 def test_messages_that_are_lost_and_messages_that_come_twice(house: House) -> None:
@@ -216,7 +106,9 @@ def test_of_two_relays_one_works_and_the_other_takes_over(house: House) -> None:
         wait_for(lambda: house.bell.unheard(PROMPT) == len(jobs))
         with house.database.begin() as tx:
             tx.execute(
-                text(f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = {KEY}")
+                text(
+                    f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = {LOCK_KEY}"
+                )
             )
         wait_for(lambda: sum(thread.is_alive() for thread in threads) == 1)
         jobs += house.add(30)
