@@ -162,8 +162,8 @@ class CeleryBell:
 
     def unheard(self, queue: str) -> int:
         """Return how many messages wait at the broker. Raises: BellAway."""
-        with self._lock, self._connected() as connection, connection.channel() as channel:
-            bound = self._app.amqp.queues[self._broker.queue_name(queue)].bind(channel)
+        with self._lock, self._connected() as connection:
+            bound = self._app.amqp.queues[self._broker.queue_name(queue)].bind(connection.default_channel)
             return int(bound.queue_declare().message_count)
 
     def hang_up(self) -> None:

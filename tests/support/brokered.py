@@ -41,12 +41,12 @@ def wait_for(condition: Callable[[], bool], *, within_s: float = _PATIENCE_S) ->
 class House:
     """A database, a broker, workers that come and go, and relays in this process."""
 
-    def __init__(self, database_url: str, server: Any, folder: Path) -> None:
+    def __init__(self, database_url: str, server: Any, folder: Path, *, broker_url: str | None = None) -> None:
         self.database = Database(database_url)
         self.server = server
         self.folder = folder
         password = server.password_file.read_text("ascii")
-        self.orders = Orders(database_url, server.url, f"liuhen-{secrets.token_hex(6)}", password)
+        self.orders = Orders(database_url, broker_url or server.url, f"liuhen-{secrets.token_hex(6)}", password)
         self.bells: list[CeleryBell] = []
         self.bell = self.new_bell()
         self.processes: list[subprocess.Popen[bytes]] = []

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from sqlalchemy import func, select, text
 
@@ -29,6 +30,7 @@ from tests.support import postgres, schema
 from tests.support.brokered import House, wait_for
 from tests.support.rabbitmq import Rabbit
 from tests.support.redis import Redis
+from tests.support.silent_proxy import SilentProxy
 
 _WORKERS: Final = 3
 _RELAYS: Final = 2
@@ -60,8 +62,9 @@ class Result:
 class Stage:
     """One broker with its workers and relays, and the faults that can be done to them."""
 
-    def __init__(self, house: House, chance: random.Random, result: Result) -> None:
+    def __init__(self, house: House, proxy: SilentProxy, chance: random.Random, result: Result) -> None:
         self.house = house
+        self.proxy = proxy
         self.chance = chance
         self.result = result
         self.jobs: list[JobId] = []
@@ -73,6 +76,7 @@ class Stage:
             "worker frozen for longer than its lease": self._freeze,
             "relay killed -9": lambda: self._kill(self.relays, signal.SIGKILL),
             "broker killed -9, back after a while": self._kill_broker,
+            "every connection to the broker silent": self._fall_silent,
             "every waiting message lost": self._lose,
             "messages sent again for 50 jobs": self._double,
             "every connection to the database cut": self._cut_database,
@@ -107,6 +111,9 @@ class Stage:
         time.sleep(self.chance.uniform(0, _LONGEST_AWAY_S))
         self.house.server.start()
 
+    def _fall_silent(self) -> None:
+        self.proxy.fall_silent()
+
     def _lose(self) -> None:
         with contextlib.suppress(OSError, LiuhenError):
             self.house.lose_messages()
@@ -127,10 +134,10 @@ class Stage:
             )
 
 
-def play(house: House, broker: str, *, minutes: float, chance: random.Random) -> Result:
+def play(house: House, proxy: SilentProxy, broker: str, *, minutes: float, chance: random.Random) -> Result:
     """Add jobs and do faults for so long, then let it come to rest and count."""
     result = Result(broker)
-    stage = Stage(house, chance, result)
+    stage = Stage(house, proxy, chance, result)
     ends, ended = time.monotonic() + minutes * 60, threading.Event()
 
     def keep_busy() -> None:
@@ -178,7 +185,7 @@ def _count(stage: Stage) -> None:
 
 
 @contextlib.contextmanager
-def _houses(base: Path) -> Iterator[Sequence[tuple[str, House]]]:
+def _houses(base: Path) -> Iterator[Sequence[tuple[str, House, SilentProxy]]]:
     cluster = postgres.Cluster(postgres.folder_for_server(base / "postgres"), durable=True)
     server = cluster.start()
     # Redis writes each second what it was told, as it comes: some messages are gone with it.
@@ -190,11 +197,15 @@ def _houses(base: Path) -> Iterator[Sequence[tuple[str, House]]]:
             url = postgres.create_database(server)
             schema.make(url)
             (base / name).mkdir()
-            houses.append((name, House(url, broker, base / name)))
+            proxy = SilentProxy(lambda url=broker.url: urlsplit(url).port or 0)
+            way = urlsplit(broker.url)
+            there = way._replace(netloc=way.netloc.replace(f":{way.port}", f":{proxy.port}")).geturl()
+            houses.append((name, House(url, broker, base / name, broker_url=there), proxy))
         yield houses
     finally:
-        for _, house in houses:
+        for _, house, proxy in houses:
             house.close()
+            proxy.close()
         for broker in brokers.values():
             broker.destroy()
         cluster.destroy()
@@ -211,7 +222,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="liuhen-jobs-") as base, _houses(Path(base)) as houses:
         Path(base).chmod(0o711)
         chance = random.Random(asked.seed)
-        results = [play(house, name, minutes=asked.minutes, chance=chance) for name, house in houses]
+        results = [play(house, proxy, name, minutes=asked.minutes, chance=chance) for name, house, proxy in houses]
     told = render(
         results, seed=asked.seed, seconds=time.monotonic() - began, command=f"./dev campaign jobs {' '.join(arguments)}"
     )
