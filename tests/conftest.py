@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import hypothesis
@@ -26,11 +26,14 @@ pytest.register_assert_rewrite("tests.support")  # before anything of it is impo
 from archive.access import passwords  # noqa: E402
 from archive.db import database  # noqa: E402
 from tests.support import postgres, schema  # noqa: E402
+from tests.support.rabbitmq import Rabbit, RabbitMissing  # noqa: E402
+from tests.support.redis import Redis, RedisMissing  # noqa: E402
 
 _ROOT = Path(__file__).parent.parent
 _IN_CI = os.environ.get("CI") == "true"
 _RUN_FOLDER = "LIUHEN_TEST_RUN_FOLDER"
 _HYPOTHESIS_HOME = _ROOT / ".dev" / "hypothesis"
+_Broker = TypeVar("_Broker", Redis, Rabbit)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,6 +82,30 @@ def postgres_server() -> str:
         if _IN_CI:
             pytest.fail(str(exc))
         pytest.skip(str(exc))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Redis:
+    """A Redis for this run, shared by its workers: whoever uses it keeps to queues of their own."""
+    return _shared(Redis(Path(os.environ[_RUN_FOLDER]) / "redis", durable=False), RedisMissing)
+
+
+@pytest.fixture(scope="session")
+def rabbit_server() -> Rabbit:
+    """A RabbitMQ for this run, as `redis_server`."""
+    return _shared(Rabbit(Path(os.environ[_RUN_FOLDER]) / "rabbitmq"), RabbitMissing)
+
+
+def _shared(server: _Broker, missing: type[Exception]) -> _Broker:
+    try:
+        with server.folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            server.start()
+    except missing as exc:
+        if _IN_CI:
+            pytest.fail(str(exc))
+        pytest.skip(str(exc))
+    return server
 
 
 @pytest.fixture(scope="session")

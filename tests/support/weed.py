@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,17 +101,22 @@ def end_weed(run: Path) -> None:
         Weed(**{**found, "folder": Path(found["folder"])}).stop()
 
 
-def start_weed(folder: Path, *, volume_mb: int = 64) -> Weed:
-    """Start a server whose data is in `folder`. Raises: RuntimeError when it does not answer in a minute."""
+def start_weed(
+    folder: Path, *, volume_mb: int = 64, keys: tuple[str, str] | None = None, ports: Sequence[int] = ()
+) -> Weed:
+    """Start a server whose data is in `folder`; with keys and ports again, on the data that it had.
+
+    Raises: RuntimeError when it does not answer in a minute.
+    """
     program = shutil.which("weed") or str(Path(__import__("sys").executable).parent / "weed")
-    folder.mkdir(parents=True)
-    access, secret = secrets.token_hex(10), secrets.token_hex(20)
+    folder.mkdir(parents=True, exist_ok=keys is not None)
+    access, secret = keys or (secrets.token_hex(10), secrets.token_hex(20))
     credentials = [{"accessKey": access, "secretKey": secret}]
     identity = {"name": "liuhen", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
     # A bucket is a collection with volumes of its own: one for each is enough here, seven would be made.
     (folder / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n")
-    s3, *others = _free_ports(9)
+    s3, *others = ports or free_ports(9)
     names = (
         "master.port",
         "master.port.grpc",
@@ -149,7 +155,7 @@ def _answers(weed: Weed) -> bool:
     return True
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
