@@ -43,19 +43,42 @@ class _QuietConsumer(Consumer):  # type: ignore[misc]
             "celery.worker.consumer.consumer:Evloop",
         )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "initial_prefetch_count": 1})
+        self.pool.consumer = self
+        self.pool.is_paused_at_broker = self.conninfo.transport.driver_type == "amqp"
 
-class _WakingPool(ThreadPool):  # type: ignore[misc]
-    """Threads that wake the consumer when a job has ended: it may take the next message then, and would doze on."""
+
+class _ThreadPool(ThreadPool):  # type: ignore[misc]
+    """Threads, and messages only for those that are free.
+
+    A message that waits here behind a long job could be another machine's, and RabbitMQ closes the channel of who keeps
+    one for half an hour. So while all threads are busy the consumer is cancelled there; Celery does the like for Redis
+    itself (`worker_disable_prefetch`), but would doze on when a job has ended.
+    """
+
+    consumer: Any = None
+    is_paused_at_broker = False
+    _under_way = 0
 
     def on_apply(self, *args: Any, **kwargs: Any) -> Any:
         applied = super().on_apply(*args, **kwargs)
-        applied.f.add_done_callback(_wake)
+        self._under_way += 1
+        if self._under_way == self.limit and self.is_paused_at_broker:
+            # The acknowledgement, on which the next message would be sent, comes after this.
+            self.consumer.task_consumer.cancel()
+        applied.f.add_done_callback(self._when_done)
         return applied
 
+    def _when_done(self, _: object) -> None:
+        if (hub := get_event_loop()) is not None:
+            hub.call_soon(self._one_is_free)
 
-def _wake(_: object) -> None:
-    if (hub := get_event_loop()) is not None:
-        hub.call_soon(lambda: None)
+    def _one_is_free(self) -> None:
+        self._under_way -= 1
+        consumer = self.consumer
+        if self._under_way < self.limit and self.is_paused_at_broker and consumer.task_consumer is not None:
+            consumer.task_consumer.consume()  # it does nothing where it consumes already
 
 
 class _Heard:
@@ -92,7 +115,7 @@ def listen(
     controller = app.WorkController(
         queues=[at_broker],
         concurrency=concurrency,
-        pool=_WakingPool,
+        pool=_ThreadPool,
         consumer_cls=_QuietConsumer,
         without_gossip=True,
         without_mingle=True,

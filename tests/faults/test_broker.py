@@ -95,6 +95,21 @@ def test_a_worker_that_is_told_to_end_finishes_its_job_or_gives_it_back(house: H
         house.wait_done([quick, long])
 
 
+def test_what_a_busy_worker_cannot_begin_stays_with_the_broker_for_another(house: House) -> None:
+    house.worker()
+    with house.relaying(again_s=3600):
+        busy = house.add(2, kind="slow")
+        wait_for(lambda: all(house.has_begun(job_id) for job_id in busy))
+        (job_id,) = house.add()
+        wait_for(lambda: house.bell.unheard(PROMPT) == 1)
+        house.worker()
+        house.wait_done([job_id])
+        for each in busy:
+            house.let_through(each)
+        more = house.add(5)
+        house.wait_done([*busy, *more])
+
+
 def test_of_two_relays_one_works_and_the_other_takes_over(house: House) -> None:
     second_database = Database(house.orders.database_url)
     relays = [house.relay(), house.relay(second_database)]

@@ -71,14 +71,14 @@ class House:
         self.processes.append(started)
         return started
 
-    def relay(self, database: Database | None = None) -> Relay:
+    def relay(self, database: Database | None = None, *, again_s: float = AGAIN_S) -> Relay:
         database = database or self.database
         lock = ProcessLock(database, self.folder / "relay.lock", key=LOCK_KEY, what="relay")
-        return Relay(database, self.new_bell(), CLOCK, lock=lock, again_s=AGAIN_S, alarm_s=900)
+        return Relay(database, self.new_bell(), CLOCK, lock=lock, again_s=again_s, alarm_s=900)
 
     @contextlib.contextmanager
-    def relaying(self) -> Iterator[Relay]:
-        relay = self.relay()
+    def relaying(self, *, again_s: float = AGAIN_S) -> Iterator[Relay]:
+        relay = self.relay(again_s=again_s)
         thread = threading.Thread(target=relay.run)
         thread.start()
         try:

@@ -1,14 +1,20 @@
 """What an operator sets for workers on several machines, what the doctor says of it, and room on a worker's disk."""
 
 import os
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
+from sqlalchemy import select
 
+from archive.cli.workers import chosen
 from archive.doctor import examine
 from archive.jobs.models import Job
 from archive.jobs.queue import LONG, PROMPT, ClaimedJob, add_job, claim_job
+from archive.kernel.errors import InvalidInput
 from archive.kernel.findings import Finding, Outcome
 from archive.kernel.ids import new_uuid7
 from archive.ports.bell import Bell
@@ -17,7 +23,8 @@ from archive.wiring import broker_parts
 from archive.worker.loop import Worker
 from ingest.room import NO_ROOM, Room
 from signing.keyfiles import KeyExposed, KeyMissing
-from tests.support.archive_home import ArchiveHome, EnrolledDock
+from tests.support.archive_home import ArchiveHome, EnrolledDock, make_home
+from tests.support.brokered import wait_for
 from tests.support.redis import Redis
 
 
@@ -150,3 +157,51 @@ def test_sweeping_removes_what_nobody_holds_and_leaves_what_somebody_works_in(ho
         workshop.sweep()
         assert not held.exists(), "another has it"
         assert not left.exists()
+
+
+# --- the processes ------------------------------------------------------------------------------------------------
+
+
+def test_a_queue_that_there_is_not_is_refused(home: ArchiveHome) -> None:
+    with pytest.raises(InvalidInput, match="no queue quick; there are prompt, long"):
+        chosen(home.settings, ["prompt", "quick"])
+    assert list(chosen(home.settings, ["long", "proxy"])) == ["long", "proxy"]
+
+
+@pytest.mark.service
+def test_a_relay_and_a_worker_with_a_process_for_each_queue(
+    postgres_url: str, redis_server: Redis, tmp_path: Path
+) -> None:
+    made = make_home(tmp_path, postgres_url)
+    environment = {
+        **os.environ,
+        "LIUHEN_HOME": str(made.path),
+        "LIUHEN_DATABASE_URL": postgres_url,
+        "LIUHEN_BROKER_URL": redis_server.url,
+        "LIUHEN_BROKER_PASSWORD_FILE": str(redis_server.password_file),
+    }
+    command = [sys.executable, "-m", "archive.cli"]
+    relay, worker = (
+        subprocess.Popen([*command, *words], env=environment, stderr=subprocess.DEVNULL)
+        for words in (["relay"], ["worker", "--queues", "prompt,delivery"])
+    )
+
+    def have_been_run() -> set[str]:
+        with made.database.read() as tx:
+            return set(tx.scalars(select(Job.kind).where(Job.not_before > Job.created_at)))
+
+    try:
+        wait_for(lambda: {"forget_events", "watch_deadlines", "watch_retrievals"} <= have_been_run(), within_s=200)
+        children = psutil.Process(worker.pid).children()
+        assert {child.cmdline()[-1] for child in children} == {"prompt", "delivery"}
+        worker.terminate()
+        assert worker.wait(60) == 0
+        assert not any(child.is_running() for child in children)
+        relay.terminate()
+        assert relay.wait(60) == 0
+    finally:
+        relay.kill()
+        worker.kill()
+        relay.wait()
+        worker.wait()
+        made.services.close()
