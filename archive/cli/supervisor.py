@@ -14,15 +14,16 @@ from typing import Final
 
 import structlog
 
-from archive.cli.processes import WATCH_FD, address_file, alone, configure_logging
+from archive.cli.processes import WATCH_FD, address_file, alone, configure_logging, meters_folder
 from archive.cli.signals import on_signals
 from archive.kernel.errors import Conflict, InvalidInput
+from archive.meters import forget_ended
 from archive.settings import Settings
 
 _LOCAL: Final = {"127.0.0.1", "::1", "localhost"}
 _CALM_S: Final = 10.0
 _LONGEST_PAUSE_S: Final = 30.0
-_GRACE_S: Final = 15.0
+_GRACE_S: Final = 7.0
 _log = structlog.get_logger("liuhen.supervisor")
 
 
@@ -65,6 +66,7 @@ def supervise(settings: Settings) -> int:
 
 def _supervise(settings: Settings) -> int:
     configure_logging()
+    forget_ended(meters_folder(settings))
     listener = _listen(settings)
     os.set_inheritable(listener.fileno(), True)
     watched, held = os.pipe()
@@ -84,7 +86,7 @@ def _supervise(settings: Settings) -> int:
             _watch(child, environment, (listener.fileno(), watched))
         stopping.wait(0.1)
     os.close(held)
-    _end(children)
+    _end(children, within_s=settings.shutdown_delay_s + settings.shutdown_s + _GRACE_S)
     file.unlink(missing_ok=True)
     return 0
 
@@ -126,11 +128,11 @@ def _watch(child: _Child, environment: dict[str, str], fds: tuple[int, ...]) -> 
         child.process = subprocess.Popen(child.command, env=environment, pass_fds=fds)  # noqa: S603 - our own program
 
 
-def _end(children: list[_Child]) -> None:
+def _end(children: list[_Child], *, within_s: float) -> None:
     running = [child.process for child in children if child.process is not None]
     for process in running:
         process.terminate()
-    deadline = time.monotonic() + _GRACE_S
+    deadline = time.monotonic() + within_s
     for process in running:
         try:
             process.wait(max(0.1, deadline - time.monotonic()))

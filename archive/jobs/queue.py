@@ -90,6 +90,8 @@ class ClaimedJob:
     attempt: int
     max_attempts: int
     lease_token: UUID
+    claimed_at: Instant | None = None
+    traceparent: str | None = None
 
 
 def add_job(
@@ -186,7 +188,9 @@ def claim_job(database: Database, *, queues: Sequence[str], at: Instant, lease_s
         job.attempt += 1
         job.lease_token = new_uuid7()
         job.lease_until = at + timedelta(seconds=lease_s)
-        return ClaimedJob(JobId(job.id), job.kind, job.args, job.attempt, job.max_attempts, job.lease_token)
+        return ClaimedJob(
+            JobId(job.id), job.kind, job.args, job.attempt, job.max_attempts, job.lease_token, at, job.traceparent
+        )
 
 
 def _with_idle(queues: Sequence[str]) -> list[str]:
@@ -206,6 +210,7 @@ def extend_lease(
 
 def finish_job(tx: Session, job: ClaimedJob, *, at: Instant) -> None:
     """Mark the job done in the transaction that writes its result. Raises: LeaseLost, so that nothing is doubled."""
+    ran_ms = None if job.claimed_at is None else max(0, round((at - job.claimed_at) / timedelta(milliseconds=1)))
     _only_holder(
         tx,
         job,
@@ -216,6 +221,7 @@ def finish_job(tx: Session, job: ClaimedJob, *, at: Instant) -> None:
             "lease_until": None,
             "progress_permille": 1000,
             "last_error": None,
+            "ran_ms": ran_ms,
         },
     )
 

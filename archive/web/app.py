@@ -26,15 +26,20 @@ from archive.web.api.axis import AxisApp
 from archive.web.api.document import describe
 from archive.web.api.uploads import UploadsApp
 from archive.web.api.v1 import install_api
+from archive.web.ending import Ending
+from archive.web.health import install_health
 from archive.web.judgements import Judgements
 from archive.web.limits import Limits
+from archive.web.metrics import disk_places, install_metrics
 from archive.web.middleware import Door, Surroundings
 from archive.web.pages import install_pages
 from archive.web.problems import problem_response
 from archive.wiring import Services
+from ingest.capacity import sample_room
 from ingest.errors import Quarantined
 from ingest.receiving import Receiver
 from ingest.uploads import complete_uploads, expire_uploads
+from ingest.waiting import forget_left
 
 UPLOADS_PATH: Final = "/api/v1/uploads"
 AXIS_PATH: Final = "/axis"
@@ -43,8 +48,9 @@ _SWEEP_EVERY_S: Final = 5.0
 _log = structlog.get_logger("liuhen.web")
 
 
-def create_app(services: Services) -> FastAPI:
-    """Return the application over these services."""
+def create_app(services: Services, ending: Ending | None = None) -> FastAPI:
+    """Return the application over these services; `ending` tells it that its process is about to end."""
+    ending = ending or Ending()
     executor = ThreadPoolExecutor(_INTAKE_THREADS, thread_name_prefix="intake")
     limits = Limits(services.settings)
     uploads = UploadsApp(
@@ -54,6 +60,7 @@ def create_app(services: Services) -> FastAPI:
         doors=services.doors,
         sign_ins=services.sign_ins,
         limits=limits,
+        ending=ending,
     )
 
     @contextlib.asynccontextmanager
@@ -88,6 +95,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(pki.router)
     app.include_router(door.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    install_metrics(app, services)
+    install_health(app, services, ending)
     install_pages(app)
     _install_errors(app)
     describe(app)
@@ -147,6 +156,7 @@ async def _sweep(services: Services, uploads: UploadsApp) -> None:
                 await uploads.receiver.abandon(upload_id, lambda: None)  # its open file would keep the disk's space
             await asyncio.to_thread(services.packages.sweep)
             await asyncio.to_thread(_sweep_sign_ins, services)
+            await asyncio.to_thread(_sweep_operations, services)
         except Exception:  # noqa: BLE001 - the sweep must outlive whatever one round met
             _log.exception("sweep_failed")
         await asyncio.sleep(_SWEEP_EVERY_S)
@@ -156,6 +166,12 @@ def _sweep_sign_ins(services: Services) -> None:
     at = services.clock.now()
     tidy_attempts(services.database, at=at)
     forget_ended_sessions(services.database, at=at)
+
+
+def _sweep_operations(services: Services) -> None:
+    at = services.clock.now()
+    sample_room(services.database, disk_places(services), at=at)
+    forget_left(services.database, at=at)
 
 
 async def _finish(receiver: Receiver, upload_id: UploadId) -> None:

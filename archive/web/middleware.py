@@ -8,6 +8,7 @@ import structlog
 
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import new_uuid7
+from archive.meters import meters
 from archive.web.problems import problem_response
 
 Scope = dict[str, Any]
@@ -78,13 +79,16 @@ class Surroundings:
                     raise
                 _log.exception("request_failed", request_id=request_id)
                 await problem_response(LiuhenError(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
+        route = getattr(scope.get("route"), "path", None) or scope["state"].get("route")
+        lasted_s = time.perf_counter() - started
+        meters().request(scope["method"], route, status, lasted_s)
         _log.info(
             "request",
             request_id=request_id,
             method=scope["method"],
-            route=getattr(scope.get("route"), "path", None),
+            route=route,
             status=status,
-            duration_ms=round((time.perf_counter() - started) * 1000),
+            duration_ms=round(lasted_s * 1000),
         )
 
 

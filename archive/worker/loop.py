@@ -9,6 +9,7 @@ import structlog
 from archive.db.database import Database
 from archive.jobs.queue import ClaimedJob, LeaseLost, claim_job, extend_lease, fail_job, waiting_queues
 from archive.kernel.errors import LiuhenError
+from archive.meters import meters
 from archive.ports.clock import Clock
 
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
@@ -84,8 +85,9 @@ class Worker:
         lease = _Lease(self._database, job, clock=self._clock, lease_s=self._lease_s)
         log = _log.bind(job_id=str(job.id), kind=job.kind, attempt=job.attempt)
         try:
-            with lease:
+            with meters().job(job.kind) as how, lease:
                 self._handlers[job.kind](job, lease.report)
+                how.append("done")
         except LeaseLost:
             log.warning("lease_lost")
         except LiuhenError as error:
