@@ -121,10 +121,7 @@ def capacity(
         untaken=uploads.get("complete", (0, 0))[0],
         hour_rate=_arrived_bytes(tx, since=at - HOUR) / HOUR.total_seconds(),
         day_rate=_arrived_bytes(tx, since=at - DAY) / DAY.total_seconds(),
-        queues=[
-            _load(tx, queue, counts[queue, "ready"], counts[queue, "running"], at_once.get(queue, 1))
-            for queue in QUEUES
-        ],
+        queues=[_load(tx, queue, counts, at_once.get(queue, 1)) for queue in QUEUES],
         disks=[_room(tx, name, path, reserve_bytes, at) for name, path in places.items()],
     )
 
@@ -149,26 +146,24 @@ def _arrived_bytes(tx: Session, *, since: Instant) -> int:
     return int(tx.scalar(query) or 0)
 
 
-def _load(tx: Session, queue: str, *, ready: int, running: int, at_once: int) -> QueueLoad:
-    done = tx.execute(
+def _load(tx: Session, queue: str, counts: Mapping[tuple[str, str], int], at_once: int) -> QueueLoad:
+    newest = (
         select(Job.ran_ms, Job.args)
         .where(Job.queue == queue, Job.state == "done", Job.ran_ms.is_not(None))
         .order_by(Job.not_before.desc())
         .limit(_MEASURED)
-    ).all()
-    lengths = _lengths(tx, [args.get("object_id") for _, args in done])
-    total_s = sum(ran_ms or 0 for ran_ms, _ in done) / 1000
-    timed = [
-        ((ran_ms or 0) / 1000, lengths[args["object_id"]]) for ran_ms, args in done if args.get("object_id") in lengths
-    ]
+    )
+    done = [((ran_ms or 0) / 1000, args.get("object_id")) for ran_ms, args in tx.execute(newest)]
+    lengths = _lengths(tx, [object_id for _, object_id in done])
+    timed = [(ran_s, lengths[object_id]) for ran_s, object_id in done if object_id in lengths]
     recorded_h = sum(length_h for _, length_h in timed)
     return QueueLoad(
         queue=queue,
-        ready=ready,
-        running=running,
-        at_once=max(at_once, running, 1),
+        ready=counts[queue, "ready"],
+        running=counts[queue, "running"],
+        at_once=max(at_once, counts[queue, "running"], 1),
         measured=len(done),
-        job_s=total_s / len(done) if done else None,
+        job_s=sum(ran_s for ran_s, _ in done) / len(done) if done else None,
         hour_s=sum(ran_s for ran_s, _ in timed) / recorded_h if recorded_h else None,
     )
 
@@ -183,7 +178,7 @@ def _lengths(tx: Session, object_ids: Sequence[object]) -> Mapping[str, float]:
             except InvalidInput:
                 continue
     query = select(EvidenceItem.object_id, EvidenceItem.duration_ms).where(EvidenceItem.object_id.in_(ids))
-    return {ids[found]: ms / 3_600_000 for found, ms in tx.execute(query.where(EvidenceItem.duration_ms > 0))}
+    return {ids[found]: (ms or 0) / 3_600_000 for found, ms in tx.execute(query.where(EvidenceItem.duration_ms > 0))}
 
 
 def _room(tx: Session, name: str, path: Path, reserve_bytes: int, at: Instant) -> DiskRoom:

@@ -22,6 +22,7 @@ _AT_ONCE: Final = 1000
 """Recordings in one part of an announcement."""
 _MOST_ANNOUNCED: Final = 20_000
 _MOST_NAME: Final = 200
+_ASK_S: Final = 10.0
 _AGAIN_S: Final = 3.0
 _LONGEST_AGAIN_S: Final = 60.0
 
@@ -113,6 +114,7 @@ class Wishing:
                 "/api/v1/docks/waiting",
                 headers=None if body is None else {"Content-Type": "application/json"},
                 body=None if body is None else json.dumps(body).encode(),
+                timeout_s=_ASK_S,
             )
             first = json.loads(answer.body)["first"]
         except (LiuhenError, ValueError, KeyError, TypeError):

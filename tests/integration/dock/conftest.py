@@ -22,13 +22,18 @@ from tests.support.server import Server, serving
 
 MOST_BYTES = 48_000_000
 MB = 1_000_000
+METRICS_TOKEN = "counts-for-prometheus"
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running archive over plain HTTP that takes files of at most 48 MB."""
-    environment = {"LIUHEN_MAX_UPLOAD_BYTES": str(MOST_BYTES)}
-    with serving(tmp_path_factory.mktemp("server"), environment=environment) as running:
+    """A running archive over plain HTTP that takes files of at most 48 MB, and tells its counts."""
+    folder = tmp_path_factory.mktemp("server")
+    token = folder / "metrics-token"
+    token.write_text(METRICS_TOKEN)
+    token.chmod(0o600)
+    environment = {"LIUHEN_MAX_UPLOAD_BYTES": str(MOST_BYTES), "LIUHEN_METRICS_TOKEN_FILE": str(token)}
+    with serving(folder, environment=environment) as running:
         yield running
 
 
