@@ -5,6 +5,7 @@ How the bytes flow stands in `ingest.chunks`. The asyncio side never touches dis
 
 import asyncio
 import contextlib
+import contextvars
 import fcntl
 import functools
 import os
@@ -102,7 +103,9 @@ class Receiver:
 
     async def run(self, work: Callable[..., Result], *args: Any) -> Result:
         """Run blocking work in the receiver's threads, to its end even when this request is cancelled."""
-        task = asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+        # In the request's context, so that its id and its trace are known there too.
+        bound = functools.partial(contextvars.copy_context().run, work, *args)
+        task = asyncio.get_running_loop().run_in_executor(self._executor, bound)
         await finished([task])
         return task.result()
 

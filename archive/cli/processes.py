@@ -22,6 +22,7 @@ from archive.kernel.errors import Conflict, LiuhenError, Unavailable
 from archive.kernel.ids import ObjectId
 from archive.meters import share
 from archive.settings import Settings
+from archive.tracing import Tracing
 from archive.wiring import Services, build_services, renew_trust_file
 from ingest.uploads import sweep_staging
 
@@ -75,15 +76,19 @@ def _serve(settings: Settings, *, fd: int) -> None:
     from archive.web.app import create_app
     from archive.web.ending import Ending
 
-    begin_process(settings)
+    tracing = begin_process(settings, "web")
     services = build_services(settings)
     _tidy(services)
     tls = settings.home / "ca" / "tls.pem"
     if settings.tls:
         services.authority.renew_tls_if_due(services.clock.now())
     ending = Ending()
+    app = create_app(services, ending)
+    if tracing is not None:
+        tracing.watch_database(services.database.engine)
+        tracing.watch_web(app)
     config = uvicorn.Config(
-        create_app(services, ending),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -105,14 +110,18 @@ def _serve(settings: Settings, *, fd: int) -> None:
     end_with_parent(lambda: ending.begin(lambda: setattr(server, "should_exit", True), after_s=0))
     server.run(sockets=[socket.socket(fileno=fd)])
     services.close()
+    if tracing is not None:
+        tracing.end()
 
 
 def run_worker(settings: Settings) -> None:
     """Work on jobs until SIGTERM."""
     from archive.worker.loop import Worker
 
-    begin_process(settings)
+    tracing = begin_process(settings, "worker")
     services = build_services(settings)
+    if tracing is not None:
+        tracing.watch_database(services.database.engine)
     services.workshop.sweep()
     worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=settings.lease_s)
     on_stop(worker.stop)
@@ -124,6 +133,8 @@ def run_worker(settings: Settings) -> None:
     queues = {PROMPT: settings.prompt_workers, LONG: settings.long_workers, PROXY: 1, PACKAGE: 1}
     worker.run({**queues, DELIVERY: settings.webhook_workers})
     services.close()
+    if tracing is not None:
+        tracing.end()
 
 
 def run_sequencer(settings: Settings) -> None:
@@ -171,14 +182,17 @@ def _tidy(services: Services) -> None:
     services.objects.repair(begun)
 
 
-def begin_process(settings: Settings) -> None:
-    """Log, and count where others can read it if the settings want that. First of all that a process does.
+def begin_process(settings: Settings, traced_as: str = "") -> Tracing | None:
+    """Log, count where others can read it, and send traces, as the settings want. First of all that a process does.
 
-    Raises: StorageFull.
+    Raises: StorageFull, TracingMissing.
     """
     configure_logging()
     if settings.metrics_token_file is not None:
         share(meters_folder(settings))
+    if settings.otel_endpoint is None or not traced_as:
+        return None
+    return Tracing(settings.otel_endpoint, process=f"{traced_as}-{os.getpid()}")
 
 
 def meters_folder(settings: Settings) -> Path:

@@ -20,6 +20,7 @@ from archive.jobs.models import Job
 from archive.kernel.errors import Conflict
 from archive.kernel.ids import JobId, new_uuid7
 from archive.kernel.instants import Instant
+from archive.tracing import traceparent
 
 PROMPT: Final = "prompt"
 """Queue of work that somebody waits for: seconds."""
@@ -121,6 +122,7 @@ def add_job(
             max_attempts=max_attempts,
             progress_permille=0,
             created_at=at,
+            traceparent=traceparent(),
         )
         .on_conflict_do_nothing(index_elements=[Job.key])
         .returning(Job.id)

@@ -69,16 +69,17 @@ class Surroundings:
                 ]
             await send(message)
 
-        if _is_cross_site(scope):
-            await problem_response(CrossSite(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
-        else:
-            try:
-                await self._app(scope, receive, send_wrapped)
-            except Exception:
-                if status:  # the answer has begun; the server cuts the connection
-                    raise
-                _log.exception("request_failed", request_id=request_id)
-                await problem_response(LiuhenError(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            if _is_cross_site(scope):
+                await problem_response(CrossSite(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
+            else:
+                try:
+                    await self._app(scope, receive, send_wrapped)
+                except Exception:
+                    if status:  # the answer has begun; the server cuts the connection
+                        raise
+                    _log.exception("request_failed")
+                    await problem_response(LiuhenError(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
         route = getattr(scope.get("route"), "path", None) or scope["state"].get("route")
         lasted_s = time.perf_counter() - started
         meters().request(scope["method"], route, status, lasted_s)

@@ -98,15 +98,15 @@ def wish_posted(waiting_id: WaitingIdPath, caller: FirstSender, services: Servic
 def lasting(span: timedelta | None) -> tuple[str, str]:
     """Return the key of a text for a forecast, and the number in it. Pure."""
     if span is None:
-        return "capacity.unknown", ""
+        return "unknown", ""
     minutes = span / timedelta(minutes=1)
     if minutes < 1:
-        return ("capacity.now", "") if not span else ("capacity.soon", "")
+        return ("now", "") if not span else ("soon", "")
     if minutes < 90:
-        return "capacity.minutes", f"{minutes:.0f}"
+        return "minutes", f"{minutes:.0f}"
     if minutes < 48 * 60:
-        return "capacity.hours", f"{minutes / 60:.1f}"
-    return "capacity.days", f"{minutes / 60 / 24:,.0f}"
+        return "hours", f"{minutes / 60:.1f}"
+    return "days", f"{minutes / 60 / 24:,.0f}"
 
 
 def _dock(

@@ -2,13 +2,10 @@
 
 import os
 import signal
-import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 
 from archive.kernel.errors import LiuhenError
 from ingest.agent.delivery import Result
@@ -17,31 +14,10 @@ from ingest.agent.files import Found
 from ingest.agent.push import PushReport, QuietWatcher, push
 from ingest.agent.sending import Wishes
 from ingest.agent.state import StateFolder
-from tests.integration.dock.conftest import MB, TestDock, recording, uploads_of
+from tests.integration.dock.conftest import MB, RESERVE_BYTES, TestDock, recording, uploads_of
 from tests.integration.dock.proxy import bad_line
 from tests.integration.dock.test_operations import wait_for
-from tests.support.server import Server, serving
-
-_DISK_BYTES = 120 * MB
-_RESERVE_BYTES = 30 * MB
-
-
-@pytest.fixture(scope="module")
-def tight_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server on a disk of 120 MB, 30 of which are its reserve; it says for a second that it is about to end."""
-    disk = tmp_path_factory.mktemp("disk")
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "liuhen-test", str(disk)]
-    mounted = subprocess.run(mount, capture_output=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
-    environment = {
-        "LIUHEN_RESERVE_BYTES": str(_RESERVE_BYTES), "LIUHEN_SHUTDOWN_DELAY_S": "2", "LIUHEN_SHUTDOWN_S": "10",
-    }  # fmt: skip
-    try:
-        with serving(disk, environment=environment) as running:
-            yield running
-    finally:
-        subprocess.run(["umount", disk], check=True)
+from tests.support.server import Server
 
 
 class HearsWhy(QuietWatcher):
@@ -78,7 +54,7 @@ def test_below_the_reserve_the_dock_is_asked_to_wait_in_the_midst_of_a_file(
         pushing.start()
         assert line.held.wait(30)
         room = os.statvfs(tight_server.home)
-        ballast.write_bytes(bytes(room.f_bavail * room.f_frsize - _RESERVE_BYTES + 2 * MB))
+        ballast.write_bytes(bytes(room.f_bavail * room.f_frsize - RESERVE_BYTES + 2 * MB))
         line.release()
         wait_for(lambda: bool(watcher.failures))
         ready = httpx.get(f"{tight_server.address}/health/ready")
