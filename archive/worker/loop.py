@@ -98,7 +98,7 @@ class Worker:
         except LiuhenError as error:
             _log.warning("job_failed", code=error.code, retryable=error.retryable)
             self._give_back(job, f"{error.code}: {error.message}", retryable=error.retryable)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a worker outlives whatever one job met; the job comes back
             _log.exception("job_crashed")
             self._give_back(job, f"internal.error: {type(error).__name__}", retryable=True)
         else:
