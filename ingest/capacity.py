@@ -61,9 +61,9 @@ class QueueLoad:
 
 @dataclass(frozen=True, slots=True)
 class DiskRoom:
-    """A disk. Units: bytes; `growth` is how much more is used each day, over `measured_over`."""
+    """A disk, and what lies on it. Units: bytes; `growth` is how much more is used each day, over `measured_over`."""
 
-    place: str
+    places: Sequence[str]
     free: int
     reserve: int
     growth: int | None
@@ -122,7 +122,7 @@ def capacity(
         hour_rate=_arrived_bytes(tx, since=at - HOUR) / HOUR.total_seconds(),
         day_rate=_arrived_bytes(tx, since=at - DAY) / DAY.total_seconds(),
         queues=[_load(tx, queue, counts, at_once.get(queue, 1)) for queue in QUEUES],
-        disks=[_room(tx, name, path, reserve_bytes, at) for name, path in places.items()],
+        disks=[_room(tx, names, places[names[0]], reserve_bytes, at) for names in _by_disk(places)],
     )
 
 
@@ -177,22 +177,30 @@ def _lengths(tx: Session, object_ids: Sequence[object]) -> Mapping[str, float]:
                 ids[parse_uuid(given)] = given
             except InvalidInput:
                 continue
-    query = select(EvidenceItem.object_id, EvidenceItem.duration_ms).where(EvidenceItem.object_id.in_(ids))
+    query = select(EvidenceItem.object_id, EvidenceItem.duration_ms).where(EvidenceItem.object_id.in_(list(ids)))
     return {ids[found]: (ms or 0) / 3_600_000 for found, ms in tx.execute(query.where(EvidenceItem.duration_ms > 0))}
 
 
-def _room(tx: Session, name: str, path: Path, reserve_bytes: int, at: Instant) -> DiskRoom:
+def _by_disk(places: Mapping[str, Path]) -> Sequence[Sequence[str]]:
+    """Return the names of places, those on one disk together."""
+    disks: dict[int, list[str]] = {}
+    for name, path in places.items():
+        disks.setdefault(path.stat().st_dev, []).append(name)
+    return list(disks.values())
+
+
+def _room(tx: Session, names: Sequence[str], path: Path, reserve_bytes: int, at: Instant) -> DiskRoom:
     free = free_bytes(path)
     first = tx.execute(
         select(RoomSample.at, RoomSample.free_bytes)
-        .where(RoomSample.place == _key(name), RoomSample.at > at - _GROWTH_OVER)
+        .where(RoomSample.place == _key(names[0]), RoomSample.at > at - _GROWTH_OVER)
         .order_by(RoomSample.at)
         .limit(1)
     ).one_or_none()
     if first is None or at - first.at < _LEAST_GROWTH:
-        return DiskRoom(name, free, reserve_bytes, None, None)
+        return DiskRoom(names, free, reserve_bytes, None, None)
     lasted = at - first.at
-    return DiskRoom(name, free, reserve_bytes, round((first.free_bytes - free) / (lasted / DAY)), lasted)
+    return DiskRoom(names, free, reserve_bytes, round((first.free_bytes - free) / (lasted / DAY)), lasted)
 
 
 def _key(name: str) -> str:

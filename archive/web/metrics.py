@@ -192,7 +192,7 @@ def _of_disks(services: Services) -> list[Metric]:
 def disk_places(services: Services) -> Mapping[str, Path]:
     """Return the folders that grow, by a name for each."""
     home = services.settings.home.absolute()
-    found = {"home": home, "staging": services.intake.staging, "store": home / "store"}
+    found = {"store": home / "store", "staging": services.intake.staging, "home": home}
     return {name: path for name, path in found.items() if path.is_dir()}
 
 

@@ -80,7 +80,7 @@ class Surroundings:
                         raise
                     _log.exception("request_failed")
                     await problem_response(LiuhenError(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
-        route = getattr(scope.get("route"), "path", None) or scope["state"].get("route")
+        route = getattr(scope.get("route"), "path", None) or scope["state"].get("route") or _folder(scope)
         lasted_s = time.perf_counter() - started
         meters().request(scope["method"], route, status, lasted_s)
         _log.info(
@@ -107,6 +107,10 @@ class Door:
             await self._behind({**scope, "root_path": self._path}, receive, send)
         else:
             await self._app(scope, receive, send)
+
+
+def _folder(scope: Scope) -> str | None:
+    return "/static" if scope.get("path", "").startswith("/static/") else None
 
 
 def _is_cross_site(scope: Scope) -> bool:

@@ -18,6 +18,7 @@ from ingest.waiting import Announced, announce, wish
 from tests.support import seed
 from tests.support.seed import Bureau
 
+_DOCK = "太和中队采集站"
 _WAITING = (
     ("BWC-0117", "DSJ_BWC0117_20260302183000.mp4", 3_200_000_000, 95, 40),
     ("BWC-0117", "DSJ_BWC0117_20260302201500.mp4", 1_100_000_000, 60, 18),
@@ -30,10 +31,10 @@ def announce_work(bureau: Bureau) -> UUID:
     """Have a dock announce recordings, one of them wished for, and the house have measured. Idempotent."""
     services, now = bureau.services, bureau.now()
     with services.database.read() as tx:
-        known = tx.scalar(select(Dock.id).where(Dock.name == "关上中队采集站"))
+        known = tx.scalar(select(Dock.id).where(Dock.name == _DOCK))
     if known is not None:
         return known
-    dock = seed.new_dock(bureau, "关上中队采集站")
+    dock = seed.new_dock(bureau, _DOCK)
     told = [
         Announced(
             key=f"{number:064x}", name=name, size_bytes=size, device_serial=serial,

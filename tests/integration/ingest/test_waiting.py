@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from archive.access.policy import Role
 from archive.db.base import insert_row
 from archive.db.sight import FIRST_UNIT
+from archive.evidence.models import EvidenceItem
 from archive.jobs.models import Job
 from archive.jobs.queue import PROMPT, claim_job, finish_job
 from archive.kernel.ids import UnitId
@@ -123,10 +124,12 @@ def test_forecasts_rest_on_what_was_measured(home: ArchiveHome, dock: EnrolledDo
     assert job is not None
     with home.database.begin() as tx:
         finish_job(tx, job, at=home.clock.step(timedelta(seconds=4)))
+        tx.execute(update(EvidenceItem).values(duration_ms=1_800_000))
     after = found()
     (prompt,) = [one for one in after.queues if one.queue == PROMPT]
     assert (prompt.ready, prompt.measured) == (1, 1)
     assert prompt.job_s == pytest.approx(4, abs=1)
+    assert prompt.hour_s == pytest.approx(8, abs=2), "four seconds for half an hour"
     assert prompt.empty_in is not None
     assert prompt.empty_in.total_seconds() == pytest.approx(2, abs=0.5), "one job, two at once"
     assert after.received_in is not None
