@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from archive.access.policy import Role
 from archive.db.base import insert_row
-from archive.db.sight import FIRST_UNIT
+from archive.db.sight import FIRST_UNIT, Sight
 from archive.evidence.models import EvidenceItem
 from archive.jobs.models import Job
 from archive.jobs.queue import PROMPT, claim_job, finish_job
@@ -108,7 +108,7 @@ def test_forecasts_rest_on_what_was_measured(home: ArchiveHome, dock: EnrolledDo
     places = {"store": home.path / "store"}
 
     def found() -> Capacity:
-        with home.database.read() as tx:
+        with home.database.seen_by(Sight(frozenset(), 0, home.clock.now())).read() as tx:  # as an operator sees it
             return capacity(tx, places=places, reserve_bytes=1000, at_once={PROMPT: 2}, at=home.clock.now())
 
     _announce(home, dock, "a.mp4")
