@@ -95,7 +95,9 @@ class Settings(BaseSettings):
         default=1 << 40, gt=0, description="Most that waits in the unfinished recordings of one Axis system, in bytes."
     )
     upload_lifetime_h: int = Field(default=168, gt=0, description="Hours after which an unfinished upload expires.")
-    reserve_bytes: int = Field(default=64 << 20, ge=0, description="Free space below which no upload starts, in bytes.")
+    reserve_bytes: int = Field(
+        default=64 << 20, ge=0, description="Free space below which no upload starts or goes on, in bytes."
+    )
     sequencing_interval_ms: int = Field(default=200, ge=20, le=1000, description="Pause between checkpoints, in ms.")
     prompt_workers: int = Field(default=2, ge=1, le=32, description="Jobs at once that somebody waits for.")
     long_workers: int = Field(default=1, ge=1, le=32, description="Long jobs (encodes) at once.")
@@ -316,6 +318,43 @@ class Settings(BaseSettings):
     )
     oidc_ca: Path | None = Field(
         default=None, description="Further certificate authorities that the provider may have, as PEM."
+    )
+    metrics_token_file: Path | None = Field(
+        default=None,
+        description="File with the token by which Prometheus may read /metrics (Bearer); empty means nobody may.",
+    )
+    shutdown_delay_s: int = Field(
+        default=0,
+        ge=0,
+        le=300,
+        description="Seconds for which a web process that is told to end still takes requests, and says not ready.",
+    )
+    shutdown_s: int = Field(
+        default=8, ge=1, le=600, description="Seconds that requests have to end when a web process is told to end."
+    )
+    dock_bytes_per_day: int = Field(
+        default=0, ge=0, description="Bytes that one station may begin to send in 24 hours; 0 means any number."
+    )
+    dock_bytes_per_s: int = Field(
+        default=0, ge=0, description="Bytes that one station may send in a second, on average; 0 means any number."
+    )
+    dock_uploads: int = Field(
+        default=0, ge=0, description="Uploads that one station may have under way at once; 0 means any number."
+    )
+    most_waiting_uploads: int = Field(
+        default=1000,
+        ge=0,
+        description="Complete uploads not taken in yet from which on none begins; 0 means any number.",
+    )
+    most_due_jobs: int = Field(
+        default=100_000,
+        ge=0,
+        description="Prompt jobs that are due from which on no upload begins; 0 means any number.",
+    )
+    otel_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="Address that traces go to (OTLP over HTTP); needs the extra liuhen[otel]; empty means nowhere.",
     )
     ffmpeg: Path | None = Field(default=None, description="Folder of ffmpeg and ffprobe; empty means search.")
 

@@ -33,6 +33,7 @@ from archive.kernel.instants import Instant, format_instant
 from archive.kernel.names import safe_file_name
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.meters import meters
 from archive.ocfl.inventory import IN_PLACE, NewFile, VersionUser
 from archive.organisation.models import Officer
 from archive.ports.blobs import BlobExists
@@ -42,6 +43,7 @@ from ingest.manifest import DockManifest, parse_manifest, signed_bytes
 from ingest.models import DirectUpload, Dock, IntakeClaim, QuarantineItem, Upload
 from ingest.staging import remove_staged, staged_path
 from ingest.uploads import upload_actor
+from ingest.waiting import note_arrived
 from signing.ed25519 import verify_ed25519
 
 
@@ -153,6 +155,7 @@ def _accept(intake: Intake, arrival: _Arrival) -> None:
         with unique_or(IntakeBusy), intake.database.begin() as tx:
             _have(tx, arrival.upload)
             _write_new_item(tx, arrival, ObjectId(claim.object_id), content_path)
+    meters().uploads.labels("accepted").inc()
     # The object holds the bytes under its own name now; the staged name is the last thing to go.
     remove_staged(intake.staging, UploadId(arrival.upload.id))
 
@@ -295,6 +298,7 @@ def _finish_row(tx: Session, arrival: _Arrival, object_id: ObjectId) -> None:
                 at=arrival.at,
             )
     _close(tx, arrival, state="accepted", entry_id=entry_id, object_id=object_id)
+    note_arrived(tx, arrival.upload.id, object_id, at=arrival.at)
 
 
 def _entry(kind: EntryType, arrival: _Arrival, object_id: ObjectId, **facts: str) -> NewEntry:
@@ -405,4 +409,6 @@ def _quarantine(intake: Intake, arrival: _Arrival, refusal: Quarantined) -> None
             at=arrival.at,
         )
         _close(tx, arrival, state="quarantined", entry_id=entry_id, refusal=refusal.code)
+    meters().uploads.labels("quarantined").inc()
+    meters().refused.labels(refusal.code).inc()
     remove_staged(intake.staging, UploadId(upload.id))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from archive.kernel.digests import Hasher
-from ingest.errors import ChecksumMismatch, TooLong
+from ingest.errors import ChecksumMismatch, HeldBack, TooLong
 from ingest.staging import write_all
 from ingest.turns import finished
 
@@ -108,7 +108,7 @@ class Chunk:
 
 
 async def pour(most_bytes: int, body: AsyncIterator[bytes], chunk: Chunk) -> None:
-    """Push a body into a chunk, block by block. Raises: TooLong, Disconnected, StorageFull."""
+    """Push a body into a chunk, block by block. Raises: TooLong, Disconnected, HeldBack, StorageFull."""
     gathered: list[bytes] = []
     count = 0
     try:
@@ -121,7 +121,7 @@ async def pour(most_bytes: int, body: AsyncIterator[bytes], chunk: Chunk) -> Non
             if count >= _BLOCK_BYTES or len(gathered) >= _MOST_PIECES:
                 await chunk.push(gathered, count)
                 gathered, count = [], 0
-    except (Disconnected, asyncio.CancelledError):
+    except (Disconnected, HeldBack, asyncio.CancelledError):
         await chunk.push(gathered, count)
         raise
     await chunk.push(gathered, count)

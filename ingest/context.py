@@ -24,6 +24,15 @@ class DirectParts:
 
 
 @dataclass(frozen=True, slots=True)
+class DockLimits:
+    """What one dock may send: bytes begun in 24 hours, bytes in a second, uploads at once. 0 means any number."""
+
+    bytes_per_day: int = 0
+    bytes_per_s: int = 0
+    uploads: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Intake:
     """The parts of intake.
 
@@ -47,3 +56,6 @@ class Intake:
     upload_lifetime: timedelta = timedelta(days=7)
     reserve_bytes: int = 64 * 1024 * 1024
     direct: DirectParts | None = None
+    dock_limits: DockLimits = DockLimits()
+    most_waiting_uploads: int = 0
+    most_due_jobs: int = 0

@@ -25,10 +25,20 @@ from archive.ports.blobs import BlobMissing
 from archive.ports.direct import PartAddress
 from ingest.accept import finish_upload
 from ingest.context import DirectParts, Intake
-from ingest.errors import DirectNotOffered, ManifestMalformed, Quarantined, UploadFinished, UploadGone, UploadNotFound
+from ingest.errors import (
+    DirectNotOffered,
+    HeldBack,
+    ManifestMalformed,
+    Quarantined,
+    UploadFinished,
+    UploadGone,
+    UploadNotFound,
+)
 from ingest.manifest import parse_manifest
-from ingest.models import DirectUpload, Upload
+from ingest.models import DirectUpload, Dock, Upload
+from ingest.pressure import dock_limits, note_pace, require_pace, require_within
 from ingest.uploads import own_upload, require_acceptable_size
+from ingest.waiting import note_begun
 from ingest.workshop import Handler, Report
 
 TAKE_DIRECT: Final = "take_direct"
@@ -55,11 +65,18 @@ class DirectState:
 
 
 def begin_direct(
-    intake: Intake, *, dock_id: UUID, credential: str, size_bytes: int, manifest: bytes, manifest_signature: bytes
+    intake: Intake,
+    *,
+    dock_id: UUID,
+    credential: str,
+    size_bytes: int,
+    manifest: bytes,
+    manifest_signature: bytes,
+    announced: str | None = None,
 ) -> DirectState:
     """Open an upload whose parts go to the bucket; on return its row is durable.
 
-    Raises: DirectNotOffered, EmptyFile, TooLarge, ManifestMalformed, StoreUnavailable.
+    Raises: DirectNotOffered, EmptyFile, TooLarge, ManifestMalformed, HeldBack, StoreUnavailable.
     """
     store = _parts(intake).store
     require_acceptable_size(intake, size_bytes)
@@ -69,25 +86,32 @@ def begin_direct(
     upload_id, object_id, now = UploadId(new_uuid7()), ObjectId(new_uuid7()), intake.clock.now()
     key = first_content_key(object_id, f"original/{safe_file_name(told.name)}")
     part_size, name = store.part_size(size_bytes), store.begin_parts(key)
-    with intake.database.begin() as tx:
-        insert_row(
-            tx,
-            Upload,
-            id=upload_id,
-            dock_id=dock_id,
-            sender_id=None,
-            credential=credential,
-            size_bytes=size_bytes,
-            offset_bytes=0,
-            metadata_header="",
-            manifest=manifest,
-            manifest_signature=manifest_signature,
-            state=OPEN,
-            object_id=object_id,
-            created_at=now,
-            expires_at=now + intake.upload_lifetime,
-        )
-        insert_row(tx, DirectUpload, upload_id=upload_id, key=key, name=name, part_size_bytes=part_size)
+    try:
+        with intake.database.begin() as tx:
+            require_within(tx, intake, dock_id, size_bytes=size_bytes, at=now)
+            insert_row(
+                tx,
+                Upload,
+                id=upload_id,
+                dock_id=dock_id,
+                sender_id=None,
+                credential=credential,
+                size_bytes=size_bytes,
+                offset_bytes=0,
+                metadata_header="",
+                manifest=manifest,
+                manifest_signature=manifest_signature,
+                state=OPEN,
+                object_id=object_id,
+                created_at=now,
+                expires_at=now + intake.upload_lifetime,
+            )
+            insert_row(tx, DirectUpload, upload_id=upload_id, key=key, name=name, part_size_bytes=part_size)
+            if announced is not None:
+                note_begun(tx, dock_id, announced, upload_id=upload_id)
+    except HeldBack:
+        store.abort_parts(key, name)
+        raise
     return DirectState(upload_id, OPEN, size_bytes, part_size, ())
 
 
@@ -107,15 +131,22 @@ def part_addresses(
 ) -> Sequence[PartAddress]:
     """Return where to send these parts, each with its digest; the addresses are good for 15 minutes.
 
-    Raises: UploadNotFound, UploadGone, UploadFinished; InvalidInput for a part that there is not, or too many.
+    Raises: UploadNotFound, UploadGone, UploadFinished, DockPace; InvalidInput for a part that there is not, or too
+        many.
     """
     with intake.database.read() as tx:
         upload, direct = _own(tx, upload_id, dock_id=dock_id)
+        per_s = dock_limits(intake, tx.get_one(Dock, dock_id)).bytes_per_s
     if upload.state != OPEN:
         raise UploadFinished
     parts = DirectState(upload_id, OPEN, upload.size_bytes, direct.part_size_bytes, ()).parts
     if len(wanted) > MOST_ADDRESSES or not all(1 <= number <= parts for number in wanted):
         raise InvalidInput(f"Up to {MOST_ADDRESSES} parts are asked for at once, by their numbers", parts=parts)
+    if per_s:
+        with intake.database.begin() as tx:
+            now, asked = intake.clock.now(), len(wanted) * direct.part_size_bytes
+            require_pace(tx, dock_id, per_s=per_s, at=now)
+            note_pace(tx, dock_id, size_bytes=asked, per_s=per_s, at=now)
     store = _parts(intake).store
     return [
         store.part_address(direct.key, direct.name, number, sha256, good_for=GOOD_FOR)

@@ -28,6 +28,8 @@ CODE_LIFETIME: Final = timedelta(hours=1)
 OLD_KEY_LASTS: Final = timedelta(minutes=10)
 """How long a key opens the door after it was replaced: an answer that is lost does not lock a dock out."""
 MAX_FIRMWARE_CHARACTERS: Final = 100
+MOST_BYTES: Final = 1 << 50
+MOST_UPLOADS: Final = 10_000
 _ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
 
@@ -106,6 +108,34 @@ def revoke_dock(database: Database, dock_id: DockId, *, by: Actor, at: Instant) 
         if changed is None:
             raise DockNotFound
         append_entry(tx, NewEntry(EntryType.ADMIN_DOCK_REVOKED, by, Target("dock", dock_id), device=dock_id), at=at)
+
+
+def set_dock_limits(
+    database: Database,
+    dock_id: DockId,
+    *,
+    bytes_per_day: int | None,
+    bytes_per_s: int | None,
+    uploads: int | None,
+    by: Actor,
+    at: Instant,
+) -> None:
+    """Set what a dock may send: None is what the settings say for all, 0 any number.
+
+    Units: bytes begun in 24 hours, bytes in a second, uploads at once.
+    Raises: DockNotFound, InvalidInput for a number below 0 or beyond what is sensible.
+    """
+    limits = {"most_bytes_per_day": bytes_per_day, "most_bytes_per_s": bytes_per_s, "most_uploads": uploads}
+    for name, limit in limits.items():
+        if limit is not None and not 0 <= limit <= (MOST_UPLOADS if name == "most_uploads" else MOST_BYTES):
+            raise InvalidInput("A limit of a dock is 0 or more", limit=name)
+    with database.begin() as tx:
+        open_dock = (Dock.id == dock_id, Dock.revoked_at.is_(None))
+        changed = tx.execute(update(Dock).where(*open_dock).values(limits).returning(Dock.id)).scalar_one_or_none()
+        if changed is None:
+            raise DockNotFound
+        entry = NewEntry(EntryType.ADMIN_DOCK_LIMITED, by, Target("dock", dock_id), device=dock_id, detail=limits)
+        append_entry(tx, entry, at=at)
 
 
 def rotate_key(database: Database, *, api_key: str, firmware: str | None = None, at: Instant) -> Enrolment:

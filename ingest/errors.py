@@ -134,3 +134,47 @@ class IntakeBusy(LiuhenError):
     code = "ingest.busy"
     exit_code = 75
     retryable = True
+
+
+class HeldBack(LiuhenError):
+    """The archive takes no more of this just now; nothing is lost, come again when it says."""
+
+    code = "ingest.held_back"
+    exit_code = 75
+    retryable = True
+    reason = "other"
+
+
+class DiskReserved(HeldBack):
+    """The archive's disk is filled up to its reserve; come again when there is room."""
+
+    code = "ingest.disk_reserved"
+    reason = "disk"
+
+
+class IntakeFull(HeldBack):
+    """More waits to be taken in than the archive lets wait; come again soon."""
+
+    code = "ingest.intake_full"
+    reason = "queue"
+
+
+class DockQuota(HeldBack):
+    """This dock has begun to send as many bytes in 24 hours as it may."""
+
+    code = "ingest.dock_quota"
+    reason = "quota"
+
+
+class DockUploads(HeldBack):
+    """This dock has as many uploads under way as it may."""
+
+    code = "ingest.dock_uploads"
+    reason = "uploads"
+
+
+class DockPace(HeldBack):
+    """This dock sends faster than it may; what arrived is kept."""
+
+    code = "ingest.dock_pace"
+    reason = "pace"

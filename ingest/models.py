@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
@@ -27,6 +27,44 @@ class Dock(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
     unit_id: Mapped[uuid.UUID] = mapped_column(server_default=FIRST_UNIT.hex)
     firmware: Mapped[str | None] = mapped_column(String(100))
+    most_bytes_per_day: Mapped[int | None] = mapped_column(BigInt)
+    most_bytes_per_s: Mapped[int | None] = mapped_column(BigInt)
+    most_uploads: Mapped[int | None]
+
+
+class DockPacing(Base):
+    """How far a dock that has a rate is ahead of it: so many bytes at that moment."""
+
+    __tablename__ = "dock_pace"
+
+    dock_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("dock.id"), primary_key=True)
+    ahead_bytes: Mapped[int] = mapped_column(BigInt)
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class WaitingRecording(Base):
+    """A recording that a dock has and has announced, and whether somebody asked for it before all others.
+
+    `key` is what the dock calls it. It has left when the dock did not announce it any more; `upload_id` is the upload
+    that brings it.
+    """
+
+    __tablename__ = "waiting_recording"
+    __table_args__ = (UniqueConstraint("dock_id", "key"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    dock_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("dock.id"))
+    key: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(1024))
+    size_bytes: Mapped[int] = mapped_column(BigInt)
+    device_serial: Mapped[str | None] = mapped_column(String(128))
+    begins_at: Mapped[datetime | None] = mapped_column(Moment)
+    ends_at: Mapped[datetime | None] = mapped_column(Moment)
+    announced_at: Mapped[datetime] = mapped_column(Moment)
+    left_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+    upload_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("upload.id"), index=True)
+    wished_at: Mapped[datetime | None] = mapped_column(Moment)
+    wished_by: Mapped[uuid.UUID | None]
 
 
 class EnrolmentCode(Base):
@@ -51,9 +89,10 @@ class Upload(Base):
     """
 
     __tablename__ = "upload"
+    __table_args__ = (Index(None, "dock_id", "created_at"),)
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    dock_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("dock.id"), index=True)
+    dock_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("dock.id"))
     sender_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
     credential: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int] = mapped_column(BigInt)
@@ -67,7 +106,7 @@ class Upload(Base):
     refusal: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment)
-    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
 
 
 class DirectUpload(Base):
@@ -112,3 +151,13 @@ class QuarantineItem(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     sha512: Mapped[str] = mapped_column(String(128))
     quarantined_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class RoomSample(Base):
+    """How much room a disk had; kept for some weeks, so that its growth can be told."""
+
+    __tablename__ = "room_sample"
+
+    place: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment, primary_key=True)
+    free_bytes: Mapped[int] = mapped_column(BigInt)

@@ -5,6 +5,7 @@ How the bytes flow stands in `ingest.chunks`. The asyncio side never touches dis
 
 import asyncio
 import contextlib
+import contextvars
 import fcntl
 import functools
 import os
@@ -14,10 +15,11 @@ from typing import Any, Final, TypeVar
 
 from archive.kernel.digests import DigestSet, Hasher, absorb
 from archive.kernel.ids import UploadId
+from archive.meters import meters
 from ingest.accept import finish_upload
 from ingest.chunks import Checksum, Chunk, Disconnected, Held, pour
 from ingest.context import Intake
-from ingest.errors import IntakeBusy, OffsetConflict, Quarantined, StagedBytesLost, UploadTakenOver
+from ingest.errors import HeldBack, IntakeBusy, OffsetConflict, Quarantined, StagedBytesLost, UploadTakenOver
 from ingest.staging import full_disk_named, staged_path, sync
 from ingest.turns import Turns, finished
 from ingest.uploads import UploadState, record_offset
@@ -65,7 +67,8 @@ class Receiver:
         Guarantees: bytes are fsynced before the offset is stored or returned. When the last byte is there the upload
             is finished: on return its item and log entry are committed.
         Raises: OffsetConflict, ChecksumMismatch (the chunk is dropped), UploadTakenOver, StorageFull, DigestMismatch,
-            ManifestUntrusted; TooLong when the body is longer than what is missing (the chunk is dropped).
+            ManifestUntrusted; TooLong when the body is longer than what is missing (the chunk is dropped); HeldBack
+            from the body (what came is kept).
         """
         async with self._turns.take(upload_id):
             state = await self.run(load)
@@ -100,14 +103,16 @@ class Receiver:
 
     async def run(self, work: Callable[..., Result], *args: Any) -> Result:
         """Run blocking work in the receiver's threads, to its end even when this request is cancelled."""
-        task = asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+        # In the request's context, so that its id and its trace are known there too.
+        bound = functools.partial(contextvars.copy_context().run, work, *args)
+        task = asyncio.get_running_loop().run_in_executor(self._executor, bound)
         await finished([task])
         return task.result()
 
     async def _feed(
         self, state: UploadState, held: Held, body: AsyncIterator[bytes], checksum: Checksum | None
     ) -> None:
-        make_durable = functools.partial(self._make_durable, state, held)
+        make_durable, began = functools.partial(self._make_durable, state, held), held.offset_bytes
         chunk = Chunk(self._executor, held, checksum, functools.partial(make_durable, is_recorded=checksum is None))
         try:
             try:
@@ -116,10 +121,12 @@ class Receiver:
                 await chunk.close()
             chunk.verify()
             await self.run(functools.partial(make_durable, held.offset_bytes, is_recorded=True))
-        except (Disconnected, asyncio.CancelledError):
+            meters().intake_bytes.inc(held.offset_bytes - began)
+        except (Disconnected, HeldBack, asyncio.CancelledError):
             # What arrived stays; only a chunk whose checksum cannot be known any more is dropped.
             if checksum is None:
                 await self.run(functools.partial(make_durable, held.offset_bytes, is_recorded=True))
+                meters().intake_bytes.inc(held.offset_bytes - began)
             else:
                 self._forget(state.id)
             raise

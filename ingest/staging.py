@@ -9,6 +9,7 @@ from typing import Final
 
 from archive.kernel.errors import StorageFull
 from archive.kernel.ids import UploadId
+from archive.meters import meters
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _MOST_VIEWS: Final = 1024
@@ -66,6 +67,7 @@ def full_disk_named() -> Iterator[None]:
         yield
     except OSError as exc:
         if exc.errno in _FULL:
+            meters().store_errors.labels("staging", errno.errorcode[exc.errno]).inc()
             raise StorageFull from exc
         raise
 

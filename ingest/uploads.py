@@ -13,10 +13,12 @@ from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import ObjectId, UploadId, new_uuid7, parse_uuid
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor
+from archive.meters import meters
 from ingest.axis.models import AxisObject
 from ingest.context import Intake
 from ingest.errors import (
     EmptyFile,
+    HeldBack,
     ManifestMalformed,
     OffsetConflict,
     TooLarge,
@@ -26,7 +28,9 @@ from ingest.errors import (
 )
 from ingest.manifest import parse_manifest
 from ingest.models import DirectUpload, Upload
+from ingest.pressure import require_within
 from ingest.staging import create_staged, remove_staged
+from ingest.waiting import note_begun
 
 _ABANDONED_S: Final = 3600.0
 _UNFINISHED: Final = ("receiving", "direct")
@@ -61,35 +65,44 @@ def create_upload(
     manifest: bytes,
     manifest_signature: bytes,
     sender_id: UUID | None = None,
+    announced: str | None = None,
 ) -> UploadState:
     """Open an upload for one file; on return its row and its empty staged file are durable.
 
-    `sender_id` is the account of a person who sends through the archive's own door.
-    Raises: EmptyFile, TooLarge, ManifestMalformed, StorageFull.
+    `sender_id` is the account of a person who sends through the archive's own door; `announced` is what
+    the dock called the recording when it announced it.
+    Raises: EmptyFile, TooLarge, ManifestMalformed, StorageFull; DockQuota, DockUploads.
     """
     require_acceptable_size(intake, size_bytes)
     if parse_manifest(manifest).digests.size_bytes != size_bytes:
         raise ManifestMalformed("The manifest names another size than the upload")
     upload_id, now = UploadId(new_uuid7()), intake.clock.now()
     create_staged(intake.staging, upload_id, size_bytes=size_bytes, reserve_bytes=intake.reserve_bytes)
-    with intake.database.begin() as tx:
-        insert_row(
-            tx,
-            Upload,
-            id=upload_id,
-            dock_id=dock_id,
-            sender_id=sender_id,
-            credential=credential,
-            size_bytes=size_bytes,
-            offset_bytes=0,
-            metadata_header=metadata_header,
-            manifest=manifest,
-            manifest_signature=manifest_signature,
-            state="receiving",
-            object_id=ObjectId(new_uuid7()),
-            created_at=now,
-            expires_at=now + intake.upload_lifetime,
-        )
+    try:
+        with intake.database.begin() as tx:
+            require_within(tx, intake, dock_id, size_bytes=size_bytes, at=now)
+            insert_row(
+                tx,
+                Upload,
+                id=upload_id,
+                dock_id=dock_id,
+                sender_id=sender_id,
+                credential=credential,
+                size_bytes=size_bytes,
+                offset_bytes=0,
+                metadata_header=metadata_header,
+                manifest=manifest,
+                manifest_signature=manifest_signature,
+                state="receiving",
+                object_id=ObjectId(new_uuid7()),
+                created_at=now,
+                expires_at=now + intake.upload_lifetime,
+            )
+            if announced is not None:
+                note_begun(tx, dock_id, announced, upload_id=upload_id)
+    except HeldBack:
+        remove_staged(intake.staging, upload_id)
+        raise
     return upload_state(intake, upload_id, dock_id=dock_id, sender_id=sender_id)
 
 
@@ -162,6 +175,7 @@ def terminate_upload(intake: Intake, upload_id: UploadId, *, dock_id: UUID, send
         ).scalar_one_or_none()
     if changed is None:  # it was finished, or ended, between the two looks
         raise UploadFinished
+    meters().uploads.labels("terminated").inc()
     _drop_bytes(intake, upload_id)
 
 
@@ -176,6 +190,7 @@ def expire_uploads(intake: Intake) -> list[UploadId]:
             .returning(Upload.id)
         ).all()
     for upload_id in expired:
+        meters().uploads.labels("expired").inc()
         _drop_bytes(intake, UploadId(upload_id))
     return [UploadId(upload_id) for upload_id in expired]
 

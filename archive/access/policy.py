@@ -39,6 +39,7 @@ class Capability(StrEnum):
     BREAK_GLASS = "break_glass"
     READ_TRACE = "read_trace"
     HANDLE_COMPLAINTS = "handle_complaints"
+    SEND_FIRST = "send_first"
     MOVE = "move"
     READ_LOG = "read_log"
     READ_LOG_HEALTH = "read_log_health"
@@ -71,6 +72,7 @@ _HEADING: Final = frozenset(
         Capability.EXPORT_CONTENT,
         Capability.READ_TRACE,
         Capability.HANDLE_COMPLAINTS,
+        Capability.SEND_FIRST,
         Capability.MOVE,
         Capability.SEAL,
     }

@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 from uuid import uuid4
 
 from archive.kernel.errors import StorageFull
+from archive.meters import meters
 from archive.ports.blobs import StoreUnavailable
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -35,6 +36,7 @@ def storage_errors() -> Iterator[None]:
         yield
     except OSError as exc:
         reason = errno.errorcode.get(exc.errno or 0, "unknown")
+        meters().store_errors.labels("files", reason).inc()
         if exc.errno in _FULL:
             raise StorageFull(reason=reason) from exc
         raise StoreUnavailable(reason=reason) from exc

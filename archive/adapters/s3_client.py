@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from archive.kernel.errors import LiuhenError
+from archive.meters import meters
 from archive.ports.blobs import BlobExists, BlobMissing, StoreBroken, StoreUnavailable
 
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NoSuchVersion", "NotFound"})
@@ -91,6 +92,8 @@ def refusals(key: str) -> Iterator[None]:
             raise ConflictingWrite(key=key) from exc
         if code in _DIGESTS:
             raise StoreBroken("The store received other bytes than were sent", key=key) from exc
+        meters().store_errors.labels("s3", code if code.isalnum() else "unknown").inc()
         raise StoreUnavailable(f"The store refuses: {code}", key=key) from exc
     except BotoCoreError as exc:
+        meters().store_errors.labels("s3", type(exc).__name__).inc()
         raise StoreUnavailable(f"The store does not answer: {type(exc).__name__}", key=key) from exc

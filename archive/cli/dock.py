@@ -15,6 +15,7 @@ from archive.kernel.instants import parse_instant
 from archive.ledger.entries import OPERATOR
 
 if TYPE_CHECKING:
+    from ingest.models import Dock
     from ingest.sources.patterns import NamePatterns
 
 State = Annotated[
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     dock = typer.Typer(help="Docking stations.", no_args_is_help=True)
     dock.command("invite")(invite)
     dock.command("list")(list_)
+    dock.command("limit")(limit)
     dock.command("revoke")(revoke)
     dock.command("enrol")(enrol)
     dock.command("rotate")(rotate)
@@ -62,10 +64,39 @@ def list_(home: Home = None) -> None:
 
     # Not a table of rich: it would cut the ids where a line is short, and an id is what `revoke` asks for.
     with opened(home) as services, services.database.read() as tx:
-        print(f"{'dock':36}  {'enrolled (UTC)':19}  {'revoked (UTC)':19}  {'kind':8}  name")
+        print(f"{'dock':36}  {'enrolled (UTC)':19}  {'revoked (UTC)':19}  {'kind':8}  {'limits':24}  name")
         for dock in docks(tx):
             revoked = f"{dock.revoked_at:%F %T}" if dock.revoked_at else ""
-            print(f"{dock.id}  {dock.enrolled_at:%F %T}  {revoked:19}  {dock.kind:8}  {printable(dock.name)}")
+            told = f"{revoked:19}  {dock.kind:8}  {_limits_of(dock):24}"
+            print(f"{dock.id}  {dock.enrolled_at:%F %T}  {told}  {printable(dock.name)}")
+
+
+def _limits_of(dock: "Dock") -> str:
+    """Return a dock's own limits; a dash stands for what is as the settings say."""
+    limits = (dock.most_bytes_per_day, dock.most_bytes_per_s, dock.most_uploads)
+    return "/".join("-" if limit is None else str(limit) for limit in limits)
+
+
+def limit(
+    dock: Annotated[str, typer.Argument(help="Id of the dock.")],
+    bytes_per_day: Annotated[int | None, typer.Option(min=0, help="Bytes begun in 24 hours; 0 is any number.")] = None,
+    bytes_per_s: Annotated[int | None, typer.Option(min=0, help="Bytes in a second; 0 is any number.")] = None,
+    uploads: Annotated[int | None, typer.Option(min=0, help="Uploads at once; 0 is any number.")] = None,
+    home: Home = None,
+) -> None:
+    """Set what a dock may send (on the server); what is not given is as the settings say for all docks."""
+    from ingest.docks import set_dock_limits
+
+    with opened(home) as services:
+        set_dock_limits(
+            services.database,
+            DockId(parse_uuid(dock)),
+            bytes_per_day=bytes_per_day,
+            bytes_per_s=bytes_per_s,
+            uploads=uploads,
+            by=OPERATOR,
+            at=services.clock.now(),
+        )
 
 
 def revoke(dock: Annotated[str, typer.Argument(help="Id of the dock.")], home: Home = None) -> None:

@@ -20,7 +20,9 @@ from archive.cli.signals import on_signals
 from archive.custody.models import PreservationIntent
 from archive.kernel.errors import Conflict, LiuhenError, Unavailable
 from archive.kernel.ids import ObjectId
+from archive.meters import share
 from archive.settings import Settings
+from archive.tracing import Tracing
 from archive.wiring import Services, build_services, renew_trust_file
 from ingest.uploads import sweep_staging
 
@@ -64,7 +66,7 @@ def run_web(settings: Settings, *, fd: int) -> None:
     Two of these over one home would cut each other's uploads off, so the second one waits for the first to end.
     Raises: AlreadyRunning.
     """
-    with alone(settings.home, "web", wait_s=_HANDOVER_S):
+    with alone(settings.home, "web", wait_s=_HANDOVER_S + settings.shutdown_delay_s + settings.shutdown_s):
         _serve(settings, fd=fd)
 
 
@@ -72,15 +74,21 @@ def _serve(settings: Settings, *, fd: int) -> None:
     import uvicorn
 
     from archive.web.app import create_app
+    from archive.web.ending import Ending
 
-    configure_logging()
+    tracing = begin_process(settings, "web")
     services = build_services(settings, statement_s=settings.web_statement_s)
     _tidy(services)
     tls = settings.home / "ca" / "tls.pem"
     if settings.tls:
         services.authority.renew_tls_if_due(services.clock.now())
+    ending = Ending()
+    app = create_app(services, ending)
+    if tracing is not None:
+        tracing.watch_database(services.database.engine)
+        tracing.watch_web(app)
     config = uvicorn.Config(
-        create_app(services),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -88,19 +96,27 @@ def _serve(settings: Settings, *, fd: int) -> None:
         loop="uvloop",
         http="httptools",
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=settings.shutdown_s,
         ssl_certfile=str(tls) if settings.tls else None,
         ssl_keyfile=str(tls) if settings.tls else None,
     )
-    server = uvicorn.Server(config)
-    end_with_parent(lambda: setattr(server, "should_exit", True))
+
+    class InOrder(uvicorn.Server):
+        def handle_exit(self, *_: object) -> None:
+            """Say that this process is not ready, let a proxy hear it, and end. Called by a signal's handler."""
+            ending.begin(lambda: setattr(self, "should_exit", True), after_s=settings.shutdown_delay_s)
+
+    server = InOrder(config)
+    end_with_parent(lambda: ending.begin(lambda: setattr(server, "should_exit", True), after_s=0))
     server.run(sockets=[socket.socket(fileno=fd)])
     services.close()
+    if tracing is not None:
+        tracing.end()
 
 
 def run_sequencer(settings: Settings) -> None:
     """Sequence until SIGTERM. Any doubt ends the process: the next start decides from what is stored."""
-    configure_logging()
+    begin_process(settings)
     services = build_services(settings)
     stopping = threading.Event()
     on_stop(stopping.set)
@@ -140,6 +156,24 @@ def _tidy(services: Services) -> None:
     with services.database.read() as tx:
         begun = [ObjectId(found) for found in tx.scalars(select(PreservationIntent.object_id))]
     services.objects.repair(begun)
+
+
+def begin_process(settings: Settings, traced_as: str = "") -> Tracing | None:
+    """Log, count where others can read it, and send traces, as the settings want. First of all that a process does.
+
+    Raises: StorageFull, TracingMissing.
+    """
+    configure_logging()
+    if settings.metrics_token_file is not None:
+        share(meters_folder(settings))
+    if settings.otel_endpoint is None or not traced_as:
+        return None
+    return Tracing(settings.otel_endpoint, process=f"{traced_as}-{os.getpid()}")
+
+
+def meters_folder(settings: Settings) -> Path:
+    """Return where the processes of an archive put what they count."""
+    return settings.home.absolute() / "run" / "meters"
 
 
 def configure_logging() -> None:

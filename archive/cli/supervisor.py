@@ -10,14 +10,15 @@ import threading
 from typing import Final
 
 from archive.cli.children import Child, end, watch
-from archive.cli.processes import WATCH_FD, address_file, alone, configure_logging
+from archive.cli.processes import WATCH_FD, address_file, alone, configure_logging, meters_folder
 from archive.cli.signals import on_signals
 from archive.kernel.errors import Conflict, InvalidInput
+from archive.meters import forget_ended
 from archive.settings import Settings
 
 _LOCAL: Final = {"127.0.0.1", "::1", "localhost"}
-_ENDING_S: Final = 15.0
-"""What processes may take to end, after the grace that jobs have."""
+_ENDING_S: Final = 7.0
+"""What processes may take to end, after the graces that requests and jobs have."""
 
 
 class AddressTaken(Conflict):
@@ -49,6 +50,7 @@ def supervise(settings: Settings) -> int:
 
 def _supervise(settings: Settings) -> int:
     configure_logging()
+    forget_ended(meters_folder(settings))
     listener = _listen(settings)
     os.set_inheritable(listener.fileno(), True)
     watched, held = os.pipe()
@@ -68,7 +70,8 @@ def _supervise(settings: Settings) -> int:
             watch(child, environment, (listener.fileno(), watched))
         stopping.wait(0.1)
     os.close(held)
-    end(children, within_s=settings.worker_grace_s + _ENDING_S)
+    graces = max(settings.shutdown_delay_s + settings.shutdown_s, settings.worker_grace_s)
+    end(children, within_s=graces + _ENDING_S)
     file.unlink(missing_ok=True)
     return 0
 

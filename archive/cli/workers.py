@@ -3,11 +3,12 @@
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from archive.cli.children import Child, end, watch
-from archive.cli.processes import WATCH_FD, configure_logging, on_stop
+from archive.cli.processes import WATCH_FD, begin_process, configure_logging, on_stop
 from archive.db.process_lock import ProcessLock
 from archive.jobs.queue import DELIVERY, INTAKE, LONG, PACKAGE, PROMPT, PROXY
 from archive.kernel.errors import InvalidInput
@@ -27,7 +28,6 @@ def run_worker(settings: Settings, queues: Sequence[str] = ()) -> None:
     Raises: InvalidInput for a queue that there is not.
     """
     threads = chosen(settings, queues)
-    configure_logging()
     if settings.broker_url is None:
         _look(settings, threads)
     elif len(threads) == 1:
@@ -40,20 +40,18 @@ def run_relay(settings: Settings) -> None:
     """Tell workers through the broker of what is due, until SIGTERM, or stand by while another one does."""
     from archive.worker.relay import Relay
 
-    configure_logging()
-    services = build_services(settings)
-    lock = ProcessLock(services.database, services.run_folder / "relay.lock", key=_RELAY_KEY, what="relay")
-    relay = Relay(
-        services.database,
-        broker_parts.exchange(settings).bell,
-        services.clock,
-        lock=lock,
-        again_s=settings.ring_again_s,
-        alarm_s=settings.oldest_job_alarm_s,
-    )
-    on_stop(relay.stop)
-    relay.run()
-    services.close()
+    with _process(settings, "relay") as services:
+        lock = ProcessLock(services.database, services.run_folder / "relay.lock", key=_RELAY_KEY, what="relay")
+        relay = Relay(
+            services.database,
+            broker_parts.exchange(settings).bell,
+            services.clock,
+            lock=lock,
+            again_s=settings.ring_again_s,
+            alarm_s=settings.oldest_job_alarm_s,
+        )
+        on_stop(relay.stop)
+        relay.run()
 
 
 def chosen(settings: Settings, queues: Sequence[str]) -> Mapping[str, int]:
@@ -72,36 +70,35 @@ def chosen(settings: Settings, queues: Sequence[str]) -> Mapping[str, int]:
 
 
 def _look(settings: Settings, threads: Mapping[str, int]) -> None:
-    services = build_services(settings)
-    worker = _worker(services)
-    on_stop(worker.stop)
-    _begin(services)
-    worker.run(threads, broker_parts.local_bell(), grace_s=settings.worker_grace_s)
-    services.close()
+    with _process(settings, "worker") as services:
+        worker = _worker(services)
+        on_stop(worker.stop)
+        _begin(services)
+        worker.run(threads, broker_parts.local_bell(), grace_s=settings.worker_grace_s)
 
 
 def _listen(settings: Settings, queue: str, concurrency: int) -> None:
     from archive.worker.listening import listen
 
-    services = build_services(settings)
-    exchange = broker_parts.exchange(settings)
-    worker = _worker(services)
-    _begin(services)
-    listen(
-        worker,
-        exchange.app,
-        exchange.bell,
-        queue=queue,
-        at_broker=exchange.broker.queue_name(queue),
-        concurrency=concurrency,
-        grace_s=settings.worker_grace_s,
-        on_stop=on_stop,
-    )
-    services.close()
+    with _process(settings, f"worker-{queue}") as services:
+        exchange = broker_parts.exchange(settings)
+        worker = _worker(services)
+        _begin(services)
+        listen(
+            worker,
+            exchange.app,
+            exchange.bell,
+            queue=queue,
+            at_broker=exchange.broker.queue_name(queue),
+            concurrency=concurrency,
+            grace_s=settings.worker_grace_s,
+            on_stop=on_stop,
+        )
 
 
 def _one_for_each(settings: Settings, queues: Sequence[str]) -> None:
     """Run a process for each queue: what is taken from one never waits behind another's long job."""
+    configure_logging()
     watched, held = os.pipe()
     os.set_inheritable(watched, True)
     base = [sys.executable, "-m", "archive.cli", "worker", "--home", str(settings.home)]
@@ -115,6 +112,21 @@ def _one_for_each(settings: Settings, queues: Sequence[str]) -> None:
         stopping.wait(0.1)
     os.close(held)
     end(children, within_s=settings.worker_grace_s + ENDING_S)
+
+
+@contextmanager
+def _process(settings: Settings, name: str) -> Iterator[Services]:
+    """Open the archive for a process of this name, with what it logs, counts and traces."""
+    tracing = begin_process(settings, name)
+    services = build_services(settings)
+    if tracing is not None:
+        tracing.watch_database(services.database.engine)
+    try:
+        yield services
+    finally:
+        services.close()
+        if tracing is not None:
+            tracing.end()
 
 
 def _worker(services: Services) -> Worker:

@@ -51,8 +51,17 @@ _TABLES: Final = (
     _Told(
         "dock",
         ("admin.dock_enrolled",),
+        later=("admin.dock_limited",),
         when="enrolled_at",
-        details={"name": "name", "public_key": "public_key", "kind": "kind", "unit_id": "unit"},
+        details={
+            "name": "name",
+            "public_key": "public_key",
+            "kind": "kind",
+            "unit_id": "unit",
+            "most_bytes_per_day": "most_bytes_per_day",
+            "most_bytes_per_s": "most_bytes_per_s",
+            "most_uploads": "most_uploads",
+        },
     ),
     _Told(
         "case_file",

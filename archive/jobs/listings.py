@@ -11,6 +11,7 @@ from archive.jobs.models import Job
 from archive.jobs.queue import DELIVERY, PROMPT, QUEUES
 from archive.kernel.instants import Instant
 
+_WAITING: Final = ("ready", "running", "dead")
 _SOMEBODY_WAITS: Final = frozenset({PROMPT, DELIVERY})
 
 
@@ -76,6 +77,23 @@ def unfinished_jobs(tx: Session, *, limit: int = 1000) -> Sequence[Job]:
     order = case({"running": 0, "ready": 1}, value=Job.state, else_=2)
     query = select(Job).where(Job.state != "done").order_by(order, Job.not_before, Job.id).limit(limit)
     return tx.scalars(query).all()
+
+
+def counts_by_queue(tx: Session) -> Mapping[tuple[str, str], int]:
+    """Return how many jobs of each queue are ready, running and dead."""
+    query = (
+        select(Job.queue, Job.state, func.count())
+        .where(Job.queue.in_(QUEUES), Job.state.in_(_WAITING))
+        .group_by(Job.queue, Job.state)
+    )
+    none = {(queue, state): 0 for queue in QUEUES for state in _WAITING}
+    return none | {(queue, state): count for queue, state, count in tx.execute(query)}
+
+
+def due_count(tx: Session, queue: str, *, at: Instant, most: int) -> int:
+    """Return how many jobs of a queue are ready and due, counted up to `most`."""
+    due = select(Job.id).where(Job.queue == queue, Job.state == "ready", Job.not_before <= at).limit(most)
+    return tx.scalar(select(func.count()).select_from(due.subquery())) or 0
 
 
 def unfinished_counts(tx: Session) -> Mapping[str, int]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from archive.db.base import Base, Moment
+from archive.db.base import Base, BigInt, Moment
 
 _IS_RUNG = "rung_at IS NOT NULL"
 
@@ -40,3 +40,7 @@ class Job(Base):
     rung_at: Mapped[datetime | None] = mapped_column(Moment)
     created_at: Mapped[datetime] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
+    ran_ms: Mapped[int | None] = mapped_column(BigInt)
+    """How long the run took that did it, from its claim on."""
+    traceparent: Mapped[str | None] = mapped_column(String(55))
+    """The trace that the job was added in. Source: W3C Trace Context."""

@@ -20,6 +20,7 @@ from archive.jobs.models import Job
 from archive.kernel.errors import Conflict
 from archive.kernel.ids import JobId, new_uuid7
 from archive.kernel.instants import Instant
+from archive.tracing import traceparent
 
 PROMPT: Final = "prompt"
 """Queue of work that somebody waits for: seconds."""
@@ -96,6 +97,8 @@ class ClaimedJob:
     max_attempts: int
     lease_token: UUID
     queue: str
+    claimed_at: Instant | None = None
+    traceparent: str | None = None
 
 
 def add_job(
@@ -125,6 +128,7 @@ def add_job(
             max_attempts=max_attempts,
             progress_permille=0,
             created_at=at,
+            traceparent=traceparent(),
         )
         .on_conflict_do_nothing(index_elements=[Job.key])
         .returning(Job.id)
@@ -201,7 +205,15 @@ def claim_job(
         job.lease_token = new_uuid7()
         job.lease_until = at + timedelta(seconds=lease_s)
         return ClaimedJob(
-            JobId(job.id), job.kind, job.args, job.attempt, job.max_attempts, job.lease_token, queue=job.queue
+            JobId(job.id),
+            job.kind,
+            job.args,
+            job.attempt,
+            job.max_attempts,
+            job.lease_token,
+            queue=job.queue,
+            claimed_at=at,
+            traceparent=job.traceparent,
         )
 
 
@@ -222,6 +234,7 @@ def extend_lease(
 
 def finish_job(tx: Session, job: ClaimedJob, *, at: Instant) -> None:
     """Mark the job done in the transaction that writes its result. Raises: LeaseLost, so that nothing is doubled."""
+    ran_ms = None if job.claimed_at is None else max(0, round((at - job.claimed_at) / timedelta(milliseconds=1)))
     _only_holder(
         tx,
         job,
@@ -232,6 +245,7 @@ def finish_job(tx: Session, job: ClaimedJob, *, at: Instant) -> None:
             "lease_until": None,
             "progress_permille": 1000,
             "last_error": None,
+            "ran_ms": ran_ms,
         },
     )
 

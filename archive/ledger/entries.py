@@ -27,6 +27,7 @@ class EntryType(StrEnum):
 
     INGEST_RECEIVED = "ingest.received"
     INGEST_QUARANTINED = "ingest.quarantined"
+    INGEST_WISHED = "ingest.wished"
     OBJECT_PRESERVED = "object.preserved"
     ITEM_DESCRIBED = "item.described"
     RECORDING_GROUPED = "recording.grouped"
@@ -104,6 +105,7 @@ class EntryType(StrEnum):
     ADMIN_DOCK_INVITED = "admin.dock_invited"
     ADMIN_DOCK_ENROLLED = "admin.dock_enrolled"
     ADMIN_DOCK_REVOKED = "admin.dock_revoked"
+    ADMIN_DOCK_LIMITED = "admin.dock_limited"
     ADMIN_OFFICER_RECORDED = "admin.officer_recorded"
     ADMIN_OFFICER_PHOTO_SET = "admin.officer_photo_set"
     ADMIN_OFFICER_PHOTO_REMOVED = "admin.officer_photo_removed"

@@ -31,6 +31,7 @@ from archive.ledger.publishing import Published
 from archive.ledger.restoring import fill_journal, require_no_later_journal, segment_row
 from archive.ledger.segments import SegmentName
 from archive.ledger.tree import CompactRange, TreeDamaged, leaf_hash
+from archive.meters import meters
 from archive.ports.clock import Clock
 
 ROUND_ENTRIES: Final = 4096
@@ -137,6 +138,7 @@ class Sequencer:
             tx.add(new)
             tx.flush()
             self._store_segment(tx, SegmentName(last.size, new.size, new.root), details)
+        meters().checkpoints.inc()
         self._is_settled = True
         self._unfinished = new
         self._finish()

@@ -39,6 +39,8 @@ class NoticeKind(StrEnum):
     RETRIEVAL_EMERGENCY = "retrieval.emergency"
     RETRIEVAL_UNUSUAL = "retrieval.unusual"
     CERTIFICATE_ENDING = "certificate.ending"
+    RECORDING_WISHED = "recording.wished"
+    RECORDING_ARRIVED = "recording.arrived"
 
 
 PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
@@ -55,6 +57,8 @@ PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
     NoticeKind.RETRIEVAL_EMERGENCY: frozenset({"name"}),
     NoticeKind.RETRIEVAL_UNUSUAL: frozenset({"name"}),
     NoticeKind.CERTIFICATE_ENDING: frozenset({"name", "day"}),
+    NoticeKind.RECORDING_WISHED: frozenset({"name", "recording"}),
+    NoticeKind.RECORDING_ARRIVED: frozenset({"recording"}),
 }
 """What stands in the text of each kind."""
 

@@ -26,16 +26,22 @@ from archive.web.api.axis import AxisApp
 from archive.web.api.document import describe
 from archive.web.api.uploads import UploadsApp
 from archive.web.api.v1 import install_api
+from archive.web.ending import Ending
+from archive.web.health import install_health
 from archive.web.judgements import Judgements
 from archive.web.limits import Limits
+from archive.web.metrics import disk_places, install_metrics
 from archive.web.middleware import Door, Surroundings
 from archive.web.pages import install_pages
 from archive.web.problems import problem_response
 from archive.web.routes import add_routes
 from archive.wiring import Services
+from ingest.capacity import sample_room
 from ingest.errors import Quarantined
+from ingest.pressure import Gate
 from ingest.receiving import Receiver
 from ingest.uploads import complete_uploads, expire_uploads
+from ingest.waiting import forget_left
 
 UPLOADS_PATH: Final = "/api/v1/uploads"
 AXIS_PATH: Final = "/axis"
@@ -44,8 +50,9 @@ _SWEEP_EVERY_S: Final = 5.0
 _log = structlog.get_logger("liuhen.web")
 
 
-def create_app(services: Services) -> FastAPI:
-    """Return the application over these services."""
+def create_app(services: Services, ending: Ending | None = None) -> FastAPI:
+    """Return the application over these services; `ending` tells it that its process is about to end."""
+    ending = ending or Ending()
     executor = ThreadPoolExecutor(_INTAKE_THREADS, thread_name_prefix="intake")
     limits = Limits(services.settings)
     uploads = UploadsApp(
@@ -55,6 +62,7 @@ def create_app(services: Services) -> FastAPI:
         doors=services.doors,
         sign_ins=services.sign_ins,
         limits=limits,
+        ending=ending,
     )
 
     @contextlib.asynccontextmanager
@@ -77,6 +85,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.limits = limits
+    app.state.gate = Gate(services.intake)
     app.state.judgements = Judgements()
     install_api(app, requests_per_minute=services.settings.api_requests_per_minute)
     app.add_middleware(Door, path=UPLOADS_PATH, behind=uploads)
@@ -85,6 +94,8 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(Surroundings)
     add_routes(app, docks.router, direct.router, log.router, packages.router, pki.router, door.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    install_metrics(app, services)
+    install_health(app, services, ending)
     install_pages(app)
     _install_errors(app)
     describe(app)
@@ -144,6 +155,7 @@ async def _sweep(services: Services, uploads: UploadsApp) -> None:
                 await uploads.receiver.abandon(upload_id, lambda: None)  # its open file would keep the disk's space
             await asyncio.to_thread(services.packages.sweep)
             await asyncio.to_thread(_sweep_sign_ins, services)
+            await asyncio.to_thread(_sweep_operations, services)
         except Exception:  # noqa: BLE001 - the sweep must outlive whatever one round met
             _log.exception("sweep_failed")
         await asyncio.sleep(_SWEEP_EVERY_S)
@@ -153,6 +165,12 @@ def _sweep_sign_ins(services: Services) -> None:
     at = services.clock.now()
     tidy_attempts(services.database, at=at)
     forget_ended_sessions(services.database, at=at)
+
+
+def _sweep_operations(services: Services) -> None:
+    at = services.clock.now()
+    sample_room(services.database, disk_places(services), at=at)
+    forget_left(services.database, at=at)
 
 
 async def _finish(receiver: Receiver, upload_id: UploadId) -> None:

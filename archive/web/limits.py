@@ -15,6 +15,7 @@ from typing import Any, Final
 from fastapi import Depends, Request
 
 from archive.kernel.errors import LiuhenError
+from archive.meters import meters
 from archive.settings import Settings
 from archive.web.dependencies import CallerDep, OriginDep
 
@@ -46,8 +47,9 @@ class Cost(StrEnum):
 class Meter:
     """Counts requests by whoever asks: a bucket that fills evenly and holds ten seconds' worth, or what is said."""
 
-    def __init__(self, per_minute: int, *, holds_s: int = 10) -> None:
-        """Let each make this many requests in a minute."""
+    def __init__(self, per_minute: int, *, name: str = "api", holds_s: int = 10) -> None:
+        """Let each make this many requests in a minute; the name is for whoever counts refusals."""
+        self._name = name
         self._per_s = per_minute / _MINUTE_S
         self._holds = max(1.0, self._per_s * holds_s)
         self._guard = threading.Lock()
@@ -63,6 +65,7 @@ class Meter:
             if len(self._buckets) > _MOST_METERED:
                 self._buckets.popitem(last=False)
         if left < 1:
+            meters().limited.labels(self._name).inc()
             raise TooManyRequests(retry_after_s=int((1 - left) / self._per_s) + 1)
 
 
@@ -71,7 +74,10 @@ class Limits:
 
     def __init__(self, settings: Settings) -> None:
         """Take what the settings say."""
-        self.meters = {cost: Meter(getattr(settings, f"{cost.value}_per_minute"), holds_s=_MINUTE_S) for cost in Cost}
+        self.meters = {
+            cost: Meter(getattr(settings, f"{cost.value}_per_minute"), name=cost.value, holds_s=_MINUTE_S)
+            for cost in Cost
+        }
 
     def take(self, cost: Cost, who: Hashable) -> None:
         """Count one request. Raises: TooManyRequests."""

@@ -8,6 +8,7 @@ import structlog
 
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import new_uuid7
+from archive.meters import meters
 from archive.web.problems import problem_response
 
 Scope = dict[str, Any]
@@ -68,23 +69,27 @@ class Surroundings:
                 ]
             await send(message)
 
-        if _is_cross_site(scope):
-            await problem_response(CrossSite(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
-        else:
-            try:
-                await self._app(scope, receive, send_wrapped)
-            except Exception:
-                if status:  # the answer has begun; the server cuts the connection
-                    raise
-                _log.exception("request_failed", request_id=request_id)
-                await problem_response(LiuhenError(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            if _is_cross_site(scope):
+                await problem_response(CrossSite(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
+            else:
+                try:
+                    await self._app(scope, receive, send_wrapped)
+                except Exception:
+                    if status:  # the answer has begun; the server cuts the connection
+                        raise
+                    _log.exception("request_failed")
+                    await problem_response(LiuhenError(), request_id=request_id)(scope, receive, send_wrapped)  # type: ignore[arg-type]
+        route = getattr(scope.get("route"), "path", None) or scope["state"].get("route") or _folder(scope)
+        lasted_s = time.perf_counter() - started
+        meters().request(scope["method"], route, status, lasted_s)
         _log.info(
             "request",
             request_id=request_id,
             method=scope["method"],
-            route=getattr(scope.get("route"), "path", None),
+            route=route,
             status=status,
-            duration_ms=round((time.perf_counter() - started) * 1000),
+            duration_ms=round(lasted_s * 1000),
         )
 
 
@@ -102,6 +107,10 @@ class Door:
             await self._behind({**scope, "root_path": self._path}, receive, send)
         else:
             await self._app(scope, receive, send)
+
+
+def _folder(scope: Scope) -> str | None:
+    return "/static" if scope.get("path", "").startswith("/static/") else None
 
 
 def _is_cross_site(scope: Scope) -> bool:

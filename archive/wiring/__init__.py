@@ -67,7 +67,7 @@ from archive.wiring import (
 )
 from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import Stores, open_stores, term_of, trial_of
-from ingest.context import Intake
+from ingest.context import DockLimits, Intake
 from ingest.direct import DirectJobs
 from ingest.doors import DockKind, Doors, door_key
 from ingest.judgement_reports import ReportMaker
@@ -373,6 +373,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             upload_lifetime=timedelta(hours=settings.upload_lifetime_h),
             reserve_bytes=settings.reserve_bytes,
             direct=stores.direct,
+            dock_limits=DockLimits(settings.dock_bytes_per_day, settings.dock_bytes_per_s, settings.dock_uploads),
+            most_waiting_uploads=settings.most_waiting_uploads,
+            most_due_jobs=settings.most_due_jobs,
         ),
         doors=Doors(database, clock, home / "keys"),
         workshop=workshop,

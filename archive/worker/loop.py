@@ -17,8 +17,10 @@ from archive.db.database import Database
 from archive.jobs.queue import ClaimedJob, LeaseLost, claim_job, extend_lease, fail_job, postpone_job, waiting_queues
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import JobId
+from archive.meters import meters
 from archive.ports.bell import NearBell
 from archive.ports.clock import Clock
+from archive.tracing import job_span
 
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
 Refusal = Callable[[ClaimedJob], str | None]
@@ -139,25 +141,30 @@ class Worker:
 
     def _run(self, job: ClaimedJob) -> None:
         lease = _Lease(self._database, job, clock=self._clock, lease_s=self._lease_s)
-        log = _log.bind(job_id=str(job.id), kind=job.kind, attempt=job.attempt)
+        with structlog.contextvars.bound_contextvars(job_id=str(job.id), kind=job.kind, attempt=job.attempt):
+            self._run_bound(job, lease)
+
+    def _run_bound(self, job: ClaimedJob, lease: "_Lease") -> None:
         try:
             if (why := self._refuses(job)) is not None:
-                log.warning("job_refused", why=why)
+                _log.warning("job_refused", why=why)
                 with self._database.begin() as tx:
                     postpone_job(tx, job, until=self._clock.now() + _ELSEWHERE, why=why)
                 return
-            with lease:
+            in_trace = job_span(job.kind, attempt=job.attempt, parent=job.traceparent)
+            with meters().job(job.kind) as how, in_trace, lease:
                 self._handlers[job.kind](job, lease.report)
+                how.append("done")
         except LeaseLost:
-            log.warning("lease_lost")
+            _log.warning("lease_lost")
         except LiuhenError as error:
-            log.warning("job_failed", code=error.code, retryable=error.retryable)
+            _log.warning("job_failed", code=error.code, retryable=error.retryable)
             self._give_back(job, f"{error.code}: {error.message}", retryable=error.retryable)
-        except Exception as error:
-            log.exception("job_crashed")
+        except Exception as error:  # noqa: BLE001 - a worker outlives whatever one job met; the job comes back
+            _log.exception("job_crashed")
             self._give_back(job, f"internal.error: {type(error).__name__}", retryable=True)
         else:
-            log.info("job_done")
+            _log.info("job_done")
 
     def _give_back(self, job: ClaimedJob, error: str, *, retryable: bool) -> None:
         try:

@@ -126,6 +126,12 @@ def describe(
     return Described(manifest, notes)
 
 
+def serial_of(found: Found, claims: NameClaims | None) -> str | None:
+    """Return the serial number of the camera, by the sidecar or by what the name says; None where neither does."""
+    said = _text(_read_sidecar(found.sidecar).fields, "serial", _MOST_TEXT, [])
+    return said or (None if claims is None else claims.serial)
+
+
 def is_in_manifest(sidecar: Path, manifest: bytes) -> bool:
     """Return whether the manifest holds what the sidecar says now, all of it."""
     read = _read_sidecar(sidecar)

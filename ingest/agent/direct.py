@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from archive.kernel.errors import LiuhenError
 from ingest.agent.errors import BadServer, ConnectionBroken, FileChanged, NotTheArchive, Refused, Stopped
-from ingest.agent.files import require_same
+from ingest.agent.files import key_of, require_same
 from ingest.agent.journal import OpenUpload
 from ingest.agent.patience import Patience
 from ingest.agent.sending import Sending, b64
@@ -71,7 +71,12 @@ class DirectSending(Sending):
         if self.upload is not None:
             return self.upload, _Standing.of(self._ask("GET", f"{_DIRECT}/{self.upload.id}"))
         manifest, signature = self._signed_manifest()
-        wish = {"size_bytes": self.identity.size_bytes, "manifest": b64(manifest), "signature": b64(signature)}
+        wish = {
+            "size_bytes": self.identity.size_bytes,
+            "manifest": b64(manifest),
+            "signature": b64(signature),
+            "announced": key_of(self.found),
+        }
         told = self._ask("POST", _DIRECT, wish)
         return self._opened(str(told.get("id", "")), manifest), _Standing.of(told)
 

@@ -1,6 +1,7 @@
 """Files on a card: which are pushed, how one is opened, and how we know that it is still the same."""
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -63,6 +64,13 @@ class Selection:
 
     files: list[Found] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def key_of(found: Found) -> str:
+    """Return what this dock calls a file towards the archive: the same as long as the file is; it shows no path."""
+    identity = found.identity
+    parts = (str(found.path), *(() if identity is None else (identity.size_bytes, identity.modified_ns)))
+    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def select_files(paths: Iterable[Path], *, leave: Path) -> Selection:

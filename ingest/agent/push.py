@@ -1,10 +1,9 @@
 """Pushing many files: several at once, in the order of their names, until each is delivered or is given up for now."""
 
 import contextlib
-import queue
 import threading
-from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from archive.kernel.clock import SystemClock
 from archive.kernel.errors import InvalidInput, LiuhenError
 from archive.kernel.instants import Instant
 from archive.ports.clock import Clock
+from ingest.agent.announcing import Line, Wishing
 from ingest.agent.camera import Clocks
 from ingest.agent.delivery import Courier, Delivery, Result
 from ingest.agent.errors import (
@@ -132,7 +132,7 @@ def push_selection(
     identity = state.identity()
     state.prepare()
     tls = tls_context(identity.place, ca_pem=identity.ca_pem)
-    wires = [Wire(identity.place, tls=tls, api_key=identity.api_key) for _ in range(min(max(jobs, 1), MOST_JOBS))]
+    wires = [Wire(identity.place, tls=tls, api_key=identity.api_key) for _ in range(min(max(jobs, 1), MOST_JOBS) + 1)]
     with contextlib.ExitStack() as held, state.pushing() as journal:
         for wire in wires:
             held.enter_context(wire)
@@ -178,37 +178,55 @@ def _compare_clocks(
 
 
 def _deliver_all(courier: Courier, wires: list[Wire], files: list[Found], stop: threading.Event) -> list[Delivery]:
-    """Run the files through one thread for each wire; return their deliveries in the order of the files."""
-    waiting: queue.SimpleQueue[tuple[int, Found]] = queue.SimpleQueue()
-    for number, found in enumerate(files):
-        waiting.put((number, found))
+    """Run the files through one thread for each wire but the last, which sends what the archive wants first.
+
+    Returns their deliveries in the order of the files.
+    """
+    line = Line.of(files)
     done: dict[int, Delivery] = {}
+
+    def deliver(wire: Wire, number: int, found: Found) -> None:
+        done[number] = courier.deliver(wire, found)
+        if done[number].is_access_refused:
+            # The others would hear the same.
+            courier.errand.stopping.set()
 
     def work(wire: Wire) -> None:
         while not courier.errand.stopping.is_set():
-            try:
-                number, found = waiting.get_nowait()
-            except queue.Empty:
+            following = line.take()
+            if following is None:
                 return
-            done[number] = courier.deliver(wire, found)
-            if done[number].is_access_refused:
-                # The others would hear the same.
-                courier.errand.stopping.set()
+            deliver(wire, *following)
+
+    *workers, last = wires
+    wishing = Wishing(courier.errand, last, line, deliver)
+
+    def look() -> None:
+        if stop.is_set():
+            _break_off(courier, wires)
 
     with ThreadPoolExecutor(len(wires), thread_name_prefix="push") as pool:
         try:
-            running = {pool.submit(work, wire) for wire in wires}
-            while running:
-                # Woken now and then, so that Ctrl-C is heard; a thread that failed ends the push.
-                ended, running = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
-                for task in ended:
-                    task.result()
-                if stop.is_set():
-                    _break_off(courier, wires)
+            running = {pool.submit(work, wire) for wire in workers} | {pool.submit(wishing.run)}
+            _wait_for(running, wishing, look)
         except BaseException:  # the pool waits for its threads: whenever it is left, they must hear of it
+            wishing.end()
             _break_off(courier, wires)
             raise
+    safe = {number for number, delivery in done.items() if delivery.result.is_safe}
+    wishing.settle([found for number, found in enumerate(files) if number not in safe])
     return [done.get(number) or _not_begun(found) for number, found in enumerate(files)]
+
+
+def _wait_for(running: set[Future[None]], wishing: Wishing, look: Callable[[], None]) -> None:
+    """Wait for threads, woken now and then, so that Ctrl-C is heard; a thread that failed ends the push."""
+    while running:
+        ended, running = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+        if wishing.line.is_empty:
+            wishing.end()
+        look()
 
 
 def _break_off(courier: Courier, wires: list[Wire]) -> None:

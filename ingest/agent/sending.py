@@ -25,7 +25,7 @@ from ingest.agent.errors import (
     ServerUnreachable,
     Stopped,
 )
-from ingest.agent.files import FileIdentity, Found, require_same
+from ingest.agent.files import FileIdentity, Found, key_of, require_same
 from ingest.agent.journal import Journal, OpenUpload
 from ingest.agent.patience import Patience
 from ingest.agent.state import Identity, StateFolder
@@ -184,7 +184,8 @@ class Sending:
             headers={
                 **_TUS,
                 "Upload-Length": str(self.identity.size_bytes),
-                "Upload-Metadata": f"manifest {b64(manifest)},signature {b64(signature)}",
+                "Upload-Metadata": f"manifest {b64(manifest)},signature {b64(signature)},"
+                f"announced {b64(key_of(self.found).encode())}",
             },
             body=b"",
         )

@@ -15,6 +15,7 @@ from typing import BinaryIO, Final, Literal
 
 from archive.kernel.errors import StorageFull
 from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, valid
+from archive.meters import meters
 from ingest.media.errors import MediaKilled, MediaStopped, MediaTimeout, SandboxUnavailable, ToolMissing
 from ingest.media.seccomp import filter_program
 from ingest.media.supervise import Ended, Ran, Watch, run_program
@@ -144,6 +145,8 @@ class Sandbox:
             command += _limited(limits, is_background=is_background)
             command += [_inside(program), *arguments]
             ran = _start_filtered(command, watch, has_local_sockets=leeway.has_local_sockets)
+        meters().programs.labels(program.name, ran.ended.value).inc()
+        meters().program_seconds.labels(program.name).inc(ran.wall_ms / 1000)
         return _judged(ran, program=program, limits=limits, out=out)
 
 

@@ -152,6 +152,7 @@ class ArchiveHome:
         case: str | None = None,
         said: bytes | None = None,
         key: Ed25519KeyHandle | None = None,
+        announced: str | None = None,
         **fields: Any,
     ) -> UploadState:
         """Create the upload of `data`; `said` are other bytes of that length that the manifest speaks of."""
@@ -165,6 +166,7 @@ class ArchiveHome:
             metadata_header="",
             manifest=manifest,
             manifest_signature=sign_manifest(manifest, key or dock.key),
+            announced=announced,
         )
 
     def stage(self, upload_id: UploadId, data: bytes, *, at_byte: int = 0) -> None:

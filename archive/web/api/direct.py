@@ -29,6 +29,7 @@ from ingest.direct import (
 )
 from ingest.docks import authenticated_dock
 from ingest.models import Dock
+from ingest.pressure import Gate
 
 router = APIRouter(prefix="/api/v1/direct-uploads", tags=["docks"])
 
@@ -43,6 +44,9 @@ class DirectRequest(BaseModel):
     size_bytes: Annotated[int, Field(description="Size of the recording.", ge=0, lt=1 << 63)]
     manifest: Annotated[str, Field(description="The dock's manifest, Base64.", max_length=32 * 1024)]
     signature: Annotated[str, Field(description="Its Ed25519 signature, Base64.", max_length=88)]
+    announced: Annotated[
+        str | None, Field(description="The key under which the dock announced the recording.", max_length=64)
+    ] = None
 
 
 class DirectRead(BaseModel):
@@ -133,6 +137,8 @@ def begin(body: DirectRequest, request: Request, services: WholeServicesDep, kno
     dock, holder = known
     limits: Limits = request.app.state.limits
     limits.take(Cost.UPLOADS, dock.id)
+    gate: Gate = request.app.state.gate
+    gate.require_queue()
     state = begin_direct(
         services.intake,
         dock_id=dock.id,
@@ -140,6 +146,7 @@ def begin(body: DirectRequest, request: Request, services: WholeServicesDep, kno
         size_bytes=body.size_bytes,
         manifest=_decoded(body.manifest),
         manifest_signature=_decoded(body.signature),
+        announced=body.announced,
     )
     return DirectRead.of(state)
 

@@ -3,17 +3,22 @@
 import base64
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from archive.access.api_keys import KeyRefused
+from archive.access.browsers import Origin
 from archive.kernel.errors import InvalidInput
-from archive.kernel.instants import format_instant
+from archive.kernel.ids import DockId
+from archive.kernel.instants import format_instant, parse_instant
+from archive.kernel.texts import clean_text
 from archive.web.api.document import file_of, refusals
-from archive.web.dependencies import WholeServicesDep
-from archive.web.limits import BY_NETWORK
-from ingest.docks import MAX_FIRMWARE_CHARACTERS, enrol_dock, rotate_key
+from archive.web.dependencies import OriginDep, WholeServicesDep
+from archive.web.limits import BY_NETWORK, Cost, limits_of
+from archive.wiring import Services
+from ingest.docks import MAX_FIRMWARE_CHARACTERS, authenticated_dock, enrol_dock, rotate_key
+from ingest.waiting import MOST_ANNOUNCED, Announced, announce, wished_keys
 
 router = APIRouter(prefix="/api/v1", tags=["docks"])
 
@@ -104,6 +109,81 @@ def rotate(
     )  # fmt: skip
     response.headers["Cache-Control"] = "no-store"
     return KeyRead(api_key=given.api_key)
+
+
+class RecordingWaiting(BaseModel):
+    """A recording that a dock has and has not sent."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: Annotated[str, Field(description="What the dock calls it.", pattern=r"^[A-Za-z0-9]{1,64}$")]
+    name: Annotated[str, Field(description="The file's name.", min_length=1, max_length=255)]
+    size_bytes: Annotated[int, Field(description="Its size in bytes.", ge=0, le=1 << 50)]
+    device_serial: Annotated[str | None, Field(description="The camera's serial number.", max_length=128)] = None
+    begins_at: Annotated[str | None, Field(description="RFC 3339.", max_length=40)] = None
+    ends_at: Annotated[str | None, Field(description="RFC 3339.", max_length=40)] = None
+
+
+class WaitingRequest(BaseModel):
+    """What a dock has waiting, or a part of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recordings: Annotated[list[RecordingWaiting], Field(max_length=MOST_ANNOUNCED)]
+    is_first: Annotated[bool, Field(description="Whether this replaces what was announced before.")] = True
+
+
+class WishesRead(BaseModel):
+    """What a dock is to send first."""
+
+    first: Annotated[list[str], Field(description="Keys of announced recordings, in this order.")]
+
+
+Presented = Annotated[HTTPAuthorizationCredentials | None, Depends(DOCK_KEY)]
+
+
+@router.post("/docks/waiting", operation_id="announce_recordings", responses=refusals(400, 401, 403, 413, 429))
+def announced(
+    request: Request, body: WaitingRequest, services: WholeServicesDep, presented: Presented, origin: OriginDep
+) -> WishesRead:
+    """Say what waits at a dock; the answer says what it is to send first."""
+    dock_id = _station(request, services, presented, origin)
+    told = [
+        Announced(
+            key=one.key,
+            name=clean_text(one.name, "name", 255),
+            size_bytes=one.size_bytes,
+            device_serial=None if one.device_serial is None else clean_text(one.device_serial, "device_serial", 128),
+            begins_at=None if one.begins_at is None else parse_instant(one.begins_at),
+            ends_at=None if one.ends_at is None else parse_instant(one.ends_at),
+        )
+        for one in body.recordings
+    ]
+    first = announce(services.database, dock_id, told, is_first=body.is_first, at=services.clock.now())
+    return WishesRead(first=list(first))
+
+
+@router.get("/docks/waiting", operation_id="read_wishes", responses=refusals(401, 403, 429))
+def wishes(request: Request, services: WholeServicesDep, presented: Presented, origin: OriginDep) -> WishesRead:
+    """Say what a dock is to send first."""
+    dock_id = _station(request, services, presented, origin)
+    with services.database.read() as tx:
+        return WishesRead(first=list(wished_keys(tx, dock_id)))
+
+
+def _station(
+    request: Request, services: Services, presented: HTTPAuthorizationCredentials | None, origin: Origin
+) -> DockId:
+    """Return the station that shows its key. Raises: KeyRefused, DockRevoked, TooManyRequests."""
+    key = "" if presented is None else presented.credentials
+    try:
+        with services.database.read() as tx:
+            dock, _ = authenticated_dock(tx, key, at=services.clock.now())
+    except KeyRefused:
+        limits_of(request).take(Cost.STRANGERS, origin.network)
+        raise
+    limits_of(request).take(Cost.UPLOADS, dock.id)
+    return DockId(dock.id)
 
 
 @router.get("/time", operation_id="read_time")

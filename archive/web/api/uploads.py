@@ -27,16 +27,19 @@ from starlette.requests import HTTPConnection
 from archive.access.api_keys import KeyRefused, renew_hash
 from archive.access.policy import Capability, CertificateBars, require
 from archive.access.sign_ins import SignIns
-from archive.kernel.errors import InvalidInput, LiuhenError
+from archive.kernel.errors import InvalidInput, LiuhenError, StorageFull
 from archive.kernel.ids import AccountId, DockId, UploadId, parse_uuid
+from archive.meters import meters
 from archive.web.dependencies import NotSignedIn, caller_of, origin, require_nothing_due
+from archive.web.ending import Ending
 from archive.web.limits import Cost, Limits
 from archive.web.problems import problem_response
 from ingest.chunks import Checksum, Disconnected
 from ingest.context import Intake
 from ingest.docks import authenticated_dock
 from ingest.doors import Door, Doors
-from ingest.errors import ManifestMissing, Quarantined, UploadNotFound
+from ingest.errors import HeldBack, ManifestMissing, Quarantined, UploadNotFound
+from ingest.pressure import Gate, Stretch, count_held_back, dock_limits, note_pace, require_pace
 from ingest.receipts import receipt
 from ingest.receiving import Receiver
 from ingest.uploads import UploadState, create_upload, require_acceptable_size, terminate_upload, upload_state
@@ -46,6 +49,7 @@ _DIGEST_BYTES: Final = {"sha1": 20, "sha256": 32}
 _MOST_METADATA_BYTES: Final = 32 * 1024
 _MOST_RECEIPT_WAIT: Final = 1
 _SIGNATURE_BYTES: Final = 64
+_MOST_KEY: Final = 64
 
 
 class VersionUnsupported(LiuhenError):
@@ -75,6 +79,7 @@ class _Sender:
     credential: str
     account_id: AccountId | None = None
     door: Door | None = None
+    bytes_per_s: int = 0
 
 
 @dataclass(slots=True)
@@ -137,7 +142,15 @@ class UploadsApp:
     """The tus server. Mounted where docks expect it; `base_path` is put before the ids in `Location`."""
 
     def __init__(
-        self, intake: Intake, executor: Executor, *, base_path: str, doors: Doors, sign_ins: SignIns, limits: Limits
+        self,
+        intake: Intake,
+        executor: Executor,
+        *,
+        base_path: str,
+        doors: Doors,
+        sign_ins: SignIns,
+        limits: Limits,
+        ending: Ending,
     ) -> None:
         """Serve uploads into `intake`, with blocking work in `executor`."""
         self._limits = limits
@@ -146,6 +159,8 @@ class UploadsApp:
         self._intake = intake
         self._executor = executor
         self._base_path = base_path
+        self._ending = ending
+        self._gate = Gate(intake)
         self.receiver = Receiver(intake, executor)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -155,7 +170,10 @@ class UploadsApp:
         except Disconnected:
             return  # nobody is left to answer; what arrived is kept
         except LiuhenError as error:
-            response = problem_response(error, request_id=scope["state"].get("request_id"))
+            _count(error)
+            # A disk that is full passes: who uploads has to wait, and tus clients wait after a 503.
+            status = 503 if isinstance(error, StorageFull) else None
+            response = problem_response(error, request_id=scope["state"].get("request_id"), status=status)
             response.headers["Tus-Resumable"] = _VERSION.decode()
             response.headers["Cache-Control"] = "no-store"
             if isinstance(error, VersionUnsupported):
@@ -175,6 +193,9 @@ class UploadsApp:
             return
         path = scope["path"].removeprefix(scope.get("root_path", "")).strip("/")
         is_receipt = path.endswith("/receipt")
+        scope["state"]["route"] = (
+            self._base_path + ("/{upload_id}" if path else "") + ("/receipt" if is_receipt else "")
+        )
         if not is_receipt and headers.get(b"tus-resumable") != _VERSION:
             raise VersionUnsupported
         sender = await self._authenticate(scope, headers)
@@ -203,7 +224,8 @@ class UploadsApp:
                     self._limits.take(Cost.STRANGERS, origin(HTTPConnection(scope)).network)
                     raise
             renew_hash(self._intake.database, key)
-            return _Sender(DockId(dock.id), holder.actor.auth or "")
+            per_s = dock_limits(self._intake, dock).bytes_per_s
+            return _Sender(DockId(dock.id), holder.actor.auth or "", bytes_per_s=per_s)
 
         return await self.receiver.run(look_up)
 
@@ -245,6 +267,7 @@ class UploadsApp:
             raise WrongContentType
         if "manifest" not in metadata or "signature" not in metadata:
             raise ManifestMissing
+        await self._require_open(request)
         state = await self.receiver.run(
             lambda: self._created(
                 request.sender,
@@ -252,6 +275,7 @@ class UploadsApp:
                 metadata_header=header.decode("latin-1"),
                 manifest=metadata["manifest"],
                 manifest_signature=_signature(metadata["signature"]),
+                announced=_announced(metadata.get("announced")),
             )
         )
         headers = {"location": f"{self._base_path}/{state.id}"}
@@ -277,6 +301,7 @@ class UploadsApp:
         metadata_header: str,
         manifest: bytes,
         manifest_signature: bytes,
+        announced: str | None,
     ) -> UploadState:
         if sender.door is not None and sender.account_id is not None:
             self._doors.require_own(sender.door, manifest, manifest_signature, account_id=sender.account_id)
@@ -289,6 +314,7 @@ class UploadsApp:
             manifest=manifest,
             manifest_signature=manifest_signature,
             sender_id=sender.account_id,
+            announced=announced,
         )
 
     async def _head(self, request: _Request, upload_id: UploadId) -> None:
@@ -304,6 +330,7 @@ class UploadsApp:
         if request.headers.get(b"content-type") != b"application/offset+octet-stream":
             raise WrongContentType
         offset, checksum = request.integer(b"upload-offset"), _checksum(request.headers)
+        await self._require_open(request)
         offset = await self._append(request, upload_id, offset=offset, checksum=checksum)
         state = await self.receiver.run(self._loader(request, upload_id))
         headers = {"upload-offset": str(offset)}
@@ -312,13 +339,37 @@ class UploadsApp:
         await request.answer(204, headers)
 
     async def _append(self, request: _Request, upload_id: UploadId, *, offset: int, checksum: Checksum | None) -> int:
-        return await self.receiver.append(
-            upload_id,
-            self._loader(request, upload_id),
-            request.body(),
-            offset_bytes=offset,
-            checksum=checksum,
-        )
+        stretch = Stretch(self._gate, request.sender.bytes_per_s, self._ending.require_going_on)
+        try:
+            return await self.receiver.append(
+                upload_id,
+                self._loader(request, upload_id),
+                stretch.pieces(request.body()),
+                offset_bytes=offset,
+                checksum=checksum,
+            )
+        finally:
+            if stretch.per_s and stretch.count:
+                await self.receiver.run(self._note_pace, request.sender, stretch.count)
+
+    async def _require_open(self, request: _Request) -> None:
+        """Ask whoever brings something to come later while there is no room, or when it was too much just now.
+
+        Raises: HeldBack.
+        """
+        self._ending.require_going_on()
+        await self.receiver.run(self._gate.require_open)
+        if request.sender.bytes_per_s:
+            await self.receiver.run(self._require_pace, request.sender)
+
+    def _require_pace(self, sender: _Sender) -> None:
+        with self._intake.database.read() as tx:
+            require_pace(tx, sender.dock_id, per_s=sender.bytes_per_s, at=self._intake.clock.now())
+
+    def _note_pace(self, sender: _Sender, size_bytes: int) -> None:
+        with self._intake.database.begin() as tx:
+            at = self._intake.clock.now()
+            note_pace(tx, sender.dock_id, size_bytes=size_bytes, per_s=sender.bytes_per_s, at=at)
 
     async def _delete(self, request: _Request, upload_id: UploadId) -> None:
         sender = request.sender
@@ -343,6 +394,18 @@ class UploadsApp:
         return functools.partial(
             upload_state, self._intake, upload_id, dock_id=sender.dock_id, sender_id=sender.account_id
         )
+
+
+def _announced(key: bytes | None) -> str | None:
+    """Return what the dock called the recording in its announcement; what is no key names none."""
+    return key.decode("ascii") if key is not None and key.isalnum() and len(key) <= _MOST_KEY else None
+
+
+def _count(error: LiuhenError) -> None:
+    if isinstance(error, HeldBack):
+        count_held_back(error)
+    else:
+        meters().refused.labels(error.code).inc()
 
 
 def parse_metadata(header: bytes) -> Mapping[str, bytes]:

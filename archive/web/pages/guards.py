@@ -151,6 +151,11 @@ def dock_id_in_path(dock_id: str) -> DockId:
     return DockId(_id_of(dock_id))
 
 
+def waiting_id_in_path(waiting_id: str) -> UUID:
+    """Return the id of a recording that waits at a dock of the address. Raises: NotFound for what is no id."""
+    return _id_of(waiting_id)
+
+
 def job_id_in_path(job_id: str) -> JobId:
     """Return the job id of the address. Raises: NotFound for what is no id."""
     return JobId(_id_of(job_id))

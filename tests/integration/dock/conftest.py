@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +19,52 @@ from ingest.agent.sending import Wishes
 from ingest.agent.state import StateFolder
 from ingest.models import QuarantineItem, Upload
 from tests.integration.dock.proxy import Line, bad_line
+from tests.support.collector import Collector, collecting
 from tests.support.server import Server, serving
 
 MOST_BYTES = 48_000_000
 MB = 1_000_000
+METRICS_TOKEN = "counts-for-prometheus"
+RESERVE_BYTES = 30 * MB
+_DISK_BYTES = 120 * MB
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running archive over plain HTTP that takes files of at most 48 MB."""
-    environment = {"LIUHEN_MAX_UPLOAD_BYTES": str(MOST_BYTES)}
-    with serving(tmp_path_factory.mktemp("server"), environment=environment) as running:
+    """A running archive over plain HTTP that takes files of at most 48 MB, and tells its counts."""
+    folder = tmp_path_factory.mktemp("server")
+    token = folder / "metrics-token"
+    token.write_text(METRICS_TOKEN)
+    token.chmod(0o600)
+    environment = {"LIUHEN_MAX_UPLOAD_BYTES": str(MOST_BYTES), "LIUHEN_METRICS_TOKEN_FILE": str(token)}
+    with serving(folder, environment=environment) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    """What takes the traces of the tight server."""
+    with collecting() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def tight_server(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Server]:
+    """A server on a disk of 120 MB, 30 of which are its reserve; it says for 2 s that it is about to end, and traces."""
+    disk = tmp_path_factory.mktemp("disk")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "liuhen-test", str(disk)]
+    mounted = subprocess.run(mount, capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
+    environment = {
+        "LIUHEN_RESERVE_BYTES": str(RESERVE_BYTES), "LIUHEN_SHUTDOWN_DELAY_S": "2", "LIUHEN_SHUTDOWN_S": "10",
+        "LIUHEN_OTEL_ENDPOINT": collector.address, "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }  # fmt: skip
+    try:
+        with serving(disk, environment=environment) as running:
+            yield running
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ from archive.volumes.rules import VolumeKind
 from archive.volumes.terms import Move
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
-from ingest.docks import revoke_dock
+from ingest.docks import revoke_dock, set_dock_limits
 from ingest.errors import Quarantined
 from retention.fixity import check_fixity
 from signing.certificates import MANIFEST_SIGNING
@@ -141,7 +141,7 @@ UNBOUND = {
     "session": None, "enrolment_code": None,
     # Work, not history.
     "job": None, "intake_claim": None, "preservation_intent": None, "axis_container": None, "axis_object": None,
-    "axis_token": None, "event_outbox": None, "event_count": None, "webhook_delivery": None,
+    "axis_token": None, "dock_pace": None, "waiting_recording": None, "room_sample": None, "event_outbox": None, "event_count": None, "webhook_delivery": None,
     "upload": {"offset_bytes", "metadata_header", "manifest", "manifest_signature", "created_at", "expires_at",
                "finished_at", "refusal"},
     # Found out from the bytes; can be found out again.
@@ -251,6 +251,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     home.sequence()
     take_a_case_away(witnessed, case_id, supervisor)
     assert home.erase(lambda entry: entry["type"] == "admin.dock_invited")
+    set_dock_limits(home.database, other.id, bytes_per_day=9, bytes_per_s=8, uploads=7, by=OPERATOR, at=at())
     revoke_dock(home.database, other.id, by=OPERATOR, at=at())
     home.begin(dock, b"on its way")
     home.stage(home.begin(dock, b"half of it").id, b"half")
