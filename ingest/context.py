@@ -20,6 +20,7 @@ class Intake:
 
     `policy` says which cosignatures a checkpoint needs before receipts lead to it.
     `staging` lies on the file system of the stores, so that a finished upload becomes an object without a copy.
+    `place` names the disk that it lies on, which other hosts may not see (`ingest.places`).
     """
 
     database: Database
@@ -36,3 +37,8 @@ class Intake:
     axis_waiting_bytes: int = 1 << 40
     upload_lifetime: timedelta = timedelta(days=7)
     reserve_bytes: int = 64 * 1024 * 1024
+    place: str = ""
+
+    def is_here(self, place: str) -> bool:
+        """Whether staged bytes lie where this process sees them; those from before there were places do."""
+        return place in {"", self.place}

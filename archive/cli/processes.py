@@ -7,8 +7,7 @@ import os
 import socket
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
@@ -26,7 +25,6 @@ from ingest.uploads import sweep_staging
 
 WATCH_FD = "LIUHEN_WATCH_FD"
 _STANDBY_S = 0.5
-_HANDOVER_S = 30.0
 _log = structlog.get_logger("liuhen.process")
 
 
@@ -37,38 +35,24 @@ class AlreadyRunning(Conflict):
 
 
 @contextlib.contextmanager
-def alone(home: Path, name: str, *, wait_s: float = 0.0) -> Iterator[None]:
+def alone(home: Path, name: str) -> Iterator[None]:
     """Be the only process of this name over this home for the length of the block; the kernel ends it with the process.
 
-    Raises: AlreadyRunning when another one is still there after waiting.
+    Raises: AlreadyRunning.
     """
     fd = os.open(home / "run" / f"{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + wait_s
     try:
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as exc:
-                if time.monotonic() >= deadline:
-                    raise AlreadyRunning(home=str(home)) from exc
-                time.sleep(0.1)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise AlreadyRunning(home=str(home)) from exc
         yield
     finally:
         os.close(fd)
 
 
-def run_web(settings: Settings, *, fd: int) -> None:
-    """Serve until SIGTERM, on a socket that outlives this process.
-
-    Two of these over one home would cut each other's uploads off, so the second one waits for the first to end.
-    Raises: AlreadyRunning.
-    """
-    with alone(settings.home, "web", wait_s=_HANDOVER_S):
-        _serve(settings, fd=fd)
-
-
-def _serve(settings: Settings, *, fd: int) -> None:
+def run_web(settings: Settings, *, fds: Sequence[int]) -> None:
+    """Serve until SIGTERM, on sockets that outlive this process. There may be several of these over one archive."""
     import uvicorn
 
     from archive.web.app import create_app
@@ -89,12 +73,13 @@ def _serve(settings: Settings, *, fd: int) -> None:
         http="httptools",
         timeout_keep_alive=30,
         timeout_graceful_shutdown=5,
+        proxy_headers=False,  # `archive.web.proxies` believes those that are trusted, uvicorn whoever is on this host
         ssl_certfile=str(tls) if settings.tls else None,
         ssl_keyfile=str(tls) if settings.tls else None,
     )
     server = uvicorn.Server(config)
     end_with_parent(lambda: setattr(server, "should_exit", True))
-    server.run(sockets=[socket.socket(fileno=fd)])
+    server.run(sockets=[socket.socket(fileno=fd) for fd in fds])
     services.close()
 
 
@@ -152,7 +137,11 @@ def run_sequencer(settings: Settings) -> None:
 
 
 def _tidy(services: Services) -> None:
-    """Mend and sweep what crashes left. Uploads finish themselves; only filings that broke off need a look."""
+    """Mend and sweep what crashes left. Uploads finish themselves; only filings that broke off need a look.
+
+    Others may be at work meanwhile: scratch and staged files are locked by whoever writes them, and an object that is
+    being written is found whole and shown already, or further on than what was read of it, and is left alone.
+    """
     for store in (services.renditions, services.quarantine, services.store):
         store.sweep()
     sweep_staging(services.intake)

@@ -82,6 +82,7 @@ def fsck(target: Target) -> ArchiveReport:
             "uploads": check_uploads(
                 connection,
                 target.home / "staging",
+                place=(_read(target.home / "place") or b"").decode("ascii", "replace"),
                 is_open=lambda found: _is_open(target.database, found),
                 is_staged=lambda found: _is_staged(target.database, found),
             ),

@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
+from archive.access.allowances import forget_full
 from archive.access.attempts import tidy_attempts
 from archive.access.sessions import forget_ended_sessions
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
@@ -27,10 +28,12 @@ from archive.web.api.document import describe
 from archive.web.api.uploads import UploadsApp
 from archive.web.api.v1 import install_api
 from archive.web.judgements import Judgements
-from archive.web.limits import Limits
+from archive.web.limits import Limits, drawing
 from archive.web.middleware import Door, Surroundings
 from archive.web.pages import install_pages
 from archive.web.problems import problem_response
+from archive.web.proxies import BehindProxies
+from archive.web.sending import Sending
 from archive.wiring import Services
 from ingest.errors import Quarantined
 from ingest.receiving import Receiver
@@ -46,7 +49,9 @@ _log = structlog.get_logger("liuhen.web")
 def create_app(services: Services) -> FastAPI:
     """Return the application over these services."""
     executor = ThreadPoolExecutor(_INTAKE_THREADS, thread_name_prefix="intake")
-    limits = Limits(services.settings)
+    sending = Sending(services)
+    draw, judgements = drawing(services), Judgements(services.database, services.clock)
+    limits = Limits(services.settings, draw)
     uploads = UploadsApp(
         services.intake,
         executor,
@@ -58,7 +63,7 @@ def create_app(services: Services) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(_sweep(services, uploads))
+        sweeping = asyncio.create_task(_sweep(services, uploads, judgements))
         yield
         sweeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -76,12 +81,14 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.limits = limits
-    app.state.judgements = Judgements()
-    install_api(app, requests_per_minute=services.settings.api_requests_per_minute)
+    app.state.judgements = judgements
+    app.state.sending = sending
+    install_api(app, requests_per_minute=services.settings.api_requests_per_minute, draw=draw)
     app.add_middleware(Door, path=UPLOADS_PATH, behind=uploads)
     axis = AxisApp(services.intake, executor, uploads.receiver, doors=services.doors)
     app.add_middleware(Door, path=AXIS_PATH, behind=axis)
-    app.add_middleware(Surroundings)
+    app.add_middleware(Surroundings, media_origins=sending.media_origins)
+    app.add_middleware(BehindProxies, trusted=services.settings.trusted_proxies)
     app.include_router(docks.router)
     app.include_router(log.router)
     app.include_router(packages.router)
@@ -137,7 +144,7 @@ def _pattern(route: str) -> re.Pattern[str]:
     return compile_path(route)[0]
 
 
-async def _sweep(services: Services, uploads: UploadsApp) -> None:
+async def _sweep(services: Services, uploads: UploadsApp, judgements: Judgements) -> None:
     """Finish what a process before us left complete, and let old unfinished uploads expire."""
     while True:
         try:
@@ -146,6 +153,7 @@ async def _sweep(services: Services, uploads: UploadsApp) -> None:
             for upload_id in await uploads.receiver.run(expire_uploads, services.intake):
                 await uploads.receiver.abandon(upload_id, lambda: None)  # its open file would keep the disk's space
             await asyncio.to_thread(services.packages.sweep)
+            await asyncio.to_thread(judgements.tidy)
             await asyncio.to_thread(_sweep_sign_ins, services)
         except Exception:  # noqa: BLE001 - the sweep must outlive whatever one round met
             _log.exception("sweep_failed")
@@ -156,6 +164,7 @@ def _sweep_sign_ins(services: Services) -> None:
     at = services.clock.now()
     tidy_attempts(services.database, at=at)
     forget_ended_sessions(services.database, at=at)
+    forget_full(services.database, at=at)
 
 
 async def _finish(receiver: Receiver, upload_id: UploadId) -> None:

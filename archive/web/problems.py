@@ -60,6 +60,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "ingest.digest_mismatch": 422,
     "ingest.manifest_untrusted": 422,
     "ingest.busy": 503,
+    "ingest.upload_elsewhere": 503,
     "retrieval.grant_not_found": 404,
     "retrieval.segment_empty": 404,
     "retrieval.segment_not_ready": 503,

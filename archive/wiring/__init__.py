@@ -72,6 +72,7 @@ from ingest.doors import DockKind, Doors, door_key
 from ingest.judgement_reports import ReportMaker
 from ingest.judgements import Judge
 from ingest.media.tools import open_toolbox
+from ingest.places import place_of
 from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity
 from signing.authority import EmbeddedAuthority
@@ -369,6 +370,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             axis_waiting_bytes=settings.axis_waiting_bytes,
             upload_lifetime=timedelta(hours=settings.upload_lifetime_h),
             reserve_bytes=settings.reserve_bytes,
+            place=place_of(home),
         ),
         doors=Doors(database, clock, home / "keys"),
         workshop=workshop,

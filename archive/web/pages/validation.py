@@ -103,13 +103,12 @@ def report_posted(
 ) -> Response:
     """Return the signed report on a judgement; that one was made goes on record, once."""
     kept = judgements_of(request).of(judgement_id, caller.account_id)
-    if kept.report is None:
-        kept.report = _reported(services, judgement_id, kept, by=caller)
+    report = kept.report or _reported(services, judgement_id, kept, by=caller)
     headers = {
         "Content-Disposition": disposition("attachment", f"liuhen-validation-{judgement_id}.pdf"),
         "Cache-Control": "no-store",
     }
-    return Response(kept.report, media_type="application/pdf", headers=headers)
+    return Response(report, media_type="application/pdf", headers=headers)
 
 
 @router.post("/objects/{object_id}/signatures", dependencies=[by_account(Cost.HEAVY)])

@@ -82,7 +82,7 @@ export class Source {
       remember(event.target.value);
       this.choose(event.target.value);
     });
-    media.addEventListener("error", () => { if (!this.hls && media.hasAttribute("src")) this.onTrouble(); });
+    media.addEventListener("error", () => { if (!this.hls && media.hasAttribute("src")) this.renew(); });
     media.addEventListener("waiting", () => this.onWaiting());
     media.addEventListener("seeking", () => this.leaveHole());
     for (const name of ["playing", "seeked", "canplay"]) media.addEventListener(name, () => this.showWait(false));
@@ -149,6 +149,14 @@ export class Source {
     delete this.root.dataset.live;
     this.playing = "whole";
     this.goOn(() => { this.media.src = `${this.content}/playable`; });
+  }
+
+  // The browser stays with the address that it was led to, and that one is good for a short while: our own leads anew.
+  async renew() {
+    const { currentTime } = this.media;
+    const isOnItsWay = currentTime > 0 && currentTime !== this.renewedAt;
+    this.renewedAt = currentTime;
+    if (isOnItsWay && await this.answer("playable", "HEAD")) this.attachWhole(); else this.onTrouble();
   }
 
   async attachHls(name, settings, from) {

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from ingest.errors import IntakeBusy, OffsetConflict
+from ingest.errors import OffsetConflict, UploadTakenOver
 from ingest.receiving import Receiver
 from ingest.uploads import upload_state
 from tests.support.archive_home import ArchiveHome, EnrolledDock
@@ -32,10 +32,12 @@ def test_only_one_process_writes_to_an_upload(home: ArchiveHome, dock: EnrolledD
             may_end = asyncio.Event()
             feeding = asyncio.create_task(first.append(begun.id, load, first_body(may_end), offset_bytes=0))
             await asyncio.sleep(0.2)
-            with pytest.raises(IntakeBusy):
+            # Whoever asks last takes over, and finds what the first has made durable: here it was everything.
+            with pytest.raises(OffsetConflict) as caught:
                 await second.append(begun.id, load, second_body(), offset_bytes=0)
-            may_end.set()
-            assert await feeding == len(DATA)
+            assert caught.value.facts["offset_bytes"] == len(DATA)
+            with pytest.raises(UploadTakenOver):
+                await feeding
             assert await second.append(begun.id, load, second_body(), offset_bytes=len(DATA)) == len(DATA)
 
     asyncio.run(both())
