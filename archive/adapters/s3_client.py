@@ -34,8 +34,8 @@ class S3Place:
 
     The key comes from `credentials_file` (`ACCESS_KEY` and `SECRET_KEY` in two lines), or where boto3 looks for one.
     `lists_by_folder` is for servers whose lists are in the order of folders and not of bytes (SeaweedFS without
-    versions). `tries` is how often something is asked that may pass. `public_endpoint` is where browsers reach the server,
-    if that is elsewhere.
+    versions). `tries` is how often something is asked that may pass. `public_endpoint` is where browsers reach the
+    server, if that is elsewhere.
     """
 
     bucket: str

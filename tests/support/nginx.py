@@ -1,7 +1,7 @@
 """nginx before a running archive, with the very files of `docker/nginx`, on free ports.
 
-    with proxied(folder, sockets=[...], renditions=home / "renditions", tls=home / "ca" / "tls.pem") as proxy:
-        httpx.get(proxy.address + "/api/v1/health", verify=...)
+with proxied(folder, sockets=[...], renditions=home / "renditions", tls=home / "ca" / "tls.pem") as proxy:
+    httpx.get(proxy.address + "/api/v1/health", verify=...)
 """
 
 import contextlib
@@ -44,9 +44,7 @@ class _EnvSubst(string.Template):
 
 
 @contextlib.contextmanager
-def proxied(
-    folder: Path, *, upstreams: Sequence[str], renditions: Path, tls: Path, more: str = ""
-) -> Iterator[Proxy]:
+def proxied(folder: Path, *, upstreams: Sequence[str], renditions: Path, tls: Path, more: str = "") -> Iterator[Proxy]:
     """Run nginx before these upstreams (`unix:/...` or `host:port`); `more` is put into its configuration beside ours."""
     (folder / "conf.d").mkdir(parents=True)
     port, pki_port = _free_ports(2)
