@@ -18,6 +18,8 @@ from archive.wiring import Services
 
 INTERNAL: Final = "/-/renditions/"
 """The location of nginx over the folder of renditions; `docker/nginx` has it."""
+_OF_NGINX: Final = {"Accept-Ranges", "ETag"}
+"""What nginx says of a file by itself: it would be said twice."""
 _PLAYED: Final = ("video/", "audio/")
 
 
@@ -43,8 +45,9 @@ class Sending:
         Raises: BlobMissing.
         """
         if self._way == "nginx" and self._renditions.local_path(key) is not None:
+            kept = {name: value for name, value in headers.items() if name not in _OF_NGINX}
             led = {"X-Accel-Redirect": INTERNAL + quote(key)}
-            return Response(headers={**headers, **led}, media_type=media_type)
+            return Response(headers={**kept, **led}, media_type=media_type)
         # Small things are not worth the way; a signature for GET is none for HEAD.
         if self._way == "redirect" and request.method == "GET" and media_type.startswith(_PLAYED):
             store: Any = self._renditions
