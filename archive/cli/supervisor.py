@@ -77,8 +77,9 @@ def _supervise(settings: Settings, *, only_web: bool) -> int:
         os.set_inheritable(fd, True)
     host, port = listener.getsockname()[:2]
     address = f"{'https' if settings.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-    file = address_file(settings.home)
-    file.write_text(address + "\n")
+    file = None if only_web else address_file(settings.home)  # the home may be that of several hosts
+    if file is not None:
+        file.write_text(address + "\n")
     print(f"Liuhen listens on {address}", flush=True)
     children = _web_children(settings, listener, own)
     if not only_web:
@@ -93,7 +94,8 @@ def _supervise(settings: Settings, *, only_web: bool) -> int:
         stopping.wait(0.1)
     os.close(held)
     _end(children)
-    file.unlink(missing_ok=True)
+    if file is not None:
+        file.unlink(missing_ok=True)
     for each in own:
         Path(each.getsockname()).unlink(missing_ok=True)
     return 0

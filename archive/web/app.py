@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import re
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -37,12 +38,14 @@ from archive.web.sending import Sending
 from archive.wiring import Services
 from ingest.errors import Quarantined
 from ingest.receiving import Receiver
-from ingest.uploads import complete_uploads, expire_uploads
+from ingest.uploads import complete_uploads, expire_uploads, sweep_staging
 
 UPLOADS_PATH: Final = "/api/v1/uploads"
 AXIS_PATH: Final = "/axis"
 _INTAKE_THREADS: Final = 24
 _SWEEP_EVERY_S: Final = 5.0
+_SWEEP_STAGING_EVERY_S: Final = 300.0
+"""Uploads that another host has ended leave their bytes here."""
 _log = structlog.get_logger("liuhen.web")
 
 
@@ -146,8 +149,12 @@ def _pattern(route: str) -> re.Pattern[str]:
 
 async def _sweep(services: Services, uploads: UploadsApp, judgements: Judgements) -> None:
     """Finish what a process before us left complete, and let old unfinished uploads expire."""
+    swept_at = time.monotonic()
     while True:
         try:
+            if time.monotonic() - swept_at > _SWEEP_STAGING_EVERY_S:
+                swept_at = time.monotonic()
+                await uploads.receiver.run(sweep_staging, services.intake)
             for upload_id in await uploads.receiver.run(complete_uploads, services.intake):
                 await _finish(uploads.receiver, upload_id)
             for upload_id in await uploads.receiver.run(expire_uploads, services.intake):

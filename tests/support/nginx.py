@@ -40,7 +40,7 @@ class Proxy:
 class _EnvSubst(string.Template):
     """Fills in `${NAME}` as the image's envsubst does with a filter: `$name` is nginx's own."""
 
-    pattern = r"\$\{(?P<braced>LIUHEN_[A-Z_]+)\}|(?P<escaped>(?!))|(?P<named>(?!))|(?P<invalid>(?!))"  # type: ignore[assignment]
+    pattern = r"\$\{(?P<braced>PROXY_[A-Z_]+)\}|(?P<escaped>(?!))|(?P<named>(?!))|(?P<invalid>(?!))"  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
@@ -49,12 +49,12 @@ def proxied(folder: Path, *, upstreams: Sequence[str], renditions: Path, tls: Pa
     (folder / "conf.d").mkdir(parents=True)
     port, pki_port = _free_ports(2)
     values = {
-        "LIUHEN_UPSTREAMS": " ".join(f"server {each};" for each in upstreams),
-        "LIUHEN_LISTEN": f"127.0.0.1:{port}",
-        "LIUHEN_LISTEN_PKI": f"127.0.0.1:{pki_port}",
-        "LIUHEN_TLS_CHAIN": str(tls),
-        "LIUHEN_TLS_KEY": str(tls),
-        "LIUHEN_RENDITIONS": str(renditions),
+        "PROXY_UPSTREAMS": " ".join(f"server {each};" for each in upstreams),
+        "PROXY_LISTEN": f"127.0.0.1:{port}",
+        "PROXY_LISTEN_PKI": f"127.0.0.1:{pki_port}",
+        "PROXY_TLS_CHAIN": str(tls),
+        "PROXY_TLS_KEY": str(tls),
+        "PROXY_RENDITIONS": str(renditions),
     }
     shutil.copy(FILES / "nginx.conf", folder / "nginx.conf")
     template = (FILES / "templates" / "liuhen.conf.template").read_text("utf-8")
