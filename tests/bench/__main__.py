@@ -13,6 +13,7 @@ from tests.bench.report import REPORT, keep, kept, render, rows_of, table
 NAMES = (
     "intake",
     "playable",
+    "replay",
     "picture",
     "inspection",
     "verify",

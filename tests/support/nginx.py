@@ -47,7 +47,7 @@ class _EnvSubst(string.Template):
 def proxied(folder: Path, *, upstreams: Sequence[str], renditions: Path, tls: Path, more: str = "") -> Iterator[Proxy]:
     """Run nginx before these upstreams (`unix:/...` or `host:port`); `more` is put into its configuration beside ours."""
     (folder / "conf.d").mkdir(parents=True)
-    port, pki_port = _free_ports(2)
+    port, pki_port = free_ports(2)
     values = {
         "PROXY_UPSTREAMS": " ".join(f"server {each};" for each in upstreams),
         "PROXY_LISTEN": f"127.0.0.1:{port}",
@@ -88,7 +88,8 @@ def _listens(port: int) -> bool:
         return False
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
