@@ -34,6 +34,11 @@ class Sending:
             raise SettingsInvalid("The setting send_bytes can be redirect only where renditions are in a bucket")
 
     @property
+    def lease_ms(self) -> int:
+        """Return for how long an address is good that a player was led to; 0 where it is not led away."""
+        return self._lease_s * 1000 if self._way == "redirect" else 0
+
+    @property
     def media_origins(self) -> tuple[str, ...]:
         """Return whom browsers may fetch media from beside this archive."""
         store: Any = self._renditions

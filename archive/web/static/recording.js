@@ -25,6 +25,8 @@ class Joint {
     }));
     this.screens = [...root.querySelectorAll("video")];
     this.loaded = [-1, -1]; // which clip each element holds
+    this.loadedAt = [0, 0];
+    this.leaseMs = Number(root.dataset.leaseMs ?? Infinity);
     this.active = 0;
     this.current = -1;
     this.wanted = null; // a place that the axis was moved to, until the picture is there
@@ -45,6 +47,7 @@ class Joint {
       screen.addEventListener("playing", () => { if (screen === this.media) this.prepareNext(); });
       screen.addEventListener("ended", () => { if (screen === this.media) this.follow(); });
       screen.addEventListener("error", () => this.renew(screen));
+      screen.addEventListener("waiting", () => { if (performance.now() - this.loadedAt[this.screens.indexOf(screen)] > this.leaseMs) this.renew(screen); });
       screen.addEventListener("click", () => this.do("toggle"));
     }
     this.root.addEventListener("click", (event) => {
@@ -83,6 +86,7 @@ class Joint {
 
   load(screen, index) {
     this.loaded[screen] = index;
+    this.loadedAt[screen] = performance.now();
     this.screens[screen].src = this.clips[index].source;
     this.screens[screen].load();
   }
