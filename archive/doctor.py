@@ -19,7 +19,9 @@ from archive.ledger.models import LogPending
 from archive.ledger.proofs import head, pending_count
 from archive.organisation.photos import keys_of_photos
 from archive.ports.bell import BellAway
+from archive.ports.blobs import StoreUnavailable
 from archive.ports.identifiers import IdentifierUnreadable
+from archive.ports.presigning import Presigner
 from archive.wiring import Services, broker_parts
 from ingest.media.programs import check_programs
 from ingest.media.tools import check_tools
@@ -38,6 +40,7 @@ def examine(services: Services) -> Report:
             *_witnesses(services),
             _worm(services),
             *_media(services),
+            *replay_from_bucket(services),
             _certificate(services),
             _trust_lists(services),
             _secrets(services.settings.home),
@@ -142,6 +145,23 @@ def _media(services: Services) -> list[Finding]:
     if folder is None:
         return [*check_tools(), *check_programs()]
     return [*check_tools(ffmpeg=folder / "ffmpeg", ffprobe=folder / "ffprobe"), *check_programs()]
+
+
+def replay_from_bucket(services: Services) -> list[Finding]:
+    """Ask the bucket, where it sends what is replayed, whether it lets the archive's pages read it."""
+    code, origin, store = "doctor.replay", services.settings.public_origin, services.renditions
+    if services.settings.send_bytes != "redirect" or not isinstance(store, Presigner):
+        return []
+    if origin is None:
+        return [invalid(code, "Replay comes from the bucket, and the setting public_origin says not for which pages")]
+    try:
+        lets_read = store.lets_read(origin)
+    except StoreUnavailable as error:
+        return [indeterminate(code, f"Whether the bucket lets pages read what is replayed: {error.message}")]
+    if not lets_read:
+        told = f"The bucket does not let pages of {origin} read ranges: set its CORS rules (docs/guide/proxy.md)"
+        return [invalid(code, told, store.origin)]
+    return [valid(code, f"The bucket lets pages of {origin} read what is replayed", store.origin)]
 
 
 def _certificate(services: Services) -> Finding:

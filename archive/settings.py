@@ -89,6 +89,24 @@ class Settings(BaseSettings):
     port: int = Field(default=8443, ge=0, le=65535, description="Port that the server listens on; 0 picks a free one.")
     host_names: tuple[str, ...] = Field(default=(), description="Further names in the server's certificate.")
     tls: bool = Field(default=True, description="Serve HTTPS; may be off only when listening on localhost.")
+    web_processes: int = Field(default=1, ge=1, le=64, description="Web processes that serve on this host.")
+    web_sockets: Path | None = Field(
+        default=None,
+        description="Folder in which each web process listens on a socket of its own too, for a proxy on this host.",
+    )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="Networks (CIDR) of proxies that are believed whom requests come from; one on web_sockets is.",
+    )
+    send_bytes: Literal["itself", "nginx", "redirect"] = Field(
+        default="itself", description="Who sends what is replayed: the archive, nginx before it, or the bucket itself."
+    )
+    replay_lease_s: int = Field(
+        default=60,
+        ge=10,
+        le=3600,
+        description="Seconds for which a redirect to the bucket is good; players ask anew.",
+    )
     cn_profile: bool = Field(default=False, description="Compute SM3 beside SHA-256 and SHA-512.")
     max_upload_bytes: int = Field(default=1 << 40, gt=0, description="Largest file that is accepted, in bytes.")
     axis_waiting_bytes: int = Field(

@@ -39,6 +39,7 @@ class Intake:
     `policy` says which cosignatures a checkpoint needs before receipts lead to it.
     `direct` is there where docks may send straight to the bucket.
     `staging` lies on the file system of the stores, so that a finished upload becomes an object without a copy.
+    `place` names the disk that it lies on, which other hosts may not see (`ingest.places`).
     """
 
     database: Database
@@ -59,3 +60,8 @@ class Intake:
     dock_limits: DockLimits = DockLimits()
     most_waiting_uploads: int = 0
     most_due_jobs: int = 0
+    place: str = ""
+
+    def is_here(self, place: str) -> bool:
+        """Whether staged bytes lie where this process sees them; those from before there were places do."""
+        return place in {"", self.place}

@@ -128,6 +128,14 @@ class ManifestUntrusted(Quarantined):
     code = "ingest.manifest_untrusted"
 
 
+class UploadElsewhere(LiuhenError):
+    """The bytes of this upload lie on another host of the archive; try again, or start the upload anew."""
+
+    code = "ingest.upload_elsewhere"
+    exit_code = 75
+    retryable = True
+
+
 class IntakeBusy(LiuhenError):
     """The same recording is being taken in by another upload; try again."""
 

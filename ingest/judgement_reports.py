@@ -16,6 +16,7 @@ from archive.kernel.instants import BUREAU_ZONE, Instant, format_instant, parse_
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
 from ingest.judgements import Judgement
+from ingest.models import KeptJudgement
 from ingest.signer_names import called
 from signing.certificates import SELF_ISSUED
 
@@ -86,6 +87,7 @@ def issue_report(
 ) -> bytes:
     """Make the report on a judgement, and write to the log that the archive's key signed one, and which.
 
+    Where the judgement is kept, the report is kept with it; of two that are made at once one counts, and is returned.
     Raises: what making it raises.
     """
     made = make(judgement, judgement_id, words=words, at=at)
@@ -98,7 +100,12 @@ def issue_report(
     target = Target("validation", judgement_id)
     entry = NewEntry(EntryType.VALIDATION_REPORTED, by, target, digests=judgement.digests, detail=detail)
     with database.begin() as tx:
+        kept = tx.get(KeptJudgement, judgement_id, with_for_update=True)
+        if kept is not None and kept.report is not None:
+            return kept.report
         append_entry(tx, entry, at=at)
+        if kept is not None:
+            kept.report = made
     return made
 
 

@@ -3,16 +3,17 @@
 The file itself is read in the sandbox only (`ingest.documents`); here it is a path, a name and digests.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from archive.kernel.digests import DigestSet
-from archive.kernel.findings import Outcome, Report, worst
-from archive.kernel.instants import Instant, format_instant
+from archive.kernel.findings import Finding, Outcome, Report, worst
+from archive.kernel.instants import Instant, format_instant, parse_instant
 from archive.ports.clock import Clock
 from ingest.documents import judge_in_sandbox
 from ingest.media.sandbox import Sandbox
@@ -118,6 +119,29 @@ class Judgement:
             "findings_beside": None if self.more is None else self.more.as_json(),
         }
 
+    def to_bytes(self) -> bytes:
+        """Return all of it, for `from_bytes`."""
+        told = {**self.as_json(), "digests": self.digests.as_json(), "size": self.digests.size_bytes}
+        return json.dumps(told, ensure_ascii=False).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Return what `to_bytes` kept."""
+        told = json.loads(data)
+        second, more = told["second_signature"], told["findings_beside"]
+        return cls(
+            kind=FileKind(told["kind"]),
+            file=told["file"],
+            digests=DigestSet.from_json(told["size"], told["digests"]),
+            content=told["content"],
+            judged_at=parse_instant(told["judged_at"]),
+            lists=told["trust_lists"],
+            verdict=told["verdict"],
+            second=None if second is None else SecondSignature(second["key"], _report_of(second)),
+            about=told["about"],
+            more=None if more is None else _report_of(more),
+        )
+
     def _findings(self) -> Iterator[Mapping[str, str]]:
         if self.more is not None:
             yield from (each.as_json() for each in self.more.findings)
@@ -126,6 +150,14 @@ class Judgement:
             yield from signature["findings"]
         if self.second is not None:
             yield from (each.as_json() for each in self.second.report.findings)
+
+
+def _report_of(told: Mapping[str, Any]) -> Report:
+    return Report(
+        tuple(
+            Finding(each["code"], Outcome(each["outcome"]), each["message"], each["where"]) for each in told["findings"]
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)

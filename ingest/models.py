@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
@@ -85,7 +85,8 @@ class Upload(Base):
     `state` is receiving, direct (its parts go to the bucket), complete (every byte is durable), accepted, quarantined,
     terminated or expired. `offset_bytes` is what is durable here: bytes beyond it in the staged file do not count.
     `object_id` is chosen at creation, so that finishing after a crash makes the same object. `sender_id` is the account
-    of a person who sends through the archive's own door; a dock sends for itself.
+    of a person who sends through the archive's own door; a dock sends for itself. `place` is where the staged bytes lie
+    (`ingest.places`).
     """
 
     __tablename__ = "upload"
@@ -107,6 +108,7 @@ class Upload(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+    place: Mapped[str] = mapped_column(String(32), server_default=text("''"))
 
 
 class DirectUpload(Base):
@@ -121,6 +123,19 @@ class DirectUpload(Base):
     key: Mapped[str] = mapped_column(String(1024))
     name: Mapped[str] = mapped_column(Text)
     part_size_bytes: Mapped[int] = mapped_column(BigInt)
+
+
+class KeptJudgement(Base):
+    """A judgement on a signed file that somebody asked for, and the report on it once one was made; for an hour."""
+
+    __tablename__ = "kept_judgement"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[uuid.UUID]
+    made_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    size_bytes: Mapped[int]
+    judgement: Mapped[bytes] = mapped_column(LargeBinary)
+    report: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class IntakeClaim(Base):

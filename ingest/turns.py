@@ -32,10 +32,7 @@ class Turns:
         """
         me, task = object(), asyncio.current_task()
         self._newest[upload_id] = me
-        holder = self._holders.get(upload_id)
-        if holder is not None and holder not in self._ended:
-            self._ended.add(holder)
-            holder.cancel()
+        self.end(upload_id)
         try:
             async with self.wait(upload_id):
                 if self._newest.get(upload_id) is not me or task is None:
@@ -63,10 +60,12 @@ class Turns:
         async with lock:
             yield
 
-    def is_taken(self, upload_id: UploadId) -> bool:
-        """Return whether somebody has the upload now."""
-        lock = self._locks.get(upload_id)
-        return lock is not None and lock.locked()
+    def end(self, upload_id: UploadId) -> None:
+        """End the turn of whoever has the upload, unless it is settled already."""
+        holder = self._holders.get(upload_id)
+        if holder is not None and holder not in self._ended:
+            self._ended.add(holder)
+            holder.cancel()
 
     def settle(self, upload_id: UploadId) -> None:
         """Keep the upload to the block's end, but let nobody end the turn any more: what comes now must be done."""

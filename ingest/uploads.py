@@ -1,7 +1,7 @@
 """The life of an upload: created, grown, finished, terminated, expired. Bytes are `ingest.receiving`'s."""
 
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -29,6 +29,7 @@ from ingest.errors import (
 from ingest.manifest import parse_manifest
 from ingest.models import DirectUpload, Upload
 from ingest.pressure import require_within
+from ingest.staged_lock import StagedLock
 from ingest.staging import create_staged, remove_staged
 from ingest.waiting import note_begun
 
@@ -48,6 +49,7 @@ class UploadState:
     metadata_header: str
     expires_at: Instant
     refusal: str | None
+    place: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -97,6 +99,7 @@ def create_upload(
                 object_id=ObjectId(new_uuid7()),
                 created_at=now,
                 expires_at=now + intake.upload_lifetime,
+                place=intake.place,
             )
             if announced is not None:
                 note_begun(tx, dock_id, announced, upload_id=upload_id)
@@ -131,6 +134,7 @@ def upload_state(intake: Intake, upload_id: UploadId, *, dock_id: UUID, sender_i
         metadata_header=row.metadata_header,
         expires_at=row.expires_at,
         refusal=row.refusal,
+        place=row.place,
     )
 
 
@@ -198,7 +202,7 @@ def expire_uploads(intake: Intake) -> list[UploadId]:
 def sweep_staging(intake: Intake) -> int:
     """Remove staged files whose upload has ended: a process died before it could; return how many.
 
-    A file without an upload is kept while it is fresh: its row is being written.
+    A file without an upload is kept while it is fresh: its row is being written. One that somebody feeds is kept.
     """
     removed = 0
     with intake.database.read() as tx:
@@ -212,7 +216,10 @@ def sweep_staging(intake: Intake) -> int:
             state = tx.scalar(select(Upload.state).where(Upload.id == upload_id))
         if state in {"receiving", "complete"} or upload_id in in_transfer:
             continue
-        with suppress(FileNotFoundError):
+        lock = StagedLock(path)
+        with suppress(FileNotFoundError), closing(lock):
+            if not lock.begin_alone():
+                continue
             if state is not None or time.time() - path.stat().st_mtime > _ABANDONED_S:
                 path.unlink()
                 removed += 1
@@ -220,11 +227,11 @@ def sweep_staging(intake: Intake) -> int:
 
 
 def complete_uploads(intake: Intake) -> list[UploadId]:
-    """Return uploads whose bytes are all staged but that are neither accepted nor quarantined yet."""
+    """Return uploads whose bytes are all staged, here, but that are neither accepted nor quarantined yet."""
     is_direct = exists().where(DirectUpload.upload_id == Upload.id)  # a job sees to those
+    query = select(Upload.id).where(Upload.state == "complete", Upload.place.in_(("", intake.place)), ~is_direct)
     with intake.database.read() as tx:
-        found = tx.scalars(select(Upload.id).where(Upload.state == "complete", ~is_direct))
-        return [UploadId(upload_id) for upload_id in found]
+        return [UploadId(upload_id) for upload_id in tx.scalars(query)]
 
 
 def _drop_bytes(intake: Intake, upload_id: UploadId) -> None:

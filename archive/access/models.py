@@ -6,7 +6,7 @@ Secrets are kept as hashes, or sealed where they must be read again.
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, UniqueConstraint, text
+from sqlalchemy import Float, ForeignKey, Index, LargeBinary, SmallInteger, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
@@ -202,3 +202,17 @@ class ExternalId(Base):
     external_id: Mapped[str] = mapped_column(String(200), primary_key=True)
     internal_id: Mapped[uuid.UUID] = mapped_column(index=True)
     bound_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class Allowance(Base):
+    """How much somebody may still ask for: a bucket that fills evenly (`archive.access.allowances`).
+
+    `who` is the beginning of a hash of the account, the key or the network.
+    """
+
+    __tablename__ = "allowance"
+
+    meter: Mapped[str] = mapped_column(String(16), primary_key=True)
+    who: Mapped[bytes] = mapped_column(LargeBinary(16), primary_key=True)
+    left: Mapped[float] = mapped_column(Float)
+    at: Mapped[datetime] = mapped_column(Moment, index=True)

@@ -35,11 +35,13 @@ class S3Place:
 
     The key comes from `credentials_file` (`ACCESS_KEY` and `SECRET_KEY` in two lines), or where boto3 looks for one.
     `lists_by_folder` is for servers whose lists are in the order of folders and not of bytes (SeaweedFS without
-    versions). `tries` is how often something is asked that may pass.
+    versions). `tries` is how often something is asked that may pass. `public_endpoint` is where browsers reach the
+    server, if that is elsewhere.
     """
 
     bucket: str
     endpoint: str | None = None
+    public_endpoint: str | None = None
     region: str = "us-east-1"
     prefix: str = ""
     credentials_file: Path | None = None
@@ -51,6 +53,7 @@ class S3Place:
 def s3_client(place: S3Place, *, connections: int = 32) -> Any:
     """Return a client that sends no checksum but ours, and asks again where that is safe. For several threads."""
     config = Config(
+        signature_version="s3v4",
         connect_timeout=_CONNECT_S,
         read_timeout=_READ_S,
         max_pool_connections=connections,

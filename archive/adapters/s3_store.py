@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError
 from archive.adapters.fetched import FetchedBlobs
 from archive.adapters.s3_client import ConflictingWrite, S3Place, refusals, s3_client
 from archive.adapters.s3_parts import Parts, checksum, part_size, read_part
+from archive.adapters.s3_presigning import S3Addresses
 from archive.kernel.errors import InvalidInput
 from archive.ports.blobs import BlobChanged, BlobExists, BlobMissing, StoreBroken, StoreUnavailable, check_key
 
@@ -68,6 +69,7 @@ class S3Store:
         self._locks_at_once, self._fetched = locks_at_once, fetched
         self._prefix = f"{place.prefix}/" if place.prefix else ""
         self._client = s3_client(place)
+        self._addresses = S3Addresses(place)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
         self._known: OrderedDict[str, _Version] = OrderedDict()
         self._guard = threading.Lock()
@@ -186,6 +188,26 @@ class S3Store:
                         given_up += 1
         return given_up
 
+    @property
+    def origin(self) -> str:
+        """Return where presigned addresses lead; see the port."""
+        return self._addresses.origin
+
+    def presigned(self, key: str, *, lease_s: int, media_type: str, disposition: str) -> str:
+        """Return an address of the version that the key stands for; see the port."""
+        asked = {
+            "Key": self._name(key),
+            "VersionId": self._version(key).id,
+            "ResponseContentType": media_type,
+            "ResponseContentDisposition": disposition,
+            "ResponseCacheControl": "private, no-store",
+        }
+        return self._addresses.signed(asked, lease_s=lease_s)
+
+    def lets_read(self, origin: str) -> bool:
+        """Ask the server whether pages of an origin may read ranges; see the port."""
+        return self._addresses.lets_read(origin)
+
     def covered(self, prefix: str = "") -> Iterator[str]:
         """Yield the keys of blobs that are put once and have something over them: a newer version, or a delete marker.
 
@@ -210,6 +232,7 @@ class S3Store:
         """Give back threads and connections."""
         self._pool.shutdown(wait=True)
         self._client.close()
+        self._addresses.close()
 
     # ---- putting ---------------------------------------------------------------------------------------------------
 

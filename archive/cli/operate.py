@@ -116,22 +116,23 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
     tls: Annotated[bool | None, typer.Option("--tls/--no-tls", help="HTTPS, or plain HTTP on localhost.")] = None,
+    only_web: Annotated[bool, typer.Option("--only-web", help="The web processes of this host alone.")] = False,
 ) -> None:
     """Run the archive: web server, worker and sequencer, watched and restarted."""
     from archive.cli.supervisor import supervise
 
-    raise typer.Exit(supervise(load_settings(home=home, host=host, port=port, tls=tls)))
+    raise typer.Exit(supervise(load_settings(home=home, host=host, port=port, tls=tls), only_web=only_web))
 
 
 def web(
-    fd: Annotated[int, typer.Option(help="The listening socket, inherited.")],
+    fd: Annotated[list[int], typer.Option(help="A listening socket, inherited; repeatable.")],
     home: Home = None,
     tls: Annotated[bool | None, typer.Option("--tls/--no-tls")] = None,
 ) -> None:
-    """Serve requests on an inherited socket (started by `serve`)."""
+    """Serve requests on inherited sockets (started by `serve`)."""
     from archive.cli.processes import run_web
 
-    run_web(load_settings(home=home, tls=tls), fd=fd)
+    run_web(load_settings(home=home, tls=tls), fds=fd)
 
 
 def worker(

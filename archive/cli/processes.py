@@ -7,8 +7,7 @@ import os
 import socket
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,7 +27,6 @@ from ingest.uploads import sweep_staging
 
 WATCH_FD = "LIUHEN_WATCH_FD"
 _STANDBY_S = 0.5
-_HANDOVER_S = 30.0
 _log = structlog.get_logger("liuhen.process")
 
 
@@ -39,38 +37,24 @@ class AlreadyRunning(Conflict):
 
 
 @contextlib.contextmanager
-def alone(home: Path, name: str, *, wait_s: float = 0.0) -> Iterator[None]:
+def alone(home: Path, name: str) -> Iterator[None]:
     """Be the only process of this name over this home for the length of the block; the kernel ends it with the process.
 
-    Raises: AlreadyRunning when another one is still there after waiting.
+    Raises: AlreadyRunning.
     """
     fd = os.open(home / "run" / f"{name}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + wait_s
     try:
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as exc:
-                if time.monotonic() >= deadline:
-                    raise AlreadyRunning(home=str(home)) from exc
-                time.sleep(0.1)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise AlreadyRunning(home=str(home)) from exc
         yield
     finally:
         os.close(fd)
 
 
-def run_web(settings: Settings, *, fd: int) -> None:
-    """Serve until SIGTERM, on a socket that outlives this process.
-
-    Two of these over one home would cut each other's uploads off, so the second one waits for the first to end.
-    Raises: AlreadyRunning.
-    """
-    with alone(settings.home, "web", wait_s=_HANDOVER_S + settings.shutdown_delay_s + settings.shutdown_s):
-        _serve(settings, fd=fd)
-
-
-def _serve(settings: Settings, *, fd: int) -> None:
+def run_web(settings: Settings, *, fds: Sequence[int]) -> None:
+    """Serve until SIGTERM, on sockets that outlive this process. There may be several of these over one archive."""
     import uvicorn
 
     from archive.web.app import create_app
@@ -97,6 +81,7 @@ def _serve(settings: Settings, *, fd: int) -> None:
         http="httptools",
         timeout_keep_alive=30,
         timeout_graceful_shutdown=settings.shutdown_s,
+        proxy_headers=False,  # `archive.web.proxies` believes those that are trusted, uvicorn whoever is on this host
         ssl_certfile=str(tls) if settings.tls else None,
         ssl_keyfile=str(tls) if settings.tls else None,
     )
@@ -108,7 +93,7 @@ def _serve(settings: Settings, *, fd: int) -> None:
 
     server = InOrder(config)
     end_with_parent(lambda: ending.begin(lambda: setattr(server, "should_exit", True), after_s=0))
-    server.run(sockets=[socket.socket(fileno=fd)])
+    server.run(sockets=[socket.socket(fileno=fd) for fd in fds])
     services.close()
     if tracing is not None:
         tracing.end()
@@ -149,7 +134,11 @@ def run_sequencer(settings: Settings) -> None:
 
 
 def _tidy(services: Services) -> None:
-    """Mend and sweep what crashes left. Uploads finish themselves; only filings that broke off need a look."""
+    """Mend and sweep what crashes left. Uploads finish themselves; only filings that broke off need a look.
+
+    Others may be at work meanwhile: scratch and staged files are locked by whoever writes them, and an object that is
+    being written is found whole and shown already, or further on than what was read of it, and is left alone.
+    """
     services.stores.sweep(unfinished=services.intake.upload_lifetime + timedelta(days=1))
     sweep_staging(services.intake)
     services.objects.prepare()
@@ -172,8 +161,8 @@ def begin_process(settings: Settings, traced_as: str = "") -> Tracing | None:
 
 
 def meters_folder(settings: Settings) -> Path:
-    """Return where the processes of an archive put what they count."""
-    return settings.home.absolute() / "run" / "meters"
+    """Return where the processes of this host put what they count."""
+    return settings.local / "run" / "meters"
 
 
 def configure_logging() -> None:

@@ -129,35 +129,37 @@ def _signature(stored: StoredObject, row: Mapping[str, Any], roots: bytes | None
 
 
 def check_uploads(
-    connection: Connection, staging: Path, *, is_open: Callable[[str], bool], is_staged: Callable[[str], bool]
+    connection: Connection,
+    staging: Path,
+    *,
+    place: str,
+    is_open: Callable[[str], bool],
+    is_staged: Callable[[str], bool],
 ) -> Iterator[Finding]:
     """Hold uploads against their staged bytes and their log entries: nothing acknowledged may be missing.
 
     `is_open` asks, now, whether an upload of this snapshot is still open: what has ended since has no staged file;
-    `is_staged` asks the same of an object that an Axis system transfers.
+    `is_staged` asks the same of an object that an Axis system transfers. What is staged on the disk of another host
+    than that of this `place` is not looked at; that is said.
     """
     ended = {
         str(entry.told("req")): (entry.id, _STATE_OF[entry.type], entry) for entry in entries(connection, _STATE_OF)
     }
-    open_ones = set()
+    staged = {
+        as_uuid(row["id"]): (int(row["size_bytes"]), str(row["place"]))
+        for row in rows(connection, "SELECT id, size_bytes, place FROM axis_object WHERE state = 'staged'")
+    }
+    yield from _check_staged(staging, staged, place=place, is_still=is_staged, is_whole=True)
+    open_ones = {}
     for row in rows(connection, "SELECT * FROM upload"):
         where, state = as_uuid(row["id"]), row["state"]
-        staged = staging / where
         told = ended.pop(where, None)
         if state in {"receiving", "complete"}:
-            open_ones.add(where)
-            if _size_bytes(staged) < int(row["offset_bytes"]) and is_open(where):
-                yield invalid("fsck.staged_bytes_lost", "Bytes that were acknowledged are not on disk", str(staged))
+            open_ones[where] = (int(row["offset_bytes"]), str(row["place"]))
         given = None if row["entry_id"] is None else (as_uuid(row["entry_id"]), state)
         if given != (None if told is None else told[:2]) or not _is_of(row, told):
             yield invalid("fsck.upload_unlogged", "An upload and its log entry do not agree", where)
-    for row in rows(connection, "SELECT id, size_bytes FROM axis_object WHERE state = 'staged'"):
-        where = as_uuid(row["id"])
-        open_ones.add(where)
-        if _size_bytes(staging / where) != int(row["size_bytes"]) and is_staged(where):
-            yield invalid(
-                "fsck.staged_bytes_lost", "Bytes that were acknowledged are not on disk", str(staging / where)
-            )
+    yield from _check_staged(staging, open_ones, place=place, is_still=is_open, is_whole=False)
     for upload_id in ended:
         yield invalid("fsck.row_missing", "The log tells the end of an upload that the catalogue lacks", upload_id)
     for row in rows(
@@ -166,8 +168,31 @@ def check_uploads(
         "WHERE u.state = 'accepted' AND o.id IS NULL",
     ):
         yield invalid("fsck.upload_lost", "An accepted upload has no object", as_uuid(row["id"]))
-    leftovers = [path for path in files_below(staging) if path.name not in open_ones]
+    leftovers = [path for path in files_below(staging) if path.name not in open_ones and path.name not in staged]
     yield valid("fsck.uploads", f"Every acknowledged byte is on disk; {len(leftovers)} staged files are left over")
+
+
+def _check_staged(
+    staging: Path,
+    wanted: Mapping[str, tuple[int, str]],
+    *,
+    place: str,
+    is_still: Callable[[str], bool],
+    is_whole: bool,
+) -> Iterator[Finding]:
+    """Hold what must be staged, with how many bytes and at which place, against the folder of this place."""
+    elsewhere = 0
+    for where, (size_bytes, lies_at) in wanted.items():
+        if lies_at not in {"", place}:
+            elsewhere += 1
+            continue
+        found = _size_bytes(staging / where)
+        if (found < size_bytes or (is_whole and found != size_bytes)) and is_still(where):
+            told = "Bytes that were acknowledged are not on disk"
+            yield invalid("fsck.staged_bytes_lost", told, str(staging / where))
+    if elsewhere:
+        told = f"{elsewhere} files are staged on other hosts: whether their bytes are there was not looked at"
+        yield indeterminate("fsck.staged_elsewhere", told, str(staging))
 
 
 def _is_of(row: Mapping[str, Any], told: tuple[str, str, Entry] | None) -> bool:

@@ -91,6 +91,7 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "uploads": check_uploads(
                 connection,
                 places.staging,
+                place=(_read(places.staging.parent / "place") or b"").decode("ascii", "replace"),
                 is_open=lambda found: _is_open(target.database, found),
                 is_staged=lambda found: _is_staged(target.database, found),
             ),

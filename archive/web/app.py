@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import re
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -16,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
+from archive.access.allowances import forget_full
 from archive.access.attempts import tidy_attempts
 from archive.access.sessions import forget_ended_sessions
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
@@ -29,24 +31,28 @@ from archive.web.api.v1 import install_api
 from archive.web.ending import Ending
 from archive.web.health import install_health
 from archive.web.judgements import Judgements
-from archive.web.limits import Limits
+from archive.web.limits import Limits, drawing
 from archive.web.metrics import disk_places, install_metrics
 from archive.web.middleware import Door, Surroundings
 from archive.web.pages import install_pages
 from archive.web.problems import problem_response
+from archive.web.proxies import BehindProxies
 from archive.web.routes import add_routes
+from archive.web.sending import Sending
 from archive.wiring import Services
 from ingest.capacity import sample_room
 from ingest.errors import Quarantined
 from ingest.pressure import Gate
 from ingest.receiving import Receiver
-from ingest.uploads import complete_uploads, expire_uploads
+from ingest.uploads import complete_uploads, expire_uploads, sweep_staging
 from ingest.waiting import forget_left
 
 UPLOADS_PATH: Final = "/api/v1/uploads"
 AXIS_PATH: Final = "/axis"
 _INTAKE_THREADS: Final = 24
 _SWEEP_EVERY_S: Final = 5.0
+_SWEEP_STAGING_EVERY_S: Final = 300.0
+"""Uploads that another host has ended leave their bytes here."""
 _log = structlog.get_logger("liuhen.web")
 
 
@@ -54,7 +60,9 @@ def create_app(services: Services, ending: Ending | None = None) -> FastAPI:
     """Return the application over these services; `ending` tells it that its process is about to end."""
     ending = ending or Ending()
     executor = ThreadPoolExecutor(_INTAKE_THREADS, thread_name_prefix="intake")
-    limits = Limits(services.settings)
+    sending = Sending(services)
+    draw, judgements = drawing(services), Judgements(services.database, services.clock)
+    limits = Limits(services.settings, draw)
     uploads = UploadsApp(
         services.intake,
         executor,
@@ -67,7 +75,7 @@ def create_app(services: Services, ending: Ending | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(_sweep(services, uploads))
+        sweeping = asyncio.create_task(_sweep(services, uploads, judgements))
         yield
         sweeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -86,12 +94,14 @@ def create_app(services: Services, ending: Ending | None = None) -> FastAPI:
     app.state.services = services
     app.state.limits = limits
     app.state.gate = Gate(services.intake)
-    app.state.judgements = Judgements()
-    install_api(app, requests_per_minute=services.settings.api_requests_per_minute)
+    app.state.judgements = judgements
+    app.state.sending = sending
+    install_api(app, requests_per_minute=services.settings.api_requests_per_minute, draw=draw)
     app.add_middleware(Door, path=UPLOADS_PATH, behind=uploads)
     axis = AxisApp(services.intake, executor, uploads.receiver, doors=services.doors)
     app.add_middleware(Door, path=AXIS_PATH, behind=axis)
-    app.add_middleware(Surroundings)
+    app.add_middleware(Surroundings, media_origins=sending.media_origins)
+    app.add_middleware(BehindProxies, trusted=services.settings.trusted_proxies)
     add_routes(app, docks.router, direct.router, log.router, packages.router, pki.router, door.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     install_metrics(app, services)
@@ -145,15 +155,20 @@ def _pattern(route: str) -> re.Pattern[str]:
     return compile_path(route)[0]
 
 
-async def _sweep(services: Services, uploads: UploadsApp) -> None:
+async def _sweep(services: Services, uploads: UploadsApp, judgements: Judgements) -> None:
     """Finish what a process before us left complete, and let old unfinished uploads expire."""
+    swept_at = time.monotonic()
     while True:
         try:
+            if time.monotonic() - swept_at > _SWEEP_STAGING_EVERY_S:
+                swept_at = time.monotonic()
+                await uploads.receiver.run(sweep_staging, services.intake)
             for upload_id in await uploads.receiver.run(complete_uploads, services.intake):
                 await _finish(uploads.receiver, upload_id)
             for upload_id in await uploads.receiver.run(expire_uploads, services.intake):
                 await uploads.receiver.abandon(upload_id, lambda: None)  # its open file would keep the disk's space
             await asyncio.to_thread(services.packages.sweep)
+            await asyncio.to_thread(judgements.tidy)
             await asyncio.to_thread(_sweep_sign_ins, services)
             await asyncio.to_thread(_sweep_operations, services)
         except Exception:  # noqa: BLE001 - the sweep must outlive whatever one round met
@@ -165,6 +180,7 @@ def _sweep_sign_ins(services: Services) -> None:
     at = services.clock.now()
     tidy_attempts(services.database, at=at)
     forget_ended_sessions(services.database, at=at)
+    forget_full(services.database, at=at)
 
 
 def _sweep_operations(services: Services) -> None:

@@ -1,20 +1,25 @@
-"""Judgements that somebody asked for, kept for an hour in memory, for whoever asked: the files are gone by then.
+"""Judgements that somebody asked for, kept for an hour, for whoever asked: the files are gone by then.
 
-An archive has one web process; a restart forgets, and the file is judged again.
+They stand in the database, since the next request may come to another process.
 """
 
-import threading
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from fastapi import Request
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
-from archive.kernel.canonical import canonical_json
+from archive.db.base import insert_row
+from archive.db.database import Database
 from archive.kernel.errors import NotFound
 from archive.kernel.ids import AccountId, JudgementId, new_uuid7
+from archive.kernel.instants import Instant
+from archive.ports.clock import Clock
 from ingest.judgements import Judgement
+from ingest.models import KeptJudgement
 
 _KEPT_S: Final = 3600
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -27,54 +32,69 @@ class JudgementNotFound(NotFound):
     code = "validation.not_found"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Kept:
-    """A judgement, whose it is, and the report on it once one was made.
+    """A judgement, and the report on it once one was made."""
 
-    Units: bytes; seconds of the process's clock.
-    """
-
-    account_id: AccountId
     judgement: Judgement
-    size_bytes: int
-    until_s: float
     report: bytes | None = None
 
 
 class Judgements:
-    """Keeps judgements within bounds: the oldest go first. Usable from several threads."""
+    """Keeps judgements within bounds: the oldest go first."""
 
-    def __init__(self) -> None:
-        """Start with none."""
-        self._guard = threading.Lock()
-        self._kept: OrderedDict[JudgementId, Kept] = OrderedDict()
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Keep them in this database."""
+        self._database, self._clock = database, clock
 
     def keep(self, account_id: AccountId, judgement: Judgement) -> JudgementId:
         """Keep a judgement for an account; return the id to ask for it by."""
-        now, size = time.monotonic(), len(canonical_json(judgement.as_json()))
-        made = JudgementId(new_uuid7())
-        with self._guard:
-            self._kept[made] = Kept(account_id, judgement, size, now + _KEPT_S)
-            self._tidy(now)
+        at, data, made = self._clock.now(), judgement.to_bytes(), JudgementId(new_uuid7())
+        row = {"id": made, "account_id": account_id, "made_at": at, "size_bytes": len(data), "judgement": data}
+        with self._database.begin() as tx:
+            insert_row(tx, KeptJudgement, **row, report=None)
+            too_old = _too_old(tx, made, at)
+            if too_old:
+                tx.execute(delete(KeptJudgement).where(KeptJudgement.id.in_(too_old)))
         return made
 
     def of(self, judgement_id: JudgementId, account_id: AccountId) -> Kept:
         """Return a judgement that this account asked for. Raises: JudgementNotFound."""
-        with self._guard:
-            self._tidy(time.monotonic())
-            found = self._kept.get(judgement_id)
-        if found is None or found.account_id != account_id:
+        query = select(KeptJudgement.judgement, KeptJudgement.report).where(
+            KeptJudgement.id == judgement_id,
+            KeptJudgement.account_id == account_id,
+            KeptJudgement.made_at > self._clock.now() - timedelta(seconds=_KEPT_S),
+        )
+        with self._database.read() as tx:
+            found = tx.execute(query).one_or_none()
+        if found is None:
             raise JudgementNotFound
-        return found
+        return Kept(Judgement.from_bytes(found.judgement), found.report)
 
-    def _tidy(self, now: float) -> None:
-        while self._kept:
-            oldest = next(iter(self._kept.values()))
-            total = sum(each.size_bytes for each in self._kept.values())
-            is_over = len(self._kept) > 1 and (len(self._kept) > _MOST or total > _MOST_BYTES)
-            if oldest.until_s > now and not is_over:
+    def tidy(self) -> None:
+        """Forget those that are over."""
+        ended = KeptJudgement.made_at <= self._clock.now() - timedelta(seconds=_KEPT_S)
+        with self._database.read() as tx:
+            if tx.scalar(select(KeptJudgement.id).where(ended).limit(1)) is None:
                 return
-            self._kept.popitem(last=False)
+        with self._database.begin() as tx:
+            tx.execute(delete(KeptJudgement).where(ended))
+
+
+def _too_old(tx: Session, newest: JudgementId, at: Instant) -> list[UUID]:
+    """Return which are over, or more than are kept; never the newest."""
+    rows = tx.execute(
+        select(KeptJudgement.id, KeptJudgement.made_at, KeptJudgement.size_bytes).order_by(
+            KeptJudgement.made_at.desc(), KeptJudgement.id.desc()
+        )
+    ).all()
+    over, total = [], 0
+    for number, row in enumerate(rows):
+        total += row.size_bytes
+        is_over = number >= _MOST or total > _MOST_BYTES or row.made_at <= at - timedelta(seconds=_KEPT_S)
+        if is_over and row.id != newest:
+            over.append(row.id)
+    return over
 
 
 def judgements_of(request: Request) -> Judgements:

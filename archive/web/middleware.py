@@ -1,7 +1,7 @@
 """What surrounds every request: its id, security headers, the cross-site check, one log line. Plain ASGI."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -18,11 +18,10 @@ AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 _SAFE_METHODS: Final = {"GET", "HEAD", "OPTIONS"}
 _CSP: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
-    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:{media}; "
+    "font-src 'self'; connect-src 'self'{media}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = (
-    (b"content-security-policy", _CSP.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -43,9 +42,11 @@ class CrossSite(LiuhenError):
 class Surroundings:
     """Wraps the application; `request_id` stands in the ASGI scope's state and in every answer."""
 
-    def __init__(self, app: AsgiApp) -> None:
-        """Wrap `app`."""
+    def __init__(self, app: AsgiApp, *, media_origins: Sequence[str] = ()) -> None:
+        """Wrap `app`; pages may fetch media from these origins too."""
         self._app = app
+        policy = _CSP.format(media="".join(f" {each}" for each in media_origins))
+        self._headers = ((b"content-security-policy", policy.encode()), *_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -64,7 +65,7 @@ class Surroundings:
                 present = {name.lower() for name, _ in message.get("headers", [])}
                 message["headers"] = [
                     *message.get("headers", []),
-                    *((name, value) for name, value in _HEADERS if name not in present),
+                    *((name, value) for name, value in self._headers if name not in present),
                     (b"x-request-id", request_id.encode()),
                 ]
             await send(message)

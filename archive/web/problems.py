@@ -68,6 +68,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "ingest.waiting_not_found": 404,
     "service.ending": 503,
     "service.not_ready": 503,
+    "ingest.upload_elsewhere": 503,
     "retrieval.grant_not_found": 404,
     "retrieval.segment_empty": 404,
     "retrieval.segment_not_ready": 503,

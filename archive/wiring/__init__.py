@@ -73,6 +73,7 @@ from ingest.doors import DockKind, Doors, door_key
 from ingest.judgement_reports import ReportMaker
 from ingest.judgements import Judge
 from ingest.media.tools import open_toolbox
+from ingest.places import place_of
 from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity
 from retention.locks import LockRenewals
@@ -376,6 +377,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             dock_limits=DockLimits(settings.dock_bytes_per_day, settings.dock_bytes_per_s, settings.dock_uploads),
             most_waiting_uploads=settings.most_waiting_uploads,
             most_due_jobs=settings.most_due_jobs,
+            place=place_of(settings.local),
         ),
         doors=Doors(database, clock, home / "keys"),
         workshop=workshop,

@@ -61,11 +61,11 @@ def begin_closing(intake: Intake, doors: Doors, system: AxisSystem, name: str) -
             raise RecordingClosing  # something came in between; the next request sees it
         for entry in recording.with_bytes:
             signed = recording.sign(entry, key, at=now, sheet=sheet_sha256)
-            _open_upload(tx, intake, system, UploadId(entry.id), entry.size_bytes, signed, at=now)
+            _open_upload(tx, intake, system, UploadId(entry.id), entry.size_bytes, signed, place=entry.place, at=now)
         if sheet is not None and sheet_id is not None:
             _write_sheet(tx, found, sheet_id, sheet, at=now)
             signed = recording.sign_sheet(sheet, key, at=now)
-            _open_upload(tx, intake, system, sheet_id, len(sheet), signed, at=now)
+            _open_upload(tx, intake, system, sheet_id, len(sheet), signed, place=intake.place, at=now)
         tx.execute(
             update(AxisObject)
             .where(AxisObject.container_id == found.id, AxisObject.state == "staged")
@@ -167,6 +167,7 @@ def _open_upload(
     size_bytes: int,
     signed: Signed,
     *,
+    place: str,
     at: Instant,
 ) -> None:
     insert_row(
@@ -184,6 +185,7 @@ def _open_upload(
         object_id=ObjectId(new_uuid7()),
         created_at=at,
         expires_at=at + intake.upload_lifetime,
+        place=place,
     )
 
 

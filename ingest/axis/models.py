@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
@@ -45,6 +45,7 @@ class AxisObject(Base):
     """An object of a container. Its id becomes the id of its upload.
 
     `state` is staged (its bytes lie in staging), kept (its few bytes are `body`) or delivered (it has its upload).
+    `place` is where staged bytes lie (`ingest.places`).
     """
 
     __tablename__ = "axis_object"
@@ -63,3 +64,4 @@ class AxisObject(Base):
     state: Mapped[str] = mapped_column(String(16))
     body: Mapped[bytes | None] = mapped_column(LargeBinary)
     stored_at: Mapped[datetime] = mapped_column(Moment)
+    place: Mapped[str] = mapped_column(String(32), server_default=text("''"))

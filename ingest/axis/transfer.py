@@ -157,13 +157,14 @@ def _recorded(
     _require_room(tx, found)
     if room_bytes(tx, intake, system, container, arrived.name) < arrived.digests.size_bytes:
         raise StorageFull(_BEYOND_SHARE, most_bytes=intake.axis_waiting_bytes)
-    insert_row(tx, AxisObject, **_row(found, staged_id, arrived), stored_at=now)
+    insert_row(tx, AxisObject, **_row(found, staged_id, arrived), stored_at=now, place=intake.place)
     return None if before is None else UploadId(before.id)
 
 
 def _has_bytes(intake: Intake, found: AxisObject) -> bool:
-    """Whether an object still has its bytes; staged ones that were lost are taken anew."""
-    return found.state != "staged" or staged_path(intake.staging, UploadId(found.id)).exists()
+    """Whether an object still has its bytes; staged ones that were lost here are taken anew."""
+    is_here = found.state == "staged" and intake.is_here(found.place)
+    return not is_here or staged_path(intake.staging, UploadId(found.id)).exists()
 
 
 def room_bytes(tx: Session, intake: Intake, system: AxisSystem, container: str, name: str) -> int:

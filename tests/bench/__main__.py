@@ -14,6 +14,7 @@ NAMES = (
     "intake",
     "direct",
     "playable",
+    "replay",
     "picture",
     "inspection",
     "verify",

@@ -4,11 +4,13 @@ import hashlib
 import io
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import settings
@@ -17,7 +19,7 @@ from archive.adapters.s3_client import S3Place
 from archive.adapters.s3_probe import WormProbe
 from archive.adapters.s3_store import LockUntil, S3Store
 from archive.kernel.findings import Outcome
-from archive.ports.blobs import BlobExists, BlobStore, StoreBroken, StoreUnavailable
+from archive.ports.blobs import BlobExists, BlobMissing, BlobStore, StoreBroken, StoreUnavailable
 from tests.contract.blob_store import BlobStoreContract, BlobStoreMachine, Raw
 from tests.support.weed import REGION, Weed, start_weed
 
@@ -232,3 +234,53 @@ def test_a_bucket_that_does_not_answer_is_neither(tmp_path: Path) -> None:
     (tmp_path / "s3.key").write_text("a\nb\n")
     place = S3Place("x", endpoint="http://127.0.0.1:9", credentials_file=tmp_path / "s3.key", tries=1)
     assert WormProbe(place).run(at=datetime.now(UTC)).outcome is Outcome.INDETERMINATE
+
+
+# ---- addresses that are good for a while -----------------------------------------------------------------------------
+
+
+def fetched(address: str, **headers: str) -> httpx.Response:
+    """Fetch as somebody who knows nothing but the address."""
+    return httpx.get(address, headers=headers, trust_env=False)
+
+
+def test_a_presigned_address_reads_one_version_as_what_it_was_said_to_be(weed: Weed, tmp_path: Path) -> None:
+    bucket = weed.new_bucket()
+    store = store_in(weed, bucket, tmp_path)
+    store.put_once("a/b c.mp4", io.BytesIO(b"0123456789"))
+    address = store.presigned("a/b c.mp4", lease_s=60, media_type="video/mp4", disposition="inline")
+    assert address.startswith(f"{store.origin}/")
+    weed.client().put_object(Bucket=bucket, Key="a/b c.mp4", Body=b"something newer")
+    whole, part = fetched(address), fetched(address, Range="bytes=2-4")
+    assert (whole.status_code, whole.content, whole.headers["content-type"]) == (200, b"0123456789", "video/mp4")
+    assert whole.headers["content-disposition"] == "inline"
+    assert (part.status_code, part.content) == (206, b"234")
+    for changed in (address.replace("b%20c", "b"), address.replace("video%2Fmp4", "text%2Fhtml"), address[:-1] + "0"):
+        assert fetched(changed).status_code in {403, 404}
+    assert httpx.put(address, content=b"x", trust_env=False).status_code == 403
+    with pytest.raises(BlobMissing):
+        store.presigned("a/none", lease_s=60, media_type="video/mp4", disposition="inline")
+    store.close()
+
+
+def test_a_presigned_address_ends(weed: Weed, tmp_path: Path) -> None:
+    store = store_in(weed, weed.new_bucket(), tmp_path)
+    store.put_once("a", io.BytesIO(b"x"))
+    address = store.presigned("a", lease_s=1, media_type="video/mp4", disposition="inline")
+    until = time.monotonic() + 30
+    while fetched(address).status_code != 403:
+        assert time.monotonic() < until
+    store.close()
+
+
+def test_who_may_read_is_asked_of_the_server(weed: Weed, tmp_path: Path) -> None:
+    bucket, ours = weed.new_bucket(), "https://archive.example"
+    store = store_in(weed, bucket, tmp_path)
+    rule = {"AllowedOrigins": [ours], "AllowedMethods": ["GET"], "AllowedHeaders": ["range"]}
+    weed.client().put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+    assert store.lets_read(ours)
+    assert not store.lets_read("https://other.example")
+    store.close()
+    place = S3Place("x", endpoint="http://127.0.0.1:9", credentials_file=tmp_path / "s3.key", tries=1)
+    with pytest.raises(StoreUnavailable):
+        S3Store(place, is_replaced=is_replaced).lets_read(ours)

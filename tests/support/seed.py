@@ -670,8 +670,9 @@ def listening(app: FastAPI, *, tls: Path | None = None) -> Iterator[str]:
     """Serve an application from a thread on a free port; give its address."""
     door = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, lifespan="off", ssl_certfile=tls, ssl_keyfile=tls
-    )
+        app, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="off",
+        ssl_certfile=tls, ssl_keyfile=tls,
+    )  # fmt: skip
     server = _Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
     thread.start()

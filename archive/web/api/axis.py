@@ -11,7 +11,6 @@ Source: Axis body worn content destination API; OpenStack object store API v1; d
 import asyncio
 import functools
 import hashlib
-import os
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import Executor
@@ -47,6 +46,7 @@ from ingest.context import Intake
 from ingest.doors import Doors
 from ingest.errors import EmptyFile, Quarantined, TooLarge
 from ingest.receiving import Receiver
+from ingest.staged_lock import StagedLock
 from ingest.staging import create_staged, free_bytes, remove_staged, staged_path, sync
 
 _MOST_AT_ONCE: Final = 16
@@ -277,10 +277,11 @@ class AxisApp:
                 reserve_bytes=self._intake.reserve_bytes,
             )
         )
-        fd = await self._run(os.open, staged_path(self._intake.staging, staged_id), os.O_RDWR | os.O_CLOEXEC)
-        held, md5 = Held(fd, 0, Hasher(self._intake.algorithms)), hashlib.md5(usedforsecurity=False)
+        lock = StagedLock(staged_path(self._intake.staging, staged_id))
         try:
-            chunk = Chunk(self._executor, held, None, lambda _: sync(fd), also=(md5,))
+            await self._run(lock.begin_alone)  # no sweep of any process takes it for a leftover, however slow it comes
+            held, md5 = Held(lock.fd, 0, Hasher(self._intake.algorithms)), hashlib.md5(usedforsecurity=False)
+            chunk = Chunk(self._executor, held, None, lambda _: sync(lock.fd), also=(md5,))
             try:
                 async with aclosing(self._bounded(request, room)) as body:
                     await pour(most_bytes if declared is None else declared, body, chunk)
@@ -288,9 +289,9 @@ class AxisApp:
                 await chunk.close()
             if declared is not None and held.offset_bytes != declared:
                 raise Disconnected
-            await self._run(sync, fd)
+            await self._run(sync, lock.fd)
         finally:
-            os.close(fd)
+            lock.close()
         if held.offset_bytes == 0:
             raise EmptyFile
         return _arrived(request, meta, held.hasher, md5.hexdigest())

@@ -217,15 +217,16 @@ class UploadsApp:
             key = ""
 
         def look_up() -> _Sender:
-            with self._intake.database.read() as tx:
-                try:
+            try:
+                with self._intake.database.read() as tx:
                     dock, holder = authenticated_dock(tx, key, at=self._intake.clock.now())
-                except KeyRefused:
-                    self._limits.take(Cost.STRANGERS, origin(HTTPConnection(scope)).network)
-                    raise
+                    per_s = dock_limits(self._intake, dock).bytes_per_s
+                    sender = _Sender(DockId(dock.id), holder.actor.auth or "", bytes_per_s=per_s)
+            except KeyRefused:
+                self._limits.take(Cost.STRANGERS, origin(HTTPConnection(scope)).network)
+                raise
             renew_hash(self._intake.database, key)
-            per_s = dock_limits(self._intake, dock).bytes_per_s
-            return _Sender(DockId(dock.id), holder.actor.auth or "", bytes_per_s=per_s)
+            return sender
 
         return await self.receiver.run(look_up)
 
@@ -257,7 +258,8 @@ class UploadsApp:
         )
 
     async def _create(self, request: _Request) -> None:
-        self._limits.take(Cost.UPLOADS, request.sender.account_id or request.sender.dock_id)
+        who = request.sender.account_id or request.sender.dock_id
+        await self.receiver.run(self._limits.take, Cost.UPLOADS, who)
         size = request.integer(b"upload-length")
         require_acceptable_size(self._intake, size)
         header = request.headers.get(b"upload-metadata", b"")
@@ -373,6 +375,7 @@ class UploadsApp:
 
     async def _delete(self, request: _Request, upload_id: UploadId) -> None:
         sender = request.sender
+        await self.receiver.run(self._loader(request, upload_id))
         await self.receiver.abandon(
             upload_id,
             lambda: terminate_upload(self._intake, upload_id, dock_id=sender.dock_id, sender_id=sender.account_id),

@@ -28,6 +28,7 @@ from archive.web.pages.contents import entries_after, page_of
 from archive.web.pages.guards import GrantIdPath, Viewer
 from archive.web.pages.ranges import Range, Unsatisfiable, is_current, is_known, wanted_range
 from archive.web.pages.rendering import render
+from archive.web.sending import sending_of
 from archive.wiring import Services
 from ingest.contents import PAGES
 
@@ -41,12 +42,16 @@ _DOCUMENT_CSP: Final = "default-src 'none'; base-uri 'none'; form-action 'none';
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Bytes that can be served in parts. Units: bytes. `etag` changes with the bytes."""
+    """Bytes that can be served in parts. Units: bytes. `etag` changes with the bytes.
+
+    `key` is that of a rendition, where these are all of its bytes: others can send them then.
+    """
 
     size_bytes: int
     etag: str
     media_type: str
     open: Callable[[int, int | None], BinaryIO]
+    key: str | None = None
 
 
 class _BlobResponse(StreamingResponse):
@@ -196,6 +201,7 @@ def rendition_blob(services: Services, rendition: Rendition | None) -> Blob:
         f'"{rendition.sha256}"',
         rendition.media_type,
         lambda offset, length: services.renditions.open(key, offset=offset, length=length),
+        key,
     )
 
 
@@ -219,6 +225,10 @@ def serve(request: Request, blob: Blob, *, headers: dict[str, str] | None = None
     }
     if is_known(request.headers.get("if-none-match"), etag=blob.etag):
         return Response(status_code=304, headers=common)
+    if blob.key is not None:
+        led = sending_of(request).elsewhere(request, blob.key, media_type=blob.media_type, headers=common)
+        if led is not None:
+            return led
     part: Range | None = None
     if request.method == "GET" and is_current(request.headers.get("if-range"), etag=blob.etag):
         try:

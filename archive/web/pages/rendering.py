@@ -99,6 +99,7 @@ def render(
         "here": _here(request),
         "section": _section(request.url.path),
         "organisation": request.app.state.services.settings.organisation,
+        "lease_ms": request.app.state.sending.lease_ms,
         "done": f"done.{done}" if texts.has(f"done.{done}") else None,
         "form": None,
         "unread": _unread(request, template, caller),

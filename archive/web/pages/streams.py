@@ -114,6 +114,7 @@ async def live_segment(
         f'"{seen.object_id}-{name}-{seen.size_bytes}"',
         _SEGMENT_TYPE,
         lambda offset, length: services.renditions.open(key, offset=offset, length=length),
+        key,
     )
     return await to_thread.run_sync(serve, request, blob)
 

@@ -22,6 +22,7 @@ from archive.web.pages.forms import Form, FormTooLarge
 from archive.web.pages.guards import JudgementIdPath, ObjectIdPath, Verifier
 from archive.web.pages.receiving import received_files, scratch_folder
 from archive.web.pages.rendering import go_to, reader_texts, render
+from archive.web.slots import slot
 from archive.wiring import Services
 from ingest.errors import TooLarge
 from ingest.judgement_reports import issue_report, told_of
@@ -30,7 +31,8 @@ from ingest.own_judgements import OwnDocuments, judge_object
 
 router = APIRouter(include_in_schema=False)
 
-# Each may take minutes of a processor and gigabytes; two are what a machine can spare beside its other work.
+# Each may take minutes of a processor and gigabytes; two are what a machine can spare beside its other work, however
+# many processes it has: the limiter keeps this one's threads free, the slot counts for all.
 _AT_ONCE: Final = 2
 _LIMITERS: Final[anyio.lowlevel.RunVar[anyio.CapacityLimiter]] = anyio.lowlevel.RunVar("liuhen_judgements")
 _ONE_FILE: Final = "file"
@@ -103,13 +105,12 @@ def report_posted(
 ) -> Response:
     """Return the signed report on a judgement; that one was made goes on record, once."""
     kept = judgements_of(request).of(judgement_id, caller.account_id)
-    if kept.report is None:
-        kept.report = _reported(services, judgement_id, kept, by=caller)
+    report = kept.report or _reported(services, judgement_id, kept, by=caller)
     headers = {
         "Content-Disposition": disposition("attachment", f"liuhen-validation-{judgement_id}.pdf"),
         "Cache-Control": "no-store",
     }
-    return Response(kept.report, media_type="application/pdf", headers=headers)
+    return Response(report, media_type="application/pdf", headers=headers)
 
 
 @router.post("/objects/{object_id}/signatures", dependencies=[by_account(Cost.HEAVY)])
@@ -130,13 +131,14 @@ def reader_size(size_bytes: int) -> str:
 def _judged(
     request: Request, caller: Caller, services: Services, file: SignedFile, files: Mapping[str, SignedFile]
 ) -> JudgementId:
-    judgement = services.judge.judge(file, content=files.get("content"))
+    with slot(_scratch(services), "judging", count=_AT_ONCE):
+        judgement = services.judge.judge(file, content=files.get("content"))
     return judgements_of(request).keep(caller.account_id, judgement)
 
 
 def _own_judged(request: Request, object_id: ObjectId, caller: Caller, services: Services) -> JudgementId:
     own = OwnDocuments(services.database, services.objects, services.known_second)
-    with scratch_folder(_scratch(services)) as folder:
+    with slot(_scratch(services), "judging", count=_AT_ONCE), scratch_folder(_scratch(services)) as folder:
         judgement = judge_object(own, services.judge, object_id, folder=folder, by=caller.actor)
     return judgements_of(request).keep(caller.account_id, judgement)
 

@@ -73,6 +73,8 @@ export class Source {
     this.onTrouble = onTrouble;
     this.content = root.dataset.content;
     this.isStarted = media.hasAttribute("src");
+    this.leaseMs = Number(root.dataset.leaseMs ?? Infinity);
+    this.attachedAt = performance.now();
     this.offset = 0; // what the recording's time is ahead of the element's, in seconds
     this.playing = "whole";
     this.stalls = [];
@@ -82,7 +84,7 @@ export class Source {
       remember(event.target.value);
       this.choose(event.target.value);
     });
-    media.addEventListener("error", () => { if (!this.hls && media.hasAttribute("src")) this.onTrouble(); });
+    media.addEventListener("error", () => { if (!this.hls && media.hasAttribute("src")) this.renew(); });
     media.addEventListener("waiting", () => this.onWaiting());
     media.addEventListener("seeking", () => this.leaveHole());
     for (const name of ["playing", "seeked", "canplay"]) media.addEventListener(name, () => this.showWait(false));
@@ -148,7 +150,19 @@ export class Source {
   attachWhole() {
     delete this.root.dataset.live;
     this.playing = "whole";
+    this.attachedAt = performance.now();
     this.goOn(() => { this.media.src = `${this.content}/playable`; });
+  }
+
+  // The browser stays with the address that it was led to, and that one is good for a short while: our own leads anew.
+  // Whoever waits after that would be told so by the browser only half a minute later.
+  isOver() { return this.playing === "whole" && !this.hls && performance.now() - this.attachedAt > this.leaseMs; }
+
+  async renew() {
+    const { currentTime } = this.media;
+    const isOnItsWay = currentTime > 0 && currentTime !== this.renewedAt;
+    this.renewedAt = currentTime;
+    if (isOnItsWay && await this.answer("playable", "HEAD")) this.attachWhole(); else this.onTrouble();
   }
 
   async attachHls(name, settings, from) {
@@ -210,6 +224,10 @@ export class Source {
   }
 
   onWaiting() {
+    if (this.isOver()) {
+      this.attachWhole();
+      return;
+    }
     this.showWait(true);
     this.leaveHole(HOLE_AHEAD_S);
     if (!this.isAutomatic || this.playing !== "whole" || this.media.seeking) return;

@@ -25,6 +25,8 @@ class Joint {
     }));
     this.screens = [...root.querySelectorAll("video")];
     this.loaded = [-1, -1]; // which clip each element holds
+    this.loadedAt = [0, 0];
+    this.leaseMs = Number(root.dataset.leaseMs ?? Infinity);
     this.active = 0;
     this.current = -1;
     this.wanted = null; // a place that the axis was moved to, until the picture is there
@@ -44,7 +46,8 @@ class Joint {
       for (const name of ["timeupdate", "seeked"]) screen.addEventListener(name, () => this.moved(screen));
       screen.addEventListener("playing", () => { if (screen === this.media) this.prepareNext(); });
       screen.addEventListener("ended", () => { if (screen === this.media) this.follow(); });
-      screen.addEventListener("error", () => { if (screen === this.media) this.root.querySelector("[data-trouble]").hidden = false; });
+      screen.addEventListener("error", () => this.renew(screen));
+      screen.addEventListener("waiting", () => { if (performance.now() - this.loadedAt[this.screens.indexOf(screen)] > this.leaseMs) this.renew(screen); });
       screen.addEventListener("click", () => this.do("toggle"));
     }
     this.root.addEventListener("click", (event) => {
@@ -83,8 +86,30 @@ class Joint {
 
   load(screen, index) {
     this.loaded[screen] = index;
+    this.loadedAt[screen] = performance.now();
     this.screens[screen].src = this.clips[index].source;
     this.screens[screen].load();
+  }
+
+  // What a browser was led to may be good for a short while only: our own address leads anew. Twice at one place is trouble.
+  renew(screen) {
+    const number = this.screens.indexOf(screen);
+    if (screen !== this.media) {
+      this.loaded[number] = -1; // loaded again when it is its turn
+      return;
+    }
+    const at = this.wanted === null ? screen.currentTime : this.wanted - this.clips[this.current].start;
+    const place = `${this.current} ${at}`;
+    if (this.renewed === place) {
+      this.root.querySelector("[data-trouble]").hidden = false;
+      return;
+    }
+    this.renewed = place;
+    const plays = !screen.paused;
+    this.load(number, this.current);
+    screen.currentTime = at;
+    screen.playbackRate = Number(this.speed.value);
+    if (plays) screen.play().catch(() => {});
   }
 
   prepareNext() {

@@ -141,8 +141,9 @@ UNBOUND = {
     "session": None, "enrolment_code": None,
     # Work, not history.
     "job": None, "intake_claim": None, "preservation_intent": None, "axis_container": None, "axis_object": None,
-    "axis_token": None, "dock_pace": None, "waiting_recording": None, "room_sample": None, "event_outbox": None, "event_count": None, "webhook_delivery": None,
-    "upload": {"offset_bytes", "metadata_header", "manifest", "manifest_signature", "created_at", "expires_at",
+    "axis_token": None, "dock_pace": None, "waiting_recording": None, "room_sample": None, "event_outbox": None,
+    "event_count": None, "webhook_delivery": None, "kept_judgement": None, "allowance": None,
+    "upload": {"offset_bytes", "metadata_header", "place", "manifest", "manifest_signature", "created_at", "expires_at",
                "finished_at", "refusal"},
     # Found out from the bytes; can be found out again.
     "evidence_item": {"kind", "recorded_at", "recorded_from", "clock_offset_ms", "duration_ms", "essence", "play_state",

@@ -1,22 +1,17 @@
-"""The words of judgements, and how long and for whom they are kept."""
+"""The words of judgements."""
 
 from dataclasses import replace
-from uuid import uuid4
 
 import pytest
 
 from archive.kernel.digests import digest_of
 from archive.kernel.findings import Finding, Outcome, Report, indeterminate, invalid, valid
-from archive.kernel.ids import AccountId
 from archive.kernel.instants import parse_instant
-from archive.web import judgements
 from archive.web.judgement_words import finding_words, sentence_of
-from archive.web.judgements import JudgementNotFound, Judgements
 from ingest.judgements import FileKind, Judgement, SecondSignature
 from signing.validation.verdict import DocumentVerdict, SignatureVerdict
 
 AT = parse_instant("2026-03-02T01:30:00Z")
-OURS, OTHER = AccountId(uuid4()), AccountId(uuid4())
 
 
 def judgement(*findings: Finding, signatures: int = 1) -> Judgement:
@@ -65,30 +60,15 @@ def test_a_code_without_words_says_its_own_sentence() -> None:
     assert finding_words({"code": "x.y", "outcome": "invalid", "message": "said"}) == ("said", "said")
 
 
-def test_a_judgement_is_kept_for_whoever_asked_and_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Judgements()
-    one = kept.keep(OURS, judgement())
-    assert kept.of(one, OURS).judgement.file["name"] == "a.pdf"
-    for asked in ((one, OTHER), (kept.keep(OTHER, judgement()), OURS)):
-        with pytest.raises(JudgementNotFound):
-            kept.of(*asked)
-    monkeypatch.setattr(judgements, "_KEPT_S", -1)
-    alone = Judgements()
-    ended = alone.keep(OURS, judgement())
-    with pytest.raises(JudgementNotFound):
-        alone.of(ended, OURS)
-
-
-def test_the_oldest_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judgements, "_MOST", 3)
-    kept = Judgements()
-    made = [kept.keep(OURS, judgement()) for _ in range(5)]
-    for each in made[:2]:
-        with pytest.raises(JudgementNotFound):
-            kept.of(each, OURS)
-    assert all(kept.of(each, OURS) for each in made[2:])
-    monkeypatch.setattr(judgements, "_MOST_BYTES", 1)
-    last = kept.keep(OURS, judgement())
-    assert kept.of(last, OURS)
-    with pytest.raises(JudgementNotFound):
-        kept.of(made[-1], OURS)
+def test_what_is_kept_of_a_judgement_is_all_of_it() -> None:
+    whole = replace(
+        judgement(valid("signature.established", "m"), signatures=2),
+        second=SecondSignature("ab", Report((invalid("signature.value_mismatch", "m", "x"),))),
+        more=Report((invalid("document.not_as_preserved", "m"),)),
+        about={"kind": "record", "id": "1"},
+        content={"name": "b", "size": 1},
+    )
+    for each in (whole, judgement()):
+        again = Judgement.from_bytes(each.to_bytes())
+        assert again.as_json() == each.as_json()
+        assert again.digests == each.digests

@@ -28,12 +28,12 @@ def presented_integration(
     if presented is None:
         raise KeyRefused
     now = services.clock.now()
-    with services.database.read() as tx:
-        try:
+    try:
+        with services.database.read() as tx:
             caller = authenticated_integration(tx, presented.credentials, at=now)
-        except KeyRefused:
-            by_network(request, origin(request))
-            raise
+    except KeyRefused:
+        by_network(request, origin(request))
+        raise
     request.app.state.meter.take(caller.id)
     note_use(services.database, caller.key_prefix, at=now)
     renew_hash(services.database, presented.credentials)
