@@ -10,9 +10,14 @@ from tests.support.weed import shared_weed
 _RUN_FOLDER = "LIUHEN_TEST_RUN_FOLDER"
 
 
+def is_in_buckets() -> bool:
+    """Whether every archive of this run keeps what is large in buckets."""
+    return os.environ.get("LIUHEN_TEST_STORE") == "s3"
+
+
 def store_settings(base: Path) -> dict[str, Any]:
     """Return the settings that say where an archive under `base` keeps what is large."""
-    return s3_settings(base) if os.environ.get("LIUHEN_TEST_STORE") == "s3" else {}
+    return s3_settings(base) if is_in_buckets() else {}
 
 
 def s3_settings(base: Path) -> dict[str, Any]:
