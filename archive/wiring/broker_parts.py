@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from archive.adapters.local_bell import LocalBell
@@ -12,8 +12,6 @@ from archive.settings import Settings, SettingsInvalid
 from signing.keyfiles import read_secret
 
 if TYPE_CHECKING:
-    from celery import Celery
-
     from archive.adapters.celery_bell import Broker
 
 WORKED_ON = tuple(queue for queue in QUEUES if queue != IDLE)
@@ -22,10 +20,10 @@ WORKED_ON = tuple(queue for queue in QUEUES if queue != IDLE)
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Both ends of a broker: what rings, and what hears."""
+    """Both ends of a broker: what rings, and the Celery application that hears."""
 
     bell: Bell
-    app: "Celery"
+    app: Any
     broker: "Broker"
 
 

@@ -36,6 +36,7 @@ _WORKERS: Final = 3
 _RELAYS: Final = 2
 _LONGEST_AWAY_S: Final = 6.0
 _QUIET_S: Final = 300.0
+_BUSY_S: Final = 30.0
 _MOST_WAITING: Final = 400
 """No more are added while so many wait: the campaign is about faults, not about load."""
 
@@ -87,8 +88,17 @@ class Stage:
         with self.house.database.read() as tx:
             waiting = tx.scalar(select(func.count()).where(Job.state.in_(("ready", "running")))) or 0
         if waiting < _MOST_WAITING:
-            self.jobs += self.house.add(self.chance.randint(1, 10))
-            self.jobs += self.house.add(1, ms=self.chance.randint(100, 3000))
+            self.jobs += self.house.add(self.chance.randint(1, 6))
+            for _ in range(3):
+                self.jobs += self.house.add(1, ms=self.chance.randint(100, 3000))
+
+    def is_busy(self) -> bool:
+        """Whether jobs are under way, as many as one worker takes. Who died meanwhile is started again."""
+        self.revive()
+        with contextlib.suppress(LiuhenError), self.house.database.read() as tx:
+            running = tx.scalar(select(func.count()).where(Job.state == "running", Job.lease_until > func.now())) or 0
+            return running >= self.house.orders.concurrency
+        return False
 
     def revive(self) -> None:
         """Start again who has died, as the supervisor does."""
@@ -150,6 +160,8 @@ def play(house: House, proxy: SilentProxy, broker: str, *, minutes: float, chanc
     wait_for(lambda: bool(house.effects()))
     names = list(stage.faults)
     while time.monotonic() < ends:
+        with contextlib.suppress(AssertionError):
+            wait_for(stage.is_busy, within_s=_BUSY_S)  # a fault that meets nobody at work shows nothing
         name = chance.choice(names)
         stage.faults[name]()
         result.faults[name] += 1
