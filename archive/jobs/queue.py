@@ -36,7 +36,7 @@ PACKAGE: Final = "package"
 """Queue of packages to build, which may be as large as a disk: one worker of its own, so that no encode waits."""
 DELIVERY: Final = "delivery"
 """Queue of requests to other systems, which may be slow: nothing else waits behind them."""
-QUEUES: Final = (PROMPT, LONG, IDLE, PROXY, PACKAGE, DELIVERY)
+QUEUES: Final = (PROMPT, INTAKE, LONG, IDLE, PROXY, PACKAGE, DELIVERY)
 DEFAULT_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = timedelta(seconds=2)
 _LAST_RETRY: Final = timedelta(minutes=10)
