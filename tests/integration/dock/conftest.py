@@ -64,7 +64,7 @@ def tight_server(tmp_path_factory: pytest.TempPathFactory, collector: Collector)
         with serving(disk, environment=environment) as running:
             yield running
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 @pytest.fixture
