@@ -93,7 +93,7 @@ def _grant(archive: BenchArchive, proxy: Proxy) -> tuple[str, str]:
     with archive.server.database.read() as tx:
         item = tx.scalars(select(Rendition.object_id).where(Rendition.kind == "playable")).one()
     told = {"username": "supervisor", "password": archive.server.accounts["supervisor"]}
-    with httpx.Client(base_url=proxy.address, verify=False, trust_env=False) as client:
+    with httpx.Client(base_url=proxy.address, verify=False, timeout=120, trust_env=False) as client:
         assert client.post("/sign-in", data=told).status_code == 303
         page = client.post(f"/items/{item}/play", data={"purpose": "measured", "reference": "1"})
         found = re.search(r"(/content/[0-9a-f-]+)/p", page.text)

@@ -40,7 +40,7 @@ from ingest.docks import invite_dock
 ROLES = ("web", "worker", "sequencer")
 ROOT = Path(__file__).parents[2]
 _RUN_FOLDER = "LIUHEN_TEST_RUN_FOLDER"
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 180.0
 _TURN_S = 0.02
 _SHOWN_LINES = 40
 

@@ -5,6 +5,7 @@ const MEASURED_BYTES = 512 * 1024;
 const PATIENCE_MS = 1500; // a link that has not brought that much by then is slow
 const LEEWAY = 1.5; // the link must bring this much more than the picture needs
 const HOLE_AHEAD_S = 0.3; // playback stops a little before a hole
+const LEEWAY_MS = 2000; // the address was made before this began to count
 const STALLS = 2;
 const STALLS_WITHIN_MS = 30000;
 const SLOW_KINDS = new Set(["slow-2g", "2g", "3g"]);
@@ -73,7 +74,7 @@ export class Source {
     this.onTrouble = onTrouble;
     this.content = root.dataset.content;
     this.isStarted = media.hasAttribute("src");
-    this.leaseMs = Number(root.dataset.leaseMs ?? Infinity);
+    this.leaseMs = Number(root.dataset.leaseMs ?? Infinity) - LEEWAY_MS;
     this.attachedAt = performance.now();
     this.offset = 0; // what the recording's time is ahead of the element's, in seconds
     this.playing = "whole";
@@ -162,7 +163,12 @@ export class Source {
     const { currentTime } = this.media;
     const isOnItsWay = currentTime > 0 && currentTime !== this.renewedAt;
     this.renewedAt = currentTime;
-    if (isOnItsWay && await this.answer("playable", "HEAD")) this.attachWhole(); else this.onTrouble();
+    if (!isOnItsWay || !(await this.answer("playable", "HEAD"))) {
+      this.onTrouble();
+      return;
+    }
+    this.attachWhole();
+    if (this.wasGoing) this.media.autoplay = true; // an error pauses
   }
 
   async attachHls(name, settings, from) {
@@ -224,10 +230,13 @@ export class Source {
   }
 
   onWaiting() {
+    this.wasGoing = !this.media.paused;
     if (this.isOver()) {
       this.attachWhole();
       return;
     }
+    const left = this.leaseMs - (performance.now() - this.attachedAt);
+    if (Number.isFinite(left)) setTimeout(() => { if (this.media.readyState < 3 && this.isOver()) this.attachWhole(); }, left + 1);
     this.showWait(true);
     this.leaveHole(HOLE_AHEAD_S);
     if (!this.isAutomatic || this.playing !== "whole" || this.media.seeking) return;

@@ -3,6 +3,7 @@
 
 const RATES = [0.25, 0.5, 1, 1.5, 2, 4];
 const CONTROLS = "input:not([type=range]), textarea, select, button, summary, a, [contenteditable]";
+const LEEWAY_MS = 2000; // an address was made before its time begins to count here
 const ZONE_MS = 8 * 3600 * 1000; // the bureau's zone, as on every page
 const KEYS = {
   " ": "toggle", k: "toggle", j: "back", l: "on", ArrowLeft: "left", ArrowRight: "right", "<": "slower", ">": "faster",
@@ -47,7 +48,7 @@ class Joint {
       screen.addEventListener("playing", () => { if (screen === this.media) this.prepareNext(); });
       screen.addEventListener("ended", () => { if (screen === this.media) this.follow(); });
       screen.addEventListener("error", () => this.renew(screen));
-      screen.addEventListener("waiting", () => { if (performance.now() - this.loadedAt[this.screens.indexOf(screen)] > this.leaseMs) this.renew(screen); });
+      screen.addEventListener("waiting", () => { if (performance.now() - this.loadedAt[this.screens.indexOf(screen)] > this.leaseMs - LEEWAY_MS) this.renew(screen); });
       screen.addEventListener("click", () => this.do("toggle"));
     }
     this.root.addEventListener("click", (event) => {
