@@ -249,9 +249,9 @@ def _tell_set(
     by: Actor,
     at: Instant,
 ) -> None:
-    # Not the whole address: it may carry a token.
     detail = {
         "integration": str(integration_id),
+        "url": url,
         "host": urlsplit(url).hostname,
         "url_sha256": hashlib.sha256(url.encode()).hexdigest(),
         "types": list(types),
