@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from archive.kernel.ids import EntryId
 from archive.ledger.faults import SequencerFault
@@ -123,6 +123,12 @@ class Journal:
         if any(name.old_size > size for names in beyond for name in names):
             raise SequencerFault("The journal goes on after the database: is this an old copy of it?", stored=size)
 
+    def names(self) -> Iterator[SegmentName]:
+        """Yield every segment, committed or not, in no order that can be relied on."""
+        for key in self._segments.keys(""):
+            with contextlib.suppress(SegmentMalformed):
+                yield SegmentName.parse(key)
+
     def beginning_at(self, index: int) -> Sequence[SegmentName]:
         """Return the segments that begin at an index, committed or not."""
         return _beginning_at(self._segments, index)
@@ -134,6 +140,10 @@ class Journal:
     def digest(self, name: SegmentName) -> bytes:
         """Return the SHA-256 of a segment as it lies there. Raises: BlobMissing."""
         return hashlib.sha256(_read(self._segments, name)).digest()
+
+    def opened(self, name: SegmentName) -> BinaryIO:
+        """Open the bytes of a segment. Raises: BlobMissing."""
+        return self._segments.open(name.key)
 
     def read(self, name: SegmentName) -> Iterator[KeptDetail]:
         """Yield every detail of a segment, with its state.

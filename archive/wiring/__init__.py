@@ -51,6 +51,7 @@ from archive.packages.building import Packager
 from archive.packages.jobs import Packages
 from archive.packages.listing import ListMaker
 from archive.ports.clock import Clock
+from archive.recovery.mark import MARK
 from archive.retrieval.rules import RetrievalRules
 from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
@@ -92,6 +93,13 @@ class HomeMissing(LiuhenError):
 
     code = "home.missing"
     exit_code = 66
+
+
+class RecoveryUnfinished(LiuhenError):
+    """A recovery of this archive has not ended; run `liuhen recover` again, or `liuhen restore`."""
+
+    code = "recovery.unfinished"
+    exit_code = 78
 
 
 class HomeExists(Conflict):
@@ -263,13 +271,16 @@ def _create_database(settings: Settings) -> None:
         database.close()
 
 
-def build_services(settings: Settings, *, clock: Clock | None = None) -> Services:
+def build_services(settings: Settings, *, clock: Clock | None = None, is_recovering: bool = False) -> Services:
     """Open the archive in the home folder; the clock is the machine's unless another is given.
 
-    Raises: HomeMissing, SchemaOutdated, Unavailable, and what a damaged key or certificate raises.
+    Raises: HomeMissing, RecoveryUnfinished unless `is_recovering`, SchemaOutdated, Unavailable, and what a damaged key or
+        certificate raises.
     """
     if not (settings.home / "keys" / "log.pem").exists():
         raise HomeMissing(home=str(settings.home.absolute()))
+    if not is_recovering and (settings.home / MARK).exists():
+        raise RecoveryUnfinished(home=str(settings.home.absolute()))
     database = Database(settings.effective_database_url)
     try:
         require_current_schema(database)
