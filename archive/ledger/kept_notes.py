@@ -20,7 +20,7 @@ from archive.kernel.canonical import canonical_json, parse_canonical
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import Instant, format_instant, parse_instant
 from archive.ledger.models import LogCheckpoint, LogCosignature
-from signing.keyfiles import fsync_directory
+from signing.keyfiles import PRIVATE, fsync_directory, replace_durably
 
 _MOST_FILE_BYTES: Final = 16 * 1024 * 1024
 _AT_ONCE: Final = 1000
@@ -93,7 +93,7 @@ class KeptNotes:
             ]
         for row in rows:
             self._note(row)
-        return [canonical_json({name: _plain(value) for name, value in row.items()}) + b"\n" for row in rows]
+        return [_line(row) for row in rows]
 
     def _append(self, lines: Sequence[bytes]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -115,6 +115,21 @@ class KeptNotes:
         if is_new:
             fsync_directory(self._folder)
             fsync_directory(self._folder.parent)
+
+
+def cut_notes(folder: Path, size: int) -> int:
+    """Take out what is kept of checkpoints beyond a size; return how many lines. Nobody else may be writing.
+
+    For a log that goes on from an earlier state because what came after is lost.
+    """
+    gone = 0
+    for path in _files(folder):
+        rows = list(_rows(path))
+        kept = [row for row in rows if row["size"] <= size]
+        if len(kept) < len(rows):
+            gone += len(rows) - len(kept)
+            replace_durably(path, b"".join(map(_line, kept)), mode=PRIVATE)
+    return gone
 
 
 def kept_rows(folder: Path) -> Iterator[Row]:
@@ -148,6 +163,10 @@ def _files(folder: Path) -> Sequence[Path]:
 
 def _name(number: int) -> str:
     return f"{number:08}.jsonl"
+
+
+def _line(row: Row) -> bytes:
+    return canonical_json({name: _plain(value) for name, value in row.items()}) + b"\n"
 
 
 def _plain(value: Any) -> Any:

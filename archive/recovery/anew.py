@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,9 +16,13 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from archive.cases.indexing import rebuild_index
+from archive.complaints.models import Complaint
+from archive.complaints.reaching import reach_complaints
 from archive.custody.models import AccessRecord, CustodyEvent
 from archive.db.base import insert_rows
 from archive.db.database import Database
+from archive.devices.models import Device
+from archive.devices.reaching import reach_devices
 from archive.documents.drafts import DraftState
 from archive.documents.models import Draft, ItemText, TextRecord
 from archive.documents.signatures import STAMP_RECORD, add_filing, signing_of
@@ -33,6 +38,7 @@ from archive.ledger.models import LogDetail
 from archive.recovery.told import as_moment
 from archive.retrieval.models import UnusualAccess
 
+_BATCH: Final = 200
 _JUDGED_WITHIN: Final = timedelta(hours=1)
 """Accesses are judged within minutes: older ones were, whatever no entry says of it."""
 _LOST: Final = "what was written was in no log and went with the database"
@@ -53,6 +59,7 @@ def make_anew(database: Database, rules: RecordingRules, *, at: Instant) -> Anew
     recordings = _recordings(database, rules)
     _judge_again(database)
     drafts = _give_up_drafts(database, at)
+    _reach(database)
     jobs = _jobs(database, at)
     return Anew(recordings, drafts, jobs, rebuild_index(database))
 
@@ -137,7 +144,7 @@ def _gaps(
         if [each.take.object_id for each in found] == ids and [each.take.duration_ms for each in found] == durations:
             return [each.gap_before_ms for each in found]
     gaps: list[int | None] = [None]
-    for before, clip in zip(clips, clips[1:], strict=False):
+    for before, clip in pairwise(clips):
         is_known = before["duration_ms"] is not None
         gaps.append((clip["starts_at"] - _end(before)) // timedelta(milliseconds=1) if is_known else None)
     return gaps
@@ -146,6 +153,16 @@ def _gaps(
 def _end(clip: dict[str, Any]) -> Instant:
     ended: Instant = clip["starts_at"] + timedelta(milliseconds=clip["duration_ms"] or 0)
     return ended
+
+
+def _reach(database: Database) -> None:
+    """Bring in step who sees complaints and devices; the index does the same for what is in it."""
+    for column, reach in ((Complaint.id, reach_complaints), (Device.id, reach_devices)):
+        with database.read() as tx:
+            ids = tx.scalars(select(column)).all()
+        for start in range(0, len(ids), _BATCH):
+            with database.begin() as tx:
+                reach(tx, ids[start : start + _BATCH])
 
 
 def _judge_again(database: Database) -> None:
@@ -176,6 +193,9 @@ def _jobs(database: Database, at: Instant) -> int:
     """Add the jobs that bring what is unfinished to its end: items to look into, records to read or to file."""
     count = 0
     with database.begin() as tx:
+        # What was found by looking is gone with the renditions: it is looked anew, as if it had just come.
+        unseen = (EvidenceItem.probe.is_(None), EvidenceItem.play_state != "pending")
+        tx.execute(update(EvidenceItem).where(*unseen).values(play_state="pending", play_reason=None, play_note=None))
         for object_id in tx.scalars(select(EvidenceItem.object_id).where(EvidenceItem.play_state == "pending")).all():
             add_job(tx, "probe_item", {"object_id": str(object_id)}, at=at, queue=PROMPT, key=f"probe:{object_id}")
             count += 1

@@ -182,7 +182,9 @@ class LogSource:
             width = min(TILE_WIDTH, self.head.size - number * TILE_WIDTH)
             tile = Tile(ENTRIES, number, width)
             try:
-                entries = parse_bundle(self.published.path_of(tile).read_bytes(), count=width)
+                if not tile.is_full and not self.published.path_of(tile).exists():  # copied when it was whole already
+                    tile = Tile(ENTRIES, number)
+                entries = parse_bundle(self.published.path_of(tile).read_bytes(), count=tile.width)
             except (OSError, MalformedTile) as exc:
                 raise EntriesLost(bundle=tile.path) from exc
             found += entries[max(start - tile.start, 0) : end - tile.start]

@@ -1,8 +1,8 @@
 """Bringing the log and the catalogue back, step by step from where the database ends to where the log ends.
 
-Each step is one transaction: entries, tree, checkpoint, segment, details, and the rows that the entries tell of. Whoever is
-killed goes on from the newest checkpoint that is stored. An empty database begins at nothing (`recover`), one that came out
-of a backup at what it holds (`restore`): entries that it has already are not replayed.
+Each step is one transaction: entries, tree, checkpoint, segment, details, and the rows that the entries tell of.
+Whoever is killed goes on from the newest checkpoint that is stored. An empty database begins at nothing (`recover`),
+one that came out of a backup at what it holds (`restore`): entries that it has already are not replayed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +26,7 @@ from archive.ledger.checkpoint import Checkpoint, sign_checkpoint
 from archive.ledger.entries import EntryType
 from archive.ledger.erasure import forget_rows
 from archive.ledger.journal import State
+from archive.ledger.kept_notes import cut_notes
 from archive.ledger.models import (
     LogCheckpoint,
     LogCosignature,
@@ -39,6 +40,7 @@ from archive.ledger.models import (
 )
 from archive.ledger.note import Signer
 from archive.ledger.proofs import NodeTable, head
+from archive.ledger.publishing import NOTES
 from archive.ledger.restoring import segment_row
 from archive.ledger.tree import CompactRange, TreeDamaged, leaf_hash
 from archive.ports.blobs import BlobExists
@@ -69,7 +71,7 @@ class DatabaseAhead(LiuhenError):
 
 @dataclass(slots=True)
 class Recovered:
-    """What came of it. `replayed` counts entries, `there` those that the database had, `unknown` those without facts."""
+    """What came of it. `replayed` counts entries, `there` those that the database had, `unknown` those without rows."""
 
     from_size: int = 0
     size: int = 0
@@ -119,10 +121,11 @@ class Recovery:
                 self._sources.quarantine.put_once(f"lost-rounds/{name.key}", segment)
         for name in sorted(names, key=lambda name: -name.old_size):
             self._source.journal.discard_from(name.old_size)
+        cut_notes(self._source.published.private / NOTES, size)
         return len(names)
 
     def run(self, progress: Progress = lambda *_: None) -> Recovered:
-        """Bring back everything up to the end of the log. Raises: LogForeign, EntriesLost, DatabaseAhead, StorageFull."""
+        """Bring back all up to the end of the log. Raises: LogForeign, EntriesLost, DatabaseAhead, StorageFull."""
         result, notes = Recovered(), Notes(self._source.published)
         tree = self._begin_log(notes, result)
         result.from_size = tree.size
@@ -209,7 +212,7 @@ class Recovery:
         at: Instant | None,
         result: Recovered,
     ) -> None:
-        """Store the checkpoints of a step as they were signed, each held against the tree; sign the last one anew if lost."""
+        """Store the checkpoints of a step as they were signed, held against the tree; a lost one is signed anew."""
         start = done = tree.size
         end = 0 if step is None else step.new_size
         leaves = [leaf_hash(entry.body) for entry in kept]

@@ -77,4 +77,4 @@ def _table(name: str) -> Table:
 
 def _where(table: str, where: Mapping[str, Any]) -> Any:
     columns = _table(table).c
-    return and_(True, *(columns[name] == value for name, value in where.items()))  # noqa: FBT003
+    return and_(True, *(columns[name] == value for name, value in where.items()))

@@ -274,8 +274,8 @@ def _create_database(settings: Settings) -> None:
 def build_services(settings: Settings, *, clock: Clock | None = None, is_recovering: bool = False) -> Services:
     """Open the archive in the home folder; the clock is the machine's unless another is given.
 
-    Raises: HomeMissing, RecoveryUnfinished unless `is_recovering`, SchemaOutdated, Unavailable, and what a damaged key or
-        certificate raises.
+    Raises: HomeMissing, RecoveryUnfinished unless `is_recovering`, SchemaOutdated, Unavailable, and what a damaged key
+        or certificate raises.
     """
     if not (settings.home / "keys" / "log.pem").exists():
         raise HomeMissing(home=str(settings.home.absolute()))

@@ -1,4 +1,4 @@
-"""Putting together what brings an archive back: from the stores and keys that are left, into the database of the settings."""
+"""Putting together what brings an archive back, from the stores and keys that are left."""
 
 from pathlib import Path
 from typing import Final

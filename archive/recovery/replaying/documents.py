@@ -158,9 +158,8 @@ def template_saved(told: Told, rows: Rows, _: Sources) -> None:
     """Write a version of a template, or what was saved over it."""
     _keep_text(told, rows, told["text_sha256"], told.get("text"))
     agency_id = told.uuid("agency")
-    rows.set(
-        "record_template", {"id": told.about}, agency_id=agency_id, saved_by=told.actor, saved_at=told.at, **_template(told)
-    )  # fmt: skip
+    saved = {"agency_id": agency_id, "saved_by": told.actor, "saved_at": told.at}
+    rows.set("record_template", {"id": told.about}, **saved, **_template(told))
 
 
 def template_changed(told: Told, rows: Rows, _: Sources) -> None:

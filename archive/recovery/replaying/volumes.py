@@ -9,8 +9,8 @@ from archive.recovery.rows import Rows
 from archive.recovery.sources import Sources
 from archive.recovery.told import Told
 from archive.volumes import models as _models
-from archive.volumes.making import INDEX_PATH
 from archive.volumes.indexing import KIND, ReadIndex
+from archive.volumes.making import INDEX_PATH
 
 _LOADED: Final = _models
 _CLOSED: Final = (
