@@ -24,11 +24,12 @@ from archive.complaints.linking import Links, write_links
 from archive.complaints.models import Complaint, ComplaintCount, ComplaintStep
 from archive.complaints.reaching import reach_complaints
 from archive.complaints.rules import ComplaintRules
-from archive.complaints.steps import clean_words, digest_of_text
+from archive.complaints.steps import clean_words, digest_of_text, words_of
 from archive.complaints.terms import Channel, ComplaintKind, State
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.db.sight import unbound
+from archive.db.word_seals import sealed_words
 from archive.kernel.errors import Conflict, InvalidInput
 from archive.kernel.ids import ComplaintId, new_uuid7
 from archive.kernel.instants import Instant
@@ -120,7 +121,7 @@ def register_complaint(
                     "received_at": given.received_at.isoformat(),
                     "accept_by": accept_by.isoformat(),
                     "answer_by": answer_by.isoformat(),
-                    "says": says,
+                    "says_sealed": sealed_words(tx, says, bound_to=words_of(complaint_id)),
                     "says_sha256": digest_of_text(says),
                     "rules_from": rules.since.isoformat(),
                     "step": str(step_id),

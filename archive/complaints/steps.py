@@ -14,6 +14,7 @@ from archive.complaints.models import Complaint, ComplaintStep
 from archive.complaints.terms import FOLLOWING, WAITS_FOR_ANSWER, State, StepKind
 from archive.db.base import insert_row
 from archive.db.database import Database
+from archive.db.word_seals import sealed_words
 from archive.kernel.errors import Conflict, InvalidInput
 from archive.kernel.ids import AccountId, ComplaintId, new_uuid7
 from archive.kernel.instants import Instant
@@ -79,7 +80,7 @@ def assign_complaint(
         detail = {
             "responsible": str(account.id),
             "was": None if was is None else str(was),
-            **_told(step_id := new_uuid7(), name),
+            **_told(tx, step_id := new_uuid7(), name),
         }
         entry = NewEntry(EntryType.COMPLAINT_ASSIGNED, by.actor, Target("complaint", complaint_id), detail=detail)
         entry_id = append_entry(tx, entry, at=at)
@@ -119,14 +120,20 @@ def write_step(
         EntryType.COMPLAINT_STEP,
         by.actor,
         Target("complaint", complaint_id),
-        detail={**detail, **_told(step_id, text)},
+        detail={**detail, **_told(tx, step_id, text)},
     )
     _insert(tx, step_id, complaint_id, kind, text, append_entry(tx, entry, at=at), by=by, at=at)
 
 
-def _told(step_id: UUID, text: str) -> dict[str, str]:
+def words_of(row_id: UUID) -> str:
+    """Return what the sealed words of a complaint or of a step are bound to."""
+    return f"liuhen complaint words v1 {row_id}"
+
+
+def _told(tx: Session, step_id: UUID, text: str) -> dict[str, str]:
     """Return what the log says of a step beside its kind: what its row comes back from when the database is lost."""
-    return {"step": str(step_id), "text": text, "text_sha256": digest_of_text(text)}
+    sealed = sealed_words(tx, text, bound_to=words_of(step_id))
+    return {"step": str(step_id), "text_sealed": sealed, "text_sha256": digest_of_text(text)}
 
 
 def _insert(

@@ -16,6 +16,7 @@ from archive.ocfl.errors import BrokenInventory
 from archive.ocfl.root import OcflRoot
 from archive.ports.blobs import BlobMissing, BlobStore
 from ingest.workshop import found_key
+from signing.sealed_words import WordSeal, WordsUnreadable
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_FINDINGS: Final = 1000
@@ -35,9 +36,19 @@ class Sources:
     complaint_rules: ComplaintRules
     recording_rules: RecordingRules
     webhook_hash: Callable[[UUID, int], bytes]
+    words: WordSeal
     findings: list[Finding] = field(default_factory=list)
     hidden: int = 0
     """How many findings there were beyond those that are kept."""
+
+    def unsealed(self, sealed: str, bound_to: str) -> str:
+        """Return words that a detail holds sealed; where they do not open nothing is left of them, which is told."""
+        try:
+            return self.words.unseal(sealed, bound_to=bound_to)
+        except WordsUnreadable:
+            told = "Words do not open: the key of words (keys/words.key) is another one, or is lost"
+            self.tell(invalid("recovery.words_unreadable", told, bound_to))
+            return ""
 
     def tell(self, finding: Finding) -> None:
         """Keep a finding; of very many only that there were more."""

@@ -83,6 +83,7 @@ from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
 from signing.ocsp import EmbeddedOcsp
 from signing.pades import PadesSigner
 from signing.revocation import crl
+from signing.sealed_words import WordSeal
 from signing.secret_file import secret_from_file
 from signing.tsa import EmbeddedTsa
 from signing.typefaces import Typeface
@@ -237,6 +238,7 @@ def create_home(settings: Settings) -> None:
         replace_durably(configuration, told.encode(), mode=PUBLIC)
     FileIdentifierVault.create(home / "keys" / "subjects.key")
     secret_from_file(home / "keys" / "journal.key")
+    secret_from_file(home / "keys" / "words.key")
     for kind in (DockKind.BROWSER, DockKind.AXIS):
         door_key(home / "keys", kind)
     fresh = log_path.with_suffix(".new")
@@ -350,6 +352,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     identifiers = people_parts.identifiers(home, database)
     api_key_hashes = people_parts.api_key_hashes(home, database)
     database.hash_with(api_key_hashes)
+    database.seal_with(WordSeal(home / "keys" / "words.key"))
     services = Services(
         settings=settings,
         database=database,

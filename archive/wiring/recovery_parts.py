@@ -13,6 +13,7 @@ from archive.recovery.recovering import Recovery
 from archive.recovery.sources import Sources
 from archive.wiring import Services
 from archive.wiring.stores import open_store
+from signing.sealed_words import WordSeal
 from signing.secret_file import secret_from_file
 
 _KEYS: Final = ("log.pem", "log-mldsa.pem", "receipt.pem", "journal.key", "subjects.key")
@@ -43,6 +44,7 @@ def sources_of(services: Services) -> Sources:
         drafts=open_store(home, "drafts"),
         complaint_rules=ComplaintRules.load(settings.complaint_rules),
         recording_rules=RecordingRules.load(home / "recording-rules.toml"),
+        words=WordSeal(home / "keys" / "words.key"),
         webhook_hash=lambda webhook_id, version: secret_hash(webhook_secret(key, WebhookId(webhook_id), version)),
     )
 

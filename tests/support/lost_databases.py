@@ -161,7 +161,8 @@ def recover_and_be_killed(home: ArchiveHome, *, after: int) -> None:
         finally:
             os._exit(1)
     _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    assert os.WIFSIGNALED(status)
+    assert os.WTERMSIG(status) == signal.SIGKILL
 
 
 def migrate_empty(home: ArchiveHome) -> None:

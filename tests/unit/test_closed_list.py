@@ -17,7 +17,8 @@ def test_names_tables_and_columns_that_there_are_each_once() -> None:
     assert len(tables) == len(set(tables))
     for line in closed_list():
         assert set(line.columns) <= set(Base.metadata.tables[line.table].columns.keys()), line.table
-        assert line.parts and line.why
+        assert line.parts
+        assert line.why
 
 
 def test_holds_nothing_that_is_evidence() -> None:

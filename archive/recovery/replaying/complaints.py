@@ -6,6 +6,7 @@ from uuid import UUID
 
 from archive.access.classes import RestrictedClass
 from archive.complaints import models as _models
+from archive.complaints.steps import words_of
 from archive.complaints.terms import WAITS_FOR_ANSWER, ComplaintKind
 from archive.devices import models as _devices
 from archive.recovery.rows import Rows
@@ -27,7 +28,7 @@ def registered(told: Told, rows: Rows, sources: Sources) -> None:
         kind=kind,
         channel=told["channel"],
         received_at=received_at,
-        says=told["says"],
+        says=sources.unsealed(told["says_sealed"], words_of(told.about)),
         unit_id=told.uuid("unit"),
         classes=RestrictedClass.INFORMANT.bit if kind == ComplaintKind.REPORT else 0,
         state=told["state"],
@@ -55,9 +56,9 @@ def registered(told: Told, rows: Rows, sources: Sources) -> None:
     rows.set("complaint_count", {"series": series}, last=serial)
 
 
-def stepped(told: Told, rows: Rows, _: Sources) -> None:
+def stepped(told: Told, rows: Rows, sources: Sources) -> None:
     """Write a step, and bring the complaint into the state that it tells of."""
-    _step(told, rows, told.get("state", "note"), told["text"])
+    _step(told, rows, told.get("state", "note"), _text(told, sources))
     values: dict[str, Any] = {}
     row = rows.find("complaint", id=told.about)
     if "state" in told and row is not None:
@@ -67,10 +68,14 @@ def stepped(told: Told, rows: Rows, _: Sources) -> None:
     rows.change("complaint", {"id": told.about}, **values)
 
 
-def assigned(told: Told, rows: Rows, _: Sources) -> None:
+def assigned(told: Told, rows: Rows, sources: Sources) -> None:
     """Make somebody responsible."""
     rows.change("complaint", {"id": told.about}, responsible_id=told.uuid("responsible"))
-    _step(told, rows, "assigned", told["text"])
+    _step(told, rows, "assigned", _text(told, sources))
+
+
+def _text(told: Told, sources: Sources) -> str:
+    return sources.unsealed(told["text_sealed"], words_of(UUID(told["step"])))
 
 
 def _step(told: Told, rows: Rows, kind: str, text: str) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 from archive.access import models as _models
 from archive.db.sight import FIRST_UNIT
 from archive.notify import models as _notices
+from archive.notify.webhooks import address_of
 from archive.recovery.rows import Rows
 from archive.recovery.sources import Sources
 from archive.recovery.told import Told, as_moment
@@ -168,7 +169,7 @@ def webhook_set(told: Told, rows: Rows, sources: Sources) -> None:
         "webhook",
         id=told.about,
         integration_id=told.uuid("integration"),
-        url=told["url"],
+        url=sources.unsealed(told["url_sealed"], address_of(told.about)),
         types=told["types"],
         created_at=told.at,
         failures=0,
