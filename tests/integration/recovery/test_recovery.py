@@ -16,6 +16,7 @@ from archive.recovery.mark import MARK
 from archive.wiring import RecoveryUnfinished, build_services
 from tests.integration.fsck.test_tampering import CLIP, fill_with_renditions
 from tests.support.archive_home import ArchiveHome, EnrolledDock, SteppedClock, flip
+from tests.support.later_changes import change_everything
 from tests.support.lost_databases import (
     command,
     fill_what_is_lost,
@@ -51,6 +52,7 @@ def unlisted(found: Comparison) -> list[tuple[str, str]]:
 def test_a_lost_database_comes_back_also_after_a_kill(
     full: ArchiveHome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    change_everything(full)
     fill_what_is_lost(full, list(closed_list()))
     before = take_dump(full.database)
     assert command(full, monkeypatch, "recover") == 73  # the database has rows
