@@ -159,6 +159,7 @@ def _finish(settings: "Settings", *, backup_size: int | None, as_json: bool) -> 
             recovery_of(services, sources),
             sources,
             services.sequencer,
+            services.intake,
             home=settings.home.absolute(),
             backup_size=backup_size,
             at=services.clock.now(),

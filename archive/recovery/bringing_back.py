@@ -8,10 +8,12 @@ from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from archive.ledger.sequencer import Sequencer
+from archive.recovery.adopting import adopt_unlogged
 from archive.recovery.anew import make_anew
 from archive.recovery.mark import clear_mark
 from archive.recovery.recovering import Recovered, Recovery, counts
 from archive.recovery.sources import Sources
+from ingest.context import Intake
 
 
 def bring_back(
@@ -19,6 +21,7 @@ def bring_back(
     recovery: Recovery,
     sources: Sources,
     sequencer: Sequencer,
+    intake: Intake,
     *,
     home: Path,
     backup_size: int | None,
@@ -33,6 +36,7 @@ def bring_back(
     recovery.begin()
     result = recovery.run(progress)
     rounds = recovery.set_lost_rounds_aside()
+    adopted = adopt_unlogged(intake, sources)
     anew = make_anew(database, sources.recording_rules, at=at)
     detail = {
         "from": result.from_size,
@@ -42,6 +46,7 @@ def bring_back(
         "not_replayed": result.unknown,
         "findings": len(sources.findings) + sources.hidden,
         "rounds_set_aside": rounds,
+        "adopted": adopted,
         "drafts_given_up": anew.drafts,
     }
     with database.begin() as tx:

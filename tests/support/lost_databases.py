@@ -155,7 +155,7 @@ def recover_and_be_killed(home: ArchiveHome, *, after: int) -> None:
                     os.kill(os.getpid(), signal.SIGKILL)
 
             bring_back(
-                services.database, recovery_of(services, sources), sources, services.sequencer, home=home.path,
+                services.database, recovery_of(services, sources), sources, services.sequencer, services.intake, home=home.path,
                 backup_size=None, at=services.clock.now(), progress=progress,
             )  # fmt: skip
         finally:

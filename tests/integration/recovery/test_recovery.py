@@ -141,10 +141,13 @@ def test_a_backup_alone_makes_an_archive_on_another_machine(
 def test_what_else_is_damaged_is_told(
     full: ArchiveHome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    dock = full.dock("Dock U")
+    full.sequence()
     before = take_dump(full.database)
+    late = full.deliver(dock, b"acknowledged, and in no round of the log yet", "late.mp4")
     lose_database(full)
-    segment = max((full.path / "journal").rglob("*-*"), key=lambda path: int(path.name.split("-")[0]))
-    flip(segment)
+    segments = sorted((full.path / "journal").rglob("*-*"), key=lambda path: int(path.name.split("-")[0]))
+    flip(segments[-2])
     shutil.rmtree(full.path / "renditions")
     (full.path / "renditions").mkdir()
     lost_item = next(path for path in (full.path / "store").rglob("clip.mp4")).parents[3]
@@ -153,9 +156,11 @@ def test_what_else_is_damaged_is_told(
     assert command(full, monkeypatch, "recover", "--json") == 1
     codes = {each["code"] for each in json.loads(capsys.readouterr().out)["findings"] if each["outcome"] != "valid"}
     assert {
-        "recovery.detail_unreadable", "recovery.object_missing", "recovery.derived_missing", "fsck.object_missing"
+        "recovery.detail_unreadable", "recovery.object_missing", "recovery.derived_missing", "fsck.object_missing",
+        "recovery.object_adopted",
     } <= codes  # fmt: skip
     found = compared(full, before)
+    assert full.count("evidence_item", "object_id = :id", id=full.id_value(late)) == 1
     assert _RENDITIONS & found.unused <= {("evidence_item", "essence")}  # no footage is in it
     whole = {"log_entry", "log_leaf", "log_node", "log_checkpoint", "log_cosignature", "preserved_object"}
     assert [each for each in found.unlisted if each.table in whole and each.kind != "extra"] == []
