@@ -19,6 +19,7 @@ from archive.kernel.ids import EntryId
 from archive.ledger.faults import SequencerFault
 from archive.ledger.segments import (
     BLANK,
+    FOLDER_ENTRIES,
     KEY_BYTES,
     WRAPPED_BYTES,
     DetailUnreadable,
@@ -123,11 +124,13 @@ class Journal:
         if any(name.old_size > size for names in beyond for name in names):
             raise SequencerFault("The journal goes on after the database: is this an old copy of it?", stored=size)
 
-    def names(self) -> Iterator[SegmentName]:
-        """Yield every segment, committed or not, in no order that can be relied on."""
-        for key in self._segments.keys(""):
-            with contextlib.suppress(SegmentMalformed):
-                yield SegmentName.parse(key)
+    def first_beginning_after(self, index: int, *, end: int) -> int | None:
+        """Return where the next segment begins after an index and before an end; None where there is none."""
+        for near in range(index - index % FOLDER_ENTRIES, end, FOLDER_ENTRIES):
+            starts = [name.old_size for name in _names(self._segments, near) if index < name.old_size < end]
+            if starts:
+                return min(starts)
+        return None
 
     def beginning_at(self, index: int) -> Sequence[SegmentName]:
         """Return the segments that begin at an index, committed or not."""

@@ -5,6 +5,7 @@ the object holds all that intake needs: manifest and signature of the dock, the 
 signature. So the upload and its claim are written as they were, and intake finishes it as after any crash.
 """
 
+from itertools import islice
 from typing import Final
 
 from sqlalchemy import select
@@ -30,6 +31,7 @@ _CREDENTIAL: Final = "recovered"
 _SENT: Final = "metadata/dock-manifest.json"
 _FILES: Final = (_SENT, f"{_SENT}.sig", "metadata/manifest.json", "metadata/manifest.json.p7s")
 _MOST_BYTES: Final = 1024 * 1024
+_AT_ONCE: Final = 500
 
 
 class AdoptionRefused(InvalidInput):
@@ -49,12 +51,11 @@ def adopt_unlogged(intake: Intake, sources: Sources) -> int:
 
     Raises: StorageFull, Unavailable.
     """
-    adopted = 0
-    for object_id in sources.objects.object_ids():
+    adopted, ids = 0, sources.objects.object_ids()
+    while some := list(islice(ids, _AT_ONCE)):
         with intake.database.read() as tx:
-            is_known = tx.scalar(select(PreservedObject.id).where(PreservedObject.id == object_id)) is not None
-        if not is_known:
-            adopted += _adopt(intake, sources, object_id)
+            known = set(tx.scalars(select(PreservedObject.id).where(PreservedObject.id.in_(some))))
+        adopted += sum(_adopt(intake, sources, object_id) for object_id in some if object_id not in known)
     return adopted
 
 

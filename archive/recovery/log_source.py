@@ -117,27 +117,33 @@ class LogSource:
         Of segments that begin at the same place the one that ends with the log's own checkpoint counts; which one that
         is shows when its root is compared.
         """
-        names: dict[int, list[SegmentName]] = {}
-        for name in self.journal.names():
-            names.setdefault(name.old_size, []).append(name)
         at = size
         while at < self.head.size:
-            fitting = [name for name in names.get(at, []) if name.new_size <= self.head.size]
+            fitting = [name for name in self.journal.beginning_at(at) if name.new_size <= self.head.size]
             if fitting:
                 chosen = max(fitting, key=lambda name: name.new_size)
                 yield Step(at, chosen.new_size, chosen)
                 at = chosen.new_size
                 continue
-            after = min((start for start in names if start > at), default=self.head.size)
-            end = min(after, self.head.size, at + MOST_ENTRIES)
+            after = self.journal.first_beginning_after(at, end=self.head.size)
+            end = min(self.head.size if after is None else after, at + MOST_ENTRIES)
             told = "The journal lacks the segment of these entries, so what they commit to is lost"
             self._sources.tell(invalid("recovery.segment_missing", told, f"{at}-{end}"))
             yield Step(at, end, None)
             at = end
-        beyond = [name for found in names.values() for name in found if name.new_size > self.head.size]
-        if beyond:
+        for name in self.beyond(self.head.size):
             told = "The journal holds a round that was never published: its entries are lost"
-            self._sources.tell(indeterminate("recovery.round_lost", told, beyond[0].key))
+            self._sources.tell(indeterminate("recovery.round_lost", told, name.key))
+
+    def beyond(self, size: int) -> Sequence[SegmentName]:
+        """Return the segments of rounds that follow each other from a size on."""
+        found: list[SegmentName] = []
+        ends = {size}
+        while ends:
+            names = [name for end in ends for name in self.journal.beginning_at(end)]
+            found += names
+            ends = {name.new_size for name in names}
+        return found
 
     def entries(self, step: Step) -> Sequence[Kept]:
         """Return the entries of a step with their details. Raises: EntriesLost."""

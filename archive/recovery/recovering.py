@@ -115,7 +115,7 @@ class Recovery:
         with self._database.read() as tx:
             last = head(tx)
         size = 0 if last is None else last.size
-        names = [name for name in self._source.journal.names() if name.old_size >= size]
+        names = self._source.beyond(size)
         for name in names:
             with suppress(BlobExists), self._source.journal.opened(name) as segment:
                 self._sources.quarantine.put_once(f"lost-rounds/{name.key}", segment)

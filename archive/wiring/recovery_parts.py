@@ -12,7 +12,6 @@ from archive.recovery.log_source import LogSource
 from archive.recovery.recovering import Recovery
 from archive.recovery.sources import Sources
 from archive.wiring import Services
-from archive.wiring.stores import open_store
 from signing.sealed_words import WordSeal
 from signing.secret_file import secret_from_file
 
@@ -41,7 +40,7 @@ def sources_of(services: Services) -> Sources:
         objects=services.objects,
         renditions=services.renditions,
         quarantine=services.quarantine,
-        drafts=open_store(home, "drafts"),
+        drafts=services.records.desk.store,
         complaint_rules=ComplaintRules.load(settings.complaint_rules),
         recording_rules=RecordingRules.load(home / "recording-rules.toml"),
         words=WordSeal(home / "keys" / "words.key"),
