@@ -1,7 +1,7 @@
 """The log as it lies outside of the database: checkpoints, bundles of entries, segments of the journal."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from archive.kernel.canonical import parse_canonical
@@ -9,7 +9,7 @@ from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import indeterminate, invalid
 from archive.kernel.ids import EntryId, parse_uuid
 from archive.ledger.checkpoint import Checkpoint, open_checkpoint
-from archive.ledger.entries import commitment
+from archive.ledger.entries import EntryType, commitment
 from archive.ledger.journal import Journal, KeptDetail, State
 from archive.ledger.kept_notes import kept_rows
 from archive.ledger.note import SignedNote, VerifierKey
@@ -19,6 +19,7 @@ from archive.ledger.tiles import ENTRIES, TILE_WIDTH, MalformedTile, Tile, parse
 from archive.ports.blobs import BlobMissing
 from archive.recovery.sources import Sources
 
+_ERASING: Final = b'"detail.erased"'
 MOST_ENTRIES: Final = 4096
 """How many entries are brought back in one transaction where no segment says it."""
 
@@ -143,6 +144,25 @@ class LogSource:
             names = [name for end in ends for name in self.journal.beginning_at(end)]
             found += names
             ends = {name.new_size for name in names}
+        return found
+
+    def rests(self) -> Mapping[EntryId, Mapping[str, Any]]:
+        """Return what stayed of every erased detail, by its entry. Reads all bundles once. Raises: EntriesLost."""
+        wanted: dict[int, EntryId] = {}
+        for start in range(0, self.head.size, MOST_ENTRIES):
+            for number, body in enumerate(self._bodies(start, min(start + MOST_ENTRIES, self.head.size))):
+                if _ERASING in body and (fields := parse_canonical(body))["type"] == EntryType.DETAIL_ERASED:
+                    wanted[start + number] = EntryId(parse_uuid(fields["obj"]["ver"]))
+        found: dict[EntryId, Mapping[str, Any]] = {}
+        if wanted:
+            quiet = replace(self._sources, findings=[])  # what is damaged is told when its turn comes
+            reader = LogSource(self.published, self.journal, quiet, keys=self._keys, origin=self._origin)
+            for step in reader.steps(0):
+                indices = [index for index in wanted if step.old_size <= index < step.new_size]
+                kept = {entry.index: entry for entry in reader.entries(step)} if indices else {}
+                for index in indices:
+                    if kept[index].state is State.KEPT:
+                        found[wanted[index]] = parse_canonical(kept[index].detail).get("rest", {})
         return found
 
     def entries(self, step: Step) -> Sequence[Kept]:

@@ -94,6 +94,7 @@ class Recovery:
         """Take the database to fill, the log outside of it, the stores, the log's keys, and the archive's folder."""
         self._database, self._source, self._sources = database, source, sources
         self._signers, self._home = signers, home
+        self._rests: Mapping[EntryId, Mapping[str, Any]] = {}
 
     def begin(self) -> None:
         """Make sure that the database is empty, or that a recovery into it has not ended yet; and say that one goes on.
@@ -127,6 +128,7 @@ class Recovery:
     def run(self, progress: Progress = lambda *_: None) -> Recovered:
         """Bring back all up to the end of the log. Raises: LogForeign, EntriesLost, DatabaseAhead, StorageFull."""
         result, notes = Recovered(), Notes(self._source.published)
+        self._rests = self._source.rests()
         tree = self._begin_log(notes, result)
         result.from_size = tree.size
         progress(tree.size, self._source.head.size)
@@ -258,8 +260,7 @@ class Recovery:
             forget_rows(tx, [erased])
 
     def _replay(self, tx: Session, rows: Rows, entry: Kept, result: Recovered) -> None:
-        detail = entry.detail if entry.state is State.KEPT else None
-        told = Told.of(entry.index, entry.id, entry.body, detail, entry.state)
+        told = Told.of(entry.index, entry.id, entry.body, entry.detail, entry.state, self._rests.get(entry.id))
         result.replayed += 1
         if not is_known(told.type):
             self._unknown(result, told, "The program does not know entries of this type")

@@ -23,7 +23,10 @@ class FactUnknown(LiuhenError):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An entry of the log. `detail` is None where it was erased or does not open; `state` says which."""
+    """An entry of the log. `state` says what became of its detail.
+
+    `detail` is what stayed of one that was erased (`archive.ledger.remainder`), None where nothing of it is left.
+    """
 
     index: int
     id: EntryId
@@ -32,9 +35,11 @@ class Told:
     state: State
 
     @classmethod
-    def of(cls, index: int, entry_id: EntryId, body: bytes, detail: bytes | None, state: State) -> "Told":
-        """Take an entry apart."""
-        return cls(index, entry_id, json.loads(body), None if detail is None else json.loads(detail), state)
+    def of(
+        cls, index: int, entry_id: EntryId, body: bytes, detail: bytes, state: State, rest: Mapping[str, Any] | None
+    ) -> "Told":
+        """Take an entry apart; `rest` is what stayed of its detail where that is gone."""
+        return cls(index, entry_id, json.loads(body), json.loads(detail) if state is State.KEPT else rest, state)
 
     @property
     def type(self) -> str:
@@ -94,6 +99,11 @@ class Told:
         found: str | None = (self.fields.get("dig") or {}).get("sm3")
         return found
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the detail was erased or does not open."""
+        return self.state is not State.KEPT
+
     def __contains__(self, name: str) -> bool:
         """Whether the detail says this."""
         return self.detail is not None and name in self.detail
@@ -113,11 +123,11 @@ class Told:
 
         Raises: FactUnknown where the detail is there and does not say it.
         """
-        return "" if self.detail is None else str(self[name])
+        return "" if self.is_gone and name not in self else str(self[name])
 
     def unique(self, name: str) -> str:
         """Return a text that no other row has; of a detail that is gone, one that says so with the entry's id."""
-        return f"[{self.state.value} {self.id}]" if self.detail is None else str(self[name])
+        return f"[{self.state.value} {self.id}]" if self.is_gone and name not in self else str(self[name])
 
     def uuid(self, name: str) -> UUID | None:
         """Return an id. Raises: FactUnknown."""

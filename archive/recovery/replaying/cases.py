@@ -33,6 +33,7 @@ def case_opened(told: Told, rows: Rows, _: Sources) -> None:
             unit_id=FIRST_UNIT,
         )
     values = {"unit_id": FIRST_UNIT} | _columns(told)
+    values |= {"number": told.unique("number"), "title": told.words("title")}
     rows.add("case_file", id=told.about, opened_at=told.at, opened_by=told.actor, classes=0, **values)
 
 
@@ -55,7 +56,7 @@ def _columns(told: Told) -> dict[str, Any]:
 
 def act_recorded(told: Told, rows: Rows, _: Sources) -> None:
     """Write an act of a case."""
-    rows.add("act", id=told.about, case_id=told.case, **_act(told))
+    rows.add("act", id=told.about, case_id=told.case, **{"place": told.words("place")} | _act(told))
 
 
 def act_updated(told: Told, rows: Rows, _: Sources) -> None:
@@ -96,7 +97,7 @@ def member_added(told: Told, rows: Rows, _: Sources) -> None:
         "case_member",
         case_id=told.about,
         account_id=account_id,
-        reason=told["reason"],
+        reason=told.words("reason"),
         added_at=told.at,
         until=told.instant("until"),
     )
@@ -108,8 +109,8 @@ def member_removed(told: Told, rows: Rows, _: Sources) -> None:
 
 
 def linked(told: Told, rows: Rows, _: Sources) -> None:
-    """File an object under a case. Of a link whose detail is gone only the act is not known."""
-    act_id = None if told.detail is None else told.uuid("act")
+    """File an object under a case. Of a link whose detail does not open only the act is not known."""
+    act_id = told.uuid("act") if "act" in told else None
     rows.add(
         "case_link",
         case_id=told.case,

@@ -15,6 +15,7 @@ from archive.recovery.told import Told, as_bytes
 
 _LOADED: Final = (_models, _devices)
 _ABOUT: Final = ("case", "officer", "object")
+_CHECKED: Final = ("battery_percent", "free_mib", "clock_offset_s")
 _DEVICE: Final = ("serial", "kind", "model", "firmware", "state", "note")
 
 
@@ -24,11 +25,11 @@ def registered(told: Told, rows: Rows, sources: Sources) -> None:
     rows.add(
         "complaint",
         id=told.about,
-        number=told["number"],
+        number=told.unique("number"),
         kind=kind,
         channel=told["channel"],
         received_at=received_at,
-        says=sources.unsealed(told["says_sealed"], words_of(told.about)),
+        says=_words(told, sources, "says_sealed", told.about),
         unit_id=told.uuid("unit"),
         classes=RestrictedClass.INFORMANT.bit if kind == ComplaintKind.REPORT else 0,
         state=told["state"],
@@ -49,7 +50,7 @@ def registered(told: Told, rows: Rows, sources: Sources) -> None:
         (
             n
             for n in range(last + 1, last + 1000)
-            if rules.number(ComplaintKind(kind), year=year, serial=n) == told["number"]
+            if told.is_gone or rules.number(ComplaintKind(kind), year=year, serial=n) == told["number"]
         ),
         last,
     )
@@ -75,7 +76,11 @@ def assigned(told: Told, rows: Rows, sources: Sources) -> None:
 
 
 def _text(told: Told, sources: Sources) -> str:
-    return sources.unsealed(told["text_sealed"], words_of(UUID(told["step"])))
+    return _words(told, sources, "text_sealed", UUID(told["step"]))
+
+
+def _words(told: Told, sources: Sources, name: str, row_id: UUID) -> str:
+    return "" if told.is_gone and name not in told else sources.unsealed(told[name], words_of(row_id))
 
 
 def _step(told: Told, rows: Rows, kind: str, text: str) -> None:
@@ -97,6 +102,8 @@ def updated(told: Told, rows: Rows, _: Sources) -> None:
 
 
 def _sealed(told: Told) -> dict[str, Any]:
+    if told.is_gone and "complainant" not in told:
+        return {}
     complainant = told["complainant"]
     if complainant is None:
         return {"key_id": None, "name_sealed": None, "contact_sealed": None}
@@ -126,7 +133,8 @@ def not_about(told: Told, rows: Rows, _: Sources) -> None:
 
 def device_recorded(told: Told, rows: Rows, _: Sources) -> None:
     """Write a device."""
-    rows.add("device", id=told.about, recorded_at=told.at, **_device(told))
+    words = {name: told.words(name) for name in ("model", "firmware", "note")}
+    rows.add("device", **words | {"serial": told.unique("serial")} | _device(told), id=told.about, recorded_at=told.at)
 
 
 def device_updated(told: Told, rows: Rows, _: Sources) -> None:
@@ -137,7 +145,7 @@ def device_updated(told: Told, rows: Rows, _: Sources) -> None:
 def device_handed_over(told: Told, rows: Rows, _: Sources) -> None:
     """Write a line of the ledger, and who has the device now."""
     holder = told.uuid("holder")
-    before = told["was"]["holder"]
+    before = (told.get("was") or {}).get("holder")
     rows.change("device", {"id": told.about}, holder_id=holder)
     rows.add(
         "device_handover",
@@ -146,10 +154,8 @@ def device_handed_over(told: Told, rows: Rows, _: Sources) -> None:
         at=told.at,
         from_id=None if before is None else UUID(before),
         to_id=holder,
-        battery_percent=told["battery_percent"],
-        free_mib=told["free_mib"],
-        clock_offset_s=told["clock_offset_s"],
-        remarks=told["remarks"],
+        remarks=told.words("remarks"),
+        **{name: told.get(name) if told.is_gone else told[name] for name in _CHECKED},
         by_id=told.actor,
         entry_id=told.id,
     )

@@ -9,6 +9,7 @@ from archive.documents import models as _models
 from archive.documents.desk import pdf_key, values_key
 from archive.documents.template_loading import load_template
 from archive.documents.template_register import shipped_versions
+from archive.kernel.canonical import parse_canonical
 from archive.kernel.findings import invalid
 from archive.kernel.ids import DraftId
 from archive.kernel.names import safe_file_name
@@ -99,15 +100,14 @@ def step(told: Told, rows: Rows, _: Sources) -> None:
         note_key_use(told, rows, told.about, "record")
 
 
-def filed(told: Told, rows: Rows, _: Sources) -> None:
+def filed(told: Told, rows: Rows, sources: Sources) -> None:
     """Write a text record; what was done with its draft stands in its custody trail from now on."""
-    name = told.words("name")
     rows.add(
         "preserved_object",
         id=told.about,
         kind="record",
-        name=name,
-        content_path=f"original/{safe_file_name(name)}",
+        name=told.words("name"),
+        content_path=original_path(told, sources),
         media_type="application/pdf",
         sm3=told.sm3,
         preserved_at=told.at,
@@ -119,7 +119,7 @@ def filed(told: Told, rows: Rows, _: Sources) -> None:
         "text_record",
         object_id=told.about,
         form=told["form"],
-        title=told["title"],
+        title=told.words("title"),
         filed_by=told.actor,
         filed_at=told.at,
     )
@@ -137,6 +137,19 @@ def filed(told: Told, rows: Rows, _: Sources) -> None:
             actor_id=pdf["by_id"],
             at=pdf["at"],
         )
+
+
+def original_path(told: Told, sources: Sources) -> str:
+    """Return where the original lies in its object: by its name, or as the object says where that was erased.
+
+    Raises: FactUnknown.
+    """
+    if "name" in told:
+        return f"original/{safe_file_name(told['name'])}"
+    manifest = sources.object_file(told.about, "metadata/manifest.json")
+    if manifest is None:
+        raise told.unknown("name")
+    return str(parse_canonical(manifest)["path"])
 
 
 def extended(told: Told, rows: Rows, _: Sources) -> None:

@@ -8,8 +8,7 @@ from archive.evidence import models as _models
 from archive.kernel.digests import Digest, DigestSet
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import ObjectId
-from archive.kernel.names import safe_file_name
-from archive.recovery.replaying.documents import kept_text, record_described
+from archive.recovery.replaying.documents import kept_text, original_path, record_described
 from archive.recovery.replaying.retrieval import package_built, package_removed
 from archive.recovery.rows import Rows
 from archive.recovery.sources import Sources
@@ -28,15 +27,14 @@ _MOST_REASON: Final = 64
 def preserved(told: Told, rows: Rows, sources: Sources) -> None:
     """Write an item with its original, the upload that brought it, and the claim that made it."""
     digests = told.digests
-    name = told.words("name")
-    path = f"original/{safe_file_name(name)}"
+    path = original_path(told, sources)
     sent = sources.object_file(told.about, "metadata/dock-manifest.json", sha256=told.get("dock_manifest_sha256"))
     signature = sources.object_file(told.about, "metadata/dock-manifest.json.sig")
     rows.add(
         "preserved_object",
         id=told.about,
         kind="item",
-        name=name,
+        name=told.words("name"),
         content_path=path,
         media_type=guessed_media_type(path),
         sm3=told.sm3,
@@ -224,7 +222,7 @@ def object_of(told: Told, rows: Rows) -> UUID:
     """
     if told.kind != "rendition":
         return told.about
-    if told.detail is None:
+    if "of" not in told:
         known = rows.find("rendition", id=told.about)
         if known is None:
             raise told.unknown("of")

@@ -29,7 +29,7 @@ def agency_recorded(told: Told, rows: Rows, _: Sources) -> None:
     names = {"code": told.unique("code"), "name": told.unique("name")}
     known = rows.find("agency", id=told.about)
     if known is not None:
-        if told.detail is not None:
+        if not told.is_gone:
             rows.change("agency", {"id": told.about}, **names)
             rows.change("unit", {"id": known["root_unit_id"]}, **names)
         return
@@ -44,8 +44,10 @@ def unit_recorded(told: Told, rows: Rows, _: Sources) -> None:
         rows.change("unit", {"id": told.about}, closed_at=told.at)
         return
     parent = told.uuid("parent")
-    values = {"code": told["code"], "name": told["name"], "parent_id": parent}
+    values = {"code": told.unique("code")[:32], "name": told.words("name"), "parent_id": parent}
     if rows.find("unit", id=told.about) is not None:
+        if told.is_gone:
+            values = {"parent_id": parent}
         rows.change("unit", {"id": told.about}, **values)
         return
     above = rows.find("unit", id=parent)
@@ -61,7 +63,7 @@ def supervision_set(told: Told, rows: Rows, _: Sources) -> None:
         id=told.uuid("supervision"),
         supervisor_id=told.about,
         supervised_id=told.uuid("supervised"),
-        basis=told["basis"],
+        basis=told.words("basis"),
         set_at=told.at,
     )
 
@@ -78,8 +80,9 @@ def officer_recorded(told: Told, rows: Rows, _: Sources) -> None:
         return
     values = _said(told, _OFFICER)
     if rows.find("officer", id=told.about) is None:
-        for name in ("certificate_number", "name", "agency", "unit"):
-            values.setdefault(name, told.unique(name) if name == "certificate_number" else told.words(name))
+        values.setdefault("certificate_number", told.unique("certificate_number"))
+        for name in ("name", "agency", "unit"):
+            values.setdefault(name, told.words(name))
         rows.add("officer", **({"categories": []} | values), id=told.about, recorded_at=told.at)
     else:
         rows.change("officer", {"id": told.about}, **values)
@@ -125,6 +128,10 @@ def legal_staff_recorded(told: Told, rows: Rows, _: Sources) -> None:
     """Write a reviewer or lawyer, or change what is written."""
     values = _said(told, _LEGAL)
     if rows.find("legal_staff", id=told.about) is None:
+        values = {
+            "number": told.unique("number"),
+            **{name: told.words(name) for name in ("name", "agency", "unit")},
+        } | values
         rows.add("legal_staff", id=told.about, recorded_at=told.at, **values)
     else:
         rows.change("legal_staff", {"id": told.about}, **values)

@@ -72,7 +72,7 @@ def clearance_granted(told: Told, rows: Rows, _: Sources) -> None:
         id=told.uuid("clearance"),
         account_id=told.about,
         restricted_class=told["class"],
-        reason=told["reason"],
+        reason=told.words("reason"),
         granted_at=told.at,
         until=told.instant("until"),
     )
@@ -111,7 +111,7 @@ def key_issued(told: Told, rows: Rows, _: Sources) -> None:
     unit_id = UUID(told.get("unit", str(FIRST_UNIT)))
     if rows.find("integration", id=told.about) is None:
         rows.add("integration", id=told.about, created_at=told.at, unit_id=unit_id, **values)
-    elif told.detail is not None:
+    elif not told.is_gone:
         rows.change("integration", {"id": told.about}, unit_id=unit_id, **values)
     _api_key(told, rows, told.about)
 

@@ -16,10 +16,10 @@ def subject_recorded(told: Told, rows: Rows, _: Sources) -> None:
     rows.add(
         "subject",
         id=told.about,
-        kind=told.get("kind", "person"),
+        kind=told["kind"],
         name=told.words("name"),
         created_at=told.at,
-        unit_id=UUID(told.get("unit", str(FIRST_UNIT))),
+        unit_id=told.uuid("unit") if "unit" in told else FIRST_UNIT,
     )
     _numbers(told, rows)
 

@@ -30,6 +30,8 @@ from tests.support.moulds import Moulds
 _RENDITIONS = {("item_look", "missing"), ("evidence_item", "probe"), ("evidence_item", "essence"),
                ("item_text", "missing"), ("record_scan", "missing"), ("rendition", "missing")}  # fmt: skip
 """What is lost only where the renditions are lost too."""
+_PERSONAL = {"case", "subject", "complaint", "officer", "legal_staff", "agency", "unit"}
+"""How the types of entries begin whose details may have to be erased for somebody's sake."""
 
 
 @pytest.fixture
@@ -164,6 +166,20 @@ def test_what_else_is_damaged_is_told(
     assert _RENDITIONS & found.unused <= {("evidence_item", "essence")}  # no footage is in it
     whole = {"log_entry", "log_leaf", "log_node", "log_checkpoint", "log_cosignature", "preserved_object"}
     assert [each for each in found.unlisted if each.table in whole and each.kind != "extra"] == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_hangs_on_an_erased_detail_comes_back(full: ArchiveHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_everything(full)
+    assert full.erase(lambda entry: entry["type"].split(".")[0] in _PERSONAL) > 20
+    before = take_dump(full.database)
+    lose_database(full)
+    assert command(full, monkeypatch, "recover") == 0
+    found = compared(full, before)
+    rows = {each.table for each in found.unlisted if each.kind in {"missing", "extra"}}
+    # Who somebody is; another system's name for it, and with that what the system sees.
+    assert rows == {"subject_identifier", "external_id", "reach"}
+    full.assert_sound()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
