@@ -8,6 +8,7 @@ import io
 import mimetypes
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -227,7 +228,6 @@ def _object_files(intake: Intake, arrival: _Arrival, claim: IntakeClaim, content
 
 def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content_path: str) -> None:
     manifest, digests, unit_id = arrival.manifest, arrival.digests, _unit_of(tx, arrival)
-    media_type = mimetypes.guess_type(content_path)[0] or "application/octet-stream"
     insert_row(
         tx,
         PreservedObject,
@@ -235,7 +235,7 @@ def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content
         kind="item",
         name=manifest.name,
         content_path=content_path,
-        media_type=media_type,
+        media_type=guessed_media_type(content_path),
         size_bytes=digests.size_bytes,
         sha256=digests.sha256.hex,
         sha512=digests.sha512.hex,
@@ -243,21 +243,7 @@ def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content
         preserved_at=arrival.at,
         unit_id=unit_id,
     )
-    insert_row(
-        tx,
-        EvidenceItem,
-        object_id=object_id,
-        sha512=digests.sha512.hex,
-        kind="other",
-        dock_id=arrival.upload.dock_id,
-        device_serial=manifest.device_serial,
-        **_source_of(manifest),
-        recorded_at=manifest.recorded_at or manifest.modified_at,
-        recorded_from=_recorded_from(manifest),
-        clock_offset_ms=manifest.clock_offset_ms,
-        received_at=arrival.at,
-        play_state="pending",
-    )
+    insert_row(tx, EvidenceItem, object_id=object_id, received_at=arrival.at, **new_item_columns(manifest, digests))
     preserved = _entry(EntryType.OBJECT_PRESERVED, arrival, object_id, unit=str(unit_id))
     record_event(tx, object_id, preserved, at=arrival.at)
     _finish_row(tx, arrival, object_id)
@@ -265,11 +251,35 @@ def _write_new_item(tx: Session, arrival: _Arrival, object_id: ObjectId, content
     index_objects(tx, [object_id])
 
 
+def guessed_media_type(content_path: str) -> str:
+    """Return what an original is by its name, until somebody has looked."""
+    return mimetypes.guess_type(content_path)[0] or "application/octet-stream"
+
+
+def new_item_columns(manifest: DockManifest, digests: DigestSet) -> dict[str, Any]:
+    """Return what the row of an item says that nobody has looked into yet."""
+    return {
+        "sha512": digests.sha512.hex,
+        "kind": "other",
+        "dock_id": manifest.dock_id,
+        "device_serial": manifest.device_serial,
+        **_source_of(manifest),
+        "recorded_at": manifest.recorded_at or manifest.modified_at,
+        "recorded_from": _recorded_from(manifest),
+        "clock_offset_ms": manifest.clock_offset_ms,
+        "play_state": "pending",
+    }
+
+
 def _write_duplicate(tx: Session, arrival: _Arrival) -> None:
     object_id = tx.scalars(
         select(EvidenceItem.object_id).where(EvidenceItem.sha512 == arrival.digests.sha512.hex)
     ).one()
-    _finish_row(tx, arrival, ObjectId(object_id))
+    manifest = {
+        "dock_manifest": arrival.upload.manifest.decode(),
+        "dock_signature": arrival.upload.manifest_signature.hex(),
+    }
+    _finish_row(tx, arrival, ObjectId(object_id), **manifest)
     index_objects(tx, [object_id])
 
 
@@ -282,9 +292,13 @@ def _unit_of(tx: Session, arrival: _Arrival) -> UUID:
     return worn_in or tx.scalars(select(Dock.unit_id).where(Dock.id == arrival.upload.dock_id)).one()
 
 
-def _finish_row(tx: Session, arrival: _Arrival, object_id: ObjectId) -> None:
-    """Write the reception that the receipt speaks of, link what the dock filed, and close the upload."""
-    entry_id = record_event(tx, object_id, _entry(EntryType.INGEST_RECEIVED, arrival, object_id), at=arrival.at)
+def _finish_row(tx: Session, arrival: _Arrival, object_id: ObjectId, **facts: str) -> None:
+    """Write the reception that the receipt speaks of, link what the dock filed, and close the upload.
+
+    `facts` stand in the entry beside: the manifest, where no object keeps it.
+    """
+    entry = _entry(EntryType.INGEST_RECEIVED, arrival, object_id, begun=_begun(arrival), **facts)
+    entry_id = record_event(tx, object_id, entry, at=arrival.at)
     if arrival.manifest.case_number is not None:
         case = case_by_number(tx, arrival.manifest.case_number)
         if case is not None and tx.get(CaseLink, (case.id, object_id)) is None:
@@ -318,6 +332,10 @@ def _entry(kind: EntryType, arrival: _Arrival, object_id: ObjectId, **facts: str
             **facts,
         },
     )
+
+
+def _begun(arrival: _Arrival) -> str:
+    return format_instant(arrival.upload.created_at)
 
 
 def _recorded_from(manifest: DockManifest) -> str | None:
@@ -396,7 +414,7 @@ def _quarantine(intake: Intake, arrival: _Arrival, refusal: Quarantined) -> None
                 device=upload.dock_id,
                 digests=arrival.digests,
                 request=str(upload.id),
-                detail={"reason": refusal.code, "name": arrival.manifest.name},
+                detail={"reason": refusal.code, "name": arrival.manifest.name, "begun": _begun(arrival)},
             ),
             at=arrival.at,
         )

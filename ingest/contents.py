@@ -5,7 +5,7 @@ as playable then, since they can be looked at.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from archive.kernel.canonical import canonical_json
 from archive.kernel.digests import digest_of
 from archive.kernel.findings import Finding, invalid
 from archive.kernel.ids import ObjectId
+from archive.kernel.instants import Instant
 from archive.ledger.entries import EntryType, Target
 from ingest.follow_ups import LIST_ARCHIVE, READ_DOCUMENT
 from ingest.media.archives import list_archive
@@ -37,6 +38,8 @@ DOCUMENT: Final = "document"
 """The look that says how many pages a document has and which text was read out of it."""
 SCAN: Final = "scan"
 """The look that says how sharp a scanned record is, and which of its pages are blank."""
+TEXT: Final = "text"
+"""What lies beside the renditions of a document's text; no look."""
 ARCHIVE: Final = "archive"
 """The look that says what an archive holds."""
 PAGES: Final = "pages"
@@ -96,10 +99,11 @@ class ContentJobs:
             seen = self._look(source, out=out, media_type=found.media_type, report=report)
             stored = None if seen.pages is None else self.shop.store(object_id, seen.pages)
             with self.shop.database.begin() as tx:
+                self._write_state(tx, object_id, seen.reason, seen.damage)  # first: the entries tell of it too
                 if stored is not None:
                     self.shop.write_rendition(tx, object_id, stored)
                 self._write_look(tx, object_id, seen)
-                self._write_state(tx, object_id, seen.reason, seen.damage)
+                index_objects(tx, [object_id])
                 finish_job(tx, job, at=self.shop.now())
 
     def list_archive(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
@@ -109,8 +113,8 @@ class ContentJobs:
         report(900)
         reason = None if listing.entries or not listing.findings else listing.findings[0]
         with self.shop.database.begin() as tx:
-            self.shop.write_look(tx, object_id, ARCHIVE, listing.as_json(), listing.tool)
             self._write_state(tx, object_id, reason, () if reason else listing.findings)
+            self.shop.write_look(tx, object_id, ARCHIVE, listing.as_json(), listing.tool)
             finish_job(tx, job, at=self.shop.now())
 
     def read_record(self, job: ClaimedJob, report: Report, object_id: ObjectId, source: Path) -> None:
@@ -128,12 +132,13 @@ class ContentJobs:
         report(900)
         found = seen.as_json()
         detail = {"look": DOCUMENT, "sha256": _sha256(canonical_json(found)), "text_sha256": found["text_sha256"]}
+        at = self.shop.now()
         with self.shop.database.begin() as tx:
-            if seen.text is not None:
-                keep_text(tx, object_id, seen.text, at=self.shop.now())
+            detail["text"] = self._keep_text(tx, object_id, seen, at=at)
             if seen.facts is not None:
                 count_pages(tx, object_id, seen.facts.pages)
-            self.shop.event(tx, object_id, EntryType.ITEM_DESCRIBED, detail, Target("record", object_id))
+                detail["pages"] = seen.facts.pages
+            self.shop.event(tx, object_id, EntryType.ITEM_DESCRIBED, detail, Target("record", object_id), at=at)
             if scan is not None:
                 self._write_scan(tx, object_id, scan, seen)
             index_objects(tx, [object_id])
@@ -144,7 +149,7 @@ class ContentJobs:
             "has_text": seen.text is not None and bool(seen.text.text.strip()),
             "has_script": seen.facts is not None and seen.facts.has_script,
         }
-        at, sha256 = self.shop.now(), _sha256(canonical_json(found))
+        at, sha256 = self.shop.now(), self.shop.keep_found(object_id, SCAN, found)
         keep_scan(tx, object_id, found, sha256=sha256, tool=scan.tool, at=at)
         detail = {"look": SCAN, "sha256": sha256, "tool": scan.tool}
         self.shop.event(tx, object_id, EntryType.ITEM_DESCRIBED, detail, Target("record", object_id), at=at)
@@ -188,13 +193,19 @@ class ContentJobs:
         seen.text = FoundText(read.text, language_of(read.text), read.is_cut, read.tool)
 
     def _write_look(self, tx: Session, object_id: ObjectId, seen: _Seen) -> None:
-        found = seen.as_json()
+        found, at = seen.as_json(), self.shop.now()
         tools = [] if seen.facts is None else [seen.facts.tool]
         if seen.text is not None:
-            keep_text(tx, object_id, seen.text, at=self.shop.now())
             tools.append(seen.text.tool)
-        facts = {"text_sha256": found["text_sha256"]}
-        self.shop.write_look(tx, object_id, DOCUMENT, found, ", ".join(tools), facts=facts)
+        facts = {"text_sha256": found["text_sha256"], "text": self._keep_text(tx, object_id, seen, at=at)}
+        self.shop.write_look(tx, object_id, DOCUMENT, found, ", ".join(tools), facts=facts, at=at)
+
+    def _keep_text(self, tx: Session, object_id: ObjectId, seen: _Seen, *, at: Instant) -> str | None:
+        """Keep the text of a document; return the digest of what lies of it beside the renditions."""
+        if seen.text is None:
+            return None
+        keep_text(tx, object_id, seen.text, at=at)
+        return self.shop.keep_found(object_id, TEXT, asdict(seen.text))
 
     def _write_state(self, tx: Session, object_id: ObjectId, reason: Finding | None, damage: Sequence[Finding]) -> None:
         told = reason or next(iter(damage), None)

@@ -10,13 +10,22 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from archive.access.api_keys import KeyHolder, KeyRefused, Scope, issue_key, key_holder, newest_key_at, replace_keys
+from archive.access.api_keys import (
+    KeyHolder,
+    KeyRefused,
+    Scope,
+    issue_key,
+    key_holder,
+    newest_key_at,
+    replace_keys,
+    told_key,
+)
 from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.db.sight import FIRST_UNIT
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DockId, new_uuid7
-from archive.kernel.instants import Instant
+from archive.kernel.instants import Instant, format_instant
 from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
@@ -92,7 +101,12 @@ def enrol_dock(database: Database, *, code: str, public_key: bytes, at: Instant)
                 Actor(dock_id),
                 Target("dock", dock_id),
                 device=dock_id,
-                detail={"name": used.name, "unit": str(used.unit_id), "public_key": public_key.hex()},
+                detail={
+                    "name": used.name,
+                    "unit": str(used.unit_id),
+                    "public_key": public_key.hex(),
+                    "api_key": told_key(tx, api_key),
+                },
             ),
             at=at,
         )
@@ -159,7 +173,13 @@ def rotate_key(database: Database, *, api_key: str, firmware: str | None = None,
         fresh = issue_key(tx, holder_id=dock_id, scope=Scope.UPLOAD, at=at)
         if told is not None:
             tx.execute(update(Dock).where(Dock.id == dock_id).values(firmware=told))
-        detail = {"prefix": fresh.split("_")[1], "scope": Scope.UPLOAD.value, "firmware": told}
+        detail = {
+            "prefix": fresh.split("_")[1],
+            "scope": Scope.UPLOAD.value,
+            "firmware": told,
+            "api_key": told_key(tx, fresh),
+            "replaces": {"prefix": presented, "until": format_instant(at + OLD_KEY_LASTS)},
+        }
         entry = NewEntry(
             EntryType.ADMIN_KEY_ISSUED, holder.actor, Target("dock", dock_id), device=dock_id, detail=detail
         )  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from archive.access.api_keys import Scope, issue_key, told_key
 from archive.access.callers import Caller
 from archive.db.base import insert_row
 from archive.db.database import Database
@@ -95,7 +96,7 @@ class Doors:
             fresh.unlink(missing_ok=True)
             key = Ed25519KeyHandle.generate(fresh)
             with self.database.begin() as tx:
-                dock_id = enrol_door(tx, DockKind.BROWSER, key, name=_BROWSER_NAME, by=by, clock=self.clock)
+                dock_id, _ = enrol_door(tx, DockKind.BROWSER, key, name=_BROWSER_NAME, by=by, clock=self.clock)
             # The row comes first: a key without its dock would be enrolled by whoever asks next, in nobody's name.
             replace_durably(path, fresh.read_bytes(), mode=0o600)
             fresh.unlink()
@@ -134,11 +135,25 @@ def door_key(keys: Path, kind: DockKind) -> Ed25519KeyHandle:
             return Ed25519KeyHandle.load(path)
 
 
-def enrol_door(tx: Session, kind: DockKind, key: Ed25519KeyHandle, *, name: str, by: Actor, clock: Clock) -> DockId:
-    """Write down a dock whose key is the archive's own, with its entry, in the caller's transaction."""
+def enrol_door(
+    tx: Session,
+    kind: DockKind,
+    key: Ed25519KeyHandle,
+    *,
+    name: str,
+    scope: Scope | None = None,
+    by: Actor,
+    clock: Clock,
+) -> tuple[DockId, str]:
+    """Write down a dock whose key is the archive's own, with its entry, in the caller's transaction.
+
+    Returns its id, and with a scope an API key of its own, which cannot be shown again; without, nothing.
+    """
     dock_id, at = DockId(new_uuid7()), clock.now()
     values = {"name": name, "public_key": key.public_bytes}
     insert_row(tx, Dock, id=dock_id, kind=kind.value, enrolled_at=at, **values)
+    api_key = "" if scope is None else issue_key(tx, holder_id=dock_id, scope=scope, at=at)
+    told = {"api_key": told_key(tx, api_key)} if api_key else {}
     append_entry(
         tx,
         NewEntry(
@@ -146,11 +161,11 @@ def enrol_door(tx: Session, kind: DockKind, key: Ed25519KeyHandle, *, name: str,
             by,
             Target("dock", dock_id),
             device=dock_id,
-            detail={"name": name, "public_key": key.public_bytes.hex(), "kind": kind.value},
+            detail={"name": name, "public_key": key.public_bytes.hex(), "kind": kind.value, **told},
         ),
         at=at,
     )
-    return dock_id
+    return dock_id, api_key
 
 
 def _dock_of(tx: Session, key: Ed25519KeyHandle) -> Dock | None:

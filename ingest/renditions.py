@@ -137,7 +137,9 @@ class PlayableJobs:
             result["reason"] = exc.facts.get("reason", exc.code)
         with self.shop.database.begin() as tx:
             tx.execute(update(EvidenceItem).where(EvidenceItem.object_id == object_id).values(essence=result))
-            self.shop.event(tx, object_id, EntryType.DERIVATIVE_VERIFIED, {"of": str(object_id), **_told(result)})
+            sha256 = self.shop.keep_found(object_id, "essence", result)
+            detail = {"of": str(object_id), **_told(result), "essence_sha256": sha256}
+            self.shop.event(tx, object_id, EntryType.DERIVATIVE_VERIFIED, detail)
             finish_job(tx, job, at=self.shop.now())
 
     def _compared(
@@ -198,7 +200,6 @@ class PlayableJobs:
         with self.shop.database.begin() as tx:
             if job.kind == PROBE_ITEM:
                 self._write_probe(tx, object_id, found)
-            self.shop.write_rendition(tx, object_id, stored)
             tx.execute(
                 update(EvidenceItem)
                 .where(EvidenceItem.object_id == object_id)
@@ -209,6 +210,7 @@ class PlayableJobs:
                 )
             )
             tell_known_damage(tx, object_id)
+            self.shop.write_rendition(tx, object_id, stored)  # its entry tells of the state too
             publish_ready(tx, object_id, at=self.shop.now())
             index_objects(tx, [object_id])
             add_follow_ups(tx, object_id, found, at=self.shop.now())

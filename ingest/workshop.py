@@ -5,6 +5,7 @@ transaction that finishes the job.
 """
 
 import hashlib
+import io
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,9 +24,8 @@ from archive.evidence.models import ItemLook, Rendition
 from archive.jobs.models import Job
 from archive.jobs.queue import ClaimedJob
 from archive.kernel.canonical import canonical_json
-from archive.kernel.digests import digest_of
 from archive.kernel.ids import ObjectId, RenditionId, new_uuid7, parse_uuid
-from archive.kernel.instants import Instant
+from archive.kernel.instants import Instant, format_instant
 from archive.ledger.entries import ARCHIVE, EntryType, NewEntry, Target
 from archive.ocfl.root import OcflRoot
 from archive.ports.blobs import BlobExists, BlobStore
@@ -143,9 +143,26 @@ class Workshop:
                 self.renditions.delete(other)  # left by an attempt that died before it was written down
         return Stored(made, key, sha256, size_bytes)
 
+    def keep_found(self, object_id: ObjectId, look: str, found: Mapping[str, Any]) -> str:
+        """Put what a look found beside the renditions, under its SHA-256; return that, in hexadecimal.
+
+        The log names the digest, so that the row comes back from here when the database is lost. Like a rendition it
+        can be made again, so nothing waits for the disk.
+        Raises: NotCanonical where `found` has no canonical JSON: it holds a float.
+        """
+        data = canonical_json(dict(found))
+        sha256 = hashlib.sha256(data).hexdigest()
+        key = found_key(object_id, look, sha256)
+        with suppress(BlobExists):
+            self.renditions.put_once(key, io.BytesIO(data))
+        for other in list(self.renditions.keys(key.rpartition("/")[0])):
+            if other != key:
+                self.renditions.delete(other)
+        return sha256
+
     def write_rendition(self, tx: Session, object_id: ObjectId, stored: Stored) -> None:
         """Write down a stored rendition, in place of an older one of its kind, with its log entry."""
-        made, rendition_id = stored.made, RenditionId(new_uuid7())
+        made, rendition_id, at = stored.made, RenditionId(new_uuid7()), self.now()
         tx.execute(delete(Rendition).where(Rendition.object_id == object_id, Rendition.kind == made.kind))
         insert_row(
             tx,
@@ -158,10 +175,19 @@ class Workshop:
             size_bytes=stored.size_bytes,
             sha256=stored.sha256,
             recipe=made.recipe,
-            created_at=self.now(),
+            created_at=at,
         )
-        detail = {"of": str(object_id), "kind": made.kind, "sha256": stored.sha256, "size": stored.size_bytes}
-        self.event(tx, object_id, EntryType.DERIVATIVE_CREATED, detail, Target("rendition", rendition_id))
+        detail = {
+            "of": str(object_id),
+            "kind": made.kind,
+            "sha256": stored.sha256,
+            "size": stored.size_bytes,
+            "key": stored.key,
+            "media_type": made.media_type,
+            "recipe_sha256": self.keep_found(object_id, f"recipe-{made.kind}", made.recipe),
+            "item": item_facts(tx, object_id),
+        }
+        self.event(tx, object_id, EntryType.DERIVATIVE_CREATED, detail, Target("rendition", rendition_id), at=at)
 
     def write_described(
         self,
@@ -175,7 +201,8 @@ class Workshop:
 
         `facts` go into the detail beside them: what else the look has changed about the item.
         """
-        detail = dict(facts or {}) | {"look": look, "sha256": _sha256_of(found)}
+        sha256 = self.keep_found(object_id, look, found)
+        detail = dict(facts or {}) | {"look": look, "sha256": sha256, "item": item_facts(tx, object_id)}
         self.event(tx, object_id, EntryType.ITEM_DESCRIBED, detail)
 
     def write_look(
@@ -187,17 +214,18 @@ class Workshop:
         tool: str,
         *,
         facts: Mapping[str, Any] | None = None,
+        at: Instant | None = None,
     ) -> None:
         """Write down what a look found, in place of an older one of its name, with its log entry.
 
         Raises: NotCanonical where `found` has no canonical JSON: it holds a float.
         """
-        at, sha256 = self.now(), _sha256_of(found)
+        at, sha256 = at or self.now(), self.keep_found(object_id, look, found)
         tx.execute(delete(ItemLook).where(ItemLook.object_id == object_id, ItemLook.look == look))
         insert_row(
             tx, ItemLook, object_id=object_id, look=look, found=dict(found), sha256=sha256, tool=tool, made_at=at
         )
-        detail = dict(facts or {}) | {"look": look, "sha256": sha256, "tool": tool}
+        detail = dict(facts or {}) | {"look": look, "sha256": sha256, "tool": tool, "item": item_facts(tx, object_id)}
         self.event(tx, object_id, EntryType.ITEM_DESCRIBED, detail, at=at)
 
     def event(
@@ -220,5 +248,24 @@ def object_of(job: ClaimedJob) -> ObjectId:
     return ObjectId(parse_uuid(job.args["object_id"]))
 
 
-def _sha256_of(found: Mapping[str, Any]) -> str:
-    return digest_of(canonical_json(dict(found))).sha256.hex
+def found_key(object_id: ObjectId, look: str, sha256: str) -> str:
+    """Return where beside the renditions lies what a look found."""
+    return f"{object_id}/found-{look}/{sha256}.json"
+
+
+def item_facts(tx: Session, object_id: ObjectId) -> dict[str, Any]:
+    """Return what is known of an item's content, as the log says it with everything that was made or found."""
+    view = evidence_item(tx, object_id)
+    item = view.item
+    tx.refresh(item)
+    tx.refresh(view.original)
+    return {
+        "kind": item.kind,
+        "media_type": view.original.media_type,
+        "duration_ms": item.duration_ms,
+        "recorded_at": None if item.recorded_at is None else format_instant(item.recorded_at),
+        "recorded_from": item.recorded_from,
+        "play_state": item.play_state,
+        "play_reason": item.play_reason,
+        "play_note": item.play_note,
+    }

@@ -23,7 +23,7 @@ from archive.access.models import ApiKey
 from archive.db.base import insert_row
 from archive.db.database import HASHES, Database
 from archive.kernel.errors import LiuhenError
-from archive.kernel.instants import Instant
+from archive.kernel.instants import Instant, format_instant
 from archive.ledger.entries import Actor
 from archive.ports.identifiers import IdentifierVault
 
@@ -90,6 +90,22 @@ def write_key(tx: Session, *, holder_id: UUID, scopes: Iterable[Scope], at: Inst
         expires_at=expires_at,
     )
     return f"lh_{prefix}_{secret}"
+
+
+def told_key(tx: Session, key: str) -> dict[str, str]:
+    """Return what the log says of a key that was made just now: its row, with the keyed hash and never the secret.
+
+    The key opens the door again when the database was lost and came back from the journal.
+    """
+    row = tx.get_one(ApiKey, key.split("_")[1])
+    return {
+        "prefix": row.prefix,
+        "hash": row.secret_hash.hex(),
+        "hash_key": str(row.key_id),
+        "scope": row.scope,
+        "made_at": format_instant(row.created_at),
+        "expires_at": format_instant(row.expires_at),
+    }
 
 
 def revoke_keys(tx: Session, *, holder_id: UUID, at: Instant) -> None:

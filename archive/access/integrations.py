@@ -17,6 +17,7 @@ from archive.access.api_keys import (
     Scope,
     any_key_holder,
     scopes_of,
+    told_key,
     write_key,
 )
 from archive.access.models import ApiKey, Integration
@@ -157,6 +158,7 @@ def _issue(
             "key": key.split("_")[1],
             "scopes": sorted(scope.value for scope in scopes),
             "expires_at": (at + lifetime).isoformat(),
+            "api_key": told_key(tx, key),
         }
         entry = NewEntry(EntryType.ADMIN_KEY_ISSUED, by, Target("integration", integration.id), detail=detail)
         append_entry(tx, entry, at=at)

@@ -115,7 +115,7 @@ def _sources() -> Sequence[tuple[InstrumentedAttribute[UUID], _Batch, Sequence[A
     stands_under = exists().where(SubjectMerge.gone_id == Subject.id)
     return (
         (Officer.id, officer_documents, ()),
-        (Subject.id, _subject_documents, (~stands_under,)),
+        (Subject.id, _documents_of_families, (~stands_under,)),
         (Case.id, _case_documents, ()),
         (TextRecord.object_id, _object_documents, ()),
         (EvidenceItem.object_id, _object_documents, ()),
@@ -182,6 +182,11 @@ def _case_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
             taken_at=opened_at,
             happened_at=opened_at,
         )
+
+
+def _documents_of_families(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:
+    """Yield the documents of subjects, and bring in step who sees them and those that were merged into them."""
+    yield from _subject_documents(tx, list(subject_family(tx, ids)))
 
 
 def _subject_documents(tx: Session, ids: Sequence[UUID]) -> Iterator[Document]:

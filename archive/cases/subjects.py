@@ -3,6 +3,7 @@
 A number decides who somebody is: the same number is the same subject. A name alone never does, since people share them.
 """
 
+import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -182,7 +183,10 @@ def add_identifier(
 def remove_identifier(
     database: Database, subject_id: SubjectId, identifier_id: IdentifierId, *, reason: str, by: Actor, at: Instant
 ) -> None:
-    """Take back a number that was recorded wrongly; nothing of it is kept. Raises: IdentifierNotFound, InvalidInput."""
+    """Take back a number that was recorded wrongly. Raises: IdentifierNotFound, InvalidInput.
+
+    Details of earlier entries go on holding it, encrypted, until they are erased (`liuhen log erase`).
+    """
     reason = clean_text(reason, "reason", 500)
     with database.begin() as tx:
         require_subject(tx, subject_id)
@@ -307,13 +311,14 @@ def tell_identifiers(
 
 
 def told_identifiers(rows: Iterable[SubjectIdentifier]) -> list[dict[str, str]]:
-    """Return what the log says of numbers: never a character of them, but what notices that a row was changed."""
+    """Return what the log says of numbers: never a character of them, but their rows, encrypted as they are there."""
     return [
         {
             "id": str(row.id),
             "kind": row.kind,
             "key": row.key_id,
             "sealed": hashlib.sha256(row.sealed).hexdigest(),
+            "data": base64.b64encode(row.sealed).decode(),
             "whole": row.whole_index.hex(),
             "last": row.last_index.hex(),
         }

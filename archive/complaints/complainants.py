@@ -1,5 +1,6 @@
 """Who complained: encrypted at rest, masked on screen, shown whole for a purpose, and never to whom it is about."""
 
+import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,6 +86,13 @@ def told_sealed(columns: dict[str, Any]) -> dict[str, str] | None:
     }
 
 
+def kept_sealed(columns: dict[str, Any]) -> dict[str, str] | None:
+    """Return a complainant as it is sealed: what the row comes back from when the database is lost."""
+    if columns["key_id"] is None:
+        return None
+    return {name: base64.b64encode(columns[f"{name}_sealed"]).decode() for name in ("name", "contact")}
+
+
 def opened(vault: IdentifierVault, row: Complaint) -> Complainant | None:
     """Return who complained, to be masked before anybody sees it. Raises: IdentifierUnreadable."""
     if row.key_id is None or row.name_sealed is None or row.contact_sealed is None:
@@ -141,7 +149,7 @@ def rekey_complainants(database: Database, vault: IdentifierVault, *, by: Actor,
                 continue
             values = sealed_columns(vault, complaint_id, opened(vault, row))
             tx.execute(update(Complaint).where(Complaint.id == complaint_id).values(**values))
-            detail = {"complainant": told_sealed(values), "reason": "rekeyed"}
+            detail = {"complainant": told_sealed(values), "sealed": kept_sealed(values), "reason": "rekeyed"}
             entry = NewEntry(EntryType.COMPLAINT_UPDATED, by, Target("complaint", complaint_id), detail=detail)
             append_entry(tx, entry, at=clock.now())
         count += 1

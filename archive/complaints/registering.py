@@ -12,17 +12,24 @@ from sqlalchemy.orm import Session
 from archive.access.callers import Caller
 from archive.access.classes import RestrictedClass, bits
 from archive.access.policy import Capability, require
-from archive.complaints.complainants import Complainant, clean_complainant, sealed_columns, told_sealed
+from archive.complaints.complainants import (
+    Complainant,
+    clean_complainant,
+    kept_sealed,
+    sealed_columns,
+    told_sealed,
+)
 from archive.complaints.handlers import NamedInComplaint, nearest_handlers, officer_of
 from archive.complaints.linking import Links, write_links
 from archive.complaints.models import Complaint, ComplaintCount, ComplaintStep
 from archive.complaints.reaching import reach_complaints
 from archive.complaints.rules import ComplaintRules
-from archive.complaints.steps import clean_words, digest_of_text
+from archive.complaints.steps import clean_words, digest_of_text, words_of
 from archive.complaints.terms import Channel, ComplaintKind, State
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.db.sight import unbound
+from archive.db.word_seals import sealed_words
 from archive.kernel.errors import Conflict, InvalidInput
 from archive.kernel.ids import ComplaintId, new_uuid7
 from archive.kernel.instants import Instant
@@ -70,7 +77,7 @@ def register_complaint(
     if given.received_at > at + _AHEAD:
         raise InvalidInput("A complaint is received before it is registered")
     accept_by, answer_by = rules.deadlines(given.kind, given.received_at)
-    complaint_id = ComplaintId(new_uuid7())
+    complaint_id, step_id = ComplaintId(new_uuid7()), new_uuid7()
     classes = bits([RestrictedClass.INFORMANT]) if given.kind is ComplaintKind.REPORT else 0
     with unique_or(ComplaintNumberTaken), database.begin() as tx:
         open_unit(tx, given.unit_id)
@@ -114,8 +121,12 @@ def register_complaint(
                     "received_at": given.received_at.isoformat(),
                     "accept_by": accept_by.isoformat(),
                     "answer_by": answer_by.isoformat(),
+                    "says_sealed": sealed_words(tx, says, bound_to=words_of(complaint_id)),
                     "says_sha256": digest_of_text(says),
+                    "rules_from": rules.since.isoformat(),
+                    "step": str(step_id),
                     "complainant": told_sealed(sealed),
+                    "sealed": kept_sealed(sealed),
                 },
             ),
             at=at,
@@ -123,7 +134,7 @@ def register_complaint(
         insert_row(
             tx,
             ComplaintStep,
-            id=new_uuid7(),
+            id=step_id,
             complaint_id=complaint_id,
             kind=State.REGISTERED.value,
             text="",

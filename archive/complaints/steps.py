@@ -14,6 +14,7 @@ from archive.complaints.models import Complaint, ComplaintStep
 from archive.complaints.terms import FOLLOWING, WAITS_FOR_ANSWER, State, StepKind
 from archive.db.base import insert_row
 from archive.db.database import Database
+from archive.db.word_seals import sealed_words
 from archive.kernel.errors import Conflict, InvalidInput
 from archive.kernel.ids import AccountId, ComplaintId, new_uuid7
 from archive.kernel.instants import Instant
@@ -79,11 +80,11 @@ def assign_complaint(
         detail = {
             "responsible": str(account.id),
             "was": None if was is None else str(was),
-            "text_sha256": digest_of_text(name),
+            **_told(tx, step_id := new_uuid7(), name),
         }
         entry = NewEntry(EntryType.COMPLAINT_ASSIGNED, by.actor, Target("complaint", complaint_id), detail=detail)
         entry_id = append_entry(tx, entry, at=at)
-        _insert(tx, complaint_id, StepKind.ASSIGNED.value, name, entry_id, by=by, at=at)
+        _insert(tx, step_id, complaint_id, StepKind.ASSIGNED.value, name, entry_id, by=by, at=at)
         if account.id != by.account_id:
             notify(
                 tx,
@@ -114,22 +115,42 @@ def write_step(
     tx: Session, complaint_id: ComplaintId, kind: str, text: str, detail: dict[str, Any], *, by: Caller, at: Instant
 ) -> None:
     """Write a step with its entry in the caller's transaction; the words are clean."""
+    step_id = new_uuid7()
     entry = NewEntry(
         EntryType.COMPLAINT_STEP,
         by.actor,
         Target("complaint", complaint_id),
-        detail={**detail, "text_sha256": digest_of_text(text)},
+        detail={**detail, **_told(tx, step_id, text)},
     )
-    _insert(tx, complaint_id, kind, text, append_entry(tx, entry, at=at), by=by, at=at)
+    _insert(tx, step_id, complaint_id, kind, text, append_entry(tx, entry, at=at), by=by, at=at)
+
+
+def words_of(row_id: UUID) -> str:
+    """Return what the sealed words of a complaint or of a step are bound to."""
+    return f"liuhen complaint words v1 {row_id}"
+
+
+def _told(tx: Session, step_id: UUID, text: str) -> dict[str, str]:
+    """Return what the log says of a step beside its kind: what its row comes back from when the database is lost."""
+    sealed = sealed_words(tx, text, bound_to=words_of(step_id))
+    return {"step": str(step_id), "text_sealed": sealed, "text_sha256": digest_of_text(text)}
 
 
 def _insert(
-    tx: Session, complaint_id: ComplaintId, kind: str, text: str, entry_id: UUID, *, by: Caller, at: Instant
+    tx: Session,
+    step_id: UUID,
+    complaint_id: ComplaintId,
+    kind: str,
+    text: str,
+    entry_id: UUID,
+    *,
+    by: Caller,
+    at: Instant,
 ) -> None:
     insert_row(
         tx,
         ComplaintStep,
-        id=new_uuid7(),
+        id=step_id,
         complaint_id=complaint_id,
         kind=kind,
         text=text,

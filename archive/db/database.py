@@ -22,8 +22,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from archive.db.append_only import TAKEN
 from archive.db.shared_commits import WRITES, SharedCommits
 from archive.db.sight import Sight, bind
+from archive.db.word_seals import WORDS
 from archive.kernel.errors import LiuhenError, StorageFull, Unavailable
 from archive.ports.identifiers import IdentifierVault
+from signing.sealed_words import WordSeal
 
 HASHES: Final = "hashes"
 """Where a transaction carries the keys of `Database.hash_with`."""
@@ -77,6 +79,7 @@ class Database:
         self._shared = SharedCommits(self.engine, _file_of(self.url), wait_s=wait_s) if self.is_sqlite else None
         self._sight: Sight | None = None
         self._hashes: IdentifierVault | None = None
+        self._words: WordSeal | None = None
 
     def seen_by(self, sight: Sight) -> Self:
         """Return this database as somebody sees it: its transactions are bound to the sight (`archive.db.sight`)."""
@@ -88,9 +91,14 @@ class Database:
         """Have transactions carry the keys that secrets of machines are hashed with (`archive.access.api_keys`)."""
         self._hashes = keys
 
+    def seal_with(self, seal: WordSeal) -> None:
+        """Have transactions carry the seal of words that details hold for recovery alone (`archive.db.word_seals`)."""
+        self._words = seal
+
     def _bind(self, tx: Session) -> None:
         bind(tx, self._sight)
         tx.info[HASHES] = self._hashes
+        tx.info[WORDS] = self._words
 
     @contextmanager
     def begin(self) -> Iterator[Session]:

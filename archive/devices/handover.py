@@ -101,12 +101,13 @@ def hand_over(
             "free_mib": check.free_mib,
             "clock_offset_s": check.clock_offset_s,
             "remarks": remarks,
+            "handover": str(handover_id := new_uuid7()),
         }
         entry = NewEntry(EntryType.DEVICE_HANDED_OVER, by.actor, Target("device", device_id), detail=detail)
         insert_row(
             tx,
             DeviceHandover,
-            id=new_uuid7(),
+            id=handover_id,
             device_id=device_id,
             at=at,
             from_id=was,

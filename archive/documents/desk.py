@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -56,10 +57,30 @@ class KeptPdf:
 def keep_pdf(store: BlobStore, draft_id: DraftId, number: int, pdf: bytes) -> KeptPdf:
     """Make the bytes of a PDF durable. Idempotent: yes, by their digest. Raises: StorageFull."""
     digests = digest_of(pdf)
-    key = f"{draft_id}/{number:03d}-{digests.sha256.hex[:32]}.pdf"
+    key = pdf_key(draft_id, number, digests.sha256.hex)
     with contextlib.suppress(BlobExists):  # the same bytes: the key holds their digest
         store.put_once(key, BytesIO(pdf))
     return KeptPdf(key, digests)
+
+
+def keep_values(store: BlobStore, draft_id: DraftId, field_values: str) -> None:
+    """Make what was written in a draft durable beside its PDFs: the row comes back from it when the database is lost.
+
+    Idempotent: yes, by its digest, which the log tells of a record that is set. Raises: StorageFull.
+    """
+    data = field_values.encode()
+    with contextlib.suppress(BlobExists):
+        store.put_once(values_key(draft_id, digest_of(data).sha256.hex), BytesIO(data))
+
+
+def values_key(draft_id: DraftId, sha256: str) -> str:
+    """Return where the values of a set draft lie, by their digest in hexadecimal."""
+    return f"{draft_id}/values-{sha256[:32]}.json"
+
+
+def pdf_key(draft_id: UUID, number: int, sha256: str) -> str:
+    """Return where a PDF of a draft lies, by its number and its digest in hexadecimal."""
+    return f"{draft_id}/{number:03d}-{sha256[:32]}.pdf"
 
 
 def read_pdf(store: BlobStore, row: DraftPdf) -> bytes:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from archive.db.base import insert_row
 from archive.documents.models import Draft, TextRecord
 from archive.documents.template_loading import load_template
-from archive.documents.template_texts import keep_template
+from archive.documents.template_texts import kept_template
 from archive.kernel.canonical import canonical_json, parse_canonical
 from archive.kernel.errors import Conflict, InvalidInput, NotFound
 from archive.kernel.ids import ActId, CaseId, DraftId, ObjectId, new_uuid7
@@ -76,7 +76,7 @@ def begin_draft(
 
     Raises: TemplateInvalid, InvalidInput, DraftNotFound where the record to amend is not there.
     """
-    template, sha256 = load_template(template_text), keep_template(tx, template_text)
+    template, (sha256, is_new) = load_template(template_text), kept_template(tx, template_text)
     title, draft_id = clean_text(title, "title", MAX_TITLE_CHARACTERS), DraftId(new_uuid7())
     reason = None if amending is None else clean_text(amending.reason, "reason", MAX_REASON_CHARACTERS)
     if amending is not None and tx.get(TextRecord, amending.record_id) is None:
@@ -111,6 +111,7 @@ def begin_draft(
         "amends": None if amends_id is None else str(amends_id),
         "amend_reason": reason,
         "state": DraftState.WRITING.value,
+        **({"template_text": template_text} if is_new else {}),
     }
     append_entry(
         tx, NewEntry(EntryType.RECORD_DRAFTED, by, Target("record", draft_id), case=case_id, detail=detail), at=at

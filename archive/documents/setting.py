@@ -2,7 +2,7 @@
 
 from sqlalchemy import update
 
-from archive.documents.desk import Desk, keep_pdf, write_pdf
+from archive.documents.desk import Desk, keep_pdf, keep_values, write_pdf
 from archive.documents.drafts import DraftChanged, DraftState, draft, locked_draft, values_of
 from archive.documents.form_findings import require_finished
 from archive.documents.forms import check_form
@@ -30,7 +30,7 @@ def set_draft(desk: Desk, draft_id: DraftId, *, revision: int, by: Actor, at: In
     with desk.database.read() as tx:
         row = draft(tx, draft_id)
         template, context = template_of(tx, row), desk.context(tx, row)
-        given, title = values_of(row), row.title
+        given, title, written = values_of(row), row.title, row.field_values
     if row.revision != revision:
         raise DraftChanged(draft_id=draft_id, revision=row.revision)
     values = as_values(template, given)
@@ -38,6 +38,7 @@ def set_draft(desk: Desk, draft_id: DraftId, *, revision: int, by: Actor, at: In
     paper = desk.setter.set_record(template, values, at=at)  # 2
     signatures, marks = fields_of(paper, steps_of(template))
     kept = keep_pdf(desk.store, draft_id, 0, prepare(paper.pdf, signatures=signatures, marks=marks))  # 3
+    keep_values(desk.store, draft_id, written)
     document_number = str(compose(template, values, is_draft=False)["number"]) or None
     values_sha256 = values.digest().hex
     with desk.database.begin() as tx:

@@ -292,6 +292,7 @@ def _write(
     else:
         tx.execute(update(RecordTemplate).where(RecordTemplate.id == template_id).values(**values, **told))
     detail = {name: value for name, value in values.items() if name != "agency_id"} | {"agency": values["agency_id"]}
+    detail["text"] = text_of(tx, template_id)
     _tell(tx, EntryType.ADMIN_TEMPLATE_SAVED, template_id, detail, by=by, at=at)
     return template_id
 

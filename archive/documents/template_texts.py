@@ -26,11 +26,18 @@ def keep_template(tx: Session, text: str) -> str:
 
     Raises: TemplateInvalid.
     """
+    return kept_template(tx, text)[0]
+
+
+def kept_template(tx: Session, text: str) -> tuple[str, bool]:
+    """Do what `keep_template` does; return the digest, and whether this text was not kept before. Raises: the same."""
     template, sha256 = _read(text), hashlib.sha256(text.encode()).hexdigest()
     insert = postgresql.insert if tx.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = {"sha256": sha256, "code": template.code, "version": template.version, "text": text}
-    tx.execute(insert(TemplateText).values(**values).on_conflict_do_nothing())
-    return sha256
+    added = tx.execute(
+        insert(TemplateText).values(**values).on_conflict_do_nothing().returning(TemplateText.sha256)
+    ).scalar_one_or_none()
+    return sha256, added is not None
 
 
 def template_of(tx: Session, row: Draft) -> Template:

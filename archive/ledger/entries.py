@@ -142,6 +142,7 @@ class EntryType(StrEnum):
     ADMIN_ACCOUNT_RECOVERED = "admin.account_recovered"
     ADMIN_TERMS_ACCEPTED = "admin.terms_accepted"
     ADMIN_INTEGRATION_CHANGED = "admin.integration_changed"
+    ADMIN_RECOVERED = "admin.recovered"
 
 
 @dataclass(frozen=True, slots=True)

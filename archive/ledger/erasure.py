@@ -23,6 +23,7 @@ from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
 from archive.ledger.journal import Journal
 from archive.ledger.models import LogCheckpoint, LogDetail, LogEntry, LogErasure, LogLeaf, LogSegment
+from archive.ledger.remainder import remainder
 from archive.ledger.segments import SegmentName
 from archive.ports.blobs import BlobMissing
 
@@ -137,6 +138,8 @@ def _erase_row(tx: Session, entry_id: EntryId, *, reason: str, authority: str, b
     # About what the erased entry is about, so that whoever must be told of that is told of this.
     about = fields.get("obj") or {"kind": ENTRY_KIND, "id": str(entry_id)}
     case = fields.get("case")
+    kept = tx.get(LogDetail, entry_id)
+    rest = {} if kept is None else remainder(parse_canonical(kept.detail))
     told_by = append_entry(
         tx,
         NewEntry(
@@ -144,7 +147,7 @@ def _erase_row(tx: Session, entry_id: EntryId, *, reason: str, authority: str, b
             by,
             target=Target(about["kind"], parse_uuid(about["id"]), str(entry_id)),
             case=None if case is None else CaseId(parse_uuid(case)),
-            detail={"type": fields["type"], "reason": reason, "authority": authority},
+            detail={"type": fields["type"], "reason": reason, "authority": authority, "rest": rest},
         ),
         at=at,
     )

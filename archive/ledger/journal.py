@@ -13,12 +13,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from archive.kernel.ids import EntryId
 from archive.ledger.faults import SequencerFault
 from archive.ledger.segments import (
     BLANK,
+    FOLDER_ENTRIES,
     KEY_BYTES,
     WRAPPED_BYTES,
     DetailUnreadable,
@@ -123,6 +124,14 @@ class Journal:
         if any(name.old_size > size for names in beyond for name in names):
             raise SequencerFault("The journal goes on after the database: is this an old copy of it?", stored=size)
 
+    def first_beginning_after(self, index: int, *, end: int) -> int | None:
+        """Return where the next segment begins after an index and before an end; None where there is none."""
+        for near in range(index - index % FOLDER_ENTRIES, end, FOLDER_ENTRIES):
+            starts = [name.old_size for name in _names(self._segments, near) if index < name.old_size < end]
+            if starts:
+                return min(starts)
+        return None
+
     def beginning_at(self, index: int) -> Sequence[SegmentName]:
         """Return the segments that begin at an index, committed or not."""
         return _beginning_at(self._segments, index)
@@ -134,6 +143,10 @@ class Journal:
     def digest(self, name: SegmentName) -> bytes:
         """Return the SHA-256 of a segment as it lies there. Raises: BlobMissing."""
         return hashlib.sha256(_read(self._segments, name)).digest()
+
+    def opened(self, name: SegmentName) -> BinaryIO:
+        """Open the bytes of a segment. Raises: BlobMissing."""
+        return self._segments.open(name.key)
 
     def read(self, name: SegmentName) -> Iterator[KeptDetail]:
         """Yield every detail of a segment, with its state.

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from archive.db.database import Database
 from archive.ledger.faults import SequencerFault
+from archive.ledger.kept_notes import KeptNotes
 from archive.ledger.models import LogEntry, LogLeaf
 from archive.ledger.note import SignedNote
 from archive.ledger.proofs import NodeTable
@@ -26,6 +27,8 @@ from signing.keyfiles import fsync_directory
 _FILE_MODE: Final = 0o444
 _CHECKPOINT: Final = "checkpoint"
 _FRESH: Final = ".new"
+NOTES: Final = "notes"
+"""The folder beside the bundles with every checkpoint that ever was (`archive.ledger.kept_notes`)."""
 
 
 class Published:
@@ -34,6 +37,7 @@ class Published:
     def __init__(self, database: Database, *, public: Path, private: Path) -> None:
         """Publish from this database into these folders."""
         self._database, self.public, self.private = database, public, private
+        self._notes = KeptNotes(database, private / NOTES)
 
     def checkpoint(self) -> bytes | None:
         """Return the published checkpoint; None before the first."""
@@ -48,11 +52,16 @@ class Published:
         """Return whether the last tile of each level is there: since they are written in order, so are the others."""
         return all(self.path_of(tile).exists() for tile in edge_tiles(size))
 
+    def look_again(self) -> None:
+        """Believe nothing that was known of the files: for the sequencer's start."""
+        self._notes.look_again()
+
     def republish(self, note: bytes) -> None:
         """Put a checkpoint with further signatures in the place of the same one. Raises: StorageFull."""
         published = self.checkpoint()
         if published is not None and published != note and _text(published) == _text(note):
             self._replace_checkpoint(note)
+        self._notes.keep()
 
     def publish(self, note: bytes, *, old_size: int, new_size: int) -> None:
         """Write what the log has at `new_size` beyond `old_size`, then the checkpoint `note`.
@@ -65,6 +74,7 @@ class Published:
         for folder in {self.path_of(tile).parent for tile in written}:
             _sync_folders(folder, within=(self.public, self.private))
         self._replace_checkpoint(note)
+        self._notes.keep()
         for tile in fresh:
             if tile.is_full:
                 shutil.rmtree((self.private if tile.is_bundle else self.public) / tile.folder, ignore_errors=True)

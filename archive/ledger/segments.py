@@ -22,6 +22,8 @@ from archive.kernel.ids import EntryId
 KEY_BYTES: Final = 32
 SALT_BYTES: Final = 32
 WRAPPED_BYTES: Final = 40
+FOLDER_ENTRIES: Final = 1000
+"""How many indices share a folder."""
 BLANK: Final = bytes(WRAPPED_BYTES)
 _MAGIC: Final = b"liuhen-journal-v1\n"
 _KEYS_MAGIC: Final = b"liuhen-jkeys-v1\n"
@@ -85,7 +87,7 @@ class SegmentName:
 
 def folder_of(old_size: int) -> str:
     """Return the folder of the segments that begin near an index."""
-    return f"{old_size // 1_000_000:03}/{old_size // 1000 % 1000:03}"
+    return f"{old_size // 1_000_000:03}/{old_size // FOLDER_ENTRIES % 1000:03}"
 
 
 def seal_detail(key: bytes, entry_id: EntryId, salt: bytes, detail: bytes) -> bytes:

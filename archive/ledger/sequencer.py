@@ -62,7 +62,7 @@ class Sequencer:
         """Take the log's keys, the place that it is published at, and the journal of its details."""
         self._database = database
         self._origin = origin
-        self._signers = signers
+        self.signers = signers
         self._published = published
         self._journal = journal
         self._clock = clock
@@ -96,6 +96,7 @@ class Sequencer:
         is_whole = published is not None and self._published.is_whole(published.size)
         from_size = published.size if published is not None and is_whole else 0
         self._is_settled = False
+        self._published.look_again()
         require_no_later_journal(self._database, self._journal, size=last.size)
         fill_journal(self._database, self._journal)
         self._published.publish(last.note.encode(), old_size=from_size, new_size=last.size)
@@ -174,7 +175,7 @@ class Sequencer:
     def _signed(self, tree: CompactRange, *, previous_size: int | None) -> LogCheckpoint:
         at = self._clock.now()
         checkpoint = Checkpoint(self._origin, tree.size, tree.root)
-        note = sign_checkpoint(checkpoint, signers=self._signers, time_s=int(at.timestamp()))
+        note = sign_checkpoint(checkpoint, signers=self.signers, time_s=int(at.timestamp()))
         return LogCheckpoint(
             size=tree.size,
             previous_size=previous_size,
@@ -193,7 +194,7 @@ class Sequencer:
     def _opened(self, note: bytes) -> Checkpoint:
         try:
             return open_checkpoint(
-                note, keys=[signer.verifier for signer in self._signers], origin=self._origin
+                note, keys=[signer.verifier for signer in self.signers], origin=self._origin
             ).checkpoint
         except LiuhenError as exc:
             raise SequencerFault(f"A checkpoint of this log does not verify: {exc.message}") from exc

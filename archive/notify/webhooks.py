@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from archive.db.database import Database
 from archive.db.sight import Sight
+from archive.db.word_seals import sealed_words
 from archive.jobs.queue import DELIVERY, hasten_job, renew_job
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import EventId, IntegrationId, WebhookId, new_uuid7
@@ -182,6 +183,11 @@ def forget_events(database: Database, *, before: Instant) -> int:
     return len(old)
 
 
+def address_of(webhook_id: UUID) -> str:
+    """Return what the sealed address of a webhook is bound to."""
+    return f"liuhen webhook address v1 {webhook_id}"
+
+
 def require_webhook(tx: Session, webhook_id: WebhookId) -> Webhook:
     """Return a webhook that is in force, locked where the transaction writes. Raises: WebhookNotFound."""
     row = tx.scalar(select(Webhook).where(Webhook.id == webhook_id, Webhook.removed_at.is_(None)).with_for_update())
@@ -249,9 +255,10 @@ def _tell_set(
     by: Actor,
     at: Instant,
 ) -> None:
-    # Not the whole address: it may carry a token.
+    # The address only sealed: it may carry a token.
     detail = {
         "integration": str(integration_id),
+        "url_sealed": sealed_words(tx, url, bound_to=address_of(webhook_id)),
         "host": urlsplit(url).hostname,
         "url_sha256": hashlib.sha256(url.encode()).hexdigest(),
         "types": list(types),

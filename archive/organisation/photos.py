@@ -122,12 +122,13 @@ def _binding(officer_id: UUID) -> str:
 
 
 def _told(values: dict[str, Any]) -> dict[str, Any]:
-    """Return a portrait as the log says it; the digest of the ciphertext binds the row to it."""
+    """Return a portrait as the log says it; the ciphertext is there so that it comes back when the database is lost."""
     return {
         "sha256": values["sha256"],
         "size": values["size_bytes"],
         "key": values["key_id"],
         "sealed_sha256": hashlib.sha256(values["sealed"]).hexdigest(),
+        "sealed": base64.b64encode(values["sealed"]).decode(),
     }
 
 

@@ -76,7 +76,11 @@ def set_supervision(
             basis=basis,
             set_at=at,
         )
-        detail = {"supervised": None if supervised_id is None else str(supervised_id), "basis": basis}
+        detail = {
+            "supervision": str(supervision_id),
+            "supervised": None if supervised_id is None else str(supervised_id),
+            "basis": basis,
+        }
         target = Target("agency", supervisor_id)
         append_entry(tx, NewEntry(EntryType.ADMIN_SUPERVISION_SET, by, target, detail=detail), at=at)
     return supervision_id

@@ -74,7 +74,8 @@ def write_agency(tx: Session, *, code: str, name: str, by: Actor, at: Instant) -
     insert_row(
         tx, Unit, id=root_id, agency_id=agency_id, parent_id=None, code=code, name=name, recorded_at=at, closed_at=None
     )  # fmt: skip
-    _tell(tx, EntryType.ADMIN_AGENCY_RECORDED, "agency", agency_id, {"code": code, "name": name}, by=by, at=at)
+    detail = {"code": code, "name": name, "root": str(root_id)}
+    _tell(tx, EntryType.ADMIN_AGENCY_RECORDED, "agency", agency_id, detail, by=by, at=at)
     return agency_id
 
 

@@ -94,6 +94,7 @@ class Packages:
             "package": str(package_id),
             "objects": made.object_count,
             "checkpoint": made.checkpoint_size,
+            "size": facts["size_bytes"],
             "tagmanifest-sha256.txt": made.tag_manifest_sha256,
         }
         with self.packager.database.begin() as tx:

@@ -25,7 +25,7 @@ from archive.jobs.models import Job
 from archive.jobs.queue import PACKAGE, add_job
 from archive.kernel.errors import Conflict, Forbidden, NotFound
 from archive.kernel.ids import CaseId, DownloadId, ObjectId, PackageId, new_uuid7
-from archive.kernel.instants import Instant
+from archive.kernel.instants import Instant, format_instant
 from archive.kernel.names import safe_file_name
 from archive.kernel.texts import clean_text
 from archive.ledger.entries import EntryType, NewEntry, Target
@@ -206,7 +206,12 @@ def grant_download(
         if not _may_copy(tx, granted_objects(tx, row), by=by, rules=rules, at=at):
             raise PackageNeedsApproval
         case_id = CaseId(row.case_id)
-        detail = {"purpose": row.purpose, "package": str(package_id), "download": str(download_id)}
+        detail = {
+            "purpose": row.purpose,
+            "package": str(package_id),
+            "download": str(download_id),
+            "until": format_instant(at + LIFETIME),
+        }
         entry = NewEntry(EntryType.ACCESS_EXPORT, by.actor, Target("case", case_id), case=case_id, detail=detail)
         insert_row(
             tx,

@@ -94,6 +94,7 @@ def register_certificate(tx: Session, new: NewCertificate, *, words: str = "", b
         **told,
         **{name: format_instant(value) for name, value in times.items()},
         "holder": None if new.holder_id is None else str(new.holder_id),
+        "certificate": new.certificate.hex(),
         **_why(words),
     }
     _tell(tx, EntryType.ADMIN_CERTIFICATE_REGISTERED, certificate_id, detail, by=by, at=at)

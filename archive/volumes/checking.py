@@ -281,6 +281,7 @@ def _write(
             "number": number,
             "outcome": outcome.value,
             "path": path,
+            "findings": list(findings),
             "findings_sha256": digest_of(canonical_json(list(findings))).sha256.hex,
         },
     )

@@ -51,6 +51,7 @@ from archive.packages.jobs import Packages
 from archive.packages.listing import ListMaker
 from archive.ports.blobs import BlobStore
 from archive.ports.clock import Clock
+from archive.recovery.mark import MARK
 from archive.retrieval.rules import RetrievalRules
 from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
@@ -86,6 +87,7 @@ from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
 from signing.ocsp import EmbeddedOcsp
 from signing.pades import PadesSigner
 from signing.revocation import crl
+from signing.sealed_words import WordSeal
 from signing.secret_file import secret_from_file
 from signing.tsa import EmbeddedTsa
 from signing.typefaces import Typeface
@@ -96,6 +98,13 @@ class HomeMissing(LiuhenError):
 
     code = "home.missing"
     exit_code = 66
+
+
+class RecoveryUnfinished(LiuhenError):
+    """A recovery of this archive has not ended; run `liuhen recover` again, or `liuhen restore`."""
+
+    code = "recovery.unfinished"
+    exit_code = 78
 
 
 class HomeExists(Conflict):
@@ -222,6 +231,7 @@ def create_home(settings: Settings) -> None:
         replace_durably(configuration, told.encode(), mode=PUBLIC)
     FileIdentifierVault.create(home / "keys" / "subjects.key")
     secret_from_file(home / "keys" / "journal.key")
+    secret_from_file(home / "keys" / "words.key")
     for kind in (DockKind.BROWSER, DockKind.AXIS):
         door_key(home / "keys", kind)
     fresh = log_path.with_suffix(".new")
@@ -262,15 +272,20 @@ def _create_database(settings: Settings) -> None:
         database.close()
 
 
-def build_services(settings: Settings, *, clock: Clock | None = None, statement_s: int = 0) -> Services:
+def build_services(
+    settings: Settings, *, clock: Clock | None = None, statement_s: int = 0, is_recovering: bool = False
+) -> Services:
     """Open the archive in the home folder; the clock is the machine's unless another is given.
 
     Units: a statement may take `statement_s` (see `Database`).
 
-    Raises: HomeMissing, SchemaOutdated, Unavailable, and what a damaged key or certificate raises.
+    Raises: HomeMissing, RecoveryUnfinished unless `is_recovering`, SchemaOutdated, Unavailable, and what a damaged key
+        or certificate raises.
     """
     if not (settings.home / "keys" / "log.pem").exists():
         raise HomeMissing(home=str(settings.home.absolute()))
+    if not is_recovering and (settings.home / MARK).exists():
+        raise RecoveryUnfinished(home=str(settings.home.absolute()))
     database = Database(settings.effective_database_url, pool_size=settings.database_pool, statement_s=statement_s)
     try:
         require_current_schema(database)
@@ -344,6 +359,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     identifiers = people_parts.identifiers(home, database)
     api_key_hashes = people_parts.api_key_hashes(home, database)
     database.hash_with(api_key_hashes)
+    database.seal_with(WordSeal(home / "keys" / "words.key"))
     services = Services(
         settings=settings,
         database=database,

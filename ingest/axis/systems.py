@@ -13,7 +13,16 @@ from typing import Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from archive.access.api_keys import KeyRefused, Scope, issue_key, key_holder, key_is_valid, renew_hash, revoke_keys
+from archive.access.api_keys import (
+    KeyRefused,
+    Scope,
+    issue_key,
+    key_holder,
+    key_is_valid,
+    renew_hash,
+    revoke_keys,
+    told_key,
+)
 from archive.db.base import insert_row
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import DockId
@@ -59,8 +68,7 @@ def enrol_system(doors: Doors, *, name: str, by: Actor) -> tuple[DockId, str]:
     with doors.database.begin() as tx:
         if _system_named(tx, name) is not None:
             raise SystemNameTaken
-        dock_id = enrol_door(tx, DockKind.AXIS, key, name=name, by=by, clock=doors.clock)
-        return dock_id, issue_key(tx, holder_id=dock_id, scope=Scope.AXIS, at=doors.clock.now())
+        return enrol_door(tx, DockKind.AXIS, key, name=name, scope=Scope.AXIS, by=by, clock=doors.clock)
 
 
 def renew_system_key(doors: Doors, *, name: str, by: Actor) -> tuple[DockId, str]:
@@ -81,7 +89,12 @@ def renew_system_key(doors: Doors, *, name: str, by: Actor) -> tuple[DockId, str
             by,
             Target("dock", dock.id),
             device=dock.id,
-            detail={"name": name, "prefix": key.split("_")[1], "scope": Scope.AXIS.value},
+            detail={
+                "name": name,
+                "prefix": key.split("_")[1],
+                "scope": Scope.AXIS.value,
+                "api_key": told_key(tx, key),
+            },
         )
         append_entry(tx, entry, at=at)
     return DockId(dock.id), key

@@ -87,7 +87,7 @@ def test_the_detail_goes_and_the_entry_with_its_proof_stays(home: ArchiveHome, s
     assert "wrong person" not in json.dumps(told)
     (detail,) = home.rows("SELECT detail FROM log_detail WHERE entry_id = :id", id=home.id_value(told_by))
     assert json.loads(bytes(detail[0])) == {
-        "type": "admin.init", "reason": "wrong person", "authority": "局长办公会 2026-11",
+        "type": "admin.init", "reason": "wrong person", "authority": "局长办公会 2026-11", "rest": {},
     }  # fmt: skip
 
 
