@@ -22,7 +22,8 @@ from archive.kernel.ids import ObjectId
 from archive.meters import share
 from archive.settings import Settings
 from archive.tracing import Tracing
-from archive.wiring import Services, build_services, renew_trust_file
+from archive.wiring import Services, build_services
+from archive.wiring.log_parts import renew_trust_file
 from ingest.uploads import sweep_staging
 
 WATCH_FD = "LIUHEN_WATCH_FD"
@@ -109,7 +110,7 @@ def run_sequencer(settings: Settings) -> None:
         services.sequencer.recover()
         # Before anything new is signed: has a witness seen another log than this?
         services.cosign_rounds.require_agreement()
-        renew_trust_file(services)
+        renew_trust_file(services.settings.home, services.trust)
         services.tsa.prepare()
         _log.info("sequencing")
         services.cosign_rounds.begin()

@@ -478,31 +478,6 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     return replace(services, handlers={**services.handlers, **services.packages.handlers, **direct})
 
 
-def renew_trust_file(services: Services) -> bool:
-    """Bring `trust.txt` up to keys and policy; keys that stand in it stay, so that old receipts verify on.
-
-    Returns whether it was changed. A file that cannot be read is left to `liuhen fsck`.
-    Raises: StorageFull.
-    """
-    path, now = services.settings.home / "trust.txt", services.trust
-    try:
-        before = path.read_bytes()
-        old = TrustFile.parse(before)
-    except (OSError, MalformedTrustFile):
-        return False
-    merged = TrustFile(
-        tuple(dict.fromkeys((*old.logs, *now.logs))),
-        tuple(dict.fromkeys((*old.receipts, *now.receipts))),
-        tuple(dict.fromkeys((*old.roots, *now.roots))),
-        now.policy,
-        tuple(dict.fromkeys((*old.timestamp_roots, *now.timestamp_roots))),
-    )
-    if str(merged).encode() == before:
-        return False
-    replace_durably(path, str(merged).encode(), mode=PUBLIC)
-    return True
-
-
 def _host_names(settings: Settings) -> Sequence[str]:
     return [*settings.host_names, *([] if settings.host in {"0.0.0.0", "::"} else [settings.host])]  # noqa: S104
 

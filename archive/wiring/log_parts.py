@@ -16,7 +16,7 @@ from archive.ledger.keykinds import MLDSA44
 from archive.ledger.models import LogSegment
 from archive.ledger.note import RECEIPT, VerifierKey
 from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
-from archive.ledger.trustfile import TrustFile, parse_policy, receipt_key_name
+from archive.ledger.trustfile import MalformedTrustFile, TrustFile, parse_policy, receipt_key_name
 from archive.ports.clock import Clock
 from archive.ports.timestamps import TimestampAuthority
 from archive.settings import Settings, SettingsInvalid
@@ -24,7 +24,7 @@ from archive.wiring.stores import Stores
 from signing.authority import EmbeddedAuthority, fingerprint
 from signing.ed25519 import Ed25519KeyHandle
 from signing.key_wrap import FileKeyWrapper
-from signing.keyfiles import KeyExists, KeyMissing
+from signing.keyfiles import PUBLIC, KeyExists, KeyMissing, replace_durably
 from signing.mldsa import MlDsa44KeyHandle
 from signing.secret_file import secret_from_file
 from signing.timestamps import OutsideTsa, merged_issuers, root_digests
@@ -124,3 +124,28 @@ def trust_file(
         policy=policy.without_urls,
         timestamp_roots=tuple(digest for digest in root_digests(issuers) if digest != own),
     )
+
+
+def renew_trust_file(home: Path, now: TrustFile) -> bool:
+    """Bring `trust.txt` up to keys and policy; keys that stand in it stay, so that old receipts verify on.
+
+    Returns whether it was changed. A file that cannot be read is left to `liuhen fsck`.
+    Raises: StorageFull.
+    """
+    path = home / "trust.txt"
+    try:
+        before = path.read_bytes()
+        old = TrustFile.parse(before)
+    except (OSError, MalformedTrustFile):
+        return False
+    merged = TrustFile(
+        tuple(dict.fromkeys((*old.logs, *now.logs))),
+        tuple(dict.fromkeys((*old.receipts, *now.receipts))),
+        tuple(dict.fromkeys((*old.roots, *now.roots))),
+        now.policy,
+        tuple(dict.fromkeys((*old.timestamp_roots, *now.timestamp_roots))),
+    )
+    if str(merged).encode() == before:
+        return False
+    replace_durably(path, str(merged).encode(), mode=PUBLIC)
+    return True

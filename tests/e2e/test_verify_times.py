@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 from archive.ledger.entries import OPERATOR
 from archive.packages.building import build_package
 from archive.packages.verifier import verify_html
-from archive.wiring import renew_trust_file
+from archive.wiring.log_parts import renew_trust_file
 from tests.e2e.browser import until
 from tests.support.archive_home import ArchiveHome, make_home
 from tests.support.outside_tsa import outside_authority
@@ -37,7 +37,7 @@ def packaged(home: ArchiveHome, to: Path) -> tuple[Path, bytes]:
     home.sequence()
     home.services.anchors.anchor()
     made = build_package(home.services.packager, case_id, to, with_renditions=False, by=OPERATOR, purpose="x")
-    renew_trust_file(home.services)
+    renew_trust_file(home.path, home.services.trust)
     home.services.close()
     return made.folder, (home.path / "trust.txt").read_bytes()
 

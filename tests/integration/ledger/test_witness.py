@@ -22,7 +22,7 @@ from archive.ledger.receipt import parse_receipt, verify_receipt
 from archive.ledger.trustfile import TrustFile
 from archive.ledger.witness import open_witness
 from archive.ledger.witnessing import MAX_REQUEST_BYTES, AddCheckpoint
-from archive.wiring import renew_trust_file
+from archive.wiring.log_parts import renew_trust_file
 from ingest.accept import finish_upload
 from tests.support.archive_home import ArchiveHome, EnrolledDock, SteppedClock, make_home
 from tests.support.witness import WitnessProcess, witnessing
@@ -304,8 +304,8 @@ def test_an_archive_from_before_gets_its_second_key(home: ArchiveHome) -> None:
     grow(home)
     home.reopen()
     assert keys.exists()
-    assert renew_trust_file(home.services)
-    assert not renew_trust_file(home.services)
+    assert renew_trust_file(home.path, home.services.trust)
+    assert not renew_trust_file(home.path, home.services.trust)
     trust = TrustFile.parse((home.path / "trust.txt").read_bytes())
     assert len(trust.logs) == 2 + (home.services.trust.logs[1] not in trust.logs)
     assert trust.logs[0] == ed25519[0]

@@ -10,7 +10,8 @@ from archive.ledger.entries import OPERATOR
 from archive.ledger.trustfile import TrustFile
 from archive.packages.building import build_package
 from archive.settings import SettingsInvalid
-from archive.wiring import build_services, renew_trust_file
+from archive.wiring import build_services
+from archive.wiring.log_parts import renew_trust_file
 from tests.support.archive_home import ArchiveHome, make_home
 from tests.support.outside_tsa import OutsideAuthority, outside_authority
 from tests.support.package_faults import by_liuhen, by_verify_py, outline
@@ -50,7 +51,7 @@ def test_who_pins_its_root_for_times_finds_the_anchor_valid(
     home: ArchiveHome, outside: OutsideAuthority, tmp_path: Path
 ) -> None:
     out = packaged(home, tmp_path / "p")
-    renew_trust_file(home.services)
+    renew_trust_file(home.path, home.services.trust)
     trust = (home.path / "trust.txt").read_bytes()
     assert b"\ntimestamp-root sha256:" in trust
     assert len(TrustFile.parse(trust).roots) == 1
