@@ -220,6 +220,8 @@ def check_derived(connection: Connection, renditions: Place, quarantine: Place) 
     """Hold renditions and quarantined bytes against their rows, and quarantined manifests against their uploads."""
     for row in rows(connection, "SELECT key, size_bytes, sha256 FROM rendition"):
         yield from _copy_faults("rendition", renditions / row["key"], (int(row["size_bytes"]), row["sha256"]))
+    for path in sorted(renditions.glob("*/found-*/*.json")):
+        yield from _kept_aside_faults(path)
     for row in rows(
         connection,
         "SELECT q.key, q.size_bytes, q.sha256, q.sha512, u.manifest, u.manifest_signature "
@@ -239,6 +241,15 @@ def _copy_faults(table: str, path: Place, told: tuple[object, ...]) -> Iterator[
             yield invalid(f"fsck.{table}_missing", "A stored copy is missing, or no plain file", str(path))
         elif file_digests(path)[: len(told)] != told:
             yield invalid(f"fsck.{table}_changed", "A stored copy does not have its digest", str(path))
+    except OSError as exc:
+        yield indeterminate("fsck.unread", f"A stored copy cannot be read: {exc.strerror}", str(path))
+
+
+def _kept_aside_faults(path: Path) -> Iterator[Finding]:
+    """Hold what a look found, as it is kept for who recovers, against the digest that it is named by."""
+    try:
+        if not is_plain_file(path) or file_digests(path)[1] != path.stem:
+            yield invalid("fsck.rendition_changed", "A stored copy does not have its digest", str(path))
     except OSError as exc:
         yield indeterminate("fsck.unread", f"A stored copy cannot be read: {exc.strerror}", str(path))
 
