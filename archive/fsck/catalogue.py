@@ -220,7 +220,7 @@ def check_derived(connection: Connection, renditions: Place, quarantine: Place) 
     """Hold renditions and quarantined bytes against their rows, and quarantined manifests against their uploads."""
     for row in rows(connection, "SELECT key, size_bytes, sha256 FROM rendition"):
         yield from _copy_faults("rendition", renditions / row["key"], (int(row["size_bytes"]), row["sha256"]))
-    for path in sorted(renditions.glob("*/found-*/*.json")):
+    for path in _kept_aside(renditions):
         yield from _kept_aside_faults(path)
     for row in rows(
         connection,
@@ -235,6 +235,18 @@ def check_derived(connection: Connection, renditions: Place, quarantine: Place) 
     yield valid("fsck.derived", "Renditions and what is in quarantine were held against their rows")
 
 
+def _kept_aside(renditions: Place) -> Iterator[Place]:
+    """Yield what looks found: `found-…/….json` in the folder of an object."""
+    for item in _inside(renditions):
+        for look in _inside(item):
+            if look.name.startswith("found-"):
+                yield from (path for path in _inside(look) if path.name.endswith(".json"))
+
+
+def _inside(folder: Place) -> list[Place]:
+    return sorted(folder.iterdir(), key=str) if folder.is_dir() else []
+
+
 def _copy_faults(table: str, path: Place, told: tuple[object, ...]) -> Iterator[Finding]:
     try:
         if not is_plain_file(path):
@@ -245,7 +257,7 @@ def _copy_faults(table: str, path: Place, told: tuple[object, ...]) -> Iterator[
         yield indeterminate("fsck.unread", f"A stored copy cannot be read: {exc.strerror}", str(path))
 
 
-def _kept_aside_faults(path: Path) -> Iterator[Finding]:
+def _kept_aside_faults(path: Place) -> Iterator[Finding]:
     """Hold what a look found, as it is kept for who recovers, against the digest that it is named by."""
     try:
         if not is_plain_file(path) or file_digests(path)[1] != path.stem:

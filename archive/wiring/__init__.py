@@ -40,7 +40,7 @@ from archive.ledger.policy import WitnessPolicy
 from archive.ledger.proofs import head
 from archive.ledger.publishing import Published
 from archive.ledger.sequencer import Sequencer
-from archive.ledger.trustfile import MalformedTrustFile, TrustFile
+from archive.ledger.trustfile import TrustFile
 from archive.notify.delivery import DeliveryJobs
 from archive.notify.mailing import MailJobs
 from archive.notify.webhooks import Webhooks
