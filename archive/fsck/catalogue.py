@@ -260,7 +260,7 @@ def _copy_faults(table: str, path: Place, told: tuple[object, ...]) -> Iterator[
 def _kept_aside_faults(path: Place) -> Iterator[Finding]:
     """Hold what a look found, as it is kept for who recovers, against the digest that it is named by."""
     try:
-        if not is_plain_file(path) or file_digests(path)[1] != path.stem:
+        if not is_plain_file(path) or file_digests(path)[1] != path.name.partition(".")[0]:
             yield invalid("fsck.rendition_changed", "A stored copy does not have its digest", str(path))
     except OSError as exc:
         yield indeterminate("fsck.unread", f"A stored copy cannot be read: {exc.strerror}", str(path))
