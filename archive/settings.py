@@ -55,10 +55,10 @@ class Settings(BaseSettings):
     direct_intake: bool = Field(
         default=False, description="Whether docks may send recordings straight to the bucket, at presigned addresses."
     )
-    s3_docks_endpoint: str | None = Field(
+    s3_public_endpoint: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s?#]+$",
-        description="Address of the S3 server as docks see it; empty means s3_endpoint.",
+        description="Address of the S3 server as docks and browsers see it; empty means s3_endpoint.",
     )
     intake_workers: int = Field(
         default=2, ge=1, le=32, description="Recordings at once that are read after docks sent them to the bucket."

@@ -23,12 +23,12 @@ _CHECKSUM: Final = "x-amz-checksum-sha256"
 
 
 class S3Direct:
-    """A `DirectStore` in a bucket. Docks send to the same server, or to the address at which they see it."""
+    """A `DirectStore` in a bucket. Docks send to the address at which the server is seen from outside."""
 
-    def __init__(self, place: S3Place, *, seen_at: str | None = None) -> None:
+    def __init__(self, place: S3Place) -> None:
         """Take the place; nothing is asked yet."""
         self._client, self._bucket = s3_client(place), place.bucket
-        self._signer = s3_client(replace(place, endpoint=seen_at)) if seen_at else self._client
+        self._signer = s3_client(replace(place, endpoint=place.public_endpoint or place.endpoint), connections=1)
         self._prefix = f"{place.prefix}/" if place.prefix else ""
 
     def part_size(self, size_bytes: int) -> int:

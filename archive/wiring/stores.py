@@ -88,7 +88,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
 def _direct(settings: Settings, originals: S3Store) -> DirectParts | None:
     if not settings.direct_intake:
         return None
-    return DirectParts(S3Direct(s3_place(settings, "store"), seen_at=settings.s3_docks_endpoint), originals)
+    return DirectParts(S3Direct(s3_place(settings, "store")), originals)
 
 
 def term_of(settings: Settings) -> timedelta:
@@ -154,4 +154,5 @@ def _place(settings: Settings, setting: str, bucket: str, name: str) -> S3Place:
         prefix="/".join(part for part in (settings.s3_prefix, name) if part),
         credentials_file=settings.s3_credentials_file,
         ca=settings.s3_ca,
+        public_endpoint=settings.s3_public_endpoint,
     )
