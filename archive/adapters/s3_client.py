@@ -61,7 +61,7 @@ def s3_client(place: S3Place, *, connections: int = 32) -> Any:
     )
     keys: dict[str, str] = {}
     if place.credentials_file is not None:
-        access, secret = place.credentials_file.read_text("utf-8").split()
+        access, secret = _credentials(place.credentials_file)
         keys = {"aws_access_key_id": access, "aws_secret_access_key": secret}
     return boto3.client(
         "s3",
@@ -71,6 +71,19 @@ def s3_client(place: S3Place, *, connections: int = 32) -> Any:
         config=config,
         **keys,
     )
+
+
+def access_key(place: S3Place) -> str | None:
+    """Return the name of the key that a place is opened with; None where nobody gave one. Raises: OSError."""
+    if place.credentials_file is not None:
+        return _credentials(place.credentials_file)[0]
+    found = boto3.Session().get_credentials()
+    return None if found is None else str(found.access_key)
+
+
+def _credentials(file: Path) -> tuple[str, str]:
+    access, secret = file.read_text("utf-8").split()
+    return access, secret
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from archive.cli.signals import on_signals
 from archive.custody.models import PreservationIntent
-from archive.jobs.queue import DELIVERY, INTAKE, LONG, PACKAGE, PROMPT, PROXY
+from archive.jobs.queue import COPY, DELIVERY, INTAKE, LONG, PACKAGE, PROMPT, PROXY
 from archive.kernel.errors import Conflict, LiuhenError, Unavailable
 from archive.kernel.ids import ObjectId
 from archive.settings import Settings
@@ -115,9 +115,13 @@ def run_worker(settings: Settings) -> None:
     services.certificate_ends.begin()
     services.worm.begin()
     services.locks.begin()
+    services.copies.begin()
+    services.drills.begin()
     queues = {PROMPT: settings.prompt_workers, LONG: settings.long_workers, PROXY: 1, PACKAGE: 1}
     if services.intake.direct is not None:
         queues[INTAKE] = settings.intake_workers
+    if services.copies.place:
+        queues[COPY] = 1
     worker.run({**queues, DELIVERY: settings.webhook_workers})
     services.close()
 
