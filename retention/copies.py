@@ -95,12 +95,17 @@ class Copies:
         """The handler of each kind of job."""
         return {COPY_OBJECTS: self._work}
 
-    @property
-    def objects(self) -> OcflRoot:
-        """The copy as a storage root. Raises: NoCopyConfigured, StoreUnavailable."""
+    def opened(self) -> OcflRoot:
+        """Return the copy as a storage root. Raises: NoCopyConfigured, CopyAway, StoreUnavailable."""
         if not self.place:
             raise NoCopyConfigured
-        return OcflRoot(self.target())
+        target, here = self.target(), CopyPlace.place == self.place[:300]
+        made = select(ObjectCopy.object_id).join(CopyPlace, CopyPlace.id == ObjectCopy.place_id)
+        with self.database.read() as tx:
+            is_used = tx.scalar(made.where(here, ObjectCopy.head > 0).limit(1)) is not None
+        if is_used and not target.exists(list(ROOT_FILES)[-1]):
+            raise CopyAway(place=self.place)
+        return OcflRoot(target)
 
     def begin(self) -> None:
         """Make sure that objects are copied from now on. Idempotent; for the worker's start."""
@@ -147,8 +152,9 @@ class Copies:
         with self.database.read() as tx:
             ends_soon = select(ObjectCopy.object_id).where(here, ObjectCopy.locked_until < at + self.term * 2 / 3)
             due = list(tx.scalars(ends_soon.order_by(ObjectCopy.locked_until).limit(_BATCH)))
+        objects = OcflRoot(self.target())
         for object_id in due:
-            self.objects.lock(ObjectId(object_id))
+            objects.lock(ObjectId(object_id))
         if due:
             until = (at + self.term).replace(microsecond=0)
             told = {"until": format_instant(until), "place": self.place, "objects": [str(each) for each in due]}
@@ -248,20 +254,13 @@ class Copies:
 
     def _prepare(self) -> UUID:
         """Return the place's id; its storage root is there. Raises: NoCopyConfigured, CopyAway, StoreUnavailable."""
-        objects = self.objects
+        self.opened().prepare()
         with self.database.begin() as tx:
-            found = tx.scalar(select(CopyPlace).where(CopyPlace.place == self.place[:300]))
+            found = tx.scalar(select(CopyPlace.id).where(CopyPlace.place == self.place[:300]))
             if found is None:
-                place_id = new_uuid7()
-                insert_row(tx, CopyPlace, id=place_id, place=self.place[:300], scanned=0)
-            else:
-                place_id = found.id
-            is_used = select(ObjectCopy.object_id).where(ObjectCopy.place_id == place_id, ObjectCopy.head > 0).limit(1)
-            is_used_before = tx.scalar(is_used) is not None
-        if is_used_before and not self.target().exists(list(ROOT_FILES)[-1]):
-            raise CopyAway(place=self.place)
-        objects.prepare()
-        return place_id
+                found = new_uuid7()
+                insert_row(tx, CopyPlace, id=found, place=self.place[:300], scanned=0)
+        return found
 
     def _note_due(self, place_id: UUID) -> None:
         """Make due what the log tells beyond what was looked at."""

@@ -28,7 +28,7 @@ from archive.kernel.digests import digest_of
 from archive.kernel.errors import Conflict, LiuhenError, NotFound, StorageFull, Unavailable
 from archive.kernel.findings import Finding, Outcome, Report, indeterminate, invalid, worst
 from archive.kernel.ids import CaseId, ObjectId, new_uuid7
-from archive.kernel.instants import format_instant
+from archive.kernel.instants import Instant, format_instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import ARCHIVE, Actor, EntryType, NewEntry, Target
 from archive.ledger.trustfile import TrustFile
@@ -42,6 +42,9 @@ from retention.models import CopyPlace, ObjectCopy, RestoreDrill
 
 RUN_DRILL: Final = "run_drill"
 _UNTIL_COPIED: Final = timedelta(hours=1)
+_AFTER_NONE: Final = timedelta(days=1)
+_OF_THE_LOG: Final = frozenset({"checkpoint.no_quorum_asked"})
+"""What a package leaves open for want of witnesses, whichever copy it is built from."""
 _MOST_FINDINGS: Final = 20
 _CASES_TRIED: Final = 5
 _PREFIX: Final = "drill-"
@@ -96,7 +99,7 @@ class Drills:
             began, started, drill_id = clock.now(), time.monotonic(), new_uuid7()
             missing: list[Finding] = []
             try:
-                objects = self.copies.objects
+                objects = self.copies.opened()
                 checked = [self._check_object(objects, each) for each in self._some_objects(count or self.count)]
                 if not checked:
                     missing.append(indeterminate("drill.no_object", "Nothing is in the copy yet"))
@@ -106,7 +109,7 @@ class Drills:
                 checked, case = [], None
                 missing.append(indeterminate(exc.code, exc.message))
             outcomes = [each["outcome"] for each in checked]
-            outcomes += [] if case is None else [case["unaltered"], case["complete"]]
+            outcomes += [] if case is None else [case["restored"]]
             outcomes += [found.outcome.value for found in missing]
             outcome = worst(Outcome(each) for each in outcomes)
             ended = clock.now()
@@ -148,20 +151,23 @@ class Drills:
 
     def _work(self, job: ClaimedJob, report: Callable[[int], None]) -> None:
         clock, database = self.copies.clock, self.copies.database
-        with database.read() as tx:
-            newest, is_copied = self.newest(tx), tx.scalar(self._copied().limit(1)) is not None
-        until = clock.now() + (self.every if is_copied else _UNTIL_COPIED)
         if not self._is_on:
             with database.begin() as tx:
                 finish_job(tx, job, at=clock.now())
             return
-        if newest is not None and newest.drilled_at + self.every > clock.now():
-            until = newest.drilled_at + self.every
-        elif is_copied:
-            self.run()
+        with database.read() as tx:
+            newest, is_copied = self.newest(tx), tx.scalar(self._copied().limit(1)) is not None
+        now, due = clock.now(), None if newest is None else self._next(newest)
+        if due is None or due <= now:
+            due = self._next(self.run()) if is_copied else now + _UNTIL_COPIED
         report(900)
         with database.begin() as tx:
-            postpone_job(tx, job, until=until)
+            postpone_job(tx, job, until=due)
+
+    def _next(self, drill: RestoreDrill) -> Instant:
+        """Return when the next drill is due: soon after one that could not be held to its end."""
+        is_held = drill.outcome != Outcome.INDETERMINATE.value
+        return drill.drilled_at + (self.every if is_held else min(self.every, _AFTER_NONE))
 
     # ---- what is taken ---------------------------------------------------------------------------------------------
 
@@ -247,8 +253,10 @@ class Drills:
             found = Report((indeterminate(code, f"The case could not be rebuilt: {type(exc).__name__}"),))
         else:
             unaltered, complete = report.outcomes
+            of_copy = [each.outcome for each in report.findings if each.code not in _OF_THE_LOG]
             return {
                 **about,
+                "restored": worst(of_copy).value,
                 "objects": made.object_count,
                 "size": made.payload_bytes,
                 "checkpoint": made.checkpoint_size,
@@ -257,7 +265,8 @@ class Drills:
                 "findings": _findings(report.findings),
                 "seconds": _seconds(started),
             }, []
-        verdicts = {"unaltered": found.outcome.value, "complete": Outcome.INDETERMINATE.value}
+        verdicts = dict.fromkeys(("restored", "unaltered"), found.outcome.value)
+        verdicts["complete"] = Outcome.INDETERMINATE.value
         return {**about, **verdicts, "findings": _findings(found.findings), "seconds": _seconds(started)}, []
 
     @contextlib.contextmanager

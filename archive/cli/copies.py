@@ -107,7 +107,8 @@ def _print(row: "RestoreDrill", *, as_json: bool) -> None:
         print(f"  {each['outcome']:14}object {each['id']}  {each['seconds']} s")
         _print_findings(each)
     if (case := result["case"]) is not None:
-        print(f"  case {case['id']}: unaltered {case['unaltered']}, complete {case['complete']}  {case['seconds']} s")
+        verdicts = f"unaltered {case['unaltered']}, complete {case['complete']}"
+        print(f"  {case['restored']:14}case {case['id']}: {verdicts}  {case['seconds']} s")
         _print_findings(case)
     _print_findings(result)
 

@@ -63,7 +63,7 @@ def check_copies(connection: Connection) -> Iterator[Finding]:
 
 
 def _newest_entries(connection: Connection) -> tuple[dict[tuple[str, str], Entry], bool]:
-    """Return the newest entry that tells of each copy, by place and object; and whether the detail of any was erased."""
+    """Return the newest entry that tells of each copy, by place and object; and whether any detail was erased."""
     newest: dict[tuple[str, str], Entry] = {}
     is_any_erased = False
     for entry in entries(connection, {"store.copied"}):
