@@ -164,6 +164,9 @@ UNBOUND = {
     "volume_closing": None,
     # Where an encode stands; it is gone when it has ended.
     "live_encoding": None,
+    # How far the copier is; that it looked past nothing follows from the log.
+    "copy_place": {"scanned", "trouble", "trouble_at"},
+    "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at"},
 }  # fmt: skip
 
 
