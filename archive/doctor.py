@@ -4,13 +4,14 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from archive.access.rekeying import keys_of_second_factors
 from archive.cases.indexing import missing_count
 from archive.cases.rekeying import used_keys
 from archive.complaints.complainants import keys_of_complainants
 from archive.db.roles import role_standing
+from archive.jobs.listings import queue_standings, stuck_queues
 from archive.jobs.models import Job
 from archive.kernel.findings import Finding, Outcome, Report, indeterminate, invalid, valid
 from archive.ledger.cosign_rounds import last_outcomes
@@ -18,11 +19,13 @@ from archive.ledger.cosigning import standings
 from archive.ledger.models import LogPending
 from archive.ledger.proofs import head, pending_count
 from archive.organisation.photos import keys_of_photos
+from archive.ports.bell import BellAway
 from archive.ports.identifiers import IdentifierUnreadable
-from archive.wiring import Services
+from archive.wiring import Services, broker_parts
 from archive.wiring.copy_parts import shared_hands
 from ingest.media.programs import check_programs
 from ingest.media.tools import check_tools
+from ingest.room import NO_ROOM
 from retention.copies import CopyStanding
 from retention.models import RestoreDrill
 
@@ -46,6 +49,8 @@ def examine(services: Services) -> Report:
             _secrets(services.settings.home),
             _identifiers(services),
             _jobs(services),
+            _queues(services),
+            _broker(services),
             _search(services),
         )
     )
@@ -230,6 +235,38 @@ def _search(services: Services) -> Finding:
     if missing:
         return invalid("doctor.search", f"{missing} things are not in the search index: run `liuhen search rebuild`")
     return valid("doctor.search", "The search index knows everything in the catalogue")
+
+
+def _queues(services: Services) -> Finding:
+    """Say whether jobs are worked on: not whether workers live, which they may without doing anything."""
+    code, at = "doctor.queues", services.clock.now()
+    with services.database.read() as tx:
+        standings = queue_standings(tx, at=at)
+        refused = tx.scalar(select(func.count()).where(Job.state == "ready", Job.last_error.startswith(NO_ROOM)))
+    told = ", ".join(
+        f"{queue} {standing.due} (oldest {standing.oldest_age_s(at):.0f} s)"
+        for queue, standing in standings.items()
+        if standing.due
+    )
+    stuck = stuck_queues(standings, at=at, after_s=services.settings.oldest_job_alarm_s)
+    if stuck:
+        names = ", ".join(sorted(stuck))
+        return indeterminate(code, f"Jobs wait for too long in {names}: does a worker run for each? Due: {told}")
+    if refused:
+        return indeterminate(code, f"{refused} jobs wait for a machine with room on its disk")
+    return valid(code, f"Jobs are worked on in time; due: {told or 'none'}")
+
+
+def _broker(services: Services) -> Finding:
+    code = "doctor.broker"
+    if services.settings.broker_url is None:
+        return valid(code, "No broker: each worker looks for jobs itself")
+    try:
+        exchange = broker_parts.exchange(services.settings)
+        waiting = sum(exchange.bell.unheard(queue) for queue in broker_parts.WORKED_ON)
+    except BellAway as error:
+        return indeterminate(code, f"The broker does not answer ({error.facts['cause']}): jobs wait until it is back")
+    return valid(code, f"The broker answers; {waiting} messages wait for workers")
 
 
 def _jobs(services: Services) -> Finding:

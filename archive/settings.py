@@ -110,6 +110,12 @@ class Settings(BaseSettings):
         ge=1 << 20,
         description="Most that files fetched from S3 take of the local disk, in bytes.",
     )
+    database_pool: int = Field(
+        default=20, ge=2, le=1000, description="Connections to the database that one process keeps; 10 more at most."
+    )
+    web_statement_s: int = Field(
+        default=60, ge=0, le=3600, description="Seconds until PostgreSQL breaks off a page's statement; 0 means never."
+    )
     organisation: str = Field(default="Liuhen", description="Name of the bureau, in certificates and on pages.")
     origin: str = Field(default="liuhen.local/log", description="Name of the log; unique in the world, never changed.")
     host: str = Field(default="127.0.0.1", description="Address that the server listens on.")
@@ -127,6 +133,26 @@ class Settings(BaseSettings):
     prompt_workers: int = Field(default=2, ge=1, le=32, description="Jobs at once that somebody waits for.")
     long_workers: int = Field(default=1, ge=1, le=32, description="Long jobs (encodes) at once.")
     lease_s: int = Field(default=15, ge=2, le=600, description="Seconds until the job of a dead worker is taken over.")
+    worker_grace_s: int = Field(
+        default=10, ge=0, le=3600, description="Seconds that a stopping worker gives a job; then another takes it over."
+    )
+    broker_url: str | None = Field(
+        default=None,
+        pattern=r"^(redis|rediss|amqp|amqps)://[^\s?#]+$",
+        description="Message broker for workers on several machines: Redis or RabbitMQ, no password in it.",
+    )
+    broker_password_file: Path | None = Field(
+        default=None, description="File that holds the password at the broker, readable by its owner only."
+    )
+    broker_ca: Path | None = Field(
+        default=None, description="Certificate authorities of the broker, as PEM, for rediss:// and amqps://."
+    )
+    ring_again_s: int = Field(
+        default=15, ge=1, le=3600, description="Seconds after which a job is announced again if its message was lost."
+    )
+    oldest_job_alarm_s: int = Field(
+        default=900, ge=1, description="Seconds that a due job may wait before `liuhen doctor` and the log warn of it."
+    )
     webhook_networks: tuple[IPvAnyNetwork, ...] = Field(
         default=(),
         description="Private networks (CIDR) that webhooks may go to, also over plain http; others get https only.",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -40,6 +40,8 @@ Handler = Callable[[ClaimedJob, Report], None]
 
 SourceHandler = Callable[[ClaimedJob, Report, ObjectId, Path], None]
 """Handles a job about an object, with the object's id and its original, which is only read."""
+
+_UUID_LENGTH: Final = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,9 @@ class Workshop:
     @contextmanager
     def workplace(self, job: ClaimedJob) -> Iterator[Path]:
         """Give an empty folder on the file system of the renditions, and remove it after."""
-        folder = self.work / f"job-{job.id}"
-        shutil.rmtree(folder, ignore_errors=True)  # what an attempt that was killed left behind
+        folder = self.work / f"job-{job.id}-{job.lease_token}"
+        for left in self.work.glob(f"job-{job.id}*"):
+            shutil.rmtree(left, ignore_errors=True)  # what an attempt that was killed left behind
         folder.mkdir(parents=True)
         try:
             yield folder
@@ -111,11 +114,15 @@ class Workshop:
             shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove the work folders of jobs that have ended: their worker died before it could. For start-up."""
+        """Remove the work folders of attempts that nobody holds any more: their worker died before it could.
+
+        Other workers may be at work in theirs, on this machine or another.
+        """
         for folder in self.work.glob("job-*"):
+            job_id, token = folder.name[len("job-") :][:_UUID_LENGTH], folder.name[len("job-") + _UUID_LENGTH + 1 :]
             with self.database.read() as tx:
-                state = tx.scalar(select(Job.state).where(Job.id == parse_uuid(folder.name.removeprefix("job-"))))
-            if state in {"done", "dead"}:
+                held = tx.scalar(select(Job.lease_token).where(Job.id == parse_uuid(job_id)))
+            if held is None or str(held) != token:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def store(self, object_id: ObjectId, made: Made) -> Stored:

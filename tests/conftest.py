@@ -6,25 +6,34 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import httpx
 import hypothesis
 import pytest
 import structlog
 from argon2 import PasswordHasher
 from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.database import DirectoryBasedExampleDatabase
+from sqlalchemy import create_engine
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
 
 pytest.register_assert_rewrite("tests.support")  # before anything of it is imported
 
 from archive.access import passwords  # noqa: E402
+from archive.db import database  # noqa: E402
 from tests.support import postgres, schema  # noqa: E402
+from tests.support.rabbitmq import Rabbit, RabbitMissing  # noqa: E402
+from tests.support.redis import Redis, RedisMissing  # noqa: E402
 
 _ROOT = Path(__file__).parent.parent
 _IN_CI = os.environ.get("CI") == "true"
 _RUN_FOLDER = "LIUHEN_TEST_RUN_FOLDER"
 _HYPOTHESIS_HOME = _ROOT / ".dev" / "hypothesis"
+_Broker = TypeVar("_Broker", Redis, Rabbit)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,6 +62,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         postgres.end_run(Path(folder))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have unit tests last, whose files take the least: no process waits long for another at the end of a run."""
+    items.sort(key=lambda item: item.path.is_relative_to(_ROOT / "tests" / "unit"))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> str:
     """Address of a PostgreSQL server as superuser: LIUHEN_TEST_POSTGRES, or one for this run, shared by its workers."""
@@ -67,6 +82,30 @@ def postgres_server() -> str:
         if _IN_CI:
             pytest.fail(str(exc))
         pytest.skip(str(exc))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Redis:
+    """A Redis for this run, shared by its workers: whoever uses it keeps to queues of their own."""
+    return _shared(Redis(Path(os.environ[_RUN_FOLDER]) / "redis", durable=False), RedisMissing)
+
+
+@pytest.fixture(scope="session")
+def rabbit_server() -> Rabbit:
+    """A RabbitMQ for this run, as `redis_server`."""
+    return _shared(Rabbit(Path(os.environ[_RUN_FOLDER]) / "rabbitmq"), RabbitMissing)
+
+
+def _shared(server: _Broker, missing: type[Exception]) -> _Broker:
+    try:
+        with server.folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            server.start()
+    except missing as exc:
+        if _IN_CI:
+            pytest.fail(str(exc))
+        pytest.skip(str(exc))
+    return server
 
 
 @pytest.fixture(scope="session")
@@ -130,6 +169,26 @@ def _passwords_cost_little() -> Iterator[None]:
     """Hash passwords quickly: tests make thousands. What a real one costs is asked of a process of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=256, parallelism=1))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _statements_are_compiled_once() -> Iterator[None]:
+    """Compile each statement once for all databases of a kind: tests have one each, and would compile it each time."""
+    compiled: LRUCache[Any, Any] = LRUCache(5000)
+    with pytest.MonkeyPatch.context() as patch:
+        # What is compiled is kept by dialect: those of two databases differ in nothing but their identity.
+        patch.setattr(DefaultDialect, "__hash__", lambda self: hash(type(self)))
+        patch.setattr(DefaultDialect, "__eq__", lambda self, other: type(self) is type(other))
+        patch.setattr(database, "create_engine", partial(create_engine, execution_options={"compiled_cache": compiled}))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _authorities_are_read_once() -> Iterator[None]:
+    """Read the world's certificate authorities once: every browser of a test would, and asks nobody but us."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context))
         yield
 
 

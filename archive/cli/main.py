@@ -18,7 +18,7 @@ from archive.kernel.errors import LiuhenError
 _INTERRUPTED: Final = 130
 _TRACE: Final = "LIUHEN_TRACE"
 _COMMANDS: Final = {
-    "operate": ("init", "migrate", "serve", "web", "worker", "sequencer", "account"),
+    "operate": ("init", "migrate", "serve", "web", "worker", "relay", "sequencer", "account"),
     "cases": ("case", "item"),
     "subjects": ("subject",),
     "certificates": ("certificates",),

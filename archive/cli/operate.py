@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command("serve")(serve)
     app.command("web", hidden=True)(web)
     app.command("worker")(worker)
+    app.command("relay", hidden=True)(relay)
     app.command("sequencer", hidden=True)(sequencer)
     account = typer.Typer(help="Accounts of people.", no_args_is_help=True)
     account.command("add")(add_account)
@@ -133,11 +134,23 @@ def web(
     run_web(load_settings(home=home, tls=tls), fd=fd)
 
 
-def worker(home: Home = None) -> None:
-    """Run jobs until stopped."""
-    from archive.cli.processes import run_worker
+def worker(
+    home: Home = None,
+    queues: Annotated[
+        str, typer.Option(help="Queues to work on, with commas between: prompt, long, proxy, package, delivery.")
+    ] = "",
+) -> None:
+    """Run jobs until stopped: of all queues, or of some only, so that a machine does nothing but encode."""
+    from archive.cli.workers import run_worker
 
-    run_worker(load_settings(home=home))
+    run_worker(load_settings(home=home), [queue.strip() for queue in queues.split(",") if queue.strip()])
+
+
+def relay(home: Home = None) -> None:
+    """Tell workers of due jobs through the broker, or stand by while another does (started by `serve`)."""
+    from archive.cli.workers import run_relay
+
+    run_relay(load_settings(home=home))
 
 
 def sequencer(home: Home = None) -> None:

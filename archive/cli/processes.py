@@ -1,4 +1,4 @@
-"""The three processes of an archive: web, worker, sequencer. `supervisor` starts and watches them."""
+"""The processes of an archive: web and sequencer, and what all have in common. `supervisor` starts and watches them."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,6 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from archive.cli.signals import on_signals
 from archive.custody.models import PreservationIntent
-from archive.jobs.queue import COPY, DELIVERY, INTAKE, LONG, PACKAGE, PROMPT, PROXY
 from archive.kernel.errors import Conflict, LiuhenError, Unavailable
 from archive.kernel.ids import ObjectId
 from archive.settings import Settings
@@ -75,7 +74,7 @@ def _serve(settings: Settings, *, fd: int) -> None:
     from archive.web.app import create_app
 
     configure_logging()
-    services = build_services(settings)
+    services = build_services(settings, statement_s=settings.web_statement_s)
     _tidy(services)
     tls = settings.home / "ca" / "tls.pem"
     if settings.tls:
@@ -96,33 +95,6 @@ def _serve(settings: Settings, *, fd: int) -> None:
     server = uvicorn.Server(config)
     end_with_parent(lambda: setattr(server, "should_exit", True))
     server.run(sockets=[socket.socket(fileno=fd)])
-    services.close()
-
-
-def run_worker(settings: Settings) -> None:
-    """Work on jobs until SIGTERM."""
-    from archive.worker.loop import Worker
-
-    configure_logging()
-    services = build_services(settings)
-    services.workshop.sweep()
-    worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=settings.lease_s)
-    on_stop(worker.stop)
-    services.delivery.begin()
-    services.complaints.begin()
-    services.retrievals.begin()
-    services.renewals.begin()
-    services.certificate_ends.begin()
-    services.worm.begin()
-    services.locks.begin()
-    services.copies.begin()
-    services.drills.begin()
-    queues = {PROMPT: settings.prompt_workers, LONG: settings.long_workers, PROXY: 1, PACKAGE: 1}
-    if services.intake.direct is not None:
-        queues[INTAKE] = settings.intake_workers
-    if services.copies.place:
-        queues[COPY] = 1
-    worker.run({**queues, DELIVERY: settings.webhook_workers})
     services.close()
 
 

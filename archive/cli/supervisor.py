@@ -1,29 +1,23 @@
-"""`liuhen serve`: starts web, worker and sequencer, restarts what dies, ends them together.
+"""`liuhen serve`: starts web, worker, sequencer and relay, restarts what dies, ends them together.
 
 The listening socket belongs to the supervisor, so that a web process can die and come back without refusing anybody.
 """
 
 import os
 import socket
-import subprocess
 import sys
 import threading
-import time
-from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
+from archive.cli.children import Child, end, watch
 from archive.cli.processes import WATCH_FD, address_file, alone, configure_logging
 from archive.cli.signals import on_signals
 from archive.kernel.errors import Conflict, InvalidInput
 from archive.settings import Settings
 
 _LOCAL: Final = {"127.0.0.1", "::1", "localhost"}
-_CALM_S: Final = 10.0
-_LONGEST_PAUSE_S: Final = 30.0
-_GRACE_S: Final = 15.0
-_log = structlog.get_logger("liuhen.supervisor")
+_ENDING_S: Final = 15.0
+"""What processes may take to end, after the grace that jobs have."""
 
 
 class AddressTaken(Conflict):
@@ -32,26 +26,16 @@ class AddressTaken(Conflict):
     code = "serve.address_taken"
 
 
-@dataclass(slots=True)
-class _Child:
-    """One watched process."""
-
-    name: str
-    command: list[str]
-    process: subprocess.Popen[bytes] | None = None
-    started_at: float = 0.0
-    failures: int = 0
-    not_before: float = 0.0
-
-
 def supervise(settings: Settings) -> int:
     """Run the archive until SIGTERM or SIGINT; return the exit code.
 
     Raises: InvalidInput for plain HTTP beyond localhost, AddressTaken, AlreadyRunning, HomeMissing, SchemaOutdated;
-        WitnessDisagrees when this is an old copy or a fork.
+        WitnessDisagrees when this is an old copy or a fork; SettingsInvalid, KeyMissing, KeyExposed.
     """
-    from archive.wiring import build_services
+    from archive.wiring import broker_parts, build_services
 
+    if settings.broker_url is not None:
+        broker_parts.broker_of(settings)  # a setting that is wrong is told here, not by processes that come and go
     if not settings.tls and settings.host not in _LOCAL:
         raise InvalidInput("Plain HTTP is served on localhost only; leave TLS on for other addresses")
     services = build_services(settings)
@@ -81,10 +65,10 @@ def _supervise(settings: Settings) -> int:
     on_signals(stopping.set)
     while not stopping.is_set():
         for child in children:
-            _watch(child, environment, (listener.fileno(), watched))
+            watch(child, environment, (listener.fileno(), watched))
         stopping.wait(0.1)
     os.close(held)
-    _end(children)
+    end(children, within_s=settings.worker_grace_s + _ENDING_S)
     file.unlink(missing_ok=True)
     return 0
 
@@ -102,37 +86,13 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _children(settings: Settings, fd: int) -> list[_Child]:
+def _children(settings: Settings, fd: int) -> list[Child]:
     base = [sys.executable, "-m", "archive.cli"]
     home = ["--home", str(settings.home)]
     tls = "--tls" if settings.tls else "--no-tls"
     return [
-        _Child("sequencer", [*base, "sequencer", *home]),
-        _Child("web", [*base, "web", *home, "--fd", str(fd), tls]),
-        _Child("worker", [*base, "worker", *home]),
+        Child("sequencer", [*base, "sequencer", *home]),
+        Child("web", [*base, "web", *home, "--fd", str(fd), tls]),
+        Child("worker", [*base, "worker", *home]),
+        *([] if settings.broker_url is None else [Child("relay", [*base, "relay", *home])]),
     ]
-
-
-def _watch(child: _Child, environment: dict[str, str], fds: tuple[int, ...]) -> None:
-    now = time.monotonic()
-    if child.process is not None and child.process.poll() is not None:
-        calm = now - child.started_at > _CALM_S
-        child.failures = 0 if calm else child.failures + 1
-        pause = 0.0 if child.failures <= 1 else min(2.0 ** (child.failures - 2), _LONGEST_PAUSE_S)
-        _log.warning("process_ended", name=child.name, exit_code=child.process.returncode, restart_in_s=pause)
-        child.process, child.not_before = None, now + pause
-    if child.process is None and now >= child.not_before:
-        child.started_at = now
-        child.process = subprocess.Popen(child.command, env=environment, pass_fds=fds)  # noqa: S603 - our own program
-
-
-def _end(children: list[_Child]) -> None:
-    running = [child.process for child in children if child.process is not None]
-    for process in running:
-        process.terminate()
-    deadline = time.monotonic() + _GRACE_S
-    for process in running:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()

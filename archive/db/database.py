@@ -40,6 +40,17 @@ _POSTGRES: Final = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
 }
+_REACH: Final = {
+    # A server that has vanished with its machine must not keep a thread for the quarter of an hour that TCP would.
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+_FOR_AS_LONG_AS_IT_TAKES: Final = (
+    "SELECT set_config('idle_in_transaction_session_timeout', '0', true), set_config('statement_timeout', '0', true)"
+)
 _LEFT_S: Final = "left_s"
 _SURELY_THERE_S: Final = 1.0
 """A connection that was idle for longer is asked whether the server still knows it."""
@@ -51,14 +62,17 @@ class Database:
     """One engine and its transactions.
 
     Units: `pool_size` is the number of connections kept; threads beyond it wait. `wait_s` is how long a change waits
-    for other changes on SQLite.
+    for other changes on SQLite. `statement_s` is how long PostgreSQL may take for a statement outside of a snapshot;
+    0 means for ever.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 20, wait_s: float = 30.0) -> None:
+    def __init__(self, url: str, *, pool_size: int = 20, wait_s: float = 30.0, statement_s: int = 0) -> None:
         """Prepare the engine; nothing is connected yet."""
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(url, pool_size) if self.is_sqlite else _postgres_engine(url, pool_size)
+        self.engine = (
+            _sqlite_engine(url, pool_size) if self.is_sqlite else _postgres_engine(url, pool_size, statement_s)
+        )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._shared = SharedCommits(self.engine, _file_of(self.url), wait_s=wait_s) if self.is_sqlite else None
         self._sight: Sight | None = None
@@ -110,7 +124,7 @@ class Database:
             self._bind(tx)
             if not self.is_sqlite:  # SQLite's WAL gives every reader a snapshot
                 connection = tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-                connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+                connection.exec_driver_sql(_FOR_AS_LONG_AS_IT_TAKES)
             yield tx
 
     @contextmanager
@@ -255,13 +269,14 @@ def _savepoints_past_the_compiler(engine: Engine) -> None:
     dialect.do_rollback_to_savepoint = saying("ROLLBACK TO SAVEPOINT")
 
 
-def _postgres_engine(url: str, pool_size: int) -> Engine:
+def _postgres_engine(url: str, pool_size: int, statement_s: int) -> Engine:
+    options = {**_POSTGRES, "statement_timeout": f"{statement_s}s"}
     engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=10,
         hide_parameters=_HIDDEN,
-        connect_args={"options": " ".join(f"-c {name}={value}" for name, value in _POSTGRES.items())},
+        connect_args={**_REACH, "options": " ".join(f"-c {name}={value}" for name, value in options.items())},
     )
 
     @event.listens_for(engine, "checkin")

@@ -30,7 +30,8 @@ def migrate(database: Database, *, service: str | None = None) -> None:
     with database.connect() as connection:
         owner = None if database.is_sqlite else _act_as_owner(connection)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if stored_revision(connection) != newest_revision():
+            command.upgrade(config, "head")
         if owner is not None and service is not None and service != owner:
             for statement in rights(connection, service=service):
                 connection.exec_driver_sql(statement)

@@ -1,6 +1,6 @@
 """Running every check over one archive."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,15 +63,20 @@ def fsck(target: Target) -> ArchiveReport:
 
     Without keys from outside the home's own are used: they show that the archive agrees with itself, and never who has
     signed; the report says so.
+    """
+    pinned, standing = read_pinned(_read(target.home / "trust.txt"), target.outside), Standing()
+    return ArchiveReport(tuple(findings(target, pinned, standing)), pinned, standing)
+
+
+def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Finding, None, None]:
+    """Yield what `fsck` finds by these keys, as it is found, and fill in `standing`.
 
     May run beside a live archive: the catalogue is one snapshot, taken before the stores are walked, so what comes in
     meanwhile can only be more than the snapshot knows, and is then looked up anew.
     """
-    findings: list[Finding] = []
+    begun: list[Finding] = []
     places = target.places or Places.of_home(target.home)
-    pinned = read_pinned(_read(target.home / "trust.txt"), target.outside)
-    standing = Standing()
-    roots = _roots(target, pinned, findings)
+    roots = _roots(target, pinned, begun)
     held = [Held(name, read_head(note)) for name, note in target.held]
     # Read before the snapshot: a live archive publishes only what is stored, so the snapshot must know it.
     published = read_published(target.home / "log" / "checkpoint")
@@ -79,9 +84,9 @@ def fsck(target: Target) -> ArchiveReport:
     with target.database.snapshot() as tx:
         connection = tx.connection()
         next(iter(rows(connection, "SELECT count(*) FROM log_checkpoint")))  # the snapshot begins here
-        stored = {
-            found.object_id: found for found in stored_objects(places.store, findings, is_locked=places.is_locked)
-        }
+        walked = stored_objects(places.store, begun, is_locked=places.is_locked)
+        stored = {found.object_id: found for found in walked}
+        yield from begun
         checks = {
             "objects": check_objects(
                 connection, stored, trust_roots_pem=roots, is_begun=lambda found: _is_begun(target.database, found)
@@ -134,10 +139,9 @@ def fsck(target: Target) -> ArchiveReport:
                 connection, target.copy, stored, is_due=lambda found: _is_due(target.database, found)
             )
         for name, found in checks.items():
-            findings.extend(_to_the_end(name, found))
+            yield from _to_the_end(name, found)
         told = "Something was laid over a stored file: whoever asks for its name alone gets that"
-        findings.extend(invalid("fsck.covered", told, key) for key in sorted(places.covered()))
-    return ArchiveReport(tuple(findings), pinned, standing)
+        yield from (invalid("fsck.covered", told, key) for key in sorted(places.covered()))
 
 
 def _read(path: Path) -> bytes | None:
@@ -147,7 +151,7 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _roots(target: Target, pinned: Pinned, findings: list[Finding]) -> bytes | None:
+def _roots(target: Target, pinned: Pinned, begun: list[Finding]) -> bytes | None:
     """Return the certificates to judge signatures by; None where there are none."""
     found = _read(target.trust_roots)
     if target.outside is None:
@@ -156,7 +160,7 @@ def _roots(target: Target, pinned: Pinned, findings: list[Finding]) -> bytes | N
     wanted = pinned_certificates(every, pinned.roots)
     if pinned.roots and not wanted:
         told = "No certificate of this home is one of the roots that are pinned"
-        findings.append(invalid("fsck.root_unpinned", told, str(target.trust_roots)))
+        begun.append(invalid("fsck.root_unpinned", told, str(target.trust_roots)))
     return wanted.encode() or None
 
 

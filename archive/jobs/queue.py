@@ -37,6 +37,7 @@ COPY: Final = "copy"
 """Queue of the second copy and its drills, which move as many bytes as the store holds: one worker of its own."""
 DELIVERY: Final = "delivery"
 """Queue of requests to other systems, which may be slow: nothing else waits behind them."""
+QUEUES: Final = (PROMPT, LONG, IDLE, PROXY, PACKAGE, COPY, DELIVERY)
 DEFAULT_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = timedelta(seconds=2)
 _LAST_RETRY: Final = timedelta(minutes=10)
@@ -49,6 +50,7 @@ _AFRESH: Final[Mapping[str, Any]] = {
     "lease_until": None,
     "progress_permille": 0,
     "last_error": None,
+    "rung_at": None,
     "finished_at": None,
 }
 """A job as if nobody had tried it yet."""
@@ -74,6 +76,7 @@ _CLAIMABLE: Final = or_(
     and_(_OURS, Job.state == "running", Job.lease_until < _AT),
 )
 _IS_THERE_ONE: Final = select(Job.id).where(_CLAIMABLE).limit(1)
+_THIS_ONE: Final = Job.id == bindparam("job_id")
 _OLDEST: Final = (
     select(Job)
     .where(_CLAIMABLE)
@@ -94,6 +97,7 @@ class ClaimedJob:
     attempt: int
     max_attempts: int
     lease_token: UUID
+    queue: str
 
 
 def add_job(
@@ -168,20 +172,28 @@ def waiting_queues(database: Database, *, queues: Sequence[str], at: Instant) ->
     return {LONG if queue == IDLE else queue for queue in found}
 
 
-def claim_job(database: Database, *, queues: Sequence[str], at: Instant, lease_s: int) -> ClaimedJob | None:
+def claim_job(
+    database: Database, *, queues: Sequence[str], at: Instant, lease_s: int, job_id: JobId | None = None
+) -> ClaimedJob | None:
     """Claim the oldest job that is ready, or whose lease has ended; None when there is none.
 
-    `LONG` stands for `IDLE` too, whose jobs come after all others.
+    `LONG` stands for `IDLE` too, whose jobs come after all others. With a `job_id` it is that job or none: it may be
+    done, taken or not due, however often somebody was told of it.
     Guarantees: two workers never hold the same lease. A job out of attempts becomes a dead letter instead.
     """
-    asked = {"at": at, "queues": _with_idle(queues)}
+    asked: dict[str, Any] = {"at": at, "queues": _with_idle(queues)}
+    is_there_one, wanted = _IS_THERE_ONE, _OLDEST
+    if job_id is not None:
+        asked["job_id"] = job_id
+        is_there_one, wanted = _IS_THERE_ONE.where(_THIS_ONE), _OLDEST.where(_THIS_ONE)
     with database.read() as tx:  # an idle worker must not take the write lock
-        if tx.scalar(_IS_THERE_ONE, asked) is None:
+        if tx.scalar(is_there_one, asked) is None:
             return None
     with database.begin() as tx:
-        job = tx.scalar(_OLDEST, asked)
+        job = tx.scalar(wanted, asked)
         if job is None:
             return None
+        job.rung_at = None
         if job.attempt >= job.max_attempts:
             job.state, job.finished_at, job.lease_token, job.lease_until = "dead", at, None, None
             job.last_error = job.last_error or "jobs.worker_lost: the worker died at every attempt"
@@ -190,7 +202,9 @@ def claim_job(database: Database, *, queues: Sequence[str], at: Instant, lease_s
         job.attempt += 1
         job.lease_token = new_uuid7()
         job.lease_until = at + timedelta(seconds=lease_s)
-        return ClaimedJob(JobId(job.id), job.kind, job.args, job.attempt, job.max_attempts, job.lease_token)
+        return ClaimedJob(
+            JobId(job.id), job.kind, job.args, job.attempt, job.max_attempts, job.lease_token, queue=job.queue
+        )
 
 
 def _with_idle(queues: Sequence[str]) -> list[str]:
@@ -239,6 +253,7 @@ def fail_job(database: Database, job: ClaimedJob, *, error: str, retryable: bool
                 "state": "dead" if dead else "ready",
                 "finished_at": at if dead else None,
                 "not_before": at + delay,
+                "rung_at": None,
                 "lease_token": None,
                 "lease_until": None,
                 "last_error": error[:2000],
@@ -246,12 +261,12 @@ def fail_job(database: Database, job: ClaimedJob, *, error: str, retryable: bool
         )
 
 
-def postpone_job(tx: Session, job: ClaimedJob, *, until: Instant) -> None:
+def postpone_job(tx: Session, job: ClaimedJob, *, until: Instant, why: str | None = None) -> None:
     """Give a job back, not to be run before `until`, as if this attempt had not been; in the caller's transaction.
 
     Raises: LeaseLost.
     """
-    _only_holder(tx, job, {**_AFRESH, "attempt": job.attempt - 1, "not_before": until})
+    _only_holder(tx, job, {**_AFRESH, "attempt": job.attempt - 1, "not_before": until, "last_error": why})
 
 
 def hasten_job(tx: Session, key: str, *, at: Instant) -> None:

@@ -1,85 +1,17 @@
-"""The sequencer's lock: held for a process's life, so that there is never a second writer.
+"""The sequencer's lock: there is never a second writer of the log."""
 
-SQLite: flock on a file beside the database. PostgreSQL: a session advisory lock on a connection of its own, which the
-server gives back when the process dies. A second process stands by in `wait`.
-"""
-
-import fcntl
-import os
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
-
 from archive.db.database import Database
-from archive.kernel.errors import Unavailable
+from archive.db.process_lock import ProcessLock
 
-_ADVISORY_KEY: Final = 0x6C69_7568_656E  # "liuhen"
+_KEY: Final = 0x6C69_7568_656E  # "liuhen"
 
 
-class SequencerLock:
-    """Tries for the lock and keeps it until the process ends or `release` is called."""
+class SequencerLock(ProcessLock):
+    """The lock of whoever sequences."""
 
     def __init__(self, database: Database, path: Path) -> None:
         """Take the database, and the file to lock where it is SQLite."""
-        self._database = database
-        self._path = path
-        self._fd: int | None = None
-        self._connection: Connection | None = None
-
-    def try_acquire(self) -> bool:
-        """Return whether this process holds the lock now. Never waits."""
-        if self._fd is not None or self._connection is not None:
-            return True
-        return self._try_file() if self._database.is_sqlite else self._try_advisory()
-
-    def wait(self, *, pause: Callable[[], bool]) -> bool:
-        """Stand by until the lock is ours; `pause` waits a little and returns False to give up."""
-        while not self.try_acquire():
-            if not pause():
-                return False
-        return True
-
-    def require_held(self) -> None:
-        """Make sure that the lock is still ours. Raises: Unavailable when the server dropped the connection."""
-        if self._connection is not None:
-            try:
-                self._connection.execute(text("SELECT 1"))
-                self._connection.rollback()
-            except SQLAlchemyError as exc:
-                raise Unavailable("The sequencer's lock was lost with its connection") from exc
-
-    def release(self) -> None:
-        """Give the lock back."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-        if self._connection is not None:
-            # A server that is busy would notice only later that the connection is gone.
-            with suppress(SQLAlchemyError):
-                self._connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ADVISORY_KEY})
-            with suppress(SQLAlchemyError):
-                self._connection.close()
-            self._connection = None
-
-    def _try_file(self) -> bool:
-        fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return False
-        self._fd = fd
-        return True
-
-    def _try_advisory(self) -> bool:
-        connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_KEY}).scalar():
-            connection.detach()  # the pool must not hand it to anybody else
-            self._connection = connection
-            return True
-        connection.close()
-        return False
+        super().__init__(database, path, key=_KEY, what="sequencer")

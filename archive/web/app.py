@@ -31,6 +31,7 @@ from archive.web.limits import Limits
 from archive.web.middleware import Door, Surroundings
 from archive.web.pages import install_pages
 from archive.web.problems import problem_response
+from archive.web.routes import add_routes
 from archive.wiring import Services
 from ingest.errors import Quarantined
 from ingest.receiving import Receiver
@@ -82,12 +83,7 @@ def create_app(services: Services) -> FastAPI:
     axis = AxisApp(services.intake, executor, uploads.receiver, doors=services.doors)
     app.add_middleware(Door, path=AXIS_PATH, behind=axis)
     app.add_middleware(Surroundings)
-    app.include_router(docks.router)
-    app.include_router(direct.router)
-    app.include_router(log.router)
-    app.include_router(packages.router)
-    app.include_router(pki.router)
-    app.include_router(door.router)
+    add_routes(app, docks.router, direct.router, log.router, packages.router, pki.router, door.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     install_pages(app)
     _install_errors(app)

@@ -270,14 +270,16 @@ def _create_database(settings: Settings) -> None:
         database.close()
 
 
-def build_services(settings: Settings, *, clock: Clock | None = None) -> Services:
+def build_services(settings: Settings, *, clock: Clock | None = None, statement_s: int = 0) -> Services:
     """Open the archive in the home folder; the clock is the machine's unless another is given.
+
+    Units: a statement may take `statement_s` (see `Database`).
 
     Raises: HomeMissing, SchemaOutdated, Unavailable, and what a damaged key or certificate raises.
     """
     if not (settings.home / "keys" / "log.pem").exists():
         raise HomeMissing(home=str(settings.home.absolute()))
-    database = Database(settings.effective_database_url)
+    database = Database(settings.effective_database_url, pool_size=settings.database_pool, statement_s=statement_s)
     try:
         require_current_schema(database)
         prepare_local(settings)

@@ -1,45 +1,75 @@
-"""The local worker: a few threads that claim jobs, keep their leases, and give back what failed."""
+"""The worker: claims jobs, keeps their leases, and gives back what failed.
+
+Who tells it to claim is another's concern: its own look into the database (`run`), or a broker's message
+(`archive.worker.listening`).
+"""
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 
 from archive.db.database import Database
-from archive.jobs.queue import ClaimedJob, LeaseLost, claim_job, extend_lease, fail_job, waiting_queues
+from archive.jobs.queue import ClaimedJob, LeaseLost, claim_job, extend_lease, fail_job, postpone_job, waiting_queues
 from archive.kernel.errors import LiuhenError
+from archive.kernel.ids import JobId
+from archive.ports.bell import NearBell
 from archive.ports.clock import Clock
 
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
+Refusal = Callable[[ClaimedJob], str | None]
+"""Says why this machine cannot take a job now, or nothing."""
 
 _LOOK_S: Final = 0.1
+_ELSEWHERE: Final = timedelta(seconds=15)
+"""How long a job waits that this machine has no room for: another may take it then, or this one again."""
 _log = structlog.get_logger("liuhen.worker")
 
 
 class Worker:
     """Runs jobs until it is told to stop; a job under way is finished first."""
 
-    def __init__(self, database: Database, *, handlers: Mapping[str, Handler], clock: Clock, lease_s: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        handlers: Mapping[str, Handler],
+        clock: Clock,
+        lease_s: int,
+        refuses: Refusal = lambda _: None,
+    ) -> None:
         """Take the handlers by job kind."""
         self._database = database
         self._handlers = handlers
         self._clock = clock
         self._lease_s = lease_s
+        self._refuses = refuses
         self._stopping = threading.Event()
+        self._held: dict[UUID, ClaimedJob] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job is under way."""
+        return bool(self._held)
 
     def stop(self) -> None:
         """Claim no more jobs."""
         self._stopping.set()
 
-    def run(self, queues: Mapping[str, int]) -> None:
-        """Work on each queue with this many threads; return when stopped and idle.
+    def run(self, queues: Mapping[str, int], bell: NearBell, *, grace_s: float) -> None:
+        """Work on each queue with this many threads; return when stopped and idle, or `grace_s` after that.
 
-        One look for all of them, ten times a second: an idle worker costs next to nothing.
+        One look for all of them, ten times a second: an idle worker costs next to nothing. What is still under way
+        after the grace is given back.
         """
-        bells = {queue: threading.Event() for queue in queues}
         threads = [
-            threading.Thread(target=self._work, args=(queue, bells[queue]), name=f"{queue}-{number}", daemon=True)
+            threading.Thread(
+                target=self._work, args=(queue, bell.heard_as(queue)), name=f"{queue}-{number}", daemon=True
+            )
             for queue, count in queues.items()
             for number in range(count)
         ]
@@ -52,18 +82,45 @@ class Worker:
                 _log.exception("look_failed")
                 continue
             for queue in waiting:
-                bells[queue].set()
-        for bell in bells.values():
-            bell.set()
+                bell.ring(queue)
+        for queue in queues:
+            bell.ring(queue)
+        ends = time.monotonic() + grace_s
         for thread in threads:
-            thread.join()
+            thread.join(max(0.0, ends - time.monotonic()))
+        self.give_back()
 
-    def run_once(self, queues: Sequence[str]) -> bool:
-        """Claim and run one job; return whether there was one."""
-        job = claim_job(self._database, queues=queues, at=self._clock.now(), lease_s=self._lease_s)
+    def give_back(self) -> int:
+        """Give the jobs under way back, so that others take them at once; return how many. For a process that ends.
+
+        What their handlers do from now on comes to nothing: the lease is not theirs any more.
+        """
+        given = 0
+        for job in list(self._held.values()):
+            try:
+                with self._database.begin() as tx:
+                    postpone_job(tx, job, until=self._clock.now())
+            except LeaseLost:
+                continue  # it has just ended
+            except LiuhenError as error:
+                _log.warning("not_given_back", job_id=str(job.id), code=error.code)  # its lease ends by itself
+            else:
+                given += 1
+                _log.info("given_back", job_id=str(job.id), kind=job.kind)
+        return given
+
+    def run_once(self, queues: Sequence[str], job_id: JobId | None = None) -> bool:
+        """Claim and run one job, the oldest or this one; return whether there was one."""
+        if self._stopping.is_set():
+            return False
+        job = claim_job(self._database, queues=queues, at=self._clock.now(), lease_s=self._lease_s, job_id=job_id)
         if job is None:
             return False
-        self._run(job)
+        self._held[job.lease_token] = job
+        try:
+            self._run(job)
+        finally:
+            del self._held[job.lease_token]
         return True
 
     def _work(self, queue: str, bell: threading.Event) -> None:
@@ -84,6 +141,11 @@ class Worker:
         lease = _Lease(self._database, job, clock=self._clock, lease_s=self._lease_s)
         log = _log.bind(job_id=str(job.id), kind=job.kind, attempt=job.attempt)
         try:
+            if (why := self._refuses(job)) is not None:
+                log.warning("job_refused", why=why)
+                with self._database.begin() as tx:
+                    postpone_job(tx, job, until=self._clock.now() + _ELSEWHERE, why=why)
+                return
             with lease:
                 self._handlers[job.kind](job, lease.report)
         except LeaseLost:

@@ -286,4 +286,5 @@ class Sending:
 
 
 def b64(data: bytes) -> str:
+    """Return bytes in Base64, as headers and JSON carry them."""
     return base64.b64encode(data).decode("ascii")

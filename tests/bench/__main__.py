@@ -12,6 +12,7 @@ from tests.bench.report import REPORT, keep, kept, render, rows_of, table
 
 NAMES = (
     "intake",
+    "direct",
     "playable",
     "picture",
     "inspection",

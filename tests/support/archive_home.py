@@ -3,7 +3,10 @@
 Fixtures are imported where they are wanted: `from tests.support.archive_home import clock, dock, home  # noqa: F401`.
 """
 
+import functools
 import json
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +26,7 @@ from archive.access.sessions import sign_in, signed_in_caller
 from archive.cases.filing import open_case
 from archive.cases.subjects import KnownSubject, NewSubject
 from archive.cases.terms import Category, SubjectKind
+from archive.db.base import Base
 from archive.db.database import Database
 from archive.db.sight import FIRST_UNIT
 from archive.fsck import ArchiveReport, Outside, Places, Target, fsck
@@ -336,6 +340,38 @@ def make_home(base: Path, database_url: str, clock: SteppedClock | None = None, 
     return ArchiveHome(new_settings(base, database_url, **given), clock or SteppedClock())
 
 
+@functools.cache
+def _new_files() -> tuple[tuple[Path, int, bytes | None], ...]:
+    """Return what lies in the folder of a new archive, but for its database and checkpoint: path, mode, bytes."""
+    with tempfile.TemporaryDirectory(prefix="liuhen-home-") as folder:
+        made = make_home(Path(folder), "")
+        filled = {name for name in Base.metadata.tables if made.count(name)}
+        assert filled == {"agency", "unit", "log_checkpoint"}, "a copy has to write that too"
+        made.services.close()
+        home = Path(folder) / "home"
+        return tuple(
+            (path.relative_to(home), path.stat().st_mode & 0o777, None if path.is_dir() else path.read_bytes())
+            for path in sorted(home.rglob("*"))
+            if path != home / "log" / "checkpoint" and not path.name.startswith("liuhen.sqlite3")
+        )
+
+
+def copy_home(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
+    """Make an archive as `make_home` does, on a database of the newest schema; keys are the same in all copies."""
+    home = base / "home"
+    home.mkdir(mode=0o700)
+    for path, mode, data in _new_files():
+        if data is None:
+            (home / path).mkdir(mode=mode)
+        else:
+            descriptor = os.open(home / path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
+            with os.fdopen(descriptor, "wb") as copy:
+                copy.write(data)
+    made = ArchiveHome(new_settings(base, database_url), clock)
+    made.services.sequencer.recover()
+    return made
+
+
 def flip(path: Path, *, at: int | None = None, bit: int = 0) -> None:
     """Flip one bit of a stored file, whatever its mode."""
     data = bytearray(path.read_bytes())
@@ -379,7 +415,7 @@ def clock() -> SteppedClock:
 @pytest.fixture
 def home(database_url: str, tmp_path: Path, clock: SteppedClock) -> Iterator[ArchiveHome]:
     structlog.configure(processors=[structlog.processors.JSONRenderer(default=str)])  # no coloured tracebacks
-    made = make_home(tmp_path, database_url, clock)
+    made = copy_home(tmp_path, database_url, clock)
     yield made
     made.services.close()
 

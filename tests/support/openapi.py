@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from archive.web.api import docks, log, packages
+from archive.web.api import direct, docks, log, packages
 from archive.web.api.document import describe
 from archive.web.api.v1 import add_routers
 
@@ -15,6 +15,7 @@ def document() -> dict[str, Any]:
     """Return what the API says of itself (pages are not part of it)."""
     app = FastAPI(title="Liuhen", summary="Evidence and audio-video archive", version="1")
     app.include_router(docks.router)
+    app.include_router(direct.router)
     app.include_router(log.router)
     app.include_router(packages.router)
     add_routers(app)

@@ -9,23 +9,24 @@ import os
 import pwd
 import secrets
 import shutil
-import signal
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.rabbitmq import Rabbit
+from tests.support.redis import Redis
 from tests.support.weed import end_weed
 
 _SOCKET_PATH_MOST_BYTES = 100
 _START_TIMEOUT_S = 120
 _THROW_AWAY = (
-    "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_wal_size=256MB -c shared_buffers=64MB"
+    "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_wal_size=256MB -c shared_buffers=64MB "
+    "-c jit=off"  # tables without statistics look large: each query would be compiled
 )
 _LASTING = "-c fsync=on -c shared_buffers=128MB"
 
@@ -82,16 +83,20 @@ class Cluster:
             self._make()
         options = f"-c listen_addresses=127.0.0.1 -c max_connections=200 {_LASTING if self.durable else _THROW_AWAY}"
         sockets = self.folder if len(os.fsencode(self.folder)) <= _SOCKET_PATH_MOST_BYTES - 20 else ""
-        for _attempt in range(5):
+        kept = self.folder / "port"
+        for attempt in range(5):
             # Another program may take the port between the look and the start: then the next one is tried.
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 port = probe.getsockname()[1]
+            if self.durable and attempt == 0 and kept.exists():
+                port = int(kept.read_text("ascii"))  # the settings of an archive may name it
             started = self._pg_ctl(
                 "start", "-w", "-t", str(_START_TIMEOUT_S), "-l", str(self.folder / "log"),
                 "-o", f"-p {port} {options} -c unix_socket_directories='{sockets}'",
             )  # fmt: skip
             if started.returncode == 0:
+                kept.write_text(str(port), "ascii")
                 return self.url
         log = self.folder / "log"
         raise PostgresFailed(f"PostgreSQL did not start:\n{log.read_text(errors='replace') if log.exists() else ''}")
@@ -114,7 +119,8 @@ class Cluster:
         shutil.rmtree(self.folder / "data", ignore_errors=True)
         made = self._run(
             "initdb", "-D", str(self.folder / "data"), "-U", "postgres", "--pwfile", str(password),
-            "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-instructions",
+            # Over the loopback, and thousands of times in a run of tests, where each round of SCRAM counts.
+            "--auth", "scram-sha-256" if self.durable else "password", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-instructions",
             *(() if self.durable else ("--no-sync",)),
         )  # fmt: skip
         if made.returncode != 0:
@@ -195,12 +201,15 @@ def run_folder() -> Path:
 
 
 def end_run(folder: Path) -> None:
-    """Stop the clusters of a test run, if it started any, and delete the run's folder."""
+    """Stop the clusters, brokers and stores of a test run, if it started any, and delete the run's folder."""
     end_weed(folder)
     for data in folder.glob("*/data"):
         if not (data / "PG_VERSION").exists():
             continue
         Cluster(data.parent, durable=False).destroy()
+    for broker in (Redis(folder / "redis", durable=False), Rabbit(folder / "rabbitmq")):
+        if broker.folder.exists():
+            broker.destroy()
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -230,39 +239,3 @@ def _connected(url: str) -> Iterator[Any]:
 
     with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
         yield connection
-
-
-def main(arguments: list[str]) -> int:
-    """Do `up`, `down` or `status` for the lasting cluster of this checkout."""
-    services = Path(".dev/services").absolute()
-    cluster = Cluster(folder_for_server(services / "pg"), durable=True)
-    environment = services / "env"
-    match arguments:
-        case ["up"]:
-            services.mkdir(parents=True, exist_ok=True)
-            environment.touch(mode=0o600)
-            url = cluster.start()
-            environment.write_text(f"export LIUHEN_TEST_POSTGRES='{url}'\n", "ascii")
-            print(
-                f"PostgreSQL runs on port {url.rsplit(':', 1)[1].split('/')[0]}; its address is in .dev/services/env."
-            )
-        case ["down"]:
-            cluster.stop()
-            environment.unlink(missing_ok=True)
-            print("PostgreSQL is stopped; its data stay.")
-        case ["status"]:
-            up = cluster.is_running
-            print(f"PostgreSQL {'runs' if up else 'does not run'} (data in {cluster.folder}).")
-            return 0 if up else 3
-        case _:
-            print("usage: ./dev services up|down|status", file=sys.stderr)
-            return 64
-    return 0
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except (PostgresMissing, PostgresFailed) as failure:
-        sys.exit(f"dev: {failure}")

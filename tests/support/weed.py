@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -107,19 +108,28 @@ def end_weed(run: Path) -> None:
         Weed(**{**found, "folder": Path(found["folder"])}).stop()
 
 
-def start_weed(folder: Path) -> Weed:
-    """Start a server whose data is in `folder`. Raises: RuntimeError when it does not answer in a minute."""
+def start_weed(
+    folder: Path, *, volume_mb: int = 64, keys: tuple[str, str] | None = None, ports: Sequence[int] = ()
+) -> Weed:
+    """Start a server whose data is in `folder`; with keys and ports again, on the data that it had.
+
+    Raises: RuntimeError when it does not answer in a minute.
+    """
     program = shutil.which("weed") or str(Path(__import__("sys").executable).parent / "weed")
-    folder.mkdir(parents=True)
-    access, secret = secrets.token_hex(10), secrets.token_hex(20)
+    folder.mkdir(parents=True, exist_ok=keys is not None)
+    access, secret = keys or (secrets.token_hex(10), secrets.token_hex(20))
     credentials = [{"accessKey": access, "secretKey": secret}]
     identity = {"name": "liuhen", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
-    others = {name: [secrets.token_hex(10), secrets.token_hex(20)] for name in ("first", "second")}
-    identities = [identity, *(_bound_to(name, *keys) for name, keys in others.items())]
+    told = folder / "others.json"
+    if not told.exists():
+        names = ("first", "second")
+        told.write_text(json.dumps({name: [secrets.token_hex(10), secrets.token_hex(20)] for name in names}))
+    bound: dict[str, list[str]] = json.loads(told.read_text())
+    identities = [identity, *(_bound_to(name, *each) for name, each in bound.items())]
     (folder / "s3.json").write_text(json.dumps({"identities": identities}))
     # A bucket is a collection with volumes of its own: one for each is enough here, seven would be made.
     (folder / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n")
-    s3, *ports = _free_ports(9)
+    s3, *others = ports or free_ports(9)
     names = (
         "master.port",
         "master.port.grpc",
@@ -129,16 +139,16 @@ def start_weed(folder: Path) -> Weed:
         "filer.port.grpc",
         "s3.port.grpc",
     )
-    listening = [f"-{name}={port}" for name, port in zip(names, ports, strict=False)]
+    listening = [f"-{name}={port}" for name, port in zip(names, others, strict=False)]
     command = [
         program, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3", f"-s3.port={s3}",
-        f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64",
+        f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-master.volumeSizeLimitMB={volume_mb}",
         "-volume.max=1000", "-master.electionTimeout=1s", *listening,
     ]  # fmt: skip
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     _started[process.pid] = process
-    weed = Weed(folder, f"http://127.0.0.1:{s3}", access, secret, process.pid, others)
+    weed = Weed(folder, f"http://127.0.0.1:{s3}", access, secret, process.pid, bound)
     ends = time.monotonic() + _START_S
     while not _answers(weed):
         if process.poll() is not None or time.monotonic() > ends:
@@ -164,7 +174,7 @@ def _answers(weed: Weed) -> bool:
     return True
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

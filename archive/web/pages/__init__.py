@@ -59,6 +59,7 @@ from archive.web.pages import (
 )
 from archive.web.pages.errors import PagesOfErrors
 from archive.web.pages.static import StaticCaching
+from archive.web.routes import add_routes
 
 _PAGES = (
     sign_in,
@@ -80,7 +81,6 @@ _PAGES = (
     house,
     log_health,
     account,
-    passkeys,
     accounts,
     recoveries,
     clearances,
@@ -119,7 +119,6 @@ _PAGES = (
 
 def install_pages(app: FastAPI) -> None:
     """Add every page to the application."""
-    for module in _PAGES:
-        app.include_router(module.router)
+    add_routes(app, *(module.router for module in _PAGES))
     # Innermost: what they answer passes through everything that surrounds a request.
     app.user_middleware.extend((Middleware(StaticCaching), Middleware(PagesOfErrors)))

@@ -15,10 +15,10 @@ from sqlalchemy import event, func, insert, select, text
 from archive.cases.models import Subject
 from archive.db import shared_commits
 from archive.db.database import Database
-from archive.db.migrate import migrate
 from archive.kernel.clock import SystemClock
 from archive.kernel.errors import StorageFull, Unavailable
 from archive.kernel.ids import new_uuid7
+from tests.support import schema
 
 WRITERS = 8
 
@@ -36,8 +36,8 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def database(file: Path) -> Iterator[Database]:
+    schema.copy_sqlite(file)
     made = Database(f"sqlite+pysqlite:///{file}", wait_s=20)
-    migrate(made)
     yield made
     made.close()
 
@@ -109,8 +109,9 @@ def test_writers_that_wait_share_a_commit(database: Database, commits: list[None
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=WRITERS))
 def test_who_fails_takes_nobody_along(tmp_path_factory: pytest.TempPathFactory, fails: list[bool]) -> None:
-    database = Database(f"sqlite+pysqlite:///{tmp_path_factory.mktemp('db')}/only.sqlite3", wait_s=20)
-    migrate(database)
+    file = tmp_path_factory.mktemp("db") / "only.sqlite3"
+    schema.copy_sqlite(file)
+    database = Database(f"sqlite+pysqlite:///{file}", wait_s=20)
     behind = Behind(database)
     behind.run({str(number): fail if is_failing else nothing for number, is_failing in enumerate(fails)})
     failing = {str(number) for number, is_failing in enumerate(fails) if is_failing}

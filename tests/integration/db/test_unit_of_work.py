@@ -256,3 +256,18 @@ def test_a_snapshot_is_not_ended_for_being_idle(postgres: Database) -> None:
         assert tx.execute(setting).scalar_one() == "0"
     with postgres.read() as tx:
         assert tx.execute(setting).scalar_one() == "5min"
+
+
+@pytest.mark.service
+def test_a_statement_has_its_time_and_a_snapshot_has_all_of_it(postgres_url: str) -> None:
+    impatient = Database(postgres_url, statement_s=1)
+    with impatient.read() as tx:
+        assert tx.scalar(text("SHOW statement_timeout")) == "1s"
+    with pytest.raises(Unavailable), impatient.read() as tx:
+        tx.execute(text("SELECT pg_sleep(30)"))
+    with impatient.snapshot() as tx:
+        assert tx.scalar(text("SHOW statement_timeout")) == "0"
+        assert tx.scalar(text("SHOW idle_in_transaction_session_timeout")) == "0"
+    with impatient.read() as tx:
+        assert tx.scalar(text("SHOW statement_timeout")) == "1s", "for that transaction only"
+    impatient.close()

@@ -39,6 +39,11 @@ _PUBLIC = {
     ("POST", "/language"),
     ("POST", "/api/v1/docks/enrolment"),
     ("POST", "/api/v1/docks/key"),
+    # Of docks, by the keys of docks: tests/integration/stores/test_direct.py.
+    ("POST", "/api/v1/direct-uploads"),
+    ("GET", "/api/v1/direct-uploads/{upload_id}"),
+    ("POST", "/api/v1/direct-uploads/{upload_id}/parts"),
+    ("POST", "/api/v1/direct-uploads/{upload_id}/completion"),
     ("GET", "/api/v1/time"),
     ("GET", "/api/v1/health"),
     ("GET", "/api/v1/ca.pem"),

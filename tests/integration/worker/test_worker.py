@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from archive.adapters.local_bell import LocalBell
 from archive.jobs.models import Job
 from archive.jobs.queue import LONG, PROMPT, ClaimedJob, LeaseLost, add_job, claim_job, finish_job
 from archive.kernel.errors import InvalidInput, Unavailable
@@ -186,7 +187,9 @@ def test_stopping_finishes_what_is_under_way_and_takes_nothing_more(bench: Bench
     bench.handlers["slow"] = slow
     first = bench.add("slow")
     worker = bench.worker()
-    thread = threading.Thread(target=worker.run, args=[{PROMPT: 1, LONG: 1}])
+    thread = threading.Thread(
+        target=worker.run, args=[{PROMPT: 1, LONG: 1}, LocalBell()], kwargs={"grace_s": PATIENCE_S}
+    )
     thread.start()
     assert inside.wait(PATIENCE_S)
     second = bench.add("done")
@@ -200,7 +203,9 @@ def test_stopping_finishes_what_is_under_way_and_takes_nothing_more(bench: Bench
 def test_several_threads_do_everything_once(bench: Bench) -> None:
     wanted = [bench.add("done", queue) for queue in (PROMPT, LONG) for _ in range(15)]
     worker = bench.worker()
-    thread = threading.Thread(target=worker.run, args=[{PROMPT: 3, LONG: 2}])
+    thread = threading.Thread(
+        target=worker.run, args=[{PROMPT: 3, LONG: 2}, LocalBell()], kwargs={"grace_s": PATIENCE_S}
+    )
     thread.start()
     wait_for(lambda: bench.home.count("job", "state <> 'done'") == 0)
     worker.stop()
@@ -212,7 +217,7 @@ def test_several_threads_do_everything_once(bench: Bench) -> None:
 def test_a_worker_outlives_a_database_that_is_away_for_a_while(bench: Bench) -> None:
     worker = bench.worker()
     bench.home.execute("ALTER TABLE job RENAME TO job_away")
-    thread = threading.Thread(target=worker.run, args=[{PROMPT: 1}])
+    thread = threading.Thread(target=worker.run, args=[{PROMPT: 1}, LocalBell()], kwargs={"grace_s": PATIENCE_S})
     thread.start()
     time.sleep(0.3)
     bench.home.execute("ALTER TABLE job_away RENAME TO job")
@@ -221,3 +226,42 @@ def test_a_worker_outlives_a_database_that_is_away_for_a_while(bench: Bench) -> 
     worker.stop()
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
+
+
+def test_what_is_not_done_when_the_grace_ends_is_given_back_and_comes_to_nothing(bench: Bench) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(job: ClaimedJob, report: Callable[[int], None]) -> None:
+        inside.set()
+        assert go_on.wait(PATIENCE_S)
+        bench.done(job, report)
+
+    bench.handlers["slow"] = slow
+    job_id = bench.add("slow")
+    worker = bench.worker()
+    thread = threading.Thread(target=worker.run, args=[{PROMPT: 1}, LocalBell()], kwargs={"grace_s": 0.0})
+    thread.start()
+    assert inside.wait(PATIENCE_S)
+    worker.stop()
+    thread.join(PATIENCE_S)
+    row = bench.row(job_id)
+    assert (row.state, row.attempt, row.lease_token) == ("ready", 0, None)
+    go_on.set()
+    wait_for(lambda: not worker.is_busy)
+    assert bench.seen == [], "its result is dropped"
+    assert bench.worker().run_once([PROMPT]), "and another has it at once"
+
+
+def test_a_job_that_this_machine_has_no_room_for_is_given_back_and_says_why(bench: Bench) -> None:
+    job_id = bench.add("done", queue=LONG)
+    why = "jobs.no_room: 3 MiB are free where it works, 9 MiB are needed"
+    full = Worker(
+        bench.home.database, handlers=bench.handlers, clock=bench.home.clock, lease_s=15, refuses=lambda _: why
+    )
+    assert full.run_once([LONG])
+    row = bench.row(job_id)
+    assert (row.state, row.attempt, row.last_error, bench.seen) == ("ready", 0, why, [])
+    assert not bench.worker().run_once([LONG]), "it waits a little"
+    bench.home.clock.step(timedelta(minutes=1))
+    assert bench.worker().run_once([LONG])
+    assert bench.seen == ["done"]

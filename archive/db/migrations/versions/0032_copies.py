@@ -9,7 +9,7 @@ from alembic import op
 from archive.db.base import Moment
 
 revision = "0032"
-down_revision = "0027"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from archive.web.api.v1 import batch, events, items, links, systems
 from archive.web.api.v1.limits import SmallBodies
 from archive.web.limits import Meter
+from archive.web.routes import add_routes
 
 _PATHS = ("/api/v1/",)
 """Of docks and browsers too: a body is read before anybody is asked who sends it. Uploads have a door of their own."""
@@ -19,5 +20,4 @@ def install_api(app: FastAPI, *, requests_per_minute: int) -> None:
 
 def add_routers(app: FastAPI) -> None:
     """Add the endpoints alone, for the document that describes them."""
-    for module in (links, batch, systems, items, events):
-        app.include_router(module.router)
+    add_routes(app, *(module.router for module in (links, batch, systems, items, events)))
