@@ -78,8 +78,8 @@ class Drills:
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
-        """The handler of each kind of job."""
-        return {RUN_DRILL: self._work}
+        """The handler of each kind of job, those of the copy too."""
+        return {RUN_DRILL: self._work, **self.copies.handlers}
 
     def begin(self) -> None:
         """Make sure that drills are held from now on. Idempotent; for the worker's start."""

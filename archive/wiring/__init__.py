@@ -330,7 +330,6 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         WormProbes(database, clock, trial_of(settings)),
         LockRenewals(database, objects, clock, term_of(settings)),
     )
-    copies = copy_parts.copies(settings, database, stores.originals, clock)
     journal = log_parts.journal(home, database, stores)
     webhooks = worker_parts.webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
@@ -414,13 +413,12 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **case_files.handlers,
             **worm.handlers,
             **locks.handlers,
-            **copies.handlers,
             **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),
         worm=worm,
         locks=locks,
-        copies=copies,
+        copies=copy_parts.copies(settings, database, stores.originals, clock),
         published=published,
         journal=journal,
         packager=Packager(

@@ -210,7 +210,8 @@ def full(moulds: Moulds, database_url: str, tmp_path: Path, clock: SteppedClock)
 
 def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     """Make an archive that has a witness, and something of every kind but renditions."""
-    witnessed = cosigned_home(base, database_url, clock, count=1)
+    (base / "second").mkdir()
+    witnessed = cosigned_home(base, database_url, clock, count=1, copy_folder=base / "second")
     home = witnessed.home
     dock, other = home.dock(), home.dock("Dock 2")
     at = home.clock.now
@@ -252,6 +253,8 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
     home.services.worm.run()
     home.sequence()
+    assert home.services.copies.copy_some() > 0
+    home.services.drills.run(count=1)
     take_a_case_away(witnessed, case_id, supervisor)
     assert home.erase(lambda entry: entry["type"] == "admin.dock_invited")
     revoke_dock(home.database, other.id, by=OPERATOR, at=at())
