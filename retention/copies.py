@@ -223,8 +223,8 @@ class Copies:
             return
         wait, trouble = timedelta(0), None
         try:
-            if not self.copy_some() and not self.renew_some():
-                wait = _EVERY
+            moved = self.copy_some() + self.renew_some()
+            wait = timedelta(0) if moved else _EVERY
         except (Unavailable, StorageFull) as exc:
             wait, trouble = _AGAIN, exc.code
         report(900)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -85,21 +86,30 @@ def _is_told(row: Mapping[str, Any], entry: Entry | None, where: str) -> bool:
     return is_same and entry.detail["objects"].get(where) == int(row["head"])
 
 
+Standing = tuple[int, bool]
+"""What the catalogue says of a copy: its newest version, 0 for none, and whether an entry of the log waits for it."""
+
+
 def check_copy(
-    connection: Connection, copy: SecondCopy, stored: Mapping[str, StoredObject], *, is_due: Callable[[str], bool]
+    connection: Connection,
+    copy: SecondCopy,
+    stored: Mapping[str, StoredObject],
+    *,
+    now: Callable[[str], Standing | None],
 ) -> Iterator[Finding]:
     """Read the whole copy, and hold it against the catalogue and the first.
 
-    `is_due` asks, now, whether an object waits to be copied, or was since this snapshot.
+    `now` asks what the catalogue says of a copy at this moment: an object may be copied while this runs.
     """
     heads = {as_uuid(row["object_id"]): int(row["head"]) for row in rows(connection, _COPIED, name=copy.name)}
     faults: list[Finding] = []
     seen: set[str] = set()
     try:
         for found in stored_objects(copy.store, faults, is_locked=copy.is_locked):
-            yield from _as_of_copy(faults)
             seen.add(found.object_id)
-            yield from _object_faults(found, stored.get(found.object_id), heads.get(found.object_id), is_due)
+            known, ask = heads.get(found.object_id), partial(now, found.object_id)
+            yield from _as_of_copy(faults, moves=partial(_moves, ask, known))
+            yield from _object_faults(found, stored.get(found.object_id), known, ask)
     except OSError as exc:
         yield indeterminate("fsck.copy_unread", f"The second copy cannot be read: {exc.strerror}", copy.name)
         return
@@ -114,36 +124,44 @@ def check_copy(
     yield valid("fsck.copy", told, copy.name)
 
 
-def _as_of_copy(faults: list[Finding]) -> Iterator[Finding]:
-    """Yield what was found in the copy, and forget it."""
+def _as_of_copy(faults: list[Finding], moves: Callable[[], bool] = lambda: False) -> Iterator[Finding]:
+    """Yield what was found in the copy, and forget it; what an object that is being copied cannot have yet is open."""
     for found in faults:
-        yield Finding(found.code, found.outcome, f"Second copy: {found.message}", found.where)
+        is_open = found.code == "fsck.stray_file" and moves()
+        outcome = Outcome.INDETERMINATE if is_open else found.outcome
+        yield Finding(found.code, outcome, f"Second copy: {found.message}", found.where)
     faults.clear()
 
 
+def _moves(now: Callable[[], Standing | None], head: int | None) -> bool:
+    """Whether an object is copied at this moment, or was since the snapshot that knew this head."""
+    found = now()
+    return found is not None and (found[1] or found[0] != (head or 0))
+
+
 def _object_faults(
-    found: StoredObject, first: StoredObject | None, head: int | None, is_due: Callable[[str], bool]
+    found: StoredObject, first: StoredObject | None, head: int | None, now: Callable[[], Standing | None]
 ) -> Iterator[Finding]:
     where = found.object_id
-    if first is None or not first.is_visible:
-        if not is_due(where):
-            yield invalid("fsck.copy_unclaimed", "The second copy holds an object that the first does not", where)
+    if head is None and now() is None:
+        yield invalid("fsck.copy_unclaimed", "The second copy holds an object that nobody wrote down", where)
         return
     if not found.is_visible:
         if head:
             yield invalid("fsck.copy_missing", "An object that was copied is not shown in the second copy", where)
         return
-    if head is None and not is_due(where):
-        yield invalid("fsck.copy_unclaimed", "The second copy holds an object that nobody wrote down", where)
+    if first is None or not first.is_visible:
+        if not _moves(now, head):
+            yield invalid("fsck.copy_unclaimed", "The second copy holds an object that the first does not", where)
+        return
     yield from found.unfinished if head else ()
-    versions = {path.partition("/")[0] for path in found.digests}
-    if len(versions) < (head or 0):
+    if len({path.partition("/")[0] for path in found.digests}) < (head or 0):
         yield invalid("fsck.copy_behind", "The second copy lacks a version that was copied", where)
     for path, told in found.digests.items():
         other = first.digests.get(path)
         if other is None and path in first.unread:
             yield indeterminate("fsck.copy_unread", "A file of the first could not be read to compare", path)
-        elif other != told and not (other is None and is_due(where)):
+        elif other != told and not (other is None and _moves(now, head)):
             yield invalid("fsck.copy_differs", "The second copy and the first differ", str(found.folder / path))
 
 

@@ -135,8 +135,9 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "cosignatures": check_cosignatures(connection, published=published, pinned=pinned, standing=standing),
         }
         if target.copy is not None:
+            place = target.copy.name
             checks["second copy"] = check_copy(
-                connection, target.copy, stored, is_due=lambda found: _is_due(target.database, found)
+                connection, target.copy, stored, now=lambda found: _copied_now(target.database, found, place)
             )
         for name, found in checks.items():
             yield from _to_the_end(name, found)
@@ -199,11 +200,16 @@ def _is_staged(database: Database, object_id: str) -> bool:
         return any(as_uuid(row["id"]) == object_id for row in staged)
 
 
-def _is_due(database: Database, object_id: str) -> bool:
-    """Whether somebody copies an object, or has copied it since the snapshot."""
+def _copied_now(database: Database, object_id: str, place: str) -> tuple[int, bool] | None:
+    """What the catalogue says now of an object's copy in a place: its version, and whether an entry waits for it."""
+    query = (
+        "SELECT c.object_id, c.head, c.due_index FROM object_copy c JOIN copy_place p ON p.id = c.place_id "
+        "WHERE p.place = :place"
+    )
     with database.read() as tx:
-        known = rows(tx.connection(), "SELECT object_id FROM object_copy")
-        return any(as_uuid(row["object_id"]) == object_id for row in known)
+        known = (row for row in rows(tx.connection(), query, place=place) if as_uuid(row["object_id"]) == object_id)
+        row = next(known, None)
+        return None if row is None else (int(row["head"]), row["due_index"] is not None)
 
 
 def _is_open(database: Database, upload_id: str) -> bool:
