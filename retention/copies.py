@@ -302,7 +302,9 @@ class Copies:
             for object_id, (due_index, made) in done.items():
                 this = (ObjectCopy.place_id == place_id, ObjectCopy.object_id == object_id)
                 fresh = {"head": made.head, "copied_at": at, "locked_until": locked_until}
-                tx.execute(update(ObjectCopy).where(*this).values(**fresh, tried_at=None, fault=None, fault_at=None))
+                # Another may have copied a later version at the same time.
+                newest = update(ObjectCopy).where(*this, ObjectCopy.head <= made.head)
+                tx.execute(newest.values(**fresh, tried_at=None, fault=None, fault_at=None))
                 # What became due meanwhile stays so.
                 tx.execute(
                     update(ObjectCopy)

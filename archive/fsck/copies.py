@@ -1,7 +1,7 @@
 """The second copy against the log, and where that is asked for, its bytes against the first; drills against theirs."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -40,18 +40,18 @@ class SecondCopy:
 
 def check_copies(connection: Connection) -> Iterator[Finding]:
     """Hold what is said to be copied against the entries that tell of it, and what is due against the log."""
-    newest, is_any_erased = _newest_entries(connection)
+    logged, is_any_erased = _entries_of_copies(connection)
     places = {as_uuid(row["id"]): row for row in rows(connection, "SELECT * FROM copy_place")}
     count = 0
     for row in rows(connection, "SELECT * FROM object_copy"):
         count += 1
         where, place = as_uuid(row["object_id"]), places.get(as_uuid(row["place_id"]))
-        entry = None if place is None else newest.pop((str(place["place"]), where), None)
-        if entry is None and is_any_erased and place is not None:
+        of_it = [] if place is None else logged.pop((str(place["place"]), where), [])
+        if is_any_erased and place is not None and not _is_told(row, of_it, where):
             continue  # which entry told of it is not known any more
-        if place is None or not _is_told(row, entry, where):
+        if place is None or not _is_told(row, of_it, where):
             yield invalid("fsck.row_changed", "A copy is not what its log entry says", where)
-    for name, object_id in newest:
+    for name, object_id in logged:
         yield invalid("fsck.row_missing", f"The log tells of a copy that the catalogue lacks, in {name}", object_id)
     for row in rows(connection, _LOST):
         told = "An object is neither copied nor waits for it: the copier looked past its entry"
@@ -63,27 +63,27 @@ def check_copies(connection: Connection) -> Iterator[Finding]:
     yield valid("fsck.copies", f"{count} copies were held against the entries that tell of them")
 
 
-def _newest_entries(connection: Connection) -> tuple[dict[tuple[str, str], Entry], bool]:
-    """Return the newest entry that tells of each copy, by place and object; and whether any detail was erased."""
-    newest: dict[tuple[str, str], Entry] = {}
+def _entries_of_copies(connection: Connection) -> tuple[dict[tuple[str, str], list[Entry]], bool]:
+    """Return the entries that tell of each copy, by place and object; and whether the detail of any was erased."""
+    told: dict[tuple[str, str], list[Entry]] = {}
     is_any_erased = False
     for entry in entries(connection, {"store.copied"}):
         if entry.detail is None:
             is_any_erased = True
             continue
         for object_id in entry.detail.get("objects", {}):
-            key = (str(entry.detail.get("place")), str(object_id))
-            if key not in newest or newest[key].id < entry.id:
-                newest[key] = entry
-    return newest, is_any_erased
+            told.setdefault((str(entry.detail.get("place")), str(object_id)), []).append(entry)
+    return told, is_any_erased
 
 
-def _is_told(row: Mapping[str, Any], entry: Entry | None, where: str) -> bool:
-    """Whether a copy that was made has its entry, and one that was not has none."""
-    if entry is None or entry.detail is None:
+def _is_told(row: Mapping[str, Any], of_it: Sequence[Entry], where: str) -> bool:
+    """Whether a copy has the newest version that an entry tells of, and the time of that entry; without any, none."""
+    heads = [(int(entry.detail["objects"][where]), entry) for entry in of_it if entry.detail is not None]
+    if not heads:
         return int(row["head"]) == 0 and row["copied_at"] is None
-    is_same = row["copied_at"] is not None and is_at(row["copied_at"], entry)
-    return is_same and entry.detail["objects"].get(where) == int(row["head"])
+    newest = max(head for head, _ in heads)
+    at = row["copied_at"]
+    return int(row["head"]) == newest and any(head == newest and is_at(at, entry) for head, entry in heads if at)
 
 
 Standing = tuple[int, bool]

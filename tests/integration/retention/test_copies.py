@@ -1,6 +1,7 @@
 """The second copy in a folder: complete, by the order of the log, never of damaged bytes; and the drill that uses it."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -78,7 +79,7 @@ def drill_job(home: ArchiveHome) -> None:
         worker.run_once([COPY])
 
 
-def test_every_object_and_every_later_version(home: ArchiveHome) -> None:
+def test_every_object_and_every_later_version(home: ArchiveHome, tmp_path: Path) -> None:
     dock, copies = home.dock(), home.services.copies
     assert doctor(home)["doctor.copied"].outcome is Outcome.VALID
     first = home.deliver(dock, b"one", "a.mp4")
@@ -108,6 +109,9 @@ def test_every_object_and_every_later_version(home: ArchiveHome) -> None:
     assert home.types().count("store.copied") == 2
     home.sequence()
     assert copy_faults(home) == set()
+    shutil.rmtree(home.path / "store")
+    shutil.copytree(tmp_path / "second" / "store", home.path / "store")
+    home.assert_sound()
     copied(home, second).unlink()
     home.execute("UPDATE object_copy SET head = 3 WHERE object_id = :id", id=home.id_value(first))
     assert copy_faults(home) == {"fsck.row_changed", "fsck.copy_behind", "fsck.content_missing"}
