@@ -20,6 +20,7 @@ from archive.ledger.models import LogPending
 from archive.ledger.proofs import head, pending_count
 from archive.organisation.photos import keys_of_photos
 from archive.ports.bell import BellAway
+from archive.ports.blobs import StoreUnavailable
 from archive.ports.identifiers import IdentifierUnreadable
 from archive.wiring import Services, broker_parts
 from archive.wiring.copy_parts import shared_hands
@@ -150,11 +151,16 @@ def _copies(services: Services) -> list[Finding]:
         standing, drill = services.copies.standing(tx), services.drills.newest(tx)
     if standing is None:
         return [indeterminate(code, "There is one copy only of what is kept: see copy_folder and copy_s3_bucket")]
-    shared = shared_hands(settings)
     told = f"Second copy in {standing.place}"
-    hands = valid(code, f"{told}: other hands than the first")
-    if shared is not None:
-        hands = indeterminate(code, f"{told}: whoever can destroy the first copy can destroy it too, since {shared}")
+    try:
+        shared = shared_hands(settings)
+    except StoreUnavailable as exc:
+        hands = indeterminate(code, f"{told}: {exc.message}")
+    else:
+        hands = valid(code, f"{told}: other hands than the first")
+        if shared is not None:
+            reason = f"whoever can destroy the first copy can destroy it too, since {shared}"
+            hands = indeterminate(code, f"{told}: {reason}")
     return [hands, _copied(services, standing), _drilled(services, drill)]
 
 

@@ -74,7 +74,10 @@ def s3_client(place: S3Place, *, connections: int = 32) -> Any:
 
 
 def access_key(place: S3Place) -> str | None:
-    """Return the name of the key that a place is opened with; None where nobody gave one. Raises: OSError."""
+    """Return the name of the key that a place is opened with; None where nobody gave one.
+
+    Raises: StoreUnavailable.
+    """
     if place.credentials_file is not None:
         return _credentials(place.credentials_file)[0]
     found = boto3.Session().get_credentials()
@@ -82,7 +85,11 @@ def access_key(place: S3Place) -> str | None:
 
 
 def _credentials(file: Path) -> tuple[str, str]:
-    access, secret = file.read_text("utf-8").split()
+    try:
+        access, secret = file.read_text("utf-8").split()
+    except (OSError, ValueError) as exc:
+        told = "The file with the key of the store cannot be read: access key and secret key in two lines are wanted"
+        raise StoreUnavailable(told, file=str(file)) from exc
     return access, secret
 
 

@@ -56,7 +56,7 @@ def drills(settings: Settings, made: Copies, packager: Packager, trust: TrustFil
 def shared_hands(settings: Settings) -> str | None:
     """Return why who can destroy the first copy can destroy the second one too; None where nothing says so.
 
-    Raises: SettingsInvalid, OSError for a file of credentials that cannot be read.
+    Raises: SettingsInvalid; StoreUnavailable for a file of credentials that cannot be read.
     """
     folder, bucket = _folder(settings), _bucket(settings)
     is_in_s3 = settings.store == "s3"
