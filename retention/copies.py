@@ -46,7 +46,7 @@ Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
 
 
 class CopyAway(Unavailable):
-    """The place of the copy holds nothing of what was copied: is it mounted, is it the right one?"""
+    """The place of the copy holds nothing of what was copied; see that it is mounted and the right one."""
 
     code = "copy.away"
 
