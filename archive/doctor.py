@@ -1,6 +1,7 @@
 """What this deployment enforces, and by what. Where it cannot promise something, it says so."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import func, select, text
@@ -23,11 +24,15 @@ from archive.ports.blobs import StoreUnavailable
 from archive.ports.identifiers import IdentifierUnreadable
 from archive.ports.presigning import Presigner
 from archive.wiring import Services, broker_parts
+from archive.wiring.copy_parts import shared_hands
 from ingest.media.programs import check_programs
 from ingest.media.tools import check_tools
 from ingest.room import NO_ROOM
+from retention.copies import CopyStanding
+from retention.models import RestoreDrill
 
 _LONGEST_WAIT_S = 60.0
+_LONGEST_UNCOPIED = timedelta(days=1)
 
 
 def examine(services: Services) -> Report:
@@ -39,6 +44,7 @@ def examine(services: Services) -> Report:
             _log(services),
             *_witnesses(services),
             _worm(services),
+            *_copies(services),
             *_media(services),
             *replay_from_bucket(services),
             _certificate(services),
@@ -138,6 +144,53 @@ def _worm(services: Services) -> Finding:
         return valid(code, f"WORM: proven {told}")
     failed = [found["code"] for found in json.loads(newest.findings) if found["outcome"] != Outcome.VALID.value]
     return indeterminate(code, f"WORM: not proven {told}: {', '.join(failed)}")
+
+
+def _copies(services: Services) -> list[Finding]:
+    """Say whether there is a second copy, in whose hands, how far it is, and what restoring from it has shown."""
+    code, settings = "doctor.copy", services.settings
+    with services.database.read() as tx:
+        standing, drill = services.copies.standing(tx), services.drills.newest(tx)
+    if standing is None:
+        return [indeterminate(code, "There is one copy only of what is kept: see copy_folder and copy_s3_bucket")]
+    told = f"Second copy in {standing.place}"
+    try:
+        shared = shared_hands(settings)
+    except StoreUnavailable as exc:
+        hands = indeterminate(code, f"{told}: {exc.message}")
+    else:
+        hands = valid(code, f"{told}: other hands than the first")
+        if shared is not None:
+            reason = f"whoever can destroy the first copy can destroy it too, since {shared}"
+            hands = indeterminate(code, f"{told}: {reason}")
+    return [hands, _copied(services, standing), _drilled(services, drill)]
+
+
+def _copied(services: Services, standing: CopyStanding) -> Finding:
+    code, now = "doctor.copied", services.clock.now()
+    if not standing.waiting:
+        return valid(code, "Every version of every object was copied, read back and compared")
+    since = "" if standing.oldest is None else f", the oldest for {(now - standing.oldest).total_seconds():.0f} s"
+    told = f"{standing.waiting} objects ({standing.waiting_bytes} bytes) are not copied yet{since}"
+    if standing.faults:
+        return invalid(code, f"{told}; {standing.faults} cannot be: run `liuhen copy`, which names them")
+    if standing.trouble is not None:
+        return indeterminate(code, f"{told}; the copy cannot be written: {standing.trouble}")
+    is_late = standing.oldest is not None and now - standing.oldest > _LONGEST_UNCOPIED
+    return indeterminate(code, f"{told}: is a worker running?") if is_late else valid(code, told)
+
+
+def _drilled(services: Services, drill: RestoreDrill | None) -> Finding:
+    code, every = "doctor.drill", services.drills.every
+    if drill is None:
+        return indeterminate(code, "Restoring from the second copy was never tried: run `liuhen drill`")
+    told = f"Restoring from the second copy was tried on {drill.drilled_at:%Y-%m-%d %H:%M} UTC: {drill.outcome}"
+    if drill.outcome == Outcome.INVALID.value:
+        return invalid(code, f"{told}; see `liuhen drill --last`")
+    is_old = bool(every) and services.clock.now() - drill.drilled_at > 2 * every
+    if drill.outcome != Outcome.VALID.value or is_old:
+        return indeterminate(code, f"{told}; that is long ago" if is_old else f"{told}; see `liuhen drill --last`")
+    return valid(code, told)
 
 
 def _media(services: Services) -> list[Finding]:

@@ -69,6 +69,39 @@ class Settings(BaseSettings):
         le=36500,
         description="Days that what is kept in S3 is locked for, renewed in time; 0: no lock.",
     )
+    copy_folder: Path | None = Field(
+        default=None,
+        description="Folder, best of another server, for a second copy of every object; it must be there.",
+    )
+    copy_s3_bucket: str = Field(
+        default="", description="Bucket, best with Object Lock, for a second copy of every object."
+    )
+    copy_s3_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="Address of the S3 server of the second copy; empty means that of AWS.",
+    )
+    copy_s3_region: str = Field(
+        default="us-east-1", description="Region that requests for the second copy are signed for."
+    )
+    copy_s3_prefix: str = Field(
+        default="",
+        pattern=r"^([a-z0-9][a-z0-9.-]*(/[a-z0-9][a-z0-9.-]*)*)?$",
+        description="Folder in the bucket of the second copy that is this archive's.",
+    )
+    copy_s3_credentials_file: Path | None = Field(
+        default=None,
+        description="File with the key of the second copy, in two lines; one that cannot reach the first.",
+    )
+    copy_s3_ca: Path | None = Field(
+        default=None, description="Certificate authorities that the server of the second copy may have, as PEM."
+    )
+    drill_days: int = Field(
+        default=30, ge=0, le=3650, description="Days after which restoring from the second copy is tried; 0: never."
+    )
+    drill_objects: int = Field(
+        default=20, ge=1, le=10000, description="Objects that a restore drill takes at random, beside one case."
+    )
     local_folder: Path | None = Field(
         default=None, description="Folder on this host's own disk for uploads and work; empty means the home."
     )

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.custody.events import digests_of, preserved_object, record_event
-from archive.custody.models import CustodyEvent
+from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.database import Database
 from archive.kernel.canonical import parse_canonical
 from archive.kernel.digests import DigestSet, hash_stream
@@ -53,16 +53,7 @@ def check_fixity(fixity: Fixity, object_id: ObjectId, *, by: Actor) -> Report:
 
     Raises: ObjectNotFound.
     """
-    with fixity.database.read() as tx:
-        row = preserved_object(tx, object_id)
-        logged = _logged(tx, object_id, digests_of(row))  # 4
-    findings = [
-        *fixity.objects.validate(object_id).findings,  # 1
-        _original(fixity, object_id, row.content_path, digests_of(row)),  # 2
-        *_signature(fixity, object_id, digests_of(row)),  # 3
-        logged,
-    ]
-    report = Report(tuple(findings))
+    row, report = examine(fixity, object_id)
     held = report.outcome is Outcome.VALID
     at = fixity.clock.now()
     with fixity.database.begin() as tx:
@@ -86,6 +77,23 @@ def check_fixity(fixity: Fixity, object_id: ObjectId, *, by: Actor) -> Report:
             at=at,
         )
     return report
+
+
+def examine(fixity: Fixity, object_id: ObjectId) -> tuple[PreservedObject, Report]:
+    """Do what `check_fixity` does and write nothing down; return the catalogue's row and what was found.
+
+    Raises: ObjectNotFound.
+    """
+    with fixity.database.read() as tx:
+        row = preserved_object(tx, object_id)
+        logged = _logged(tx, object_id, digests_of(row))  # 4
+    findings = [
+        *fixity.objects.validate(object_id).findings,  # 1
+        _original(fixity, object_id, row.content_path, digests_of(row)),  # 2
+        *_signature(fixity, object_id, digests_of(row)),  # 3
+        logged,
+    ]
+    return row, Report(tuple(findings))
 
 
 def _original(fixity: Fixity, object_id: ObjectId, path: str, expected: DigestSet) -> Finding:

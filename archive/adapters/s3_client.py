@@ -65,7 +65,7 @@ def s3_client(place: S3Place, *, connections: int = 32) -> Any:
     )
     keys: dict[str, str] = {}
     if place.credentials_file is not None:
-        access, secret = place.credentials_file.read_text("utf-8").split()
+        access, secret = _credentials(place.credentials_file)
         keys = {"aws_access_key_id": access, "aws_secret_access_key": secret}
     return boto3.client(
         "s3",
@@ -75,6 +75,26 @@ def s3_client(place: S3Place, *, connections: int = 32) -> Any:
         config=config,
         **keys,
     )
+
+
+def access_key(place: S3Place) -> str | None:
+    """Return the name of the key that a place is opened with; None where nobody gave one.
+
+    Raises: StoreUnavailable.
+    """
+    if place.credentials_file is not None:
+        return _credentials(place.credentials_file)[0]
+    found = boto3.Session().get_credentials()
+    return None if found is None else str(found.access_key)
+
+
+def _credentials(file: Path) -> tuple[str, str]:
+    try:
+        access, secret = file.read_text("utf-8").split()
+    except (OSError, ValueError) as exc:
+        told = "The file with the key of the store cannot be read: access key and secret key in two lines are wanted"
+        raise StoreUnavailable(told, file=str(file)) from exc
+    return access, secret
 
 
 @contextlib.contextmanager

@@ -129,6 +129,7 @@ def fsck_(
             exists=True, dir_okay=False, help="Checkpoint held from earlier or elsewhere, a witness's too; repeatable."
         ),
     ] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="Read the second copy too, and compare.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
 ) -> None:
     """Check stores, log and catalogue raw and against each other. Exit codes as of `verify`.
@@ -140,7 +141,9 @@ def fsck_(
     from archive.kernel.clock import SystemClock
     from archive.settings import load_settings
     from archive.wiring import HomeMissing
+    from archive.wiring.copy_parts import second_copy
     from archive.wiring.stores import places_of
+    from retention.copies import NoCopyConfigured
 
     outside = None if key is None and not root else _outside(key, root or [])
     held = [(str(path), _checkpoint(path)) for path in checkpoint or []]
@@ -149,7 +152,10 @@ def fsck_(
         raise HomeMissing(home=str(settings.home))
     with contextlib.closing(Database(settings.effective_database_url)) as database:
         root_file, places = settings.home / "ca" / "root.cert.pem", places_of(settings, SystemClock())
-        report = fsck(Target(settings.home, database, root_file, outside, held, places))
+        second = second_copy(settings, SystemClock()) if copy else None
+        if copy and second is None:
+            raise NoCopyConfigured
+        report = fsck(Target(settings.home, database, root_file, outside, held, places, second))
     code = print_report(report, str(settings.home), as_json=as_json)
     if not as_json:
         print("\n".join(report.summary()))

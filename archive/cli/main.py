@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "search": ("search",),
     "witness": ("log",),
     "database": ("db",),
+    "copies": ("copy", "drill"),
     "audit": ("verify", "fsck", "doctor"),
     "validation": ("validate",),
     "log": ("log",),

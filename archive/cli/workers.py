@@ -10,7 +10,7 @@ from typing import Final
 from archive.cli.children import Child, end, watch
 from archive.cli.processes import WATCH_FD, begin_process, configure_logging, on_stop
 from archive.db.process_lock import ProcessLock
-from archive.jobs.queue import DELIVERY, INTAKE, LONG, PACKAGE, PROMPT, PROXY
+from archive.jobs.queue import COPY, DELIVERY, INTAKE, LONG, PACKAGE, PROMPT, PROXY
 from archive.kernel.errors import InvalidInput
 from archive.settings import Settings
 from archive.wiring import Services, broker_parts, build_services
@@ -63,6 +63,7 @@ def chosen(settings: Settings, queues: Sequence[str]) -> Mapping[str, int]:
         PACKAGE: 1,
         DELIVERY: settings.webhook_workers,
         **({INTAKE: settings.intake_workers} if settings.direct_intake else {}),
+        **({COPY: 1} if settings.copy_folder or settings.copy_s3_bucket else {}),
     }
     if unknown := set(queues) - set(known):
         raise InvalidInput(f"There is no queue {', '.join(sorted(unknown))}; there are {', '.join(known)}")
@@ -150,3 +151,5 @@ def _begin(services: Services) -> None:
     services.certificate_ends.begin()
     services.worm.begin()
     services.locks.begin()
+    services.copies.begin()
+    services.drills.begin()

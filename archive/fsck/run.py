@@ -13,6 +13,7 @@ from archive.fsck.catalogue import check_derived, check_jobs, check_objects, che
 from archive.fsck.certificates import check_certificates
 from archive.fsck.changes import check_changes, check_custody
 from archive.fsck.complaints import check_complaints
+from archive.fsck.copies import SecondCopy, check_copies, check_copy, check_drills
 from archive.fsck.cosignatures import check_cosignatures
 from archive.fsck.dock_keys import check_dock_keys
 from archive.fsck.drafts import check_drafts
@@ -44,7 +45,8 @@ class Target:
     """Where the archive lies. `trust_roots` is the root certificate, absent where signatures cannot be checked.
 
     `outside` is what an auditor judges by instead of the home's own trust file; `held` are checkpoints that somebody
-    holds, each with its name. `places` are where stores lie, by default folders of the home.
+    holds, each with its name. `places` are where stores lie, by default folders of the home. `copy` is the second copy,
+    where it is to be read too.
     """
 
     home: Path
@@ -53,6 +55,7 @@ class Target:
     outside: Outside | None = None
     held: Sequence[tuple[str, str]] = ()
     places: Places | None = None
+    copy: SecondCopy | None = None
 
 
 def fsck(target: Target) -> ArchiveReport:
@@ -115,6 +118,8 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "dock keys": check_dock_keys(connection),
             "packages": check_packages(connection),
             "jobs": check_jobs(connection),
+            "copies": check_copies(connection),
+            "drills": check_drills(connection, trust_roots_pem=roots),
             "journal": check_journal(
                 connection,
                 places,
@@ -130,6 +135,11 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "log": check_log(connection, published=published, pinned=pinned, held=held, standing=standing),
             "cosignatures": check_cosignatures(connection, published=published, pinned=pinned, standing=standing),
         }
+        if target.copy is not None:
+            place = target.copy.name
+            checks["second copy"] = check_copy(
+                connection, target.copy, stored, now=lambda found: _copied_now(target.database, found, place)
+            )
         for name, found in checks.items():
             yield from _to_the_end(name, found)
         told = "Something was laid over a stored file: whoever asks for its name alone gets that"
@@ -189,6 +199,18 @@ def _is_staged(database: Database, object_id: str) -> bool:
     with database.read() as tx:
         staged = rows(tx.connection(), "SELECT id FROM axis_object WHERE state = 'staged'")
         return any(as_uuid(row["id"]) == object_id for row in staged)
+
+
+def _copied_now(database: Database, object_id: str, place: str) -> tuple[int, bool] | None:
+    """What the catalogue says now of an object's copy in a place: its version, and whether an entry waits for it."""
+    query = (
+        "SELECT c.object_id, c.head, c.due_index FROM object_copy c JOIN copy_place p ON p.id = c.place_id "
+        "WHERE p.place = :place"
+    )
+    with database.read() as tx:
+        known = (row for row in rows(tx.connection(), query, place=place) if as_uuid(row["object_id"]) == object_id)
+        row = next(known, None)
+        return None if row is None else (int(row["head"]), row["due_index"] is not None)
 
 
 def _is_open(database: Database, upload_id: str) -> bool:

@@ -34,9 +34,11 @@ PROXY: Final = "proxy"
 """Queue of encodes that take hours and that nobody waits for: one worker of its own, whose programs yield to others."""
 PACKAGE: Final = "package"
 """Queue of packages to build, which may be as large as a disk: one worker of its own, so that no encode waits."""
+COPY: Final = "copy"
+"""Queue of the second copy and its drills, which move as many bytes as the store holds: one worker of its own."""
 DELIVERY: Final = "delivery"
 """Queue of requests to other systems, which may be slow: nothing else waits behind them."""
-QUEUES: Final = (PROMPT, INTAKE, LONG, IDLE, PROXY, PACKAGE, DELIVERY)
+QUEUES: Final = (PROMPT, INTAKE, LONG, IDLE, PROXY, PACKAGE, COPY, DELIVERY)
 DEFAULT_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = timedelta(seconds=2)
 _LAST_RETRY: Final = timedelta(minutes=10)

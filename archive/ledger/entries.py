@@ -91,6 +91,8 @@ class EntryType(StrEnum):
     VALIDATION_REPORTED = "validation.reported"
     STORE_PROBED = "store.probed"
     RETENTION_EXTENDED = "retention.extended"
+    STORE_COPIED = "store.copied"
+    STORE_DRILLED = "store.drilled"
     FIXITY_OK = "fixity.ok"
     FIXITY_FAIL = "fixity.fail"
     ADMIN_INIT = "admin.init"

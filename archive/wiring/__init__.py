@@ -57,6 +57,7 @@ from archive.retrieval.watching import RetrievalJobs
 from archive.settings import Settings
 from archive.trust.register import CertificateRegister
 from archive.wiring import (
+    copy_parts,
     judging_parts,
     key_parts,
     log_parts,
@@ -76,6 +77,8 @@ from ingest.judgements import Judge
 from ingest.media.tools import open_toolbox
 from ingest.places import place_of
 from ingest.workshop import Handler, Workshop
+from retention.copies import Copies
+from retention.drills import Drills
 from retention.fixity import Fixity
 from retention.locks import LockRenewals
 from retention.worm import WormProbes
@@ -154,6 +157,7 @@ class Services:
     fixity: Fixity
     worm: WormProbes
     locks: LockRenewals
+    copies: Copies
     published: Published
     journal: Journal
     packager: Packager
@@ -175,6 +179,11 @@ class Services:
         """What builds and keeps the packages that people ask for."""
         keep, folder = timedelta(days=self.settings.package_keep_days), self.settings.home.absolute() / "packages"
         return Packages(self.packager, folder, keep, self.settings.reserve_bytes)
+
+    @property
+    def drills(self) -> Drills:
+        """What restores from the second copy to see whether that can be done."""
+        return copy_parts.drills(self.settings, self.copies, self.packager, self.trust, self.authority.root_pem)
 
     def log_health(self) -> LogHealth:
         """Look at the log as it stands."""
@@ -430,6 +439,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         fixity=Fixity(database, objects, clock, authority.root_pem),
         worm=worm,
         locks=locks,
+        copies=copy_parts.copies(settings, database, stores.originals, clock),
         published=published,
         journal=journal,
         packager=Packager(
@@ -474,8 +484,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         sign_ins=people_parts.sign_ins(settings, database, identifiers),
         federation=people_parts.federation(settings, identifiers),
     )
-    direct = DirectJobs(services.intake).handlers
-    return replace(services, handlers={**services.handlers, **services.packages.handlers, **direct})
+    late = {**services.packages.handlers, **DirectJobs(services.intake).handlers, **services.drills.handlers}
+    return replace(services, handlers={**services.handlers, **late})
 
 
 def _host_names(settings: Settings) -> Sequence[str]:

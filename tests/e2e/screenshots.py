@@ -424,8 +424,13 @@ def main(names: list[str]) -> int:
             "smtp_link": "https://liuhen.example",
         }
         trust = trust_folder(folder / "trust")
-        bureau = seed.new_bureau(folder / "home", cn_profile=True, trust_lists=trust, **mail)
+        (folder / "second").mkdir()
+        copy = {"copy_folder": folder / "second"}
+        bureau = seed.new_bureau(folder / "home", cn_profile=True, trust_lists=trust, **mail, **copy)
         seed.make_scene(bureau, folder / "media")
+        while bureau.services.copies.copy_some():
+            pass
+        bureau.services.drills.run()
         with served(bureau) as base, open_browser() as browser:
             for shot in SHOTS:
                 for language in shot.languages:

@@ -126,3 +126,7 @@ def finish(services: Services, upload_id: Any) -> None:
 def work_once(services: Services) -> None:
     worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=2)
     worker.run_once([PROMPT, LONG])
+
+
+def copy_once(services: Services) -> None:
+    services.copies.copy_some()

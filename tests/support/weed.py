@@ -34,21 +34,24 @@ class Weed:
     access_key: str
     secret_key: str
     pid: int
+    others: dict[str, list[str]]
+    """Further identities, each with access and secret key, that reach only buckets whose name begins with theirs."""
 
-    def client(self) -> Any:
-        """Return a plain client, to look at the medium without our adapter."""
+    def client(self, identity: str = "") -> Any:
+        """Return a plain client, to look at the medium without our adapter: with the key of everything, or another."""
+        access, secret = self.others[identity] if identity else (self.access_key, self.secret_key)
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
             region_name=REGION,
             config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 3}),
         )
 
-    def new_bucket(self, *, locked: bool = True) -> str:
+    def new_bucket(self, *, locked: bool = True, of: str = "b") -> str:
         """Make a bucket with Object Lock, which has versions, or one without either; return its name."""
-        name = f"b{secrets.token_hex(8)}"
+        name = f"{of}{secrets.token_hex(8)}"
         self.client().create_bucket(Bucket=name, **({"ObjectLockEnabledForBucket": True} if locked else {}))
         return name
 
@@ -64,19 +67,23 @@ class Weed:
         if (process := _started.pop(self.pid, None)) is not None:
             process.wait()
 
-    def settings(self, folder: Path) -> dict[str, Any]:
-        """Return settings of an archive in two new buckets; the key of the server is put into `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        credentials = folder / "s3.key"
-        credentials.write_text(f"{self.access_key}\n{self.secret_key}\n")
-        credentials.chmod(0o600)
+    def credentials(self, file: Path, identity: str = "") -> Path:
+        """Write the key of an identity, or the one of everything, into a file; return it."""
+        access, secret = self.others[identity] if identity else (self.access_key, self.secret_key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{access}\n{secret}\n")
+        file.chmod(0o600)
+        return file
+
+    def settings(self, folder: Path, identity: str = "") -> dict[str, Any]:
+        """Return settings of an archive in two new buckets; the key that it uses is put into `folder`."""
         return {
             "store": "s3",
             "s3_endpoint": self.endpoint,
             "s3_region": REGION,
-            "s3_bucket": self.new_bucket(),
-            "s3_work_bucket": self.new_bucket(locked=False),
-            "s3_credentials_file": credentials,
+            "s3_bucket": self.new_bucket(of=identity or "b"),
+            "s3_work_bucket": self.new_bucket(of=identity or "b", locked=False),
+            "s3_credentials_file": self.credentials(folder / "s3.key", identity),
             "s3_lists_by_folder": True,
         }
 
@@ -113,7 +120,13 @@ def start_weed(
     access, secret = keys or (secrets.token_hex(10), secrets.token_hex(20))
     credentials = [{"accessKey": access, "secretKey": secret}]
     identity = {"name": "liuhen", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    told = folder / "others.json"
+    if not told.exists():
+        names = ("first", "second")
+        told.write_text(json.dumps({name: [secrets.token_hex(10), secrets.token_hex(20)] for name in names}))
+    bound: dict[str, list[str]] = json.loads(told.read_text())
+    identities = [identity, *(_bound_to(name, *each) for name, each in bound.items())]
+    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
     # A bucket is a collection with volumes of its own: one for each is enough here, seven would be made.
     (folder / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n")
     s3, *others = ports or free_ports(9)
@@ -126,22 +139,28 @@ def start_weed(
         "filer.port.grpc",
         "s3.port.grpc",
     )
-    ports = [f"-{name}={port}" for name, port in zip(names, others, strict=False)]
+    listening = [f"-{name}={port}" for name, port in zip(names, others, strict=False)]
     command = [
         program, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", "-s3", f"-s3.port={s3}",
         f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-master.volumeSizeLimitMB={volume_mb}",
-        "-volume.max=1000", "-master.electionTimeout=1s", *ports,
+        "-volume.max=1000", "-master.electionTimeout=1s", *listening,
     ]  # fmt: skip
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     _started[process.pid] = process
-    weed = Weed(folder, f"http://127.0.0.1:{s3}", access, secret, process.pid)
+    weed = Weed(folder, f"http://127.0.0.1:{s3}", access, secret, process.pid, bound)
     ends = time.monotonic() + _START_S
     while not _answers(weed):
         if process.poll() is not None or time.monotonic() > ends:
             raise RuntimeError((folder / "weed.log").read_text()[-2000:])
         time.sleep(0.1)
     return weed
+
+
+def _bound_to(name: str, access: str, secret: str) -> dict[str, Any]:
+    """Return an identity that may do everything in buckets whose name begins with its own, and nothing elsewhere."""
+    actions = [f"{action}:{name}*" for action in ("Admin", "Read", "Write", "List", "Tagging")]
+    return {"name": name, "credentials": [{"accessKey": access, "secretKey": secret}], "actions": actions}
 
 
 def _answers(weed: Weed) -> bool:

@@ -20,12 +20,17 @@ def log_health_page(request: Request, caller: LogHealthReader, services: Service
     health = services.log_health()
     with services.database.read() as tx:
         store_lock = services.worm.standing(tx)
+        # The part that asks again every few seconds does not show these, and counting what waits may take its time.
+        is_whole = not is_fragment(request)
+        store_copy, drill = (services.copies.standing(tx), services.drills.newest(tx)) if is_whole else (None, None)
     return render(
         request,
-        "_log_health.html" if is_fragment(request) else "log_health.html",
+        "log_health.html" if is_whole else "_log_health.html",
         caller=caller,
         health=health,
         store_lock=store_lock,
+        store_copy=store_copy,
+        drill=drill,
         groups=grouped_findings(health.report),
         looked_at=services.clock.now(),
     )

@@ -172,6 +172,9 @@ UNBOUND = {
     "object_lock": None, "direct_upload": None,
     # Where an encode stands; it is gone when it has ended.
     "live_encoding": None,
+    # How far the copier is; that it looked past nothing follows from the log.
+    "copy_place": {"scanned", "trouble", "trouble_at"},
+    "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at"},
 }  # fmt: skip
 
 
@@ -208,7 +211,8 @@ def full(moulds: Moulds, database_url: str, tmp_path: Path, clock: SteppedClock)
 
 def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     """Make an archive that has a witness, and something of every kind but renditions."""
-    witnessed = cosigned_home(base, database_url, clock, count=1)
+    (base / "second").mkdir()
+    witnessed = cosigned_home(base, database_url, clock, count=1, copy_folder=base / "second")
     home = witnessed.home
     dock, other = home.dock(), home.dock("Dock 2")
     at = home.clock.now
@@ -250,6 +254,8 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
     home.services.worm.run()
     home.sequence()
+    assert home.services.copies.copy_some() > 0
+    home.services.drills.run(count=1)
     take_a_case_away(witnessed, case_id, supervisor)
     assert home.erase(lambda entry: entry["type"] == "admin.dock_invited")
     set_dock_limits(home.database, other.id, bytes_per_day=9, bytes_per_s=8, uploads=7, by=OPERATOR, at=at())

@@ -85,6 +85,7 @@ def test_how_the_log_stands(auditor: httpx.Client, administrator: httpx.Client, 
         "策略不要求见证人",
         "最新检查点有日志这把密钥的有效签名",
         "liuhen log monitor",
+        "保存的内容只有一份副本",
     ):
         assert said in told
     assert 'href="/log"' in administrator.get("/admin").text.replace("/log/health", "/log")
