@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "validation": ("validate",),
     "log": ("log",),
     "journal": ("log",),
+    "simulate": ("simulate",),
 }
 
 

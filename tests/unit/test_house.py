@@ -24,7 +24,7 @@ _ARCHIVE = {
     "kernel", "ports", "db", "ledger", "jobs", "trust", "ocfl", "custody", "calendar", "search", "notify", "organisation",
     "access", "evidence", "documents", "devices", "cases", "volumes", "complaints", "retrieval", "review", "legal_review",
     "publicity", "statistics",
-    "packages", "fsck", "adapters", "wiring", "web", "worker", "cli",
+    "simulation", "packages", "fsck", "adapters", "wiring", "web", "worker", "cli",
 }  # fmt: skip
 _ENTRY_POINTS = ("archive/web", "archive/worker", "archive/cli")
 _MOST_LINES = 500
