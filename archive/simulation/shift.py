@@ -100,7 +100,7 @@ class _ShiftChange:
         self._long = Line(self._shares, hosts.long_workers)
         self._docks = [deque[_Camera]() for _ in range(shift.docks)]
         self._under_way = [0] * shift.docks
-        self._begun = self._probed = self._to_encode = 0
+        self._begun = self._taken_in = self._footage = self._footage_done = self._to_encode = 0
 
     def run(self) -> None:
         shift, outcome = self._given.shift, self.outcome
@@ -142,8 +142,13 @@ class _ShiftChange:
     def _taken(self, dock: int, camera: _Camera, sent_at_s: float) -> None:
         costs, recorded_s = self._given.costs, self._given.shift.recorded_s
         self._shares.after(costs.receipt_s, lambda: self._has_receipt(dock, camera, sent_at_s))
-        playable_s = costs.playable_s + costs.playable_s_per_recorded_s * recorded_s
-        self._prompt.put(self._job, max(playable_s, _LEAST_S), self._remuxed)
+        self._taken_in += 1
+        if int(self._taken_in * self._given.shift.footage_share) > self._footage:
+            self._footage += 1
+            playable_s = costs.playable_s + costs.playable_s_per_recorded_s * recorded_s
+            self._prompt.put(self._job, max(playable_s, _LEAST_S), self._remuxed)
+        else:  # a look finds that there is nothing to play
+            self._prompt.put(self._job, max(costs.playable_s, _LEAST_S), lambda: None)
 
     def _has_receipt(self, dock: int, camera: _Camera, sent_at_s: float) -> None:
         now_s, costs = self._shares.now_s, self._given.costs
@@ -161,12 +166,12 @@ class _ShiftChange:
         self._next(dock)
 
     def _remuxed(self) -> None:
+        self._footage_done += 1
         costs, recorded_s = self._given.costs, self._given.shift.recorded_s
-        self._probed += 1
         rest_s = costs.prompt_s + costs.prompt_s_per_recorded_s * recorded_s
         looks_s = costs.long_s + costs.long_s_per_recorded_s * recorded_s
         self._prompt.put(self._job, max(rest_s, _LEAST_S), lambda: None)
-        if int(self._probed * self._given.shift.encoded_share) > self._to_encode:
+        if int(self._footage_done * self._given.shift.encoded_share) > self._to_encode:
             self._to_encode += 1
             encode_s = costs.encode_s_per_recorded_s * recorded_s
             self._long.put(self._encode, max(encode_s, _LEAST_S), self._plays)

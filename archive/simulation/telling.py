@@ -27,7 +27,9 @@ def figures(outcome: Outcome) -> dict[str, Any]:
         "receipt_s": {name: percentile(outcome.receipts_s, share) for name, share in shares.items()},
         "byte_to_receipt_s": {name: percentile(outcome.waits_s, share) for name, share in shares.items()},
         "camera_free_s": {name: percentile(outcome.free_s, share) for name, share in shares.items()},
-        "playable_s": {name: percentile(outcome.playable_s, share) for name, share in shares.items()},
+        "playable_s": {name: percentile(outcome.playable_s, share) for name, share in shares.items()}
+        if outcome.playable_s
+        else {},
         "idle_s": outcome.idle_s,
         "used_up_to_last_receipt": outcome.load_to_receipts,
         "used_up_to_idle": outcome.load_to_idle,
@@ -48,7 +50,8 @@ def lines(given: Parameters, outcome: Outcome) -> Iterator[str]:
         ("camera_free_s", "Cameras free (every recording has its receipt and is deleted)"),
         ("playable_s", "Recordings play"),
     ):
-        yield f"{what}: " + ", ".join(f"{share} {shown(value)}" for share, value in told[name].items())
+        if told[name]:
+            yield f"{what}: " + ", ".join(f"{share} {shown(value)}" for share, value in told[name].items())
     yield f"All queues empty: {shown(outcome.idle_s)}"
     yield f"Limit until the last receipt: {_limits(outcome.load_to_receipts, 'the links of the docks')}"
     yield f"Limit until all queues are empty: {_limits(outcome.load_to_idle, 'the links of the docks')}"

@@ -63,8 +63,10 @@ def render(found: "Found", *, command: str) -> str:
         *(_calls(f"job `{kind}`", calls) for kind, calls in sorted(found.jobs.items()) if calls),
         _calls("all jobs of a recording", sum(found.jobs.values(), Counter())),
         "",
-        f"Objects for each item: {found.objects['s3_bucket']:.1f} in the locked bucket, "
-        f"{found.objects['s3_work_bucket']:.1f} in the other.",
+        (
+            f"Objects for each item: {found.objects['s3_bucket']:.1f} in the locked bucket, "
+            f"{found.objects['s3_work_bucket']:.1f} in the other."
+        ),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
