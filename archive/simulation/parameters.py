@@ -32,8 +32,8 @@ class _Table(BaseModel):
 class Shift(_Table):
     """What comes in. Units: seconds; megabits (10^6) a second.
 
-    `arrival_s`: cameras are put into their docks evenly within it. `footage_share`: of the files, those that workers make playable; `encoded_share`: of these, those in a form that
-    browsers do not play.
+    `arrival_s`: cameras are put into their docks evenly within it. `footage_share`: of the files, those that workers
+    make playable; `encoded_share`: of these, those in a form that browsers do not play.
     """
 
     docks: Count

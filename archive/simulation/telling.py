@@ -1,5 +1,6 @@
 """What a simulation says: a few lines, and the queues over time."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ _NOTED: Final = 0.05
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the value that this share of the values does not exceed; the nearest of them."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+    return ordered[max(0, math.ceil(round(share * len(ordered), 9)) - 1)]
 
 
 def figures(outcome: Outcome) -> dict[str, Any]:
