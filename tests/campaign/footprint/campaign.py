@@ -175,15 +175,42 @@ def _encoded(home: ArchiveHome, first: int, count: int) -> Iterator[Mapping[str,
         yield {"id": made.id, "body": made.body, "salt": made.salt, "detail": made.detail}
 
 
-def sizes(database: Database) -> dict[str, int]:
-    """Return how many bytes each table takes, with its indexes and what is stored beside it."""
+_HEAPS: Final = text("""
+    SELECT coalesce(owner.relname, pg_class.relname), sum(tuples.tuple_len + 4 * tuples.tuple_count)
+    FROM pg_class LEFT JOIN pg_class AS owner ON owner.reltoastrelid = pg_class.oid
+    CROSS JOIN LATERAL pgstattuple(pg_class.oid) AS tuples
+    WHERE pg_class.relkind IN ('r', 't')
+      AND coalesce(owner.relnamespace, pg_class.relnamespace) = 'public'::regnamespace GROUP BY 1
+""")
+_TREES: Final = text("""
+    SELECT pg_class.relname, sum(found.leaf_pages * 8152 * found.avg_leaf_density / 100)
+    FROM pg_index JOIN pg_class ON pg_class.oid = pg_index.indrelid
+    JOIN pg_class AS own ON own.oid = pg_index.indexrelid JOIN pg_am ON pg_am.oid = own.relam
+    CROSS JOIN LATERAL pgstatindex(pg_index.indexrelid) AS found
+    WHERE pg_class.relnamespace = 'public'::regnamespace AND pg_am.amname = 'btree'
+      AND found.avg_leaf_density <> 'NaN' GROUP BY 1
+""")
+_OTHERS: Final = text("""
+    SELECT pg_class.relname, sum(pg_relation_size(own.oid))
+    FROM pg_index JOIN pg_class ON pg_class.oid = pg_index.indrelid
+    JOIN pg_class AS own ON own.oid = pg_index.indexrelid JOIN pg_am ON pg_am.oid = own.relam
+    WHERE pg_class.relnamespace = 'public'::regnamespace AND pg_am.amname <> 'btree' GROUP BY 1
+""")
+
+
+def sizes(database: Database) -> dict[str, float]:
+    """Return how many bytes the rows of each table take, with their entries in its indexes: what is used of the pages.
+
+    Of indexes that are no trees (search) the whole pages are counted.
+    """
+    found: Counter[str] = Counter()
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CREATE EXTENSION IF NOT EXISTS pgstattuple"))
         connection.execute(text("VACUUM FULL"))
-        asked = text(
-            "SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r' "
-            "AND relnamespace = 'public'::regnamespace"
-        )
-        return {name: int(size) for name, size in connection.execute(asked)}
+        for asked in (_HEAPS, _TREES, _OTHERS):
+            for name, size in connection.execute(asked):
+                found[str(name)] += float(size)
+    return dict(found)
 
 
 def _entries(database: Database) -> int:
@@ -206,7 +233,7 @@ def _files(home: Path) -> dict[str, int]:
 def main(arguments: Sequence[str]) -> int:
     """Run the campaign; 0 when all of it could be measured."""
     parser = argparse.ArgumentParser(prog="./dev campaign footprint")
-    parser.add_argument("--items", type=int, default=300, help="items that go all the way")
+    parser.add_argument("--items", type=int, default=100, help="items that go all the way")
     parser.add_argument("--bulk", type=int, default=200_000, help="log entries that are written in bulk")
     parser.add_argument("--large-mb", type=int, default=100, help="size of the file that is sent in parts, in MB")
     parser.add_argument("--report", type=Path, nargs="?", const=REPORT, help="write a report, as it is committed")

@@ -32,8 +32,8 @@ def render(found: "Found", *, command: str) -> str:
         (
             f"{found.items} recordings of two seconds, each in bytes of its own, were taken in by the real use cases, all "
             "their jobs done (damage aside) and everything sequenced, on PostgreSQL and an S3 server (SeaweedFS) with "
-            "locks. Sizes are those of tables with indexes after `VACUUM FULL`; in use, tables are looser. Every request "
-            "of this process to S3 was counted as it went out."
+            "locks. Bytes are those that rows and their entries in indexes use of the pages, after `VACUUM FULL`; pages in use "
+            "are not full, so files are larger. Every request of this process to S3 was counted as it went out."
         ),
         "",
         "| | |",

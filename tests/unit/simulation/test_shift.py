@@ -117,7 +117,7 @@ def test_the_queues_are_told_over_time() -> None:
     outcome = simulate(_given(playable_s=100.0, prompt_workers=1), look_s=100.0)
     assert [moment.prompt for moment in outcome.moments][:2] == [0, 10]
     assert [moment.at_s for moment in outcome.moments][:2] == pytest.approx([0.0, 108.0])
-    assert outcome.moments[0].sending == 10
+    assert outcome.moments[0].not_sent == 10
 
 
 @pytest.mark.parametrize(
