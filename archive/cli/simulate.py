@@ -24,6 +24,6 @@ def simulate_(
     given = Parameters.read(parameters)
     outcome = simulate(given)
     if as_json:
-        print(json.dumps(figures(outcome)))
+        print(json.dumps(figures(given, outcome)))
         return
     print("\n".join(lines(given, outcome)))

@@ -1,5 +1,6 @@
-"""Work that shares what there is: each piece gets an equal share of the resource that it needs most, and no more than
-it can use. Time jumps from one end of a piece of work to the next.
+"""Work that shares what there is, in time that jumps from one end of a piece of work to the next.
+
+Each piece gets an equal share of the resource that it needs most, and no more than it can use.
 
 Source: dominant resource fairness (Ghodsi et al., NSDI 2011, section 4), with a most for each piece of work.
 """

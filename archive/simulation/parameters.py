@@ -1,4 +1,4 @@
-"""The parameters of a simulation: a TOML file with a table for each of shift, network, hosts and costs.
+"""The parameters of a simulation: a TOML file with a table for each of shift, network, hosts, costs and requests.
 
 Every field must be there and nothing else: a name that is misspelt would be a parameter that does nothing.
 """
@@ -115,6 +115,20 @@ class Costs(_Table):
     wipe_s_per_mb: Much
 
 
+class Requests(_Table):
+    """What a recording asks of S3, from intake to the last look, and what a provider takes for it.
+
+    `writes` are requests that write or list, `reads` those that read; `writes_per_mb` are the parts. Prices are for a
+    million, in any currency; 0 is for not known.
+    """
+
+    writes: Much
+    reads: Much
+    writes_per_mb: Much
+    price_per_million_writes: Much
+    price_per_million_reads: Much
+
+
 class Parameters(_Table):
     """All of them."""
 
@@ -122,6 +136,7 @@ class Parameters(_Table):
     network: Network
     hosts: Hosts
     costs: Costs
+    requests: Requests
 
     @classmethod
     def read(cls, path: Path) -> Self:

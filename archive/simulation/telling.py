@@ -17,7 +17,16 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(round(share * len(ordered), 9)) - 1)]
 
 
-def figures(outcome: Outcome) -> dict[str, Any]:
+def requests(given: Parameters) -> dict[str, float]:
+    """Return what is asked of S3 in all, and what it costs where prices are given."""
+    asked, count = given.requests, given.shift.recordings
+    writes = count * (asked.writes + asked.writes_per_mb * given.shift.recording_mb)
+    reads = count * asked.reads
+    cost = (writes * asked.price_per_million_writes + reads * asked.price_per_million_reads) / 1e6
+    return {"writes": writes, "reads": reads, "cost": cost}
+
+
+def figures(given: Parameters, outcome: Outcome) -> dict[str, Any]:
     """Return what came of it, by name. Units: seconds, megabytes (10^6 bytes) a second."""
     shares = {"p50": 0.5, "p95": 0.95, "last": 1.0}
     return {
@@ -32,6 +41,7 @@ def figures(outcome: Outcome) -> dict[str, Any]:
         if outcome.playable_s
         else {},
         "idle_s": outcome.idle_s,
+        "requests": requests(given),
         "used_up_to_last_receipt": outcome.load_to_receipts,
         "used_up_to_idle": outcome.load_to_idle,
     }
@@ -39,7 +49,7 @@ def figures(outcome: Outcome) -> dict[str, Any]:
 
 def lines(given: Parameters, outcome: Outcome) -> Iterator[str]:
     """Yield it in words."""
-    told = figures(outcome)
+    told = figures(given, outcome)
     yield (
         f"{given.shift.docks} docks, {given.shift.docks * given.shift.cameras_per_dock} cameras, {outcome.recordings} "
         f"recordings of {outcome.recording_mb:.0f} MB: {outcome.recordings * outcome.recording_mb / 1e6:.3f} TB"
@@ -54,6 +64,9 @@ def lines(given: Parameters, outcome: Outcome) -> Iterator[str]:
         if told[name]:
             yield f"{what}: " + ", ".join(f"{share} {shown(value)}" for share, value in told[name].items())
     yield f"All queues empty: {shown(outcome.idle_s)}"
+    asked = told["requests"]
+    cost = f", which cost {asked['cost']:.2f}" if asked["cost"] else ""
+    yield f"Requests to S3: {asked['writes']:,.0f} that write or list, {asked['reads']:,.0f} that read{cost}"
     yield f"Limit until the last receipt: {_limits(outcome.load_to_receipts, 'the links of the docks')}"
     yield f"Limit until all queues are empty: {_limits(outcome.load_to_idle, 'the links of the docks')}"
     yield ""

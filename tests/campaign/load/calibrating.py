@@ -1,7 +1,6 @@
 """What one recording costs on this machine: measured with one dock, one recording after the other, in two lengths.
 
-Workers stand still while recordings are taken in, and only one of them goes on afterwards, so that each cost is its
-own. A cost for each recording and one for each megabyte (or second) are the line through the two lengths.
+There is one worker, and it stands still while recordings are taken in, so that each cost is its own. A cost for each recording and one for each megabyte (or second) are the line through the two lengths.
 """
 
 import os
@@ -80,11 +79,18 @@ class Line:
 
 
 def calibrate(
-    stage: Stage, footage: Sequence[Footage], base: Path, *, runs: int, is_direct: bool, with_readers: Callable[[], Any]
+    stage: Stage,
+    footage: Sequence[Footage],
+    base: Path,
+    *,
+    runs: int,
+    workers: int,
+    is_direct: bool,
+    with_readers: Callable[[], Any],
 ) -> tuple[Hosts, Costs]:
-    """Measure with recordings of two lengths, `runs` of each. `with_readers` is a context in which people read.
+    """Measure with recordings of two lengths, `runs` of each, for a machine of so many `workers`.
 
-    Returns machine and costs; the docks are those of this machine.
+    `with_readers` gives a context in which people read. Returns machine and costs; the docks are on this machine.
     """
     base.mkdir()
     cores = float(psutil.cpu_count() or 1)
@@ -94,11 +100,7 @@ def calibrate(
         spent = _brought(stage, footage, base, runs=runs, is_direct=is_direct)
     finally:
         stage.signal_workers(signal.SIGCONT)
-        stage.signal_workers(signal.SIGSTOP, but=1)
-    try:
-        jobs, job_cores = _jobs(stage, {item.recorded_s: item for item in footage})
-    finally:
-        stage.signal_workers(signal.SIGCONT)
+    jobs, job_cores = _jobs(stage, footage)
     with with_readers():
         busy_cores = _busy_cores()
     hosts = Hosts(
@@ -106,9 +108,9 @@ def calibrate(
         busy_cores=min(busy_cores, 0.9 * cores),
         docks_on_host=True,
         store_mb_per_s=rate,
-        taken_at_once=2 * len(stage.workers()) if is_direct else 0,
-        prompt_workers=len(stage.workers()),
-        long_workers=len(stage.workers()),
+        taken_at_once=2 * workers if is_direct else 0,
+        prompt_workers=workers,
+        long_workers=workers,
     )
     return hosts, _costs(spent, jobs, job_cores, is_direct=is_direct)
 
@@ -141,7 +143,7 @@ def _brought(stage: Stage, footage: Sequence[Footage], base: Path, *, runs: int,
     return [each for each in found[1:] if set(each.at_s) == set(_STEPS)]
 
 
-def _jobs(stage: Stage, footage: Mapping[float, Footage]) -> tuple[list[tuple[str, str, float, float]], float]:
+def _jobs(stage: Stage, footage: Sequence[Footage]) -> tuple[list[tuple[str, str, float, float]], float]:
     """Have one worker do all that waits; return queue, kind, recorded seconds and seconds of each job, and the cores."""
     clock = SystemClock()
     began, spent, began_at = time.monotonic(), spent_s(stage.roots), clock.now()
@@ -158,7 +160,7 @@ def _jobs(stage: Stage, footage: Mapping[float, Footage]) -> tuple[list[tuple[st
     )
     with stage.server.database.read() as tx:
         rows = tx.execute(asked, {"since": began_at}).all()
-    by_size = {size_of(item.path): item.recorded_s for item in footage.values()}
+    by_size = {size_of(item.path): item.recorded_s for item in footage}
     free: dict[str, Any] = {}
     found, worked_s = [], 0.0
     for queue, kind, finished_at, created_at, size in rows:

@@ -27,6 +27,7 @@ from tests.campaign.load.watching import Watch, busy_s, spent_s
 from tests.support import footage
 
 _QUIET_S: Final = 3600.0
+_STATION: Final = Path(__file__).parents[3] / "docs" / "scale" / "station.toml"
 _HEADROOM: Final = 1.3
 _NO_LIMIT_MBIT: Final = 1_000_000.0
 
@@ -68,6 +69,7 @@ def run(base: Path, asked: argparse.Namespace) -> Result:
             lengths,
             base / "calibration",
             runs=asked.calibration_runs,
+            workers=asked.workers,
             is_direct=wanted.is_direct,
             with_readers=lambda: _reading(stage, asked, seen),
         )
@@ -82,12 +84,16 @@ def run(base: Path, asked: argparse.Namespace) -> Result:
             encoded_share=0.0,
         )
         network = Network(dock_mbit_per_s=asked.mbit, shared_mbit_per_s=_NO_LIMIT_MBIT, at_once_per_dock=1)
-        given = Parameters(shift=shift, network=network, hosts=hosts, costs=costs)
+        given = Parameters(
+            shift=shift, network=network, hosts=hosts, costs=costs, requests=Parameters.read(_STATION).requests
+        )
         print(given.as_toml(), flush=True)
         result = Result(asked, given, simulate(given), stage.parts)
         if asked.parameters is not None:
             asked.parameters.write_text(given.as_toml(), "utf-8")
         if not asked.calibrate:
+            for number in range(1, asked.workers):
+                stage.add_worker(base / f"worker-{number}.log")
             _load(stage, base, recording, result)
     return result
 

@@ -26,7 +26,7 @@ def render(result: "Result", *, command: str) -> tuple[str, bool]:
     asked = result.asked
     lines = ["# Campaign: load", ""]
     if asked.calibrate:
-        told = [f"Predicted, nothing was loaded: {figures(result.predicted)}", "", *_parameters(result)]
+        told = [f"Predicted, nothing was loaded: {figures(result.given, result.predicted)}", "", *_parameters(result)]
         return "\n".join([*lines, *told]) + "\n", True
     wrong = list(_wrong(result))
     rows = _compared(result)

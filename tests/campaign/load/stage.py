@@ -45,6 +45,8 @@ class Stage:
     server: Server
     weed: Weed
     address: str
+    held: contextlib.ExitStack
+    """What ends with it."""
     roots: list[int]
     """The processes from which all others of it come: this one, and servers that have gone their own way."""
     parts: list[str] = field(default_factory=list)
@@ -55,19 +57,29 @@ class Stage:
         """The authority that docks and readers trust."""
         return self.server.ca.read_text("ascii")
 
-    def workers(self) -> list[psutil.Process]:
-        """Return every process that works on jobs, those that `serve` has started first."""
-        return [
-            process
-            for root in self.roots
-            for process in family(root)
-            if "archive.cli" in (words := process.cmdline()) and "worker" in words
-        ]
+    def signal_workers(self, number: signal.Signals) -> None:
+        """Stop all workers, or have them go on."""
+        for root in self.roots:
+            for process in family(root):
+                words = process.cmdline()
+                if "archive.cli" in words and "worker" in words:
+                    process.send_signal(number)
 
-    def signal_workers(self, number: signal.Signals, *, but: int = 0) -> None:
-        """Stop all workers, or have them go on; `but` so many of the first ones."""
-        for process in self.workers()[but:]:
-            process.send_signal(number)
+    def add_worker(self, log: Path) -> None:
+        """Start one more `liuhen worker`, as another host would."""
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "archive.cli", "worker", "--home", str(self.server.home)],
+                cwd=ROOT, env=self.server.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            )  # fmt: skip
+        self.held.callback(_end, process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for each in family(process.pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    process.wait()
 
 
 def can(setting: str) -> bool:
@@ -77,7 +89,7 @@ def can(setting: str) -> bool:
 
 @contextlib.contextmanager
 def staged(base: Path, wanted: Wanted) -> Iterator[Stage]:
-    """Run everything for a block, in a folder that goes away."""
+    """Run everything for a block, in a folder that goes away; one worker, until others are added."""
     with contextlib.ExitStack() as held:
         cluster = postgres.Cluster(postgres.folder_for_server(base / "pg"), durable=True)
         held.callback(cluster.destroy)
@@ -126,11 +138,9 @@ def staged(base: Path, wanted: Wanted) -> Iterator[Stage]:
             )
             address = running.address
             parts.append("nginx")
-        for number in range(1, wanted.workers):
-            _worker(held, base / f"worker-{number}.log", server)
         webs = wanted.web_processes if can("web_processes") else 1
         parts += [f"{webs} web process{'' if webs == 1 else 'es'}", f"{wanted.workers} workers"]
-        yield Stage(server, weed, address, [os.getpid(), *_daemons(base)], parts)
+        yield Stage(server, weed, address, held, [os.getpid(), *_daemons(base)], parts)
         server.stop()
 
 
@@ -152,20 +162,3 @@ def _broker(base: Path, name: str) -> Any:
 def _nginx_support() -> Any:
     found = importlib.util.find_spec("tests.support.nginx")
     return None if found is None else importlib.import_module("tests.support.nginx")
-
-
-def _worker(held: contextlib.ExitStack, log: Path, server: Server) -> None:
-    """Start one more `liuhen worker`, as another host would."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "archive.cli", "worker", "--home", str(server.home)],
-            cwd=ROOT, env=server.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-        )  # fmt: skip
-
-    def end() -> None:
-        for each in family(process.pid):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
-        process.wait()
-
-    held.callback(end)

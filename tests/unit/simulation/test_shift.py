@@ -9,7 +9,7 @@ from archive.cli.main import run
 from archive.simulation.fair_shares import Line, Shares, Work
 from archive.simulation.parameters import Parameters, ParametersInvalid
 from archive.simulation.shift import simulate
-from archive.simulation.telling import figures, percentile
+from archive.simulation.telling import figures, percentile, requests
 
 _STATION = Path(__file__).parents[3] / "docs" / "scale" / "station.toml"
 
@@ -151,9 +151,16 @@ def test_the_command_says_it_in_words_and_as_json(capsys: pytest.CaptureFixture[
     assert run(["simulate", str(_STATION)]) == 0
     words = capsys.readouterr().out
     assert run(["simulate", str(_STATION), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == json.loads(json.dumps(figures(simulate(Parameters.read(_STATION)))))
+    told, given = json.loads(capsys.readouterr().out), Parameters.read(_STATION)
+    assert told == json.loads(json.dumps(figures(given, simulate(given))))
     assert f"{told['mb_per_s']:.1f} MB/s" in words
+
+
+def test_requests_are_counted_and_priced() -> None:
+    given = _given(
+        docks=1000, writes=40, reads=30, writes_per_mb=0.1, price_per_million_writes=8.0, price_per_million_reads=2.0
+    )
+    assert requests(given) == pytest.approx({"writes": 50_000, "reads": 30_000, "cost": 0.46})
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
