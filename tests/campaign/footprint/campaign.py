@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ class Found:
     objects: dict[str, float] = field(default_factory=dict)
     """Objects in each bucket for each item."""
     intake: Counter[str] = field(default_factory=Counter)
+    renewal: Counter[str] = field(default_factory=Counter)
     large_intake: Counter[str] = field(default_factory=Counter)
     jobs: dict[str, Counter[str]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -97,10 +99,13 @@ def _requests(home: ArchiveHome, dock: EnrolledDock, clip: bytes, calls: Calls, 
     """Count the requests of one small intake, of its jobs, and of the intake of a file in parts."""
     _work(home, calls)
     calls.taken()
-    home.deliver(dock, unlike(clip), "first.mp4")
+    first = home.deliver(dock, unlike(clip), "first.mp4")
     found.intake = calls.taken()
     found.jobs = _work(home, calls)
+    home.clock.step(timedelta(days=31))
     calls.taken()
+    home.services.objects.lock(first)
+    found.renewal = calls.taken()
     home.deliver(dock, os.urandom(found.large_bytes), "large.bin")
     found.large_intake = calls.taken()
     _work(home, calls)

@@ -60,6 +60,7 @@ def render(found: "Found", *, command: str) -> str:
         "|---|---|---|---|---|",
         _calls("Intake of a recording in one part", found.intake),
         _calls(f"Intake of {found.large_bytes / 1e6:.0f} MB in parts of 8 MiB", found.large_intake),
+        _calls("Renewal of the locks of an object", found.renewal),
         *(_calls(f"job `{kind}`", calls) for kind, calls in sorted(found.jobs.items()) if calls),
         _calls("all jobs of a recording", sum(found.jobs.values(), Counter())),
         "",
