@@ -87,10 +87,11 @@ def calibrate(
     workers: int,
     is_direct: bool,
     with_readers: Callable[[], Any],
-) -> tuple[Hosts, Costs]:
+) -> tuple[Hosts, Costs, float]:
     """Measure with recordings of two lengths, `runs` of each, for a machine of so many `workers`.
 
-    `with_readers` gives a context in which people read. Returns machine and costs; the docks are on this machine.
+    `with_readers` gives a context in which people read. Returns machine, costs, and the cores that readers took; the docks are on this
+    machine.
     """
     base.mkdir()
     cores = float(psutil.cpu_count() or 1)
@@ -102,7 +103,7 @@ def calibrate(
         stage.signal_workers(signal.SIGCONT)
     jobs, job_cores = _jobs(stage, footage)
     with with_readers():
-        busy_cores = _busy_cores()
+        busy_cores, readers_cores = _busy_cores(stage)
     hosts = Hosts(
         cores=cores,
         busy_cores=min(busy_cores, 0.9 * cores),
@@ -112,7 +113,7 @@ def calibrate(
         prompt_workers=workers,
         long_workers=workers,
     )
-    return hosts, _costs(spent, jobs, job_cores, is_direct=is_direct)
+    return hosts, _costs(spent, jobs, job_cores, is_direct=is_direct), readers_cores
 
 
 def _brought(stage: Stage, footage: Sequence[Footage], base: Path, *, runs: int, is_direct: bool) -> list[_Spent]:
@@ -237,11 +238,12 @@ def _job_line(jobs: Sequence[tuple[str, str, float, float]], chosen: Callable[[s
     return Line(samples)
 
 
-def _busy_cores() -> float:
-    """Return how many cores are busy while nothing is taken in: people who read, and what else this machine does."""
-    began, spent = time.monotonic(), busy_s()
+def _busy_cores(stage: Stage) -> tuple[float, float]:
+    """Return how many cores are busy while nothing is taken in, and how many of them because people read."""
+    began, busy, spent = time.monotonic(), busy_s(), spent_s(stage.roots)
     threading.Event().wait(_REST_S)
-    return (busy_s() - spent) / (time.monotonic() - began)
+    took_s = time.monotonic() - began
+    return (busy_s() - busy) / took_s, (spent_s(stage.roots) - spent) / took_s
 
 
 def _store_mb_per_s(stage: Stage) -> float:

@@ -44,6 +44,7 @@ class Result:
     given: Parameters
     predicted: Outcome
     parts: list[str]
+    readers_cores: float
     sent: list[list[Sent]] = field(default_factory=list)
     seen: Seen = field(default_factory=Seen)
     watch: Watch | None = None
@@ -64,7 +65,7 @@ def run(base: Path, asked: argparse.Namespace) -> Result:
     wanted = Wanted(asked.web, asked.workers, asked.way == "direct", asked.send_bytes, asked.broker)
     with staged(base / "stage", wanted) as stage:
         seen = Seen()
-        hosts, costs = calibrate(
+        hosts, costs, readers_cores = calibrate(
             stage,
             lengths,
             base / "calibration",
@@ -88,7 +89,7 @@ def run(base: Path, asked: argparse.Namespace) -> Result:
             shift=shift, network=network, hosts=hosts, costs=costs, requests=Parameters.read(_STATION).requests
         )
         print(given.as_toml(), flush=True)
-        result = Result(asked, given, simulate(given), stage.parts)
+        result = Result(asked, given, simulate(given), stage.parts, readers_cores)
         if asked.parameters is not None:
             asked.parameters.write_text(given.as_toml(), "utf-8")
         if not asked.calibrate:

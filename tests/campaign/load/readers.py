@@ -94,11 +94,16 @@ class Viewer(Reader):
         if not items:
             return
         item = self._chance.choice(items)
+        offered = self._ask("item", lambda: self._client.get(f"/items/{item}"))
+        if offered is None or f"/items/{item}/play" not in offered.text:
+            return  # it does not play yet, and the page says so
         told = {"purpose": "load test", "reference": "1"}
         page = self._ask("play", lambda: self._client.post(f"/items/{item}/play", data=told, follow_redirects=True))
         found = None if page is None else re.search(r"/content/[0-9a-f-]+/playable", page.text)
         if found is None:
-            return  # it does not play yet, and the page says so
+            if page is not None:
+                self._seen.errors.append("play: no address to play from")
+            return
         at_byte = 0
         for _ in range(8):
             began = time.monotonic()
