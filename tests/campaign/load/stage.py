@@ -123,14 +123,16 @@ def staged(base: Path, wanted: Wanted) -> Iterator[Stage]:
                 "LIUHEN_BROKER_PASSWORD_FILE": str(broker.password_file),
             }
             parts.append(f"Celery on {wanted.broker}")
-        server = Server(base / "archive", tls=True, database_url=url, environment=environment)
+        proxy = _nginx_support() if can("web_sockets") else None
+        # Behind nginx the web processes speak plain HTTP, on their sockets.
+        server = Server(base / "archive", tls=proxy is None, database_url=url, environment=environment)
         held.callback(server.crash)
         try:
             server.start()
         except ServerBroken:
             server.wait_ready()  # a busy machine takes its time
-        address, proxy = server.address, _nginx_support()
-        if proxy is not None and can("web_sockets"):
+        address = server.address
+        if proxy is not None:
             upstreams = [f"unix:{sockets}/web-{number}.sock" for number in range(wanted.web_processes)]
             tls = server.home / "ca" / "tls.pem"
             running = held.enter_context(
