@@ -27,13 +27,13 @@ _COMMANDS: Final = {
     "integration": ("keys", "webhooks"),
     "renditions": ("renditions", "jobs"),
     "search": ("search",),
+    "simulate": ("simulate",),
     "witness": ("log",),
     "database": ("db",),
     "audit": ("verify", "fsck", "doctor"),
     "validation": ("validate",),
     "log": ("log",),
     "journal": ("log",),
-    "simulate": ("simulate",),
 }
 
 

@@ -23,8 +23,8 @@ _FOLDERS = {*_PACKAGES, "docker", "tests", "docs", ".ci"}
 _ARCHIVE = {
     "kernel", "ports", "db", "ledger", "jobs", "trust", "ocfl", "custody", "calendar", "search", "notify", "organisation",
     "access", "evidence", "documents", "devices", "cases", "volumes", "complaints", "retrieval", "review", "legal_review",
-    "publicity", "statistics",
-    "simulation", "packages", "fsck", "adapters", "wiring", "web", "worker", "cli",
+    "publicity", "statistics", "simulation",
+    "packages", "fsck", "adapters", "wiring", "web", "worker", "cli",
 }  # fmt: skip
 _ENTRY_POINTS = ("archive/web", "archive/worker", "archive/cli")
 _MOST_LINES = 500
