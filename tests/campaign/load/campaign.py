@@ -28,6 +28,8 @@ from tests.support import footage
 
 _QUIET_S: Final = 3600.0
 _STATION: Final = Path(__file__).parents[3] / "docs" / "scale" / "station.toml"
+_SETTLE_S: Final = 60.0
+_RESTING_CORES: Final = 0.3
 _HEADROOM: Final = 1.3
 _NO_LIMIT_MBIT: Final = 1_000_000.0
 
@@ -95,8 +97,19 @@ def run(base: Path, asked: argparse.Namespace) -> Result:
         if not asked.calibrate:
             for number in range(1, asked.workers):
                 stage.add_worker(base / f"worker-{number}.log")
+            _settle(stage)
             _load(stage, base, recording, result)
     return result
+
+
+def _settle(stage: Stage) -> None:
+    """Wait until everything that was just started has come to rest, and a minute at most."""
+    until = time.monotonic() + _SETTLE_S
+    while time.monotonic() < until:
+        spent = spent_s(stage.roots)
+        time.sleep(1.0)
+        if spent_s(stage.roots) - spent < _RESTING_CORES:
+            return
 
 
 def _load(stage: Stage, base: Path, recording: Footage, result: Result) -> None:
