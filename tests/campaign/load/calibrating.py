@@ -109,7 +109,7 @@ def calibrate(
         busy_cores=min(busy_cores, 0.9 * cores),
         docks_on_host=True,
         store_mb_per_s=rate,
-        taken_at_once=2 * workers if is_direct else 0,
+        taken_at_once=2 * (workers + 1) if is_direct else 0,
         prompt_workers=workers,
         long_workers=workers,
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from archive.jobs.queue import INTAKE
 from archive.kernel.clock import SystemClock
 from archive.simulation.parameters import Network, Parameters, Shift
 from archive.simulation.shift import Outcome, simulate
@@ -67,6 +68,8 @@ def run(base: Path, asked: argparse.Namespace) -> Result:
     wanted = Wanted(asked.web, asked.workers, asked.way == "direct", asked.send_bytes, asked.broker)
     with staged(base / "stage", wanted) as stage:
         seen = Seen()
+        if wanted.is_direct:
+            stage.add_worker(base / "intake.log", INTAKE)
         hosts, costs, readers_cores = calibrate(
             stage,
             lengths,

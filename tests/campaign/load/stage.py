@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import psutil
 
+from archive.jobs.queue import INTAKE
 from archive.settings import Settings
 from tests.campaign.load.watching import family
 from tests.support import postgres, schema
@@ -58,18 +59,19 @@ class Stage:
         return self.server.ca.read_text("ascii")
 
     def signal_workers(self, number: signal.Signals) -> None:
-        """Stop all workers, or have them go on."""
+        """Stop all workers but those that take in what came straight to the bucket, or have them go on."""
         for root in self.roots:
             for process in family(root):
                 words = process.cmdline()
-                if "archive.cli" in words and "worker" in words:
+                if "archive.cli" in words and "worker" in words and INTAKE not in words:
                     process.send_signal(number)
 
-    def add_worker(self, log: Path) -> None:
-        """Start one more `liuhen worker`, as another host would."""
+    def add_worker(self, log: Path, *queues: str) -> None:
+        """Start one more `liuhen worker`, as another host would, for these queues or for all."""
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "archive.cli", "worker", "--home", str(self.server.home)],
+                [sys.executable, "-m", "archive.cli", "worker", "--home", str(self.server.home),
+                 *(word for queue in queues for word in ("--queues", queue))],
                 cwd=ROOT, env=self.server.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         self.held.callback(_end, process)
