@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "integration": ("keys", "webhooks"),
     "renditions": ("renditions", "jobs"),
     "search": ("search",),
+    "simulate": ("simulate",),
     "witness": ("log",),
     "database": ("db",),
     "copies": ("copy", "drill"),

@@ -23,7 +23,7 @@ _FOLDERS = {*_PACKAGES, "docker", "tests", "docs", ".ci"}
 _ARCHIVE = {
     "kernel", "ports", "db", "ledger", "jobs", "trust", "ocfl", "custody", "calendar", "search", "notify", "organisation",
     "access", "evidence", "documents", "devices", "cases", "volumes", "complaints", "retrieval", "review", "legal_review",
-    "publicity", "statistics",
+    "publicity", "statistics", "simulation",
     "packages", "fsck", "recovery", "adapters", "wiring", "web", "worker", "cli",
 }  # fmt: skip
 _ENTRY_POINTS = ("archive/web", "archive/worker", "archive/cli")
