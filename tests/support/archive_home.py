@@ -4,6 +4,7 @@ Fixtures are imported where they are wanted: `from tests.support.archive_home im
 """
 
 import functools
+import hashlib
 import json
 import os
 import tempfile
@@ -296,6 +297,14 @@ class ArchiveHome:
         return self.stored_file(
             self.services.stores.originals, self.services.objects.content_key(object_id, logical_path)
         )
+
+    def stored_renditions(self) -> set[Path]:
+        """Every file in the store of renditions, but what looks found: one for each look, named by its digest."""
+        files = {path for path in (self.path / "renditions").rglob("*") if path.is_file()}
+        found = {path for path in files if path.parent.name.startswith("found-")}
+        assert all(path.stem == hashlib.sha256(path.read_bytes()).hexdigest() for path in found)
+        assert len({path.parent for path in found}) == len(found)
+        return files - found
 
     def stored_file(self, store: BlobStore, key: str) -> Path:
         with store.borrow(key) as path:
