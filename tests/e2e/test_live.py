@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from archive.access.policy import Role
+from archive.adapters.local_bell import LocalBell
 from archive.evidence.models import EvidenceItem
 from archive.jobs.queue import LONG, PROMPT, PROXY
 from archive.kernel.ids import ObjectId
@@ -73,7 +74,8 @@ class Desk:
         services = self.bureau.services
         self._dock = seed.new_dock(self.bureau, "北市区中队采集站")
         self._worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=60)
-        self._thread = threading.Thread(target=self._worker.run, args=({PROMPT: 1, LONG: 1, PROXY: 1},))
+        queues = {PROMPT: 1, LONG: 1, PROXY: 1}
+        self._thread = threading.Thread(target=self._worker.run, args=(queues, LocalBell()), kwargs={"grace_s": 60.0})
 
     def deliver(self, path: Path) -> ObjectId:
         return seed.deliver(self.bureau, self._dock, path.read_bytes(), path.name)

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from archive.access.policy import Role
+from archive.adapters.local_bell import LocalBell
 from archive.cases.filing import link_object, open_case
 from archive.cases.subjects import NewSubject
 from archive.cases.terms import Category, SubjectKind
@@ -53,7 +54,9 @@ def served(bureau: Bureau) -> Iterator[str]:
     services = bureau.services
     sequencing = seed.Sequencing(bureau)
     worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=15)
-    working = threading.Thread(target=worker.run, args=({PACKAGE: 1},), daemon=True)
+    working = threading.Thread(
+        target=worker.run, args=({PACKAGE: 1}, LocalBell()), kwargs={"grace_s": 60.0}, daemon=True
+    )
     sequencing.start()
     working.start()
     try:

@@ -418,6 +418,6 @@ def test_the_operator_makes_a_system_and_its_connection_file(server: Server, tmp
     assert server.command("dock", "axis-user", "no blanks").returncode == 64
     assert server.command("dock", "axis-user", "x", "--connection-file", tmp_path / "x.json").returncode == 64
     listed = server.command("dock", "list").stdout
-    assert re.search(r" axis +bws-7$", listed, re.MULTILINE)
+    assert re.search(r" axis +-/-/- +bws-7$", listed, re.MULTILINE)
     assert server.command("dock", "reopen-browser").returncode == 0
     server.assert_sound()

@@ -100,5 +100,5 @@ def test_a_web_process_that_ends_says_so_first_and_keeps_what_arrived(tight_serv
     assert (upload.state, upload.offset_bytes) == ("accepted", 8 * MB)
     wait_for(lambda: tight_server.pids().get("web", web) != web)
     tight_server.wait_ready()
-    ended = [line for line in tight_server.log() if line["event"] == "process_ended" and line["name"] == "web"]
+    ended = [line for line in tight_server.log() if line["event"] == "process_ended" and line["name"] == "web-0"]
     assert [line["exit_code"] for line in ended] == [0], "in order, not killed"
