@@ -208,10 +208,10 @@ def test_an_upload_that_stops_short_is_no_item(dock: TestDock, server: Server, t
     data = recording(tmp_path / "clip.mp4", 3 * MB).read_bytes()
     identity = dock.state.identity()
     manifest = build_manifest(dock_id=identity.dock_id, name="clip.mp4", digests=digest_of(data), times={}, device={})
-    from ingest.agent.sending import _b64
+    from ingest.agent.sending import b64
 
     headers = {"Authorization": f"Bearer {identity.api_key}", "Tus-Resumable": "1.0.0"}
-    metadata = f"manifest {_b64(manifest)},signature {_b64(sign_manifest(manifest, identity.key))}"
+    metadata = f"manifest {b64(manifest)},signature {b64(sign_manifest(manifest, identity.key))}"
     connection = http.client.HTTPConnection(identity.place.host, identity.place.port, timeout=20)
     connection.request(
         "POST", "/api/v1/uploads", headers={**headers, "Upload-Length": str(len(data)), "Upload-Metadata": metadata}
