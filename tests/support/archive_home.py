@@ -39,6 +39,7 @@ from archive.kernel.instants import Instant
 from archive.ledger.entries import OPERATOR, Actor
 from archive.ledger.erasure import erase_detail
 from archive.ledger.models import LogEntry, LogLeaf
+from archive.ledger.publishing import NOTES
 from archive.ports.blobs import BlobStore
 from archive.settings import Settings
 from archive.wiring import Services, build_services, create_home
@@ -353,17 +354,18 @@ def make_home(base: Path, database_url: str, clock: SteppedClock | None = None, 
 
 @functools.cache
 def _new_files() -> tuple[tuple[Path, int, bytes | None], ...]:
-    """Return what lies in the folder of a new archive, but for its database and checkpoint: path, mode, bytes."""
+    """Return what lies in the folder of a new archive, but for its database and checkpoints: path, mode, bytes."""
     with tempfile.TemporaryDirectory(prefix="liuhen-home-") as folder:
         made = make_home(Path(folder), "")
         filled = {name for name in Base.metadata.tables if made.count(name)}
         assert filled == {"agency", "unit", "log_checkpoint"}, "a copy has to write that too"
         made.services.close()
         home = Path(folder) / "home"
+        of_its_own = {home / "log" / "checkpoint", *(home / "log-entries" / NOTES).glob("*")}
         return tuple(
             (path.relative_to(home), path.stat().st_mode & 0o777, None if path.is_dir() else path.read_bytes())
             for path in sorted(home.rglob("*"))
-            if path != home / "log" / "checkpoint" and not path.name.startswith("liuhen.sqlite3")
+            if path not in of_its_own and not path.name.startswith("liuhen.sqlite3")
         )
 
 
