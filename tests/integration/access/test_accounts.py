@@ -269,6 +269,7 @@ _FILES = {
 }  # fmt: skip
 _LEADS = {
     Capability.EXPORT_CONTENT, Capability.READ_TRACE, Capability.HANDLE_COMPLAINTS, Capability.MOVE, Capability.SEAL,
+    Capability.SEND_FIRST,
 }  # fmt: skip
 EXPECTED = {
     Role.OFFICER: _LOOKS | {Capability.UPLOAD, Capability.WRITE_RECORDS},

@@ -73,6 +73,7 @@ from archive.volumes.terms import Move
 from archive.web.app import create_app
 from archive.web.pages.sheets import SHEETS
 from ingest.errors import Quarantined
+from ingest.waiting import Announced, announce
 from tests.e2e.browser import CHROMIUM, open_browser
 from tests.integration.web.attacks.conftest import filled, parameters_of, routes_of
 from tests.integration.web.conftest import signed_in_at, small_scene
@@ -108,10 +109,11 @@ _ELSEWHERE = {
     "log_checkpoint", "log_cosignature",  # signed text of machines
     "axis_container", "axis_object", "axis_token",  # what is shown of them is in the item
     "reach", "search_document",  # derived: indexed anew from what was filled
+    "worm_probe", "copy_place", "object_copy", "restore_drill", "direct_upload",  # what this program says of its stores
     "upload", "external_id", "mail_address",  # shown to nobody but whoever sent it; an address is ASCII by its form
 }  # fmt: skip
 _OURS = {
-    "notice.link", "webhook.url", "preserved_object.name", "job.last_error", "quarantine_item.reason",
+    "notice.link", "webhook.url", "job.traceparent", "preserved_object.name", "job.last_error", "quarantine_item.reason",
     "template_text.text", "draft.field_values", "template_text.code", "draft.template", "draft.template_sha256", "draft.values_sha256",
     "draft_pdf.place", "record_extension.path",
     "key_certificate.purpose", "key_certificate.place", "key_certificate.serial", "key_certificate.revocation_reason",
@@ -216,6 +218,8 @@ def _add_things(bureau: Bureau) -> None:
     services, head = bureau.services, seed.caller(bureau, Role.UNIT_HEAD)
     with contextlib.suppress(Quarantined):
         seed.deliver(bureau, seed.new_dock(bureau, "隔离采集站"), b"not what was promised", "q.mp4", said=b"x" * 21)
+    announced = Announced("a" * 64, MARKUP[:99], 1, device_serial=MARKUP[:99])
+    announce(services.database, seed.new_dock(bureau, "待传采集站").id, [announced], is_first=True, at=bureau.now())
     ask_for_package(
         services.database.seen_by(head.sight), bureau.cases["main"], by=head, purpose="移送", with_renditions=False,
         rules=services.retrievals.rules, at=bureau.now(),
