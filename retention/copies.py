@@ -314,6 +314,7 @@ class Copies:
             if done:
                 told = {
                     "place": self.place[:300],
+                    "place_id": str(place_id),
                     "bytes": sum(made.size_bytes for _, made in done.values()),
                     "objects": {str(object_id): made.head for object_id, (_, made) in done.items()},
                 }

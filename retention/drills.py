@@ -134,7 +134,8 @@ class Drills:
             values = {"id": drill_id, "drilled_at": ended, "result": result, "signature": signature}
             insert_row(tx, RestoreDrill, **values, **facts)
             about = {"case": None if case is None else case["id"], "objects": [each["id"] for each in checked]}
-            detail = {**facts, **digests, **about}
+            # Whole, so that the result comes back when the database is lost.
+            detail = {**facts, **digests, **about, "result": result.decode(), "signature": signature.hex()}
             entry = NewEntry(EntryType.STORE_DRILLED, by, Target("restore_drill", drill_id), detail=detail)
             append_entry(tx, entry, at=ended)
         with database.read() as tx:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import JSON, Boolean, Date, Integer, LargeBinary, String, Table, Uuid, make_url, select
+from sqlalchemy import JSON, Boolean, Date, Float, Integer, LargeBinary, String, Table, Uuid, make_url, select
 from sqlalchemy.types import TypeEngine
 
 from archive.cli.main import run
@@ -98,6 +98,8 @@ def _value(kind: TypeEngine[Any]) -> Any:
             return False
         case Integer():
             return 1
+        case Float():
+            return 1.0
         case Date():
             return date(2026, 1, 2)
         case JSON():

@@ -56,7 +56,7 @@ NO_ROWS: Final = {
     EntryType.ADMIN_SESSION_ENDED, EntryType.ADMIN_PASSWORD_CHANGED, EntryType.ADMIN_FACTOR_REMOVED,
     EntryType.ADMIN_RECOVERY_BEGUN, EntryType.ADMIN_RECOVERY_CONFIRMED, EntryType.ADMIN_RECOVERY_WITHDRAWN,
     EntryType.ADMIN_ACCOUNT_RECOVERED, EntryType.ADMIN_RECOVERED, EntryType.INGEST_WISHED,
-    EntryType.RETENTION_EXTENDED, EntryType.STORE_COPIED, EntryType.STORE_DRILLED,
+    EntryType.RETENTION_EXTENDED,
 }  # fmt: skip
 """Types that tell of no row that comes back: secrets, sessions, work. Erasures belong to the log's own rows."""
 
