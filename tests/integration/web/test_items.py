@@ -163,9 +163,8 @@ def fresh(bureau: Bureau, tmp_path: Path) -> ObjectId:
 def test_one_flipped_bit_is_invalid_and_the_file_is_named(
     auditor: httpx.Client, bureau: Bureau, fresh: ObjectId
 ) -> None:
-    path = bureau.services.objects.local_path(fresh, _original(bureau, fresh).content_path)
-    assert path is not None
-    flip(path)
+    with bureau.services.objects.borrow(fresh, _original(bureau, fresh).content_path) as path:
+        flip(path)
     answer = _verify(auditor, fresh)
     assert 'data-outcome="invalid"' in answer.text
     assert "verdict-good" not in answer.text
