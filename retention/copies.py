@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.base import insert_row
 from archive.db.database import Database
-from archive.jobs.queue import COPY, ClaimedJob, add_job, finish_job, hasten_job, postpone_job
+from archive.jobs.queue import COPY, ClaimedJob, finish_job, hasten_job, renew_job, repeat_job
 from archive.kernel.errors import NotFound, StorageFull, Unavailable
 from archive.kernel.ids import ObjectId, new_uuid7
 from archive.kernel.instants import Instant, format_instant
@@ -112,7 +112,7 @@ class Copies:
         if self.place:
             now = self.clock.now()
             with self.database.begin() as tx:
-                add_job(tx, COPY_OBJECTS, {}, at=now, queue=COPY, key=COPY_OBJECTS)
+                renew_job(tx, COPY_OBJECTS, {}, at=now, queue=COPY, key=COPY_OBJECTS)
                 hasten_job(tx, COPY_OBJECTS, at=now)
 
     def copy_some(self, *, by: Actor = ARCHIVE) -> int:
@@ -236,7 +236,7 @@ class Copies:
             else:
                 begun = here & or_(CopyPlace.trouble.is_(None), CopyPlace.trouble != trouble)
                 tx.execute(update(CopyPlace).where(begun).values(trouble=trouble, trouble_at=at))
-            postpone_job(tx, job, until=at + wait)
+            repeat_job(tx, job, until=at + wait)
 
     def _fresh(self, tx: Session, scanned: int) -> dict[UUID, Instant]:
         """Return what nobody has looked at yet, each with the time of its oldest entry: at most 10,000 objects."""

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, aliased
 from archive.cases.models import CaseLink
 from archive.custody.models import PreservedObject
 from archive.db.base import insert_row
-from archive.jobs.queue import COPY, ClaimedJob, add_job, finish_job, hasten_job, postpone_job
+from archive.jobs.queue import COPY, ClaimedJob, finish_job, hasten_job, renew_job, repeat_job
 from archive.kernel.canonical import canonical_json
 from archive.kernel.digests import digest_of
 from archive.kernel.errors import Conflict, LiuhenError, NotFound, StorageFull, Unavailable
@@ -86,7 +86,7 @@ class Drills:
         if self._is_on:
             now = self.copies.clock.now()
             with self.copies.database.begin() as tx:
-                add_job(tx, RUN_DRILL, {}, at=now, queue=COPY, key=RUN_DRILL)
+                renew_job(tx, RUN_DRILL, {}, at=now, queue=COPY, key=RUN_DRILL)
                 hasten_job(tx, RUN_DRILL, at=now)
 
     def run(self, *, by: Actor = ARCHIVE, count: int | None = None) -> RestoreDrill:
@@ -163,7 +163,7 @@ class Drills:
             due = self._next(self.run()) if is_copied else now + _UNTIL_COPIED
         report(900)
         with database.begin() as tx:
-            postpone_job(tx, job, until=due)
+            repeat_job(tx, job, until=due)
 
     def _next(self, drill: RestoreDrill) -> Instant:
         """Return when the next drill is due: soon after one that could not be held to its end."""

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from archive.custody.models import PreservedObject
 from archive.db.database import Database
-from archive.jobs.queue import LONG, ClaimedJob, add_job, finish_job, postpone_job
+from archive.jobs.queue import LONG, ClaimedJob, finish_job, renew_job, repeat_job
 from archive.kernel.ids import ObjectId
 from archive.kernel.instants import format_instant
 from archive.ledger.append import append_entry
@@ -50,7 +50,7 @@ class LockRenewals:
         """Make sure that locks are renewed from now on. Idempotent; for the worker's start."""
         if self.term:
             with self.database.begin() as tx:
-                add_job(tx, RENEW_LOCKS, {}, at=self.clock.now(), queue=LONG, key=RENEW_LOCKS)
+                renew_job(tx, RENEW_LOCKS, {}, at=self.clock.now(), queue=LONG, key=RENEW_LOCKS)
 
     def note_new(self) -> None:
         """Note the first lock of objects that came since the last call: they were locked as they came."""
@@ -94,7 +94,7 @@ class LockRenewals:
         while self.renew_some():
             report(0)
         with self.database.begin() as tx:
-            postpone_job(tx, job, until=self.clock.now() + _EVERY)
+            repeat_job(tx, job, until=self.clock.now() + _EVERY)
 
 
 def _write(tx: Session, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from archive.db.base import insert_row
 from archive.db.database import Database
-from archive.jobs.queue import PROMPT, ClaimedJob, add_job, hasten_job, postpone_job
+from archive.jobs.queue import PROMPT, ClaimedJob, hasten_job, renew_job, repeat_job
 from archive.kernel.canonical import canonical_json
 from archive.kernel.findings import Outcome, Report
 from archive.kernel.ids import new_uuid7
@@ -53,7 +53,7 @@ class WormProbes:
         """Have the locks tried now, and each day from then on. Idempotent; for the worker's start."""
         now = self.clock.now()
         with self.database.begin() as tx:
-            add_job(tx, PROBE_WORM, {}, at=now, queue=PROMPT, key=PROBE_WORM)
+            renew_job(tx, PROBE_WORM, {}, at=now, queue=PROMPT, key=PROBE_WORM)
             hasten_job(tx, PROBE_WORM, at=now)
 
     def run(self, *, by: Actor = ARCHIVE) -> Report:
@@ -86,4 +86,4 @@ class WormProbes:
         self.run()
         report(900)
         with self.database.begin() as tx:
-            postpone_job(tx, job, until=self.clock.now() + _EVERY)
+            repeat_job(tx, job, until=self.clock.now() + _EVERY)

@@ -14,7 +14,7 @@ from archive.complaints.handlers import nearest_handlers
 from archive.complaints.models import Complaint, ComplaintAlarm
 from archive.complaints.rules import ComplaintRules
 from archive.db.database import Database
-from archive.jobs.queue import PROMPT, ClaimedJob, add_job, postpone_job
+from archive.jobs.queue import PROMPT, ClaimedJob, renew_job, repeat_job
 from archive.kernel.instants import Instant
 from archive.notify.notices import NoticeKind, notify
 from archive.ports.clock import Clock
@@ -43,14 +43,14 @@ class ComplaintJobs:
     def begin(self) -> None:
         """Make sure that deadlines are watched from now on. Idempotent; for the worker's start."""
         with self.database.begin() as tx:
-            add_job(tx, WATCH_DEADLINES, {}, at=self.clock.now(), queue=PROMPT, key=WATCH_DEADLINES)
+            renew_job(tx, WATCH_DEADLINES, {}, at=self.clock.now(), queue=PROMPT, key=WATCH_DEADLINES)
 
     def watch_deadlines(self, job: ClaimedJob, report: Callable[[int], None]) -> None:
         """Tell of what is due or overdue, and come back in half an hour. Raises: LeaseLost."""
         while tell_deadlines(self.database, self.rules, at=self.clock.now()):
             report(0)
         with self.database.begin() as tx:
-            postpone_job(tx, job, until=self.clock.now() + _EVERY)
+            repeat_job(tx, job, until=self.clock.now() + _EVERY)
 
 
 def tell_deadlines(database: Database, rules: ComplaintRules, *, at: Instant) -> int:

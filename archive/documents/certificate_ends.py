@@ -14,7 +14,7 @@ from archive.access.models import Account
 from archive.access.policy import Role
 from archive.db.database import Database
 from archive.documents.holders import holder_names
-from archive.jobs.queue import IDLE, ClaimedJob, add_job, postpone_job
+from archive.jobs.queue import IDLE, ClaimedJob, renew_job, repeat_job
 from archive.kernel.instants import BUREAU_ZONE, Instant
 from archive.notify.models import Notice
 from archive.notify.notices import NoticeKind, notify
@@ -41,14 +41,14 @@ class CertificateEnds:
     def begin(self) -> None:
         """Make sure that ends are watched from now on. Idempotent; for the worker's start."""
         with self.database.begin() as tx:
-            add_job(tx, WATCH_CERTIFICATES, {}, at=self.clock.now(), queue=IDLE, key=WATCH_CERTIFICATES)
+            renew_job(tx, WATCH_CERTIFICATES, {}, at=self.clock.now(), queue=IDLE, key=WATCH_CERTIFICATES)
 
     def _watch(self, job: ClaimedJob, report: Callable[[int], None]) -> None:
         with self.database.begin() as tx:
             tell_ends(tx, at=self.clock.now())
         report(0)
         with self.database.begin() as tx:
-            postpone_job(tx, job, until=self.clock.now() + _EVERY)
+            repeat_job(tx, job, until=self.clock.now() + _EVERY)
 
 
 def tell_ends(tx: Session, *, at: Instant) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from archive.documents.long_term import BATCH, LongTerm, due_extensions
-from archive.jobs.queue import IDLE, ClaimedJob, add_job, postpone_job
+from archive.jobs.queue import IDLE, ClaimedJob, renew_job, repeat_job
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import ObjectId
 from archive.ledger.entries import ARCHIVE
@@ -33,7 +33,7 @@ class Renewals:
     def begin(self) -> None:
         """Make sure that timestamps are renewed from now on. Idempotent; for the worker's start."""
         with self.long_term.database.begin() as tx:
-            add_job(tx, RENEW_RECORDS, {}, at=self.long_term.clock.now(), queue=IDLE, key=RENEW_RECORDS)
+            renew_job(tx, RENEW_RECORDS, {}, at=self.long_term.clock.now(), queue=IDLE, key=RENEW_RECORDS)
 
     def renew_due(self, report: Callable[[int], None] = lambda _: None) -> int:
         """Renew every record that is due, each once; return how many were. One that fails keeps no other waiting."""
@@ -55,7 +55,7 @@ class Renewals:
         self.renew_due(report)
         long_term = self.long_term
         with long_term.database.begin() as tx:
-            postpone_job(tx, job, until=long_term.clock.now() + _EVERY)
+            repeat_job(tx, job, until=long_term.clock.now() + _EVERY)
 
     def _due(self, tried: int) -> list[ObjectId]:
         with self.long_term.database.read() as tx:

@@ -283,6 +283,14 @@ def postpone_job(tx: Session, job: ClaimedJob, *, until: Instant, why: str | Non
     _only_holder(tx, job, {**_AFRESH, "attempt": job.attempt - 1, "not_before": until, "last_error": why})
 
 
+def repeat_job(tx: Session, job: ClaimedJob, *, until: Instant) -> None:
+    """Have work that is done for now done again from `until` on, with all its attempts; in the caller's transaction.
+
+    Raises: LeaseLost.
+    """
+    _only_holder(tx, job, {**_AFRESH, "not_before": until})
+
+
 def hasten_job(tx: Session, key: str, *, at: Instant) -> None:
     """Let a job that was put off be due at `at`; one that is under way or has ended stays so."""
     tx.execute(update(Job).where(Job.key == key, Job.state == "ready", Job.not_before > at).values(not_before=at))

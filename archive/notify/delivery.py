@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from archive.jobs.queue import DELIVERY, ClaimedJob, add_job, finish_job, postpone_job
+from archive.jobs.queue import DELIVERY, ClaimedJob, finish_job, postpone_job, renew_job, repeat_job
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import EventId, WebhookId, parse_uuid
 from archive.kernel.instants import Instant
@@ -69,14 +69,14 @@ class DeliveryJobs:
     def begin(self) -> None:
         """Make sure that old events are forgotten from now on. Idempotent; for the worker's start."""
         with self.webhooks.database.begin() as tx:
-            add_job(tx, FORGET_EVENTS, {}, at=self.clock.now(), queue=DELIVERY, key=FORGET_EVENTS)
+            renew_job(tx, FORGET_EVENTS, {}, at=self.clock.now(), queue=DELIVERY, key=FORGET_EVENTS)
 
     def forget_old_events(self, job: ClaimedJob, report: Callable[[int], None]) -> None:
         """Delete old events, and come back tomorrow. Raises: LeaseLost."""
         while forget_events(self.webhooks.database, before=self.clock.now() - self.kept):
             report(0)
         with self.webhooks.database.begin() as tx:
-            postpone_job(tx, job, until=self.clock.now() + _FORGETS_EVERY)
+            repeat_job(tx, job, until=self.clock.now() + _FORGETS_EVERY)
 
     def deliver_event(self, job: ClaimedJob, report: Callable[[int], None]) -> None:
         """Send one event to one webhook, or put it off. Raises: LeaseLost."""

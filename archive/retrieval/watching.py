@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import select, update
 
 from archive.db.database import Database
-from archive.jobs.queue import PROMPT, ClaimedJob, add_job, postpone_job
+from archive.jobs.queue import PROMPT, ClaimedJob, renew_job, repeat_job
 from archive.kernel.instants import BUREAU_ZONE, Instant
 from archive.ledger.entries import ARCHIVE
 from archive.notify.notices import NoticeKind, notify
@@ -41,7 +41,7 @@ class RetrievalJobs:
     def begin(self) -> None:
         """Make sure that retrievals are watched from now on. Idempotent; for the worker's start."""
         with self.database.begin() as tx:
-            add_job(tx, WATCH_RETRIEVALS, {}, at=self.clock.now(), queue=PROMPT, key=WATCH_RETRIEVALS)
+            renew_job(tx, WATCH_RETRIEVALS, {}, at=self.clock.now(), queue=PROMPT, key=WATCH_RETRIEVALS)
 
     def watch_retrievals(self, job: ClaimedJob, report: Callable[[int], None]) -> None:
         """Do what is due, and come back in a minute. Raises: LeaseLost."""
@@ -49,7 +49,7 @@ class RetrievalJobs:
             while work(self.database, self.rules, at=self.clock.now()):
                 report(0)
         with self.database.begin() as tx:
-            postpone_job(tx, job, until=self.clock.now() + _EVERY)
+            repeat_job(tx, job, until=self.clock.now() + _EVERY)
 
 
 def lapse_requests(database: Database, rules: RetrievalRules, *, at: Instant) -> int:

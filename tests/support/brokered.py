@@ -27,7 +27,7 @@ from archive.worker.relay import Relay
 from tests.support.job_driver import AGAIN_S, LOCK_KEY, Orders, make_tables
 
 CLOCK: Final = SystemClock()
-_PATIENCE_S: Final = 90
+_PATIENCE_S: Final = 240
 
 
 def wait_for(condition: Callable[[], bool], *, within_s: float = _PATIENCE_S) -> None:

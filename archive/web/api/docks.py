@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from archive.access.api_keys import KeyRefused
 from archive.access.browsers import Origin
@@ -130,7 +130,7 @@ class WaitingRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     recordings: Annotated[list[RecordingWaiting], Field(max_length=MOST_ANNOUNCED)]
-    is_first: Annotated[bool, Field(description="Whether this replaces what was announced before.")] = True
+    is_first: Annotated[StrictBool, Field(description="Whether this replaces what was announced before.")] = True
 
 
 class WishesRead(BaseModel):

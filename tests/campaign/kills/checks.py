@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import ocfl
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_, not_, select
+from sqlalchemy.orm import Session
 
 from archive.db.database import Database
 from archive.fsck.raw import as_uuid, files_below, rows
+from archive.jobs.models import Job
+from archive.kernel.clock import SystemClock
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import ObjectId, parse_uuid
 from archive.ledger.checkpoint import Checkpoint, open_checkpoint
@@ -25,8 +28,6 @@ from archive.ledger.trustfile import TrustFile
 from archive.ocfl.layout import object_root
 from tests.campaign.kills.docks import Delivery, Ledger, checkpoints_of
 from tests.campaign.kills.service import Service
-
-_OURS = "NOT (kind IN ('forget_events', 'watch_deadlines', 'watch_retrievals', 'renew_records', 'watch_certificates') AND state = 'ready')"  # these come back by themselves
 
 
 @dataclass(slots=True)
@@ -55,11 +56,9 @@ class Checks:
         with self._database.read() as tx:
             connection = tx.connection()
             jobs = [
-                f"job {row['kind']} is {row['state']}, attempt {row['attempt']}, {row['last_error']}"
-                for row in rows(
-                    connection,
-                    f"SELECT kind, state, attempt, last_error FROM job WHERE state NOT IN ('done', 'dead') AND {_OURS}",
-                )
+                f"job {job.kind} is {job.state}, attempt {job.attempt}, {job.last_error}"
+                for job in _unfinished(tx)
+                if job.state != "dead"
             ]
             pending = _count(connection, "SELECT count(*) AS n FROM log_pending")
             complete = _count(connection, "SELECT count(*) AS n FROM upload WHERE state = 'complete'")
@@ -76,7 +75,7 @@ class Checks:
             connection = tx.connection()
             wrong += self._items(connection, deliveries)
             wrong += self._doubles(connection)
-            wrong += self._jobs(connection)
+            wrong += [f"job {job.kind} {job.id} is {job.state}: {job.last_error}" for job in _unfinished(tx)]
             notes = dict.fromkeys(checkpoints_of(found.receipt) for found in deliveries if found.receipt)
             wrong += self._log(notes | self._ledger.checkpoints)
         return wrong
@@ -176,12 +175,6 @@ class Checks:
         if set(named) != renditions or any(count != 1 for count in named.values()):
             yield "renditions and their log entries are not one to one"
 
-    def _jobs(self, connection: Connection) -> Iterator[str]:
-        for row in rows(
-            connection, f"SELECT id, kind, state, attempt, last_error FROM job WHERE state <> 'done' AND {_OURS}"
-        ):
-            yield f"job {row['kind']} {as_uuid(row['id'])} is {row['state']}: {row['last_error']}"
-
     def _log(self, notes: Mapping[str, None]) -> Iterator[str]:
         """Each checkpoint that anybody has ever seen must be a beginning of the log as it is now."""
         keys: Sequence[VerifierKey] = self._trust.logs
@@ -237,3 +230,9 @@ def _uploads(connection: Connection, state: str) -> set[str]:
 
 def _count(connection: Connection, sql: str) -> int:
     return int(next(iter(rows(connection, sql)))["n"])
+
+
+def _unfinished(tx: Session) -> Sequence[Job]:
+    """Jobs with work left; those that come again by themselves have none until they are due."""
+    comes_again = and_(Job.state == "ready", Job.attempt == 0, Job.not_before > SystemClock().now())
+    return tx.scalars(select(Job).where(Job.state != "done", not_(comes_again))).all()

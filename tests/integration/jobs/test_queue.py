@@ -25,6 +25,7 @@ from archive.jobs.queue import (
     fail_job,
     finish_job,
     renew_job,
+    repeat_job,
     revive_job,
 )
 from archive.kernel.ids import JobId, new_uuid7
@@ -307,6 +308,19 @@ def test_a_job_that_has_ended_is_done_once_more(database: Database) -> None:
     renew(database, key="new")
     with database.read() as tx:
         assert [job.state for job in unfinished_jobs(tx)] == ["ready", "ready"]
+
+
+def test_what_comes_again_for_ever_does_not_use_up_its_attempts(database: Database) -> None:
+    """A worker may die at it once in a while, for years."""
+    job_id, at = add(database, max_attempts=2), AT
+    for _ in range(4):
+        claimed(database, at)  # and its worker dies
+        at += timedelta(seconds=LEASE_S + 1)
+        job = claimed(database, at)
+        with database.begin() as tx:
+            repeat_job(tx, job, until=at + timedelta(days=1))
+        at += timedelta(days=1)
+    assert (row(database, job_id).state, row(database, job_id).attempt) == ("ready", 0)
 
 
 def test_a_job_under_way_is_not_disturbed(database: Database) -> None:

@@ -111,6 +111,8 @@ def test_the_doctor_says_that_the_broker_is_away(home: ArchiveHome) -> None:
 
 @pytest.mark.service
 def test_the_doctor_asks_the_broker(home: ArchiveHome, redis_server: Redis) -> None:
+    # Queues of its own: the server is shared, and other tests ring too.
+    home.settings = home.settings.model_copy(update={"origin": f"doctor-{new_uuid7()}.example/log"})
     with_broker(home, redis_server.url, redis_server.password_file)
     bell: Bell = broker_parts.exchange(home.settings).bell
     bell.ring(PROMPT)

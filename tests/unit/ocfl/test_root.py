@@ -50,7 +50,7 @@ def test_an_object_is_made_and_read(place: Place) -> None:
         assert source.read() == FILM_BYTES
     with place.root.open_file(OBJECT_ID, FILM, offset=3, length=9) as source:
         assert source.read() == FILM_BYTES[3:12]
-    path = place.root.local_path(OBJECT_ID, FILM)
+    path = place.store.local_path(place.root.content_key(OBJECT_ID, FILM))
     assert path == place.object_folder() / "v1/content" / FILM
     assert judge(place) == []
     assert place.root.validate(OBJECT_ID).outcome is Outcome.VALID
@@ -60,7 +60,7 @@ def test_a_staged_file_is_linked_and_not_read(place: Place) -> None:
     """Digests that are not those of the bytes show it: nobody looked. Its size is looked at."""
     told = digest_of(b"x" * len(FILM_BYTES))
     place.root.create_object(OBJECT_ID, [NewFile(FILM, place.staged(), told)], message="", user=USER, at=AT)
-    path = place.root.local_path(OBJECT_ID, FILM)
+    path = place.store.local_path(place.root.content_key(OBJECT_ID, FILM))
     assert path is not None
     assert path.samefile(place.base / "staged")
     report = place.root.validate(OBJECT_ID)
@@ -206,7 +206,7 @@ def test_a_huge_staged_file_costs_nothing(place: Place) -> None:
     place.root.create_object(OBJECT_ID, [NewFile(FILM, staged, told)], message="", user=USER, at=AT)
     with place.root.open_file(OBJECT_ID, FILM, offset=size_bytes - 3) as source:
         assert source.read() == bytes(3)
-    path = place.root.local_path(OBJECT_ID, FILM)
+    path = place.store.local_path(place.root.content_key(OBJECT_ID, FILM))
     assert path is not None
     assert path.stat().st_blocks * 512 < 1_000_000
 
