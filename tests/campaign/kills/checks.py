@@ -17,7 +17,6 @@ from sqlalchemy.orm import Session
 from archive.db.database import Database
 from archive.fsck.raw import as_uuid, files_below, rows
 from archive.jobs.models import Job
-from archive.kernel.clock import SystemClock
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import ObjectId, parse_uuid
 from archive.ledger.checkpoint import Checkpoint, open_checkpoint
@@ -233,6 +232,6 @@ def _count(connection: Connection, sql: str) -> int:
 
 
 def _unfinished(tx: Session) -> Sequence[Job]:
-    """Jobs with work left; those that come again by themselves have none until they are due."""
-    comes_again = and_(Job.state == "ready", Job.attempt == 0, Job.not_before > SystemClock().now())
+    """Jobs with work left; those that come again by themselves, named by their kind, only when they fail."""
+    comes_again = and_(Job.key == Job.kind, Job.state.in_(("ready", "running")), Job.last_error.is_(None))
     return tx.scalars(select(Job).where(Job.state != "done", not_(comes_again))).all()
