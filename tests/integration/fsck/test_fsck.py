@@ -147,7 +147,7 @@ def test_copies_and_inventories_that_cannot_be_read_are_never_valid(home: Archiv
         folder / "inventory.json.sha512",
         folder / "v1" / "inventory.json",
         folder / "0=ocfl_object_1.1",
-        next((home.path / "quarantine").rglob("bytes")),
+        next((home.raw / "quarantine").rglob("bytes")),
     ]
     for path in paths:
         mode = path.stat().st_mode

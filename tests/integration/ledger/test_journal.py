@@ -40,7 +40,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def segments(home: ArchiveHome) -> list[Path]:
-    return files(home.path / "journal")
+    return files(home.raw / "journal")
 
 
 def keys(home: ArchiveHome) -> list[Path]:
@@ -62,7 +62,7 @@ def rounds(home: ArchiveHome) -> ArchiveHome:
 
 
 def test_each_round_leaves_one_segment_and_its_keys(rounds: ArchiveHome) -> None:
-    names = [SegmentName.parse(str(path.relative_to(rounds.path / "journal"))) for path in segments(rounds)]
+    names = [SegmentName.parse(str(path.relative_to(rounds.raw / "journal"))) for path in segments(rounds)]
     assert [(name.old_size, name.new_size) for name in names] == [(0, 3), (3, 4), (4, 6)]
     assert [path.name for path in keys(rounds)] == [path.name for path in segments(rounds)]
     roots = rounds.rows("SELECT root FROM log_checkpoint WHERE size > 0 ORDER BY size")

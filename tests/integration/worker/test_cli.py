@@ -19,6 +19,7 @@ from archive.wiring import HomeExists, create_home
 from ingest.accept import finish_upload
 from signing.ed25519 import Ed25519KeyHandle
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, flip, make_home
+from tests.support.deployment import new_database
 
 DATA = b"footage" * 1000
 
@@ -208,7 +209,7 @@ def test_fsck_tells_what_is_wrong_and_where(inside: ArchiveHome, dock: EnrolledD
 @pytest.fixture
 def delivered(tmp_path: Path) -> Iterator[dict[str, Path]]:
     """A recording, its receipt and the trust file, as a dock or an auditor has them; the archive is gone."""
-    home = make_home(tmp_path, f"sqlite+pysqlite:///{tmp_path}/archive.sqlite3")
+    home = make_home(tmp_path, new_database(tmp_path / "archive.sqlite3"))
     dock = home.dock()
     upload_id = home.bring(dock, DATA)
     finish_upload(home.intake, upload_id)
@@ -254,7 +255,7 @@ def test_verifying_offline(delivered: dict[str, Path], liuhen: type_liuhen, tmp_
     assert verify("--key", key).code == 1
     file.write_bytes(DATA)
 
-    other = make_home(tmp_path / "other", f"sqlite+pysqlite:///{tmp_path}/other.sqlite3")
+    other = make_home(tmp_path / "other", new_database(tmp_path / "other.sqlite3"))
     stranger = tmp_path / "stranger.txt"
     stranger.write_text(str(other.services.trust))
     other.services.close()

@@ -15,6 +15,7 @@ import pytest
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from tests.support.archive_home import ArchiveHome, make_home
+from tests.support.deployment import new_database
 
 PATIENCE_S = 90
 
@@ -79,7 +80,7 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    home = make_home(tmp_path, f"sqlite+pysqlite:///{tmp_path}/archive.sqlite3")
+    home = make_home(tmp_path, new_database(tmp_path / "archive.sqlite3"))
     made = Served(home, tmp_path / "log")
     yield made
     made.end()
