@@ -70,7 +70,7 @@ def test_a_rendition_lost_to_a_power_cut_is_made_again(home: ArchiveHome, dock: 
     with services.database.read() as tx:
         made = evidence_item(tx, object_id).rendition("playable")
     assert made is not None
-    path = home.stored_file(services.renditions, made.key)
+    path = home.raw / "renditions" / made.key
     path.chmod(0o644)
     path.write_bytes(b"")
     while worker.run_once(QUEUES):

@@ -228,7 +228,7 @@ def environment(settings: Settings) -> dict[str, str]:
     """Return the variables by which a process finds the archive of these settings."""
     told = as_variables({name: value for name in STORE_SETTINGS if (value := getattr(settings, name))})
     found = {"LIUHEN_HOME": str(settings.home), "LIUHEN_DATABASE_URL": settings.effective_database_url}
-    return {**told, **found, "LIUHEN_TERMS": "off"}
+    return {**told, **found, "LIUHEN_TERMS": settings.terms}
 
 
 def as_variables(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Which tests a deployment leaves out, each with the reason why: what is left out without one is an error.
 
     @pytest.mark.files("...")     about folders themselves: left out where archives are in buckets
-    @pytest.mark.sqlite("...")    about SQLite itself: left out where the run is on PostgreSQL alone
+    @pytest.mark.sqlite("...")    about SQLite itself: left out where the test would be on PostgreSQL
+    @pytest.mark.postgres("...")  the other way round
     @pytest.mark.local("...")     about a server without a broker: left out where there is one
 
 A test that asks for PostgreSQL itself is left out where the run is on SQLite alone.
@@ -32,9 +33,12 @@ def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 def reason_against(item: pytest.Item) -> str | None:
     """Return why this test has no place on the deployment, None where it has."""
+    call = getattr(item, "callspec", None)
+    database = ({} if call is None else call.params).get("database_url", deployment.databases()[0])
     applies = {
         "files": deployment.is_in_buckets(),
-        "sqlite": deployment.is_on_postgres(),
+        "sqlite": database != "sqlite",
+        "postgres": database != "postgres",
         "local": deployment.is_brokered(),
     }
     for name, is_so in applies.items():

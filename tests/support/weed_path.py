@@ -176,7 +176,7 @@ class WeedPath:
     def mkdir(self, mode: int = 0o777, *, parents: bool = False, exist_ok: bool = False) -> None:
         """Do nothing: a folder is there when something lies in it."""
 
-    def unlink(self, missing_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - as `pathlib` has it
+    def unlink(self, missing_ok: bool = False) -> None:
         """Take the file away, with all of its versions. Raises: FileNotFoundError."""
         found = self._version()
         if found is None:
