@@ -5,10 +5,14 @@ with CutProxy(lambda: port) as way:
     way.heal()      # what was under way goes on, late
     way.forget()    # connections that are open stay silent for ever, new ones pass
     way.reset()     # connections are torn down, and so is every new one until `heal`
+
+What is cut is not even acknowledged: the kernel drops every packet that comes to the proxy's sockets (a filter of the
+socket that takes none), so both ends find out as they would from a cable that was pulled, by their own time limits.
 """
 
 import asyncio
 import contextlib
+import ctypes
 import socket
 import struct
 import threading
@@ -18,6 +22,21 @@ from typing import Any, Final, Self
 _BLOCK_BYTES: Final = 65536
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends RST and drops what was not sent."""
+_ATTACH_FILTER: Final = 26
+_DETACH_FILTER: Final = 27
+_TAKE_NONE: Final = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+"""A program of one instruction: return 0, that is, nothing of the packet."""
+_PROGRAM: Final = struct.pack("HL", 1, ctypes.addressof(_TAKE_NONE))
+
+
+def _deafen(end: Any) -> None:
+    with contextlib.suppress(OSError):
+        end.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, _PROGRAM)
+
+
+def _hear(end: Any) -> None:
+    with contextlib.suppress(OSError):
+        end.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
 
 
 class _Link:
@@ -28,9 +47,13 @@ class _Link:
         self.ports = (0, 0)
         self.writers: list[asyncio.StreamWriter] = []
 
+    @property
+    def ends(self) -> list[Any]:
+        return [writer.get_extra_info("socket") for writer in self.writers]
+
     def tear(self) -> None:
-        for writer in self.writers:
-            end = writer.get_extra_info("socket")
+        for writer, end in zip(self.writers, self.ends, strict=True):
+            _hear(end)
             with contextlib.suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             writer.transport.abort()
@@ -99,16 +122,28 @@ class CutProxy:
 
     async def _cut(self) -> int:
         self._passes.clear()
+        for end in self._all_ends():
+            _deafen(end)
         return len(self._links)
 
     async def _heal(self) -> None:
         self._resets = False
+        for end in (
+            *self._server.sockets,
+            *(end for link in self._links if not link.is_forgotten for end in link.ends),
+        ):
+            _hear(end)
         self._passes.set()
 
     async def _forget(self) -> int:
         for link in self._links:
             link.is_forgotten = True
+            for end in link.ends:
+                _deafen(end)
         return len(self._links)
+
+    def _all_ends(self) -> list[Any]:
+        return [*self._server.sockets, *(end for link in self._links for end in link.ends)]
 
     async def _reset(self) -> int:
         self._resets, links = True, list(self._links)

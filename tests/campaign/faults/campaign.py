@@ -27,7 +27,6 @@ from archive.kernel.errors import LiuhenError
 from archive.settings import Settings
 from signing.ed25519 import Ed25519KeyHandle
 from tests.campaign.faults.bucket import BucketShelves
-from tests.campaign.faults.clocks import MovedClock
 from tests.campaign.faults.disks import small_disk
 from tests.campaign.faults.doing import Doing, Fault, NotHit, busy_jobs
 from tests.campaign.faults.hosts import Hosts, SecondHost
@@ -37,6 +36,7 @@ from tests.campaign.kills.docks import DIRECT, STYLES, Delivery, Dock, GaveUp, L
 from tests.campaign.kills.material import COPIED, ENCODED, PHOTO, SOUND, TEXT, Material, Recording
 from tests.campaign.load.readers import Reader, Seen, Viewer
 from tests.campaign.load.stage import Stage, Wanted, staged
+from tests.support.moved_clock import MovedClock
 
 _DOCKS: Final = 4
 _PATIENCE_S: Final = 400.0

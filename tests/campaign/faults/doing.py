@@ -17,10 +17,10 @@ from archive.jobs.queue import IDLE, LONG, QUEUES
 from archive.kernel.ids import JobId
 from archive.settings import Settings
 from archive.wiring import broker_parts
-from tests.campaign.faults.clocks import MovedClock
 from tests.campaign.faults.disks import SmallDisk
 from tests.campaign.faults.hosts import Hosts, freeze
 from tests.campaign.load.stage import Stage
+from tests.support.moved_clock import MovedClock
 
 HOUR_S: Final = 3600
 _AWAY_S: Final = (0.0, 8.0)
