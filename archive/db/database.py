@@ -325,7 +325,11 @@ def _postgres_engine(url: str, pool_size: int, statement_s: int, server_time: Se
             try:
                 _ask_time(connection, server_time)
             except engine.dialect.loaded_dbapi.Error as exc:
-                raise InvalidatePoolError from exc
+                if was_idle:
+                    raise InvalidatePoolError from exc
+                # It was there a moment ago: the server has gone. The pool itself would try once more, and then say that
+                # it was asked for something that cannot be.
+                raise Unavailable("The connection to the database was lost") from exc
 
     return engine
 
