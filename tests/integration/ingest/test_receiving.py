@@ -257,6 +257,7 @@ def test_a_storm_of_requests_for_one_upload_ends_in_the_file(play: type_play, se
     chance = random.Random(seed)
 
     async def client(desk: Desk, upload_id: UploadId) -> None:
+        pause_s = 0.01
         while True:
             try:
                 at = await desk.settled(upload_id)
@@ -267,7 +268,8 @@ def test_a_storm_of_requests_for_one_upload_ends_in_the_file(play: type_play, se
                 checksum = sha("sha256", DATA[at:end]) if chance.random() < 0.3 else None
                 await desk.send(upload_id, source, at, checksum)
             except (UploadTakenOver, OffsetConflict, Disconnected):
-                await asyncio.sleep(chance.random() / 100)
+                await asyncio.sleep(chance.random() * pause_s)
+                pause_s = min(pause_s * 1.5, 2)  # as clients do, or all take over from each other for ever
 
     async def scene(desk: Desk) -> None:
         upload_id = desk.begin()
