@@ -4,7 +4,7 @@ import ipaddress
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,12 +67,14 @@ def pytest_sessionfinish() -> None:
         deployment.drop_databases()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
     """Leave out what the deployment has no place for, and have unit tests last.
 
     Their files take the least: no process waits long for another at the end of a run.
     """
+    selection.mark_second_runs(items)  # before those with a mark are chosen
+    yield
     selection.leave_out(config, items)
     items.sort(key=lambda item: item.path.is_relative_to(_ROOT / "tests" / "unit"))
 

@@ -19,6 +19,7 @@ from tests.support.seed import PASSWORD, PEOPLE, Bureau
 from tests.support.seed_office import keep_devices, take_complaints
 
 pytestmark = pytest.mark.e2e
+_LONG = pytest.mark.long("every page once more")
 
 # Source: WCAG 2.2, success criteria 1.1.1, 1.4.3, 2.4.2, 3.1.1, 3.3.2, 4.1.2; parsing of ids.
 _AUDIT = r"""
@@ -155,7 +156,10 @@ def _open_everything(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach((panel) => { panel.open = true; })")
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [("light", 1280), *(pytest.param(*each, marks=_LONG) for each in (("dark", 1280), ("light", 390)))],
+)
 def test_every_page_can_be_read_and_used_by_everybody(
     chromium: Browser, scene: tuple[str, Bureau], scheme: Any, width: int
 ) -> None:

@@ -19,7 +19,7 @@ from tests.support.matrix import CAMERA, VOICE, Combination
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
 
 # Seventy recordings are made, worked on and played: more than the usual five minutes where others work beside.
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long("four minutes of encoding"), pytest.mark.timeout(1500)]
 
 _ALL = [combination for combination in (*CAMERA, *VOICE) if combination.can_be_made]
 _NAMES = [combination.name for combination in _ALL]

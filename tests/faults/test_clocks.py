@@ -27,6 +27,7 @@ def _is_playable(server: Server, count: int) -> bool:
 
 
 @pytest.mark.service
+@pytest.mark.long("a server and four uploads by four clocks; part of a campaign")
 def test_a_host_whose_clock_is_set_an_hour_ahead_and_back_goes_on(postgres_url: str, tmp_path: Path) -> None:
     clock = MovedClock(tmp_path / "clock", "host")
     if not clock.can_move:

@@ -2,10 +2,13 @@
 
 import random
 
+import pytest
+
 from tests.campaign.kills.campaign import Load, run
 from tests.campaign.kills.plan import PHASES, ROLE_OF, STEPS, Plan
 
 
+@pytest.mark.long("a minute and a half; the long one is a campaign")
 def test_nothing_acknowledged_is_lost_by_a_death_in_any_phase() -> None:
     chance = random.Random(20260302)
     # The first step of a phase without delay: a test has to die where it says.

@@ -6,6 +6,9 @@
     @pytest.mark.local("...")     about a server without a broker: left out where there is one
 
 A test that asks for PostgreSQL itself is left out where the run is on SQLite alone.
+
+`@pytest.mark.long("...")` is for `./dev campaign scale`, which runs everything on every deployment: `./dev test` leaves it
+out. So is the second run, on PostgreSQL, of what is not about data: the first is on SQLite.
 """
 
 from typing import Final
@@ -15,7 +18,23 @@ import pytest
 from tests.support import deployment
 
 REASON: Final = pytest.StashKey[str]()
+_ON_BOTH: Final = (
+    "tests/contract/", "tests/property/", "tests/faults/", "tests/integration/db/", "tests/integration/ledger/",
+    "tests/integration/jobs/", "tests/integration/ingest/", "tests/integration/search/", "tests/integration/cases/",
+    "tests/integration/complaints/", "tests/integration/recovery/", "tests/integration/stores/",
+    "tests/integration/retention/", "tests/integration/fsck/test_fsck.py",
+)  # fmt: skip
 _ON_POSTGRES: Final = {"postgres_url", "postgres_server", "postgres_template"}
+
+
+def mark_second_runs(items: list[pytest.Item]) -> None:
+    """Mark as long what `./dev test` runs on SQLite alone."""
+    if len(deployment.databases()) < len(deployment.DATABASES):
+        return
+    for item in items:
+        call = getattr(item, "callspec", None)
+        if call is not None and call.params.get("database_url") == "postgres" and not item.nodeid.startswith(_ON_BOTH):
+            item.add_marker(pytest.mark.long("runs on SQLite"))
 
 
 def leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:

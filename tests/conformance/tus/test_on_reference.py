@@ -51,6 +51,7 @@ def test_reference_passes_all_of_it() -> None:
     }
 
 
+@pytest.mark.long("the whole suite once for each mistake")
 @pytest.mark.parametrize(("fault", "test"), FAULTS.items(), ids=FAULTS)
 def test_each_mistake_is_noticed(fault: str, test: str) -> None:
     with reference_server(fault=fault) as url:

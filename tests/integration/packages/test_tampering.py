@@ -11,6 +11,7 @@ from tests.e2e.browser import CHROMIUM
 
 
 @pytest.mark.e2e
+@pytest.mark.long("two minutes; the long one is a campaign")
 @pytest.mark.timeout(900)
 def test_every_change_to_every_kind_of_file_is_found_by_all_three() -> None:
     if not CHROMIUM.exists():

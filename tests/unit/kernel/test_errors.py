@@ -19,7 +19,7 @@ def test_the_message_is_the_promise_of_the_class_unless_one_is_given() -> None:
     assert NotFound(number="X-1").facts == {"number": "X-1"}
 
 
-@pytest.mark.parametrize("kind", _all_errors(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", _all_errors(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_every_error_has_a_dotted_code_and_an_exit_code_that_is_not_success(kind: type[LiuhenError]) -> None:
     assert re.fullmatch(r"[a-z_]+\.[a-z_0-9]+", kind.code)
     assert 0 < kind.exit_code < 126
