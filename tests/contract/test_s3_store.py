@@ -270,7 +270,8 @@ def test_a_presigned_address_reads_one_version_as_what_it_was_said_to_be(weed: W
     assert (whole.status_code, whole.content, whole.headers["content-type"]) == (200, b"0123456789", "video/mp4")
     assert whole.headers["content-disposition"] == "inline"
     assert (part.status_code, part.content) == (206, b"234")
-    for changed in (address.replace("b%20c", "b"), address.replace("video%2Fmp4", "text%2Fhtml"), address[:-1] + "0"):
+    forged = address[:-1] + ("0" if address[-1] != "0" else "1")
+    for changed in (address.replace("b%20c", "b"), address.replace("video%2Fmp4", "text%2Fhtml"), forged):
         assert fetched(changed).status_code in {403, 404}
     assert httpx.put(address, content=b"x", trust_env=False).status_code == 403
     with pytest.raises(BlobMissing):

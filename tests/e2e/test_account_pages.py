@@ -58,6 +58,7 @@ def test_every_page_can_be_read_and_used_by_everybody(
     page.fill("#passkey-name", "办公电脑")
     page.fill("#passkey-password", PASSWORD)
     page.click("form[action='/account/passkeys/offers'] button")
+    page.wait_for_selector("form[action='/account/passkeys'] button")
     look("passkey")
     page.click("form[action='/account/passkeys'] button")
     page.wait_for_selector("td:has-text('办公电脑')")

@@ -42,6 +42,7 @@ def _wait_for_its_end(address: str) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.long("waits for leases to end")
 def test_playing_goes_on_over_leases_and_not_over_the_grant(chromium: Browser, weed: Weed, tmp_path: Path) -> None:
     bureau = seed.new_bureau(tmp_path / "home", find_damage="never")
     dock = seed.new_dock(bureau, "北市区中队采集站")

@@ -210,6 +210,7 @@ def test_segments_that_are_gone_lead_to_the_whole_file(chromium: Browser, tmp_pa
     desk.bureau.services.close()
 
 
+@pytest.mark.long("encodes for minutes")
 def test_the_version_for_slow_links_is_made_chosen_and_remembered(chromium: Browser, tmp_path: Path) -> None:
     h264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
     path = numbered(tmp_path / "a.mp4", seconds=12, size=(1440, 1080), video=h264)
@@ -223,7 +224,7 @@ def test_the_version_for_slow_links_is_made_chosen_and_remembered(chromium: Brow
         play(page, base, object_id)
         until(page, f"{_MEDIA}.currentTime > 0.1")
         page.click("#versions button")
-        until(page, "document.querySelector('[data-quality]') !== null", timeout_s=60)
+        until(page, "document.querySelector('[data-quality]') !== null", timeout_s=240)
         until(page, "document.querySelector('[data-quality]').value === 'whole'")  # what plays goes on
         page.evaluate(f"{_MEDIA}.pause()")
         page.evaluate(f"{_MEDIA}.currentTime = 4.5")

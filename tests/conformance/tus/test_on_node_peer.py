@@ -19,6 +19,7 @@ def peer(tmp_path: Path) -> Iterator[NodePeer]:
         yield running
 
 
+@pytest.mark.long("the suite against others")
 def test_differs_as_listed(peer: NodePeer) -> None:
     outcome = run_suite(
         peer.url,

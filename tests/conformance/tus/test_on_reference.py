@@ -39,6 +39,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.long("the suite against others")
 def test_reference_passes_all_of_it() -> None:
     with reference_server() as url:
         outcome = run_suite(url, read_back=READ_BACK)

@@ -21,6 +21,7 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.long("a server once more")
 @pytest.mark.service
 def test_pushing_to_an_archive_on_postgres(postgres_url: str, tmp_path: Path) -> None:
     with serving(tmp_path / "server", database_url=postgres_url) as server:

@@ -756,6 +756,7 @@ def test_every_column_that_something_vouches_for(full: ArchiveHome, part: int) -
     full.assert_sound()
 
 
+@pytest.mark.long("thousands of changes, one after another")
 def test_values_that_no_program_of_ours_writes(filled: ArchiveHome) -> None:
     """SQLite keeps any value in any column; PostgreSQL refuses most of them itself."""
     if not filled.database.is_sqlite:

@@ -186,6 +186,7 @@ def live_pictures(at: Desk) -> Iterator[int]:
         yield from picture_times(at.folder / segment_name(number))
 
 
+@pytest.mark.long("encodes for minutes")
 @pytest.mark.parametrize("name", sorted(SOURCES))
 def test_what_was_sought_here_and_there_is_whole(
     name: str, source: Callable[[str], Path], slow: Toolbox, toolbox: Toolbox, tmp_path: Path

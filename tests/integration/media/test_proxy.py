@@ -43,6 +43,7 @@ def listed(proxy: Proxy) -> tuple[bytes, list[tuple[float, int, int]]]:
     return data[: int(head[1])], [(float(each), int(size or 0), int(at or 0)) for each, size, at in parts]
 
 
+@pytest.mark.long("encodes for minutes")
 def test_both_versions_come_from_one_run_with_every_picture_at_its_time(toolbox: Toolbox, tmp_path: Path) -> None:
     path = footage.make_clip(tmp_path / "a.mp4", seconds=5, size=(1440, 1080), fps="30000/1001", video=_X264)
     proxies = made(path, tmp_path / "out", toolbox)

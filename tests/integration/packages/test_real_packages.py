@@ -78,6 +78,7 @@ def test_one_flipped_bit_is_found_and_the_file_named(taken: Path, path: str) -> 
         assert where in {each["where"] for each in report["findings"] if each["code"] == "package.file_altered"}
 
 
+@pytest.mark.long("a second archive, forged")
 def test_the_same_case_out_of_a_forged_archive_is_not_valid(
     taken: Path, forged: Path, forger: RealArchive, tmp_path: Path
 ) -> None:

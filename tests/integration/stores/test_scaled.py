@@ -21,6 +21,7 @@ from tests.support.server import serving
 _PATIENCE_S = 120.0
 
 
+@pytest.mark.long("a whole deployment for each broker")
 @pytest.mark.service
 @pytest.mark.parametrize("broker", ["redis_server", "rabbit_server"])
 def test_a_recording_comes_in_and_is_made_playable(

@@ -241,6 +241,7 @@ def test_a_list_is_for_those_who_may_take_content_away(office: Office) -> None:
     assert "access.list_exported" not in office.home.types()
 
 
+@pytest.mark.long("a list of thousands")
 def test_a_long_list_is_sent_as_it_is_read(office: Office) -> None:
     for number in range(501):
         office.home.case(f"长-{number}", "+长清单")
