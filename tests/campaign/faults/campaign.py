@@ -28,7 +28,7 @@ from archive.settings import Settings
 from signing.ed25519 import Ed25519KeyHandle
 from tests.campaign.faults.bucket import BucketShelves
 from tests.campaign.faults.disks import small_disk
-from tests.campaign.faults.doing import Doing, Fault, NotHit, busy_jobs
+from tests.campaign.faults.doing import DATABASE_SERVER, FIRST_HOST, STORE_SERVER, Doing, Fault, NotHit, busy_jobs
 from tests.campaign.faults.hosts import Hosts, SecondHost
 from tests.campaign.faults.report import REPORT, render
 from tests.campaign.kills.checks import Checked, Checks
@@ -47,8 +47,7 @@ _MOST_EACH: Final = 12
 _MOST_WAITING: Final = 60
 """Docks begin nothing new while so many jobs wait: the campaign is about faults, not about load."""
 _KINDS: Final = (COPIED, COPIED, COPIED, PHOTO, TEXT, SOUND, ENCODED)
-_HOST_MIB: Final = 700
-_STORE_MIB: Final = 4000
+_DISKS_MIB: Final = {"archive": 700, "weed": 2500, "pg": 1500}
 _LATER: Final = frozenset({502, 503, 504})
 """What may be answered while something is broken: "later" by the archive, or nginx saying that nobody answers."""
 _BROKEN: Final = re.compile(r": (?!5(?:02|03|04)$)\d{3}$")
@@ -252,9 +251,10 @@ _MATERIAL: Final = threading.Lock()
 def _deployed(base: Path, broker: str, result: Result, *, chance: random.Random) -> Iterator[tuple[Campaign, Doing]]:
     """Run the scaled deployment with everything that can be hit."""
     with contextlib.ExitStack() as held:
+        names = {"archive": FIRST_HOST, "weed": STORE_SERVER, "pg": DATABASE_SERVER}
         disks = {
-            "first host": held.enter_context(small_disk(base / "archive", size_mib=_HOST_MIB)),
-            "S3 server": held.enter_context(small_disk(base / "weed", size_mib=_STORE_MIB)),
+            names[folder]: held.enter_context(small_disk(base / folder, size_mib=size_mib))
+            for folder, size_mib in _DISKS_MIB.items()
         }
         clocks = {name: MovedClock(base / "clocks", name) for name in ("first host", "second host")}
         wanted = Wanted(2, 2, is_direct=True, send_bytes="itself", broker=broker, has_ways=True, more={

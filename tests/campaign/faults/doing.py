@@ -23,6 +23,8 @@ from tests.campaign.load.stage import Stage
 from tests.support.moved_clock import MovedClock
 
 HOUR_S: Final = 3600
+FIRST_HOST, STORE_SERVER, DATABASE_SERVER = "first host", "S3 server", "database server"
+"""Whose disks can be filled."""
 _AWAY_S: Final = (0.0, 8.0)
 _CUT_S: Final = (1.0, 12.0)
 _LONG_CUT_S: Final = (32.0, 45.0)
@@ -102,7 +104,7 @@ class Doing:
             ]
         for name, disk in self._disks.items():
             if disk.can_fill:
-                faults.append(Fault(f"disk full: {name}", self._filling(disk)))
+                faults.append(Fault(f"disk full: {name}", self._filling(name, disk)))
         return faults
 
     def _between(self, least_and_most: tuple[float, float]) -> float:
@@ -208,7 +210,7 @@ class Doing:
                 self._clocks[name].move(0)
         return f"{' and '.join(names)}, {for_s:.1f} s"
 
-    def _filling(self, disk: SmallDisk) -> Callable[[], str]:
+    def _filling(self, name: str, disk: SmallDisk) -> Callable[[], str]:
         def fill() -> str:
             for_s = self._between(_FULL_S)
             ends = time.monotonic() + for_s
@@ -218,9 +220,17 @@ class Doing:
                     time.sleep(0.2)
             finally:
                 disk.free()
-            return f"{for_s:.1f} s"
+            return f"{for_s:.1f} s" + (self._started_again() if name == DATABASE_SERVER else "")
 
         return fill
+
+    def _started_again(self) -> str:
+        """Start the database server if it has ended itself: it does where there is no room for its own log."""
+        assert self._stage.cluster is not None
+        if self._stage.cluster.is_running:
+            return ""
+        self._stage.cluster.start()
+        return ", started again"
 
 
 _TOLD: Final = tuple(queue for queue in QUEUES if queue != IDLE)

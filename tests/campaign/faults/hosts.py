@@ -48,9 +48,9 @@ class SecondHost(threading.Thread):
             for role in _STANDING_BY:
                 process = self.processes.get(role)
                 if process is None or process.poll() is not None:
-                    self.processes[role] = self._started(role)
+                    self.processes[role] = self._new(role)
 
-    def _started(self, role: str) -> subprocess.Popen[bytes]:
+    def _new(self, role: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "archive.cli", role, "--home", str(self._home)],
