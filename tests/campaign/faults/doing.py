@@ -220,16 +220,25 @@ class Doing:
                     time.sleep(0.2)
             finally:
                 disk.free()
-            return f"{for_s:.1f} s" + (self._started_again() if name == DATABASE_SERVER else "")
+            return f"{for_s:.1f} s{self._started_again(name)}"
 
         return fill
 
-    def _started_again(self) -> str:
-        """Start the database server if it has ended itself: it does where there is no room for its own log."""
+    def _started_again(self, name: str) -> str:
+        """Start a server that does not go on by itself where there is room again; return what to tell of it.
+
+        PostgreSQL ends where there is no room for its own log. SeaweedFS writes nothing more until it is started anew:
+        its index keeps the error.
+        """
         assert self._stage.cluster is not None
-        if self._stage.cluster.is_running:
+        assert self._stage.store is not None
+        if name == STORE_SERVER:
+            self._stage.store.kill()
+            self._stage.store.start()
+        elif name == DATABASE_SERVER and not self._stage.cluster.is_running:
+            self._stage.cluster.start()
+        else:
             return ""
-        self._stage.cluster.start()
         return ", started again"
 
 
