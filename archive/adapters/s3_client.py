@@ -95,7 +95,7 @@ def s3_client(place: S3Place, *, connections: int = 32) -> Any:
     )
     # What boto3 sends with can be told to keep connections alive, and not how.
     sender = URLLib3Session(
-        verify=os.environ.get("AWS_CA_BUNDLE", True) if place.ca is None else str(place.ca),
+        verify=os.environ.get("AWS_CA_BUNDLE") or True if place.ca is None else str(place.ca),
         proxies=get_environ_proxies(client.meta.endpoint_url),
         timeout=(_CONNECT_S, _READ_S),
         max_pool_connections=connections,

@@ -54,4 +54,3 @@ def small_disk(folder: Path, *, size_mib: int) -> Iterator[SmallDisk]:
         yield disk
     finally:
         disk.close()
-
