@@ -51,9 +51,9 @@ _MOST_WAITING: Final = 60
 """Docks begin nothing new while so many jobs wait: the campaign is about faults, not about load."""
 _KINDS: Final = (COPIED, COPIED, COPIED, PHOTO, TEXT, SOUND, ENCODED)
 _DISKS_MIB: Final = {"archive": 700, "weed": 2500, "pg": 1500}
-_LATER: Final = frozenset({502, 503, 504})
-"""What may be answered while something is broken: "later" by the archive, or nginx saying that nobody answers."""
-_BROKEN: Final = re.compile(r": (?!5(?:02|03|04)$)\d{3}$")
+_LATER: Final = frozenset({502, 503, 504, 507})
+"""What may be answered while something is broken: "later" or "full" by the archive, or nginx saying that nobody answers."""
+_BROKEN: Final = re.compile(r": (?!5(?:02|03|04|07)$)\d{3}$")
 """An answer to a reader that is neither: told as an error by status."""
 
 
