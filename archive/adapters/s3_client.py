@@ -1,6 +1,8 @@
 """The client of an S3 server: what is asked of it, and what its refusals mean here."""
 
 import contextlib
+import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
 from archive.kernel.errors import LiuhenError
 from archive.meters import meters
@@ -20,6 +24,21 @@ _MEANWHILE: Final = frozenset({"409", "ConditionalRequestConflict"})
 _DIGESTS: Final = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"})
 _CONNECT_S: Final = 5
 _READ_S: Final = 60
+_SOCKETS: Final = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        # As for the database: a server that has vanished, or that a firewall has forgotten, is given up after 30 s.
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (
+            ("TCP_KEEPIDLE", 10),
+            ("TCP_KEEPINTVL", 5),
+            ("TCP_KEEPCNT", 3),
+            ("TCP_USER_TIMEOUT", 30_000),
+        )
+        if hasattr(socket, name)
+    ),
+)
 
 
 class ConflictingWrite(LiuhenError):
@@ -61,13 +80,12 @@ def s3_client(place: S3Place, *, connections: int = 32) -> Any:
         s3={"addressing_style": "path" if place.endpoint else "auto"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        tcp_keepalive=True,
     )
     keys: dict[str, str] = {}
     if place.credentials_file is not None:
         access, secret = _credentials(place.credentials_file)
         keys = {"aws_access_key_id": access, "aws_secret_access_key": secret}
-    return boto3.client(
+    client: Any = boto3.client(
         "s3",
         endpoint_url=place.endpoint,
         region_name=place.region,
@@ -75,6 +93,16 @@ def s3_client(place: S3Place, *, connections: int = 32) -> Any:
         config=config,
         **keys,
     )
+    # What boto3 sends with can be told to keep connections alive, and not how.
+    sender = URLLib3Session(
+        verify=os.environ.get("AWS_CA_BUNDLE") or True if place.ca is None else str(place.ca),
+        proxies=get_environ_proxies(client.meta.endpoint_url),
+        timeout=(_CONNECT_S, _READ_S),
+        max_pool_connections=connections,
+        socket_options=list(_SOCKETS),
+    )
+    client.meta.events.register("before-send.s3", lambda request, **_: sender.send(request))
+    return client
 
 
 def access_key(place: S3Place) -> str | None:

@@ -195,7 +195,7 @@ class Server:
         """Run `liuhen ... --home <home>` to its end."""
         return subprocess.run(
             [sys.executable, "-m", "archive.cli", *map(str, arguments), "--home", str(self.home)],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False, timeout=120,
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip
 
     def log(self) -> list[dict[str, Any]]:

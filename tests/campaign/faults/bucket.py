@@ -1,15 +1,20 @@
 """Shelves in buckets, read with a plain client past every way: by version id, as a court's expert would."""
 
+import contextlib
 import hashlib
 import json
+import os
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from archive.adapters.s3_client import S3Place
+from archive.adapters.s3_store import S3Store
 from archive.kernel.ids import ObjectId, parse_uuid
 from archive.ocfl.layout import is_root_inventory, object_root
 from tests.campaign.kills.shelves import judged
@@ -21,10 +26,10 @@ _STORE: Final = "store/"
 class BucketShelves:
     """Two buckets of an archive. Satisfies `Shelves`."""
 
-    def __init__(self, weed: Weed, *, bucket: str, work_bucket: str, local: Sequence[Path]) -> None:
+    def __init__(self, weed: Weed, place: S3Place, *, work_bucket: str, local: Sequence[Path]) -> None:
         """Take the server and the buckets, and the folders on the disks of the hosts."""
         self._client: Any = weed.client()
-        self._bucket, self._work_bucket, self._local = bucket, work_bucket, local
+        self._place, self._bucket, self._work_bucket, self._local = place, place.bucket, work_bucket, local
 
     def original(self, object_id: str, content_path: str) -> str | None:
         """Return the sha512 of an original, by the version that its lock holds."""
@@ -73,6 +78,17 @@ class BucketShelves:
             yield from (f"work/{path.name}" for path in work.glob("*"))
         open_parts = self._client.list_multipart_uploads(Bucket=self._bucket).get("Uploads", [])
         yield from (f"parts/{each['Key']}" for each in open_parts)
+
+    def age(self, by: timedelta) -> None:
+        """Make what was staged older, for the sweep at a start: what is fresh could still be somebody's."""
+        then = time.time() - by.total_seconds()
+        for path in (path for local in self._local for path in (local / "staging").glob("*")):
+            os.utime(path, (then, then))
+
+    def sweep(self) -> None:
+        """Give up uploads in parts that nobody goes on with, as the archive does after days."""
+        with contextlib.closing(S3Store(self._place)) as store:
+            store.sweep(older_than=timedelta(0))
 
     def judged(self) -> tuple[int, Sequence[str]]:
         """Fetch every object and have `ocfl-py` validate them."""

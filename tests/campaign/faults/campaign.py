@@ -19,16 +19,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from archive.adapters.s3_client import S3Place
 from archive.db.database import Database
 from archive.kernel.errors import LiuhenError
 from archive.settings import Settings
 from signing.ed25519 import Ed25519KeyHandle
 from tests.campaign.faults.bucket import BucketShelves
 from tests.campaign.faults.disks import small_disk
-from tests.campaign.faults.doing import Doing, Fault, NotHit, busy_jobs
+from tests.campaign.faults.doing import DATABASE_SERVER, FIRST_HOST, STORE_SERVER, Doing, Fault, NotHit, busy_jobs
 from tests.campaign.faults.hosts import Hosts, SecondHost
 from tests.campaign.faults.report import REPORT, render
 from tests.campaign.kills.checks import Checked, Checks
@@ -43,15 +45,15 @@ _PATIENCE_S: Final = 400.0
 _ANSWER_S: Final = 20.0
 _QUIET_S: Final = 300.0
 _UP_S: Final = 60.0
+_HOURS: Final = timedelta(hours=2)
 _MOST_EACH: Final = 12
 _MOST_WAITING: Final = 60
 """Docks begin nothing new while so many jobs wait: the campaign is about faults, not about load."""
 _KINDS: Final = (COPIED, COPIED, COPIED, PHOTO, TEXT, SOUND, ENCODED)
-_HOST_MIB: Final = 700
-_STORE_MIB: Final = 4000
-_LATER: Final = frozenset({502, 503, 504})
-"""What may be answered while something is broken: "later" by the archive, or nginx saying that nobody answers."""
-_BROKEN: Final = re.compile(r": (?!5(?:02|03|04)$)\d{3}$")
+_DISKS_MIB: Final = {"archive": 700, "weed": 2500, "pg": 1500}
+_LATER: Final = frozenset({502, 503, 504, 507})
+"""What may be answered while something is broken: "later" or "full" by the archive, or nginx saying that nobody answers."""
+_BROKEN: Final = re.compile(r": (?!5(?:02|03|04|07)$)\d{3}$")
 """An answer to a reader that is neither: told as an error by status."""
 
 
@@ -119,13 +121,17 @@ class Campaign:
             for number in range(_DOCKS)
         ]
         environment = stage.server.environment
-        shelves = BucketShelves(
+        self._shelves = BucketShelves(
             stage.weed,
-            bucket=environment["LIUHEN_S3_BUCKET"],
+            S3Place(
+                environment["LIUHEN_S3_BUCKET"],
+                endpoint=stage.weed.endpoint,
+                credentials_file=Path(environment["LIUHEN_S3_CREDENTIALS_FILE"]),
+            ),
             work_bucket=environment["LIUHEN_S3_WORK_BUCKET"],
             local=[stage.server.home.parent / "local", folder / "second"],
         )
-        self.checks = Checks(stage.server, database, self._docks[0].trust, result.ledger, shelves)
+        self.checks = Checks(stage.server, database, self._docks[0].trust, result.ledger, self._shelves)
         result.checked = self.checks.checked
         self._onlooker = Onlooker(lambda: stage.address, result.ledger, tls)
         password, ca = stage.server.accounts["supervisor"], str(stage.server.ca)
@@ -177,8 +183,13 @@ class Campaign:
         )  # fmt: skip
 
     def finish(self) -> list[str]:
-        """Check every delivery of the whole run again, and the store with a program that is not ours."""
-        return self.checks.at_the_end()
+        """Start both hosts again as if hours had gone by, and check every delivery of the whole run again."""
+        self._shelves.age(_HOURS)
+        code = self._hosts.start_again()
+        self._shelves.sweep()
+        wrong = [] if code == 0 else [f"liuhen serve ended with {code} on SIGTERM"]
+        wrong += [] if self._hosts.wait_up(within_s=_UP_S) else ["not every process came back"]
+        return [*wrong, *self._wait_quiet(), *self.checks.at_the_end()]
 
     def _send(self, dock: Dock, stop: threading.Event, seed: float) -> list[Delivery]:
         """Deliver recordings one after the other until told to stop; what was begun is gone on with to its end."""
@@ -252,9 +263,10 @@ _MATERIAL: Final = threading.Lock()
 def _deployed(base: Path, broker: str, result: Result, *, chance: random.Random) -> Iterator[tuple[Campaign, Doing]]:
     """Run the scaled deployment with everything that can be hit."""
     with contextlib.ExitStack() as held:
+        names = {"archive": FIRST_HOST, "weed": STORE_SERVER, "pg": DATABASE_SERVER}
         disks = {
-            "first host": held.enter_context(small_disk(base / "archive", size_mib=_HOST_MIB)),
-            "S3 server": held.enter_context(small_disk(base / "weed", size_mib=_STORE_MIB)),
+            names[folder]: held.enter_context(small_disk(base / folder, size_mib=size_mib))
+            for folder, size_mib in _DISKS_MIB.items()
         }
         clocks = {name: MovedClock(base / "clocks", name) for name in ("first host", "second host")}
         wanted = Wanted(2, 2, is_direct=True, send_bytes="itself", broker=broker, has_ways=True, more={
@@ -368,8 +380,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run the campaign; 0 only if everything held."""
     parser = argparse.ArgumentParser(prog="./dev campaign faults", description=__doc__)
     parser.add_argument("--broker", choices=("redis", "rabbitmq", "both"), default="both")
-    parser.add_argument("--rounds", type=int, default=2, help="rounds of each fault on each broker")
-    parser.add_argument("--hits", type=int, default=3, help="how often a fault is done in a round")
+    parser.add_argument("--rounds", type=int, default=1, help="rounds of each fault on each broker")
+    parser.add_argument("--hits", type=int, default=2, help="how often a fault is done in a round")
     parser.add_argument("--only", action="append", default=[], help="only faults with this in their name; repeatable")
     parser.add_argument("--seed", type=int, default=None, help="what the random choices begin with")
     parser.add_argument("--scratch", type=Path, help="where everything lies meanwhile")

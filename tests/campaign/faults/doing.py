@@ -7,26 +7,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import psutil
 from kombu import Connection as BrokerConnection
 from sqlalchemy import func, select
 
 from archive.db.database import Database
 from archive.jobs.models import Job
-from archive.jobs.queue import IDLE, LONG, QUEUES
+from archive.jobs.queue import IDLE, LONG
 from archive.kernel.ids import JobId
 from archive.settings import Settings
 from archive.wiring import broker_parts
+from archive.wiring.broker_parts import WORKED_ON
 from tests.campaign.faults.disks import SmallDisk
 from tests.campaign.faults.hosts import Hosts, freeze
 from tests.campaign.load.stage import Stage
 from tests.support.moved_clock import MovedClock
 
 HOUR_S: Final = 3600
+FIRST_HOST, STORE_SERVER, DATABASE_SERVER = "first host", "S3 server", "database server"
+"""Whose disks can be filled."""
 _AWAY_S: Final = (0.0, 8.0)
 _CUT_S: Final = (1.0, 12.0)
 _LONG_CUT_S: Final = (32.0, 45.0)
 """Longer than what the archive gives a silent server (30 s)."""
+_LOST_S: Final = (2.0, 6.0)
 _MOVED_S: Final = (3.0, 12.0)
 _FULL_S: Final = (3.0, 10.0)
 _DOUBLES: Final = 50
@@ -102,7 +105,7 @@ class Doing:
             ]
         for name, disk in self._disks.items():
             if disk.can_fill:
-                faults.append(Fault(f"disk full: {name}", self._filling(disk)))
+                faults.append(Fault(f"disk full: {name}", self._filling(name, disk)))
         return faults
 
     def _between(self, least_and_most: tuple[float, float]) -> float:
@@ -182,15 +185,22 @@ class Doing:
         return f"{hit} connections, {for_s:.1f} s"
 
     def _lose(self) -> str:
+        lost, for_s = 0, self._between(_LOST_S)
+        ends = time.monotonic() + for_s
         with BrokerConnection(self._exchange.broker.address()) as connection:
-            channel = connection.default_channel
-            lost = sum(int(channel.queue_purge(self._exchange.broker.queue_name(queue)) or 0) for queue in _TOLD)
-        return f"{lost} messages"
+            while time.monotonic() < ends:
+                for queue in WORKED_ON:
+                    # A queue that nobody has told of is not there, and RabbitMQ closes the channel of who asks for it.
+                    with contextlib.suppress(*connection.channel_errors), connection.channel() as channel:
+                        lost += int(channel.queue_purge(self._exchange.broker.queue_name(queue)) or 0)
+                time.sleep(0.02)
+        return f"{lost} messages in {for_s:.1f} s"
 
     def _double(self) -> str:
         with self._database.read() as tx:
             newest = select(Job.id, Job.queue).order_by(Job.id.desc()).limit(_DOUBLES * 2)
             rows = [(JobId(job_id), queue) for job_id, queue in tx.execute(newest)]
+        self._exchange.bell.hang_up()  # the broker may have died since
         for job_id, queue in self._chance.sample(rows, min(_DOUBLES, len(rows))):
             for _ in range(2):
                 self._exchange.bell.ring(LONG if queue == IDLE else queue, job_id)
@@ -208,7 +218,7 @@ class Doing:
                 self._clocks[name].move(0)
         return f"{' and '.join(names)}, {for_s:.1f} s"
 
-    def _filling(self, disk: SmallDisk) -> Callable[[], str]:
+    def _filling(self, name: str, disk: SmallDisk) -> Callable[[], str]:
         def fill() -> str:
             for_s = self._between(_FULL_S)
             ends = time.monotonic() + for_s
@@ -218,16 +228,29 @@ class Doing:
                     time.sleep(0.2)
             finally:
                 disk.free()
-            return f"{for_s:.1f} s"
+            return f"{for_s:.1f} s{self._started_again(name)}"
 
         return fill
 
+    def _started_again(self, name: str) -> str:
+        """Start a server that does not go on by itself where there is room again; return what to tell of it.
 
-_TOLD: Final = tuple(queue for queue in QUEUES if queue != IDLE)
+        PostgreSQL ends where there is no room for its own log. SeaweedFS writes nothing more until it is started anew:
+        its index keeps the error.
+        """
+        assert self._stage.cluster is not None
+        assert self._stage.store is not None
+        if name == STORE_SERVER:
+            self._stage.store.kill()
+            self._stage.store.start()
+        elif name == DATABASE_SERVER and not self._stage.cluster.is_running:
+            self._stage.cluster.start()
+        else:
+            return ""
+        return ", started again"
 
 
 def busy_jobs(database: Database) -> int:
     """Return how many jobs wait or are under way."""
-    with contextlib.suppress(psutil.Error), database.read() as tx:
+    with database.read() as tx:
         return int(tx.scalar(select(func.count()).where(Job.state.in_(("ready", "running")), Job.key != Job.kind)) or 0)
-    return 0

@@ -48,14 +48,20 @@ class SecondHost(threading.Thread):
             for role in _STANDING_BY:
                 process = self.processes.get(role)
                 if process is None or process.poll() is not None:
-                    self.processes[role] = self._started(role)
+                    self.processes[role] = self._new(role)
 
-    def _started(self, role: str) -> subprocess.Popen[bytes]:
+    def _new(self, role: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "archive.cli", role, "--home", str(self._home)],
                 cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
+
+    def start_again(self) -> None:
+        """Have all of them end in order; they are started again."""
+        for process in list(self.processes.values()):
+            process.terminate()
+            process.wait()
 
     def end(self) -> None:
         """End all of them at once."""
@@ -103,6 +109,13 @@ class Hosts:
         """Kill everything of the first host at once, as a power cut does, and start it again."""
         self._stage.server.crash()
         self._stage.server.start()
+
+    def start_again(self) -> int:
+        """End both hosts in order and start them again; return the exit code of the first."""
+        code = self._stage.server.stop()
+        self._stage.server.start()
+        self._second.start_again()
+        return code
 
     def is_up(self) -> bool:
         """Whether every role has its processes."""

@@ -25,7 +25,7 @@ _LOOKED: Final = (
     "original, read by the version id that is locked, with its SHA-512; its renditions with their SHA-256, and that it plays; "
     "one item for each recording, one entry of each kind for each effect, one version of each object; no job dead or left; "
     "every checkpoint that anybody ever saw is a beginning of the log; every recording that was begun has its receipt; "
-    "no answer but 2xx, 503 with Retry-After, and nginx's 502 and 504. At the end all of it once more, and "
+    "no answer but 2xx, 503 and 507 with Retry-After, and nginx's 502 and 504. At the end all of it once more, and "
     "`ocfl-py` over every object."
 )
 _COLUMNS: Final = (
@@ -49,8 +49,9 @@ _NOTES: Final = (
         "S3 server refuses signatures of a host that is an hour off. libfaketime cannot be used: its 0.9.10 breaks `time.sleep` of Python 3.11."
     ),
     (
-        "- **disk full**: file systems in memory under the first host's folders (home, staging, work) and under the S3 server, "
-        "filled to the last byte."
+        "- **disk full**: file systems in memory under the first host's folders (home, staging, work), under the S3 server and under "
+        "the database, filled to the last byte. When there is room again SeaweedFS is killed and started: its index keeps the error "
+        "and would write nothing more. PostgreSQL is started if it has ended."
     ),
 )
 

@@ -276,9 +276,10 @@ class Dock:
         elif answer.status == 409:
             delivery.breaks += 1  # somebody was quicker: the answer that we did not get
         elif answer.status in self._ledger.later:
-            if answer.status == 503 and "retry-after" not in answer.headers:
-                self._wrong(delivery, f"answer 503 {answer.code} without Retry-After")
-            time.sleep(_LATER_S if answer.status == 503 else _PAUSE_S)
+            is_ours = answer.status in {503, 507}
+            if is_ours and "retry-after" not in answer.headers:
+                self._wrong(delivery, f"answer {answer.status} {answer.code} without Retry-After")
+            time.sleep(_LATER_S if is_ours else _PAUSE_S)
         else:
             self._wrong(delivery, f"answer {answer.status} {answer.code}")
             time.sleep(1.0)

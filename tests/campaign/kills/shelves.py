@@ -13,6 +13,8 @@ from archive.fsck.raw import files_below
 from archive.kernel.ids import ObjectId, parse_uuid
 from archive.ocfl.layout import object_root
 
+logging.getLogger().setLevel(logging.WARNING)  # what ocfl-py loads has everybody's notes written out
+
 
 class FolderShelves:
     """The home of an archive without S3. Satisfies `Shelves`."""
@@ -64,11 +66,7 @@ class FolderShelves:
 def judged(root: Path) -> tuple[int, Sequence[str]]:
     """Have `ocfl-py` validate every object below a storage root."""
     judge = ocfl.StorageRoot(root=str(root))
-    logging.disable(logging.INFO)  # it says on the root logger which layout it found
-    try:
-        is_valid = judge.validate(log_errors=False)
-    finally:
-        logging.disable(logging.NOTSET)
+    is_valid = judge.validate(log_errors=False)
     if is_valid and judge.good_objects == judge.num_objects:
         return judge.good_objects, []
     told = f"ocfl-py: {judge.good_objects} of {judge.num_objects} objects are valid; {judge.errors[:3]}"
