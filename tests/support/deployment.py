@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -24,7 +24,7 @@ from archive.settings import Settings
 from tests.support import postgres, schema
 from tests.support.rabbitmq import Rabbit
 from tests.support.redis import Redis
-from tests.support.weed import Weed, copy_versions, shared_weed
+from tests.support.weed import Version, Weed, put_versions, shared_weed, versions
 from tests.support.weed_path import WeedPath
 
 DATABASES = ("sqlite", "postgres")
@@ -190,33 +190,21 @@ def s3_settings(base: Path) -> dict[str, Any]:
 
 
 def copied_store(settings: Settings, base: Path) -> dict[str, Any]:
-    """Return the settings of an archive under `base` whose stores hold what those of another hold, every version."""
+    """Return the settings of an archive under `base` whose stores hold what those of another do, every version.
+
+    The other is a mould: nothing is put there any more.
+    """
     if settings.store == "files":
         return {}
     given = store_settings(base)
     for bucket in (settings.s3_bucket, settings.s3_work_bucket):
-        copy_versions(weed_of_run(), bucket, source=settings.s3_prefix, target=given["s3_prefix"])
+        put_versions(weed_of_run(), bucket, given["s3_prefix"], _of_mould(bucket, settings.s3_prefix))
     return given
 
 
-def process_environment(folder: Path, *, given: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Return the variables that put an archive of processes in `folder` onto this deployment, the same each time.
-
-    Database and stores are new the first time; what is `given` already is left out.
-    """
-    kept = folder / "deployment.json"
-    if kept.exists():
-        return dict(json.loads(kept.read_text("utf-8")))
-    folder.mkdir(parents=True, exist_ok=True)
-    told = {}
-    if is_on_postgres() and "LIUHEN_DATABASE_URL" not in given:
-        told["LIUHEN_DATABASE_URL"] = new_database(folder / "unused")
-    if "LIUHEN_STORE" not in given:
-        told |= as_variables(store_settings(folder))
-    if "LIUHEN_BROKER_URL" not in given and (server := broker()) is not None:
-        told |= {"LIUHEN_BROKER_URL": server.url, "LIUHEN_BROKER_PASSWORD_FILE": str(server.password_file)}
-    kept.write_text(json.dumps(told), "utf-8")
-    return told
+@lru_cache(maxsize=32)
+def _of_mould(bucket: str, folder: str) -> tuple[Version, ...]:
+    return versions(weed_of_run(), bucket, folder)
 
 
 def s3_environment(base: Path) -> dict[str, str]:
