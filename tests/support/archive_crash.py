@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, configure_mappers
 import ingest.accept
 import signing.pyhanko_signer  # noqa: F401 - imported late by the signer; here once for all children
 from archive.adapters.filesystem_store import FilesystemStore
+from archive.adapters.s3_store import S3Store
 from archive.db.shared_commits import SharedCommits
 from archive.jobs.queue import LONG, PROMPT
 from archive.ledger.publishing import Published
@@ -65,8 +66,9 @@ def _child(settings: Settings, work: Callable[..., None], arguments: tuple[Any, 
     step = _Steps(fatal)
     for moment in ("before_commit", "after_commit"):
         event.listen(Session, moment, lambda session: _is_the_commit(session) and step())
-    for name in ("put_once", "adopt", "replace_if"):
-        _around(FilesystemStore, name, step)
+    for store in (FilesystemStore, S3Store):
+        for name in ("put_once", "adopt", "replace_if"):
+            _around(store, name, step)
     _around(ingest.accept, "remove_staged", step)
     _around(SharedCommits, "_end", step)  # where SQLite commits
     for name in ("_write", "_replace_checkpoint"):
