@@ -352,8 +352,9 @@ def new_settings(base: Path, database_url: str, **given: Any) -> Settings:
 
 def make_home(base: Path, database_url: str, clock: SteppedClock | None = None, **given: Any) -> ArchiveHome:
     """Make an archive under `base` as `liuhen init` does, and open it."""
-    told = deployment.store_settings(base) if database_url else deployment.archive_settings(base)
-    given = {"database_url": database_url, **told, **given}
+    own = {**given, **({"database_url": database_url} if database_url else {})}
+    told = deployment.archive_settings(base, given=own)
+    given = {"database_url": "", **told, **own}
     settings = new_settings(base, **given)
     url = make_url(settings.effective_database_url)
     if url.get_backend_name() == "sqlite":

@@ -168,10 +168,11 @@ def store_settings(base: Path) -> dict[str, Any]:
     return {**weed_of_run().settings(base, of_all=True), "s3_prefix": secrets.token_hex(8)}
 
 
-def archive_settings(base: Path) -> dict[str, Any]:
-    """Return the settings of a new archive under `base` that is given nothing else: its database, and its stores."""
-    database = {"database_url": new_database(base / "unused")} if is_on_postgres() else {}
-    return {**database, **store_settings(base)}
+def archive_settings(base: Path, *, given: Collection[str] = ()) -> dict[str, Any]:
+    """Return the settings of a new archive under `base`: its database, and its stores, unless it is given its own."""
+    is_made = is_on_postgres() and "database_url" not in given
+    database = {"database_url": new_database(base / "unused")} if is_made else {}
+    return {**database, **({} if "store" in given else store_settings(base))}
 
 
 def write_down(home: Path, settings: Mapping[str, Any]) -> None:
@@ -233,11 +234,7 @@ def server_settings(folder: Path, *, given: Collection[str] = ()) -> dict[str, A
     if kept.exists():
         return dict(json.loads(kept.read_text("utf-8")))
     folder.mkdir(parents=True, exist_ok=True)
-    told: dict[str, Any] = {}
-    if is_on_postgres() and "database_url" not in given:
-        told["database_url"] = new_database(folder / "unused")
-    if "store" not in given:
-        told |= store_settings(folder)
+    told = archive_settings(folder, given=given)
     if "broker_url" not in given:
         told |= broker_settings()
     told = {name: value if isinstance(value, bool) else str(value) for name, value in told.items()}
