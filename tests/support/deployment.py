@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -283,3 +284,33 @@ def remove_tree(folder: Path) -> None:
         folder.remove_all()
     else:
         shutil.rmtree(folder)
+
+
+def on_this_machine(folder: Path, to: Path) -> Path:
+    """Return a folder of a store as one that other programs can read: itself, or a copy of what lies in buckets."""
+    if not isinstance(folder, WeedPath):
+        return folder
+    for path in folder.rglob("*"):
+        if path.is_file():
+            copy = to / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    return to
+
+
+def put_tree(source: Path, folder: Path, *, locked_until: datetime, is_replaced: Callable[[str], bool]) -> None:
+    """Lay files into a folder of a store, past the archive; in a bucket what is put once is locked."""
+    if not isinstance(folder, WeedPath):
+        shutil.copytree(source, folder)
+        return
+    bucket, *above = folder.parts
+    for path in (path for path in source.rglob("*") if path.is_file()):
+        key = path.relative_to(source).as_posix()
+        lock = {
+            "ObjectLockMode": "COMPLIANCE",
+            "ObjectLockRetainUntilDate": locked_until,
+            "ChecksumAlgorithm": "SHA256",
+        }
+        weed_of_run().client().put_object(
+            Bucket=bucket, Key="/".join((*above, key)), Body=path.read_bytes(), **({} if is_replaced(key) else lock)
+        )
