@@ -31,6 +31,7 @@ from tests.support.archive_home import SteppedClock
 _forkserver = multiprocessing.get_context("forkserver")
 _forkserver.set_forkserver_preload(["tests.support.archive_crash"])
 _MOST_STEPS = 200
+_PATIENCE_S = 240
 configure_mappers()  # once in the server, not in each child
 
 
@@ -84,7 +85,7 @@ def run_killed(settings: Settings, work: Callable[..., None], *arguments: Any, a
     """
     child = _forkserver.Process(target=_child, args=(settings, work, arguments, at_step))
     child.start()
-    child.join(60)
+    child.join(_PATIENCE_S)
     code = child.exitcode
     child.close()
     assert code in {0, -signal.SIGKILL}, f"the child ended with {code}"
@@ -95,13 +96,13 @@ def run_until(settings: Settings, work: Callable[..., None], *arguments: Any, re
     """Do `work(services, *arguments)` in a process of its own that is killed once something is reached."""
     child = _forkserver.Process(target=_child, args=(settings, work, arguments, 0))
     child.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + _PATIENCE_S
     while not reached():
         assert child.is_alive(), "the child ended before"
         assert time.monotonic() < deadline, "it was not reached"
         time.sleep(0.02)
     child.kill()
-    child.join(60)
+    child.join(_PATIENCE_S)
     child.close()
 
 
