@@ -18,7 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from archive.adapters.s3_client import S3Place, s3_client
 
-_KNOWN_FOLDERS: Final = 512
+_KNOWN_FOLDERS: Final = 8192
+_KNOWN_LOCKS: Final = 512
 _READ_BUFFER_BYTES: Final = 1 << 20
 
 
@@ -35,12 +36,18 @@ class _Folder:
 
 
 class Bucket:
-    """A folder of a bucket; `is_replaced` tells the keys whose newest version counts, below that folder."""
+    """A folder of a bucket; `is_replaced` tells the keys whose newest version counts, below that folder.
 
-    def __init__(self, place: S3Place, *, is_replaced: Callable[[str], bool] = lambda _: False) -> None:
+    A folder with at most `at_once` versions below is learnt in one answer; of a larger one what lies right in it.
+    """
+
+    def __init__(
+        self, place: S3Place, *, is_replaced: Callable[[str], bool] = lambda _: False, at_once: int = 1000
+    ) -> None:
         """Open it; nothing is asked yet."""
         self._client, self._bucket, self._prefix = s3_client(place), place.bucket, place.prefix
-        self._is_replaced = is_replaced
+        self._above = f"{place.prefix}/" if place.prefix else ""
+        self._is_replaced, self._at_once = is_replaced, at_once
         self._known: OrderedDict[str, _Folder] = OrderedDict()
         self._locks: OrderedDict[str, datetime | None] = OrderedDict()
         self.covered: set[str] = set()
@@ -63,7 +70,7 @@ class Bucket:
         """Return what lies in a folder. Raises: OSError."""
         name = "" if path == PurePosixPath() else f"{path}/"
         if name not in self._known:
-            self._known[name] = self._listed(name)
+            self._known |= self._learn(name)
             while len(self._known) > _KNOWN_FOLDERS:
                 self._known.popitem(last=False)
         return self._known[name]
@@ -74,7 +81,7 @@ class Bucket:
             answer = self._client.get_object(Bucket=self._bucket, Key=self.key(path), VersionId=file.version)
         is_locked = answer.get("ObjectLockMode") == "COMPLIANCE"
         self._locks[str(path)] = answer.get("ObjectLockRetainUntilDate") if is_locked else None
-        while len(self._locks) > _KNOWN_FOLDERS:
+        while len(self._locks) > _KNOWN_LOCKS:
             self._locks.popitem(last=False)
         return io.BufferedReader(_Body(answer["Body"], self.told(path)), buffer_size=_READ_BUFFER_BYTES)
 
@@ -84,29 +91,42 @@ class Bucket:
             self.open(path, file).close()
         return self._locks[str(path)]
 
-    def _listed(self, name: str) -> _Folder:
-        start = self.key(PurePosixPath(name)) + "/" if name else f"{self._prefix}/" if self._prefix else ""
-        found, hidden = _Folder(), set()
-        pages = self._client.get_paginator("list_object_versions")
+    def _learn(self, name: str) -> dict[str, _Folder]:
+        """Ask what lies in a folder; in all folders below it too, where one answer has room for that."""
+        start, found, hidden = self.key(PurePosixPath(name)) + "/" if name else self._above, {name: _Folder()}, set()
+        asked = {"Bucket": self._bucket, "Prefix": start}
         with _as_os_errors(f"s3://{self._bucket}/{start}"):
-            for page in pages.paginate(Bucket=self._bucket, Prefix=start, Delimiter="/"):
-                found.folders |= {row["Prefix"][len(start) :].rstrip("/") for row in page.get("CommonPrefixes", ())}
+            first = self._client.list_object_versions(**asked, MaxKeys=self._at_once)
+            pages = self._client.get_paginator("list_object_versions").paginate(**asked, Delimiter="/")
+            for page in pages if first.get("IsTruncated") else (first,):
+                for row in page.get("CommonPrefixes", ()):
+                    found[name].folders.add(row["Prefix"][len(start) :].rstrip("/"))
                 for row in page.get("Versions", ()):
-                    inside = row["Key"][len(start) :]
-                    is_replaced = self._is_replaced(name + inside)
-                    if inside not in found.files or not is_replaced:  # the newest is listed first
-                        if inside in found.files:
-                            self.covered.add(name + inside)
-                        found.files[inside] = _File(row["VersionId"], row["Size"])
+                    key = row["Key"][len(self._above) :]
+                    files, inside = _folder_of(found, key).files, key.rpartition("/")[2]
+                    if inside not in files or not self._is_replaced(key):  # the newest is listed first
+                        if inside in files:
+                            self.covered.add(key)
+                        files[inside] = _File(row["VersionId"], row["Size"])
                 for row in page.get("DeleteMarkers", ()):
-                    inside = row["Key"][len(start) :]
-                    if not self._is_replaced(name + inside):
-                        self.covered.add(name + inside)
+                    key = row["Key"][len(self._above) :]
+                    if not self._is_replaced(key):
+                        self.covered.add(key)
                     elif row["IsLatest"]:
-                        hidden.add(inside)
-        for inside in hidden:
-            found.files.pop(inside, None)
+                        hidden.add(key)
+        for key in hidden:
+            _folder_of(found, key).files.pop(key.rpartition("/")[2], None)
         return found
+
+
+def _folder_of(found: dict[str, _Folder], key: str) -> _Folder:
+    """Return the folder that a key lies in, made with those above it up to one that is known."""
+    above = key.rpartition("/")[0]
+    name = f"{above}/" if above else ""
+    if name not in found:
+        _folder_of(found, above).folders.add(above.rpartition("/")[2])
+        found[name] = _Folder()
+    return found[name]
 
 
 class BucketPath:

@@ -1,6 +1,7 @@
 """Addresses of blobs in a bucket that are good for a short while: signed by us, answered by the server alone."""
 
 import ssl
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -20,7 +21,8 @@ class S3Addresses:
     def __init__(self, place: S3Place) -> None:
         """Take the bucket; nothing is asked yet."""
         self._place = place
-        self._client = s3_client(replace(place, endpoint=place.public_endpoint or place.endpoint), connections=1)
+        self._made: list[Any] = []
+        self._guard = threading.Lock()
 
     @property
     def origin(self) -> str:
@@ -30,7 +32,7 @@ class S3Addresses:
 
     def signed(self, asked: Mapping[str, Any], *, lease_s: int) -> str:
         """Return the address of a GET with these parameters. Source: AWS Signature Version 4, query parameters."""
-        told: str = self._client.generate_presigned_url(
+        told: str = self._client().generate_presigned_url(
             "get_object", Params={"Bucket": self._place.bucket, **asked}, ExpiresIn=lease_s
         )
         return told
@@ -60,4 +62,13 @@ class S3Addresses:
 
     def close(self) -> None:
         """Give connections back."""
-        self._client.close()
+        for client in self._made:
+            client.close()
+
+    def _client(self) -> Any:
+        """Return the client that signs, made when the first address is asked for: few stores ever are."""
+        with self._guard:
+            if not self._made:
+                endpoint = self._place.public_endpoint or self._place.endpoint
+                self._made.append(s3_client(replace(self._place, endpoint=endpoint), connections=1))
+            return self._made[0]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,6 +35,17 @@ class RawDirectory:
 
     def names(self) -> set[str]:
         return {str(path.relative_to(self.root)) for path in self.root.rglob("*") if not path.is_dir()}
+
+
+@contextmanager
+def on_another_file_system(than: Path) -> Iterator[Path]:
+    """Give a folder on another file system than this one: in memory, or on a disk where the run is in memory."""
+    places = (Path("/dev/shm"), Path("/var/tmp"), Path("/tmp"), Path(__file__).parents[2])
+    others = [place for place in places if os.access(place, os.W_OK) and place.stat().st_dev != than.stat().st_dev]
+    if not others:
+        pytest.skip("there is no second file system")
+    with tempfile.TemporaryDirectory(dir=others[0]) as folder:
+        yield Path(folder)
 
 
 def scratch_names(base: Path) -> list[str]:
@@ -91,10 +103,8 @@ def test_adopting_does_not_copy(store: FilesystemStore, tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_file_system_is_copied(store: FilesystemStore, raw: RawDirectory) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
-        if Path(other).stat().st_dev == raw.root.stat().st_dev:
-            pytest.skip("there is no second file system")
-        staged = Path(other) / "staged"
+    with on_another_file_system(raw.root) as other:
+        staged = other / "staged"
         staged.write_bytes(b"film" * 500_000)
         store.adopt("a/b", staged)
         assert raw.read("a/b") == staged.read_bytes()
@@ -160,11 +170,8 @@ def test_scratch_in_the_store_is_refused(tmp_path: Path, scratch: str) -> None:
 
 
 def test_scratch_on_another_file_system_is_refused(tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
-        if Path(other).stat().st_dev == tmp_path.stat().st_dev:
-            pytest.skip("there is no second file system")
-        with pytest.raises(InvalidInput):
-            FilesystemStore(tmp_path / "store", scratch=Path(other))
+    with on_another_file_system(tmp_path) as other, pytest.raises(InvalidInput):
+        FilesystemStore(tmp_path / "store", scratch=other)
 
 
 def test_scratch_on_another_mount_of_the_same_disk_is_refused(tmp_path: Path) -> None:

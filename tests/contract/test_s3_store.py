@@ -170,6 +170,25 @@ def test_a_folder_that_is_listed_though_empty_is_nothing_to_a_raw_reader(
     assert list((root / "a").iterdir()) == list(files_below(root / "a")) == []
 
 
+@pytest.mark.parametrize("at_once", [1, 4, 1000])
+def test_a_raw_reader_sees_the_same_in_one_answer_and_in_many(
+    weed: Weed, bucket: str, tmp_path: Path, at_once: int
+) -> None:
+    client, keys = weed.client(), {"top", "a/inventory.json", "a/v1/b", "a/v1/c/d", "e/f/g/h", "e/f/i"}
+    for key in sorted(keys | {"gone/inventory.json"}):
+        client.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    for key in ("a/v1/b", "a/inventory.json"):
+        client.put_object(Bucket=bucket, Key=key, Body=b"newer")
+    for key in ("e/f/i", "gone/inventory.json"):
+        client.delete_object(Bucket=bucket, Key=key)
+    opened = Bucket(_place(weed, bucket, tmp_path), is_replaced=lambda key: key.endswith("y.json"), at_once=at_once)
+    found = {"/".join(path.parts): path.read_bytes() for path in files_below(opened.root)}
+    assert found == {key: key.encode() for key in keys} | {"a/inventory.json": b"newer"}
+    assert opened.covered == {"a/v1/b", "e/f/i"}
+    assert {path.name for path in (opened.root / "a").iterdir()} == {"inventory.json", "v1"}
+    assert not (opened.root / "gone").exists()
+
+
 def test_an_upload_that_breaks_off_leaves_no_parts(weed: Weed, bucket: str, store: S3Store) -> None:
     class Breaking(io.RawIOBase):
         left = 30 << 20

@@ -105,7 +105,8 @@ def assert_ended(name: str, item: EvidenceItem) -> None:
 
 def assert_nothing_got_in(home: ArchiveHome) -> None:  # noqa: F811
     """No file of the machine was read into what the archive made, and nothing was unpacked."""
-    made = [path for folder in ("renditions", "work") for path in (home.path / folder).rglob("*") if path.is_file()]
+    folders = (home.raw / "renditions", home.path / "work")
+    made = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert [path for path in made if SECRET.encode() in path.read_bytes()] == []
     texts = [str(row[0]) for row in home.rows("SELECT text FROM item_text")]
     texts += [str(row[0]) for row in home.rows("SELECT found FROM item_look")]

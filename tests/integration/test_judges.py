@@ -8,6 +8,7 @@ import ocfl
 from archive.evidence.items import evidence_item
 from archive.worker.loop import Worker
 from tests.support.archive_home import ArchiveHome, EnrolledDock, clock, dock, home  # noqa: F401
+from tests.support.deployment import on_this_machine
 from tests.support.footage import make_sample
 
 QUEUES = ("prompt", "long")
@@ -30,13 +31,14 @@ def test_judges_accept_what_an_intake_leaves(home: ArchiveHome, dock: EnrolledDo
     while worker.run_once(QUEUES):
         pass
 
-    store = ocfl.StorageRoot(str(home.raw / "store"))
+    folder = on_this_machine(home.raw / "store", tmp_path / "judged")
+    store = ocfl.StorageRoot(str(folder))
     assert store.validate(log_warnings=True), store.log.status_str()
     assert store.errors == []
     assert store.good_objects == store.num_objects == 1
 
     original = home.local_file(object_id, "original/现场检查.mp4")
-    manifest = home.file_of(object_id, "metadata/manifest.json")
+    manifest = folder / services.objects.content_key(object_id, "metadata/manifest.json")
     verified = subprocess.run(
         [
             *("openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", f"{manifest}.p7s"),

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, configure_mappers
 import ingest.accept
 import signing.pyhanko_signer  # noqa: F401 - imported late by the signer; here once for all children
 from archive.adapters.filesystem_store import FilesystemStore
+from archive.adapters.s3_store import S3Store
 from archive.db.shared_commits import SharedCommits
 from archive.jobs.queue import LONG, PROMPT
 from archive.ledger.publishing import Published
@@ -30,6 +31,7 @@ from tests.support.archive_home import SteppedClock
 _forkserver = multiprocessing.get_context("forkserver")
 _forkserver.set_forkserver_preload(["tests.support.archive_crash"])
 _MOST_STEPS = 200
+_PATIENCE_S = 240
 configure_mappers()  # once in the server, not in each child
 
 
@@ -65,8 +67,9 @@ def _child(settings: Settings, work: Callable[..., None], arguments: tuple[Any, 
     step = _Steps(fatal)
     for moment in ("before_commit", "after_commit"):
         event.listen(Session, moment, lambda session: _is_the_commit(session) and step())
-    for name in ("put_once", "adopt", "replace_if"):
-        _around(FilesystemStore, name, step)
+    for store in (FilesystemStore, S3Store):
+        for name in ("put_once", "adopt", "replace_if"):
+            _around(store, name, step)
     _around(ingest.accept, "remove_staged", step)
     _around(SharedCommits, "_end", step)  # where SQLite commits
     for name in ("_write", "_replace_checkpoint"):
@@ -82,7 +85,7 @@ def run_killed(settings: Settings, work: Callable[..., None], *arguments: Any, a
     """
     child = _forkserver.Process(target=_child, args=(settings, work, arguments, at_step))
     child.start()
-    child.join(60)
+    child.join(_PATIENCE_S)
     code = child.exitcode
     child.close()
     assert code in {0, -signal.SIGKILL}, f"the child ended with {code}"
@@ -93,13 +96,13 @@ def run_until(settings: Settings, work: Callable[..., None], *arguments: Any, re
     """Do `work(services, *arguments)` in a process of its own that is killed once something is reached."""
     child = _forkserver.Process(target=_child, args=(settings, work, arguments, 0))
     child.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + _PATIENCE_S
     while not reached():
         assert child.is_alive(), "the child ended before"
         assert time.monotonic() < deadline, "it was not reached"
         time.sleep(0.02)
     child.kill()
-    child.join(60)
+    child.join(_PATIENCE_S)
     child.close()
 
 

@@ -352,18 +352,17 @@ def new_settings(base: Path, database_url: str, **given: Any) -> Settings:
 
 def make_home(base: Path, database_url: str, clock: SteppedClock | None = None, **given: Any) -> ArchiveHome:
     """Make an archive under `base` as `liuhen init` does, and open it."""
-    told = deployment.store_settings(base)
-    if not database_url and deployment.is_on_postgres():
-        database_url = told["database_url"] = deployment.new_database(base / "unused")
-    given = {**told, **given}
-    settings = new_settings(base, database_url, **given)
+    own = {**given, **({"database_url": database_url} if database_url else {})}
+    told = deployment.archive_settings(base, given=own)
+    given = {"database_url": "", **told, **own}
+    settings = new_settings(base, **given)
     url = make_url(settings.effective_database_url)
     if url.get_backend_name() == "sqlite":
         schema.copy_sqlite(Path(str(url.database)))
     create_home(settings)
     deployment.write_down(settings.home, told)
     # The origin that was drawn stands in the home's own file, where every process finds it.
-    return ArchiveHome(new_settings(base, database_url, **given), clock or SteppedClock())
+    return ArchiveHome(new_settings(base, **given), clock or SteppedClock())
 
 
 @functools.cache

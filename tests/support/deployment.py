@@ -14,7 +14,8 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
+from datetime import datetime
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -24,7 +25,7 @@ from archive.settings import Settings
 from tests.support import postgres, schema
 from tests.support.rabbitmq import Rabbit
 from tests.support.redis import Redis
-from tests.support.weed import Weed, copy_versions, shared_weed
+from tests.support.weed import Version, Weed, put_versions, shared_weed, versions
 from tests.support.weed_path import WeedPath
 
 DATABASES = ("sqlite", "postgres")
@@ -168,10 +169,11 @@ def store_settings(base: Path) -> dict[str, Any]:
     return {**weed_of_run().settings(base, of_all=True), "s3_prefix": secrets.token_hex(8)}
 
 
-def archive_settings(base: Path) -> dict[str, Any]:
-    """Return the settings of a new archive under `base` that is given nothing else: its database, and its stores."""
-    database = {"database_url": new_database(base / "unused")} if is_on_postgres() else {}
-    return {**database, **store_settings(base)}
+def archive_settings(base: Path, *, given: Collection[str] = ()) -> dict[str, Any]:
+    """Return the settings of a new archive under `base`: its database, and its stores, unless it is given its own."""
+    is_made = is_on_postgres() and "database_url" not in given
+    database = {"database_url": new_database(base / "unused")} if is_made else {}
+    return {**database, **({} if "store" in given else store_settings(base))}
 
 
 def write_down(home: Path, settings: Mapping[str, Any]) -> None:
@@ -190,33 +192,21 @@ def s3_settings(base: Path) -> dict[str, Any]:
 
 
 def copied_store(settings: Settings, base: Path) -> dict[str, Any]:
-    """Return the settings of an archive under `base` whose stores hold what those of another hold, every version."""
+    """Return the settings of an archive under `base` whose stores hold what those of another do, every version.
+
+    The other is a mould: nothing is put there any more.
+    """
     if settings.store == "files":
         return {}
     given = store_settings(base)
     for bucket in (settings.s3_bucket, settings.s3_work_bucket):
-        copy_versions(weed_of_run(), bucket, source=settings.s3_prefix, target=given["s3_prefix"])
+        put_versions(weed_of_run(), bucket, given["s3_prefix"], _of_mould(bucket, settings.s3_prefix))
     return given
 
 
-def process_environment(folder: Path, *, given: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Return the variables that put an archive of processes in `folder` onto this deployment, the same each time.
-
-    Database and stores are new the first time; what is `given` already is left out.
-    """
-    kept = folder / "deployment.json"
-    if kept.exists():
-        return dict(json.loads(kept.read_text("utf-8")))
-    folder.mkdir(parents=True, exist_ok=True)
-    told = {}
-    if is_on_postgres() and "LIUHEN_DATABASE_URL" not in given:
-        told["LIUHEN_DATABASE_URL"] = new_database(folder / "unused")
-    if "LIUHEN_STORE" not in given:
-        told |= as_variables(store_settings(folder))
-    if "LIUHEN_BROKER_URL" not in given and (server := broker()) is not None:
-        told |= {"LIUHEN_BROKER_URL": server.url, "LIUHEN_BROKER_PASSWORD_FILE": str(server.password_file)}
-    kept.write_text(json.dumps(told), "utf-8")
-    return told
+@lru_cache(maxsize=32)
+def _of_mould(bucket: str, folder: str) -> tuple[Version, ...]:
+    return versions(weed_of_run(), bucket, folder)
 
 
 def s3_environment(base: Path) -> dict[str, str]:
@@ -245,11 +235,7 @@ def server_settings(folder: Path, *, given: Collection[str] = ()) -> dict[str, A
     if kept.exists():
         return dict(json.loads(kept.read_text("utf-8")))
     folder.mkdir(parents=True, exist_ok=True)
-    told: dict[str, Any] = {}
-    if is_on_postgres() and "database_url" not in given:
-        told["database_url"] = new_database(folder / "unused")
-    if "store" not in given:
-        told |= store_settings(folder)
+    told = archive_settings(folder, given=given)
     if "broker_url" not in given:
         told |= broker_settings()
     told = {name: value if isinstance(value, bool) else str(value) for name, value in told.items()}
@@ -298,3 +284,33 @@ def remove_tree(folder: Path) -> None:
         folder.remove_all()
     else:
         shutil.rmtree(folder)
+
+
+def on_this_machine(folder: Path, to: Path) -> Path:
+    """Return a folder of a store as one that other programs can read: itself, or a copy of what lies in buckets."""
+    if not isinstance(folder, WeedPath):
+        return folder
+    for path in folder.rglob("*"):
+        if path.is_file():
+            copy = to / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    return to
+
+
+def put_tree(source: Path, folder: Path, *, locked_until: datetime, is_replaced: Callable[[str], bool]) -> None:
+    """Lay files into a folder of a store, past the archive; in a bucket what is put once is locked."""
+    if not isinstance(folder, WeedPath):
+        shutil.copytree(source, folder)
+        return
+    bucket, *above = folder.parts
+    for path in (path for path in source.rglob("*") if path.is_file()):
+        key = path.relative_to(source).as_posix()
+        lock = {
+            "ObjectLockMode": "COMPLIANCE",
+            "ObjectLockRetainUntilDate": locked_until,
+            "ChecksumAlgorithm": "SHA256",
+        }
+        weed_of_run().client().put_object(
+            Bucket=bucket, Key="/".join((*above, key)), Body=path.read_bytes(), **({} if is_replaced(key) else lock)
+        )

@@ -129,7 +129,7 @@ class Bureau:
 def new_bureau(folder: Path, **settings: object) -> Bureau:
     """Make an archive in `folder` with one account for each role."""
     given = {"home": folder, "organisation": _ORGANISATION, "sandbox": "preferred", "reserve_bytes": 0, "tls": False}
-    told = deployment.archive_settings(folder.parent)
+    told = deployment.archive_settings(folder.parent, given=settings)
     given |= {"terms": "off", **told}
     create_home(Settings(**{**given, **settings}))  # type: ignore[arg-type]
     deployment.write_down(folder, told)

@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -112,16 +112,32 @@ def shared_weed(run: Path) -> Weed:
     return Weed(**{**found, "folder": Path(found["folder"])})
 
 
-def copy_versions(weed: Weed, bucket: str, *, source: str, target: str) -> None:
-    """Lay every version of what is in a folder of a bucket into another, in the order in which they came."""
-    client = weed.client()
-    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{source}/"):
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of what lies in a folder of a bucket: its key in the folder, its bytes, and how it is locked."""
+
+    key: str
+    data: bytes
+    locks: Mapping[str, Any]
+
+
+def versions(weed: Weed, bucket: str, folder: str) -> tuple[Version, ...]:
+    """Return every version of what is in a folder of a bucket, those of a key in the order in which they came."""
+    client, found = weed.client(), []
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{folder}/"):
         for row in reversed(page.get("Versions", ())):
-            found = client.get_object(Bucket=bucket, Key=row["Key"], VersionId=row["VersionId"])
-            locks = {name: found[name] for name in ("ObjectLockMode", "ObjectLockRetainUntilDate") if name in found}
-            told = {**locks, "ChecksumAlgorithm": "SHA256"} if locks else {}
-            key = target + row["Key"].removeprefix(source)
-            client.put_object(Bucket=bucket, Key=key, Body=found["Body"].read(), **told)
+            told = client.get_object(Bucket=bucket, Key=row["Key"], VersionId=row["VersionId"])
+            locks = {name: told[name] for name in ("ObjectLockMode", "ObjectLockRetainUntilDate") if name in told}
+            found.append(Version(row["Key"].removeprefix(f"{folder}/"), told["Body"].read(), locks))
+    return tuple(found)
+
+
+def put_versions(weed: Weed, bucket: str, folder: str, found: Iterable[Version]) -> None:
+    """Lay versions into a folder of a bucket, in their order."""
+    client = weed.client()
+    for each in found:
+        told = {**each.locks, "ChecksumAlgorithm": "SHA256"} if each.locks else {}
+        client.put_object(Bucket=bucket, Key=f"{folder}/{each.key}", Body=each.data, **told)
 
 
 def end_weed(run: Path) -> None:

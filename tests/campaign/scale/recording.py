@@ -60,12 +60,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Write down how a test ended."""
+    """Write down how a test ended, and how long it took."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         return  # the process that started the workers hears it too
     if report.when == "call" or report.outcome != "passed":
         said = "" if report.passed else report.longreprtext[-2000:]
-        _write({"test": report.nodeid, "outcome": report.outcome, "when": report.when, "said": said})
+        took = round(report.duration, 2)
+        _write({"test": report.nodeid, "outcome": report.outcome, "when": report.when, "seconds": took, "said": said})
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:

@@ -13,13 +13,14 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from archive.adapters.filesystem_store import FilesystemStore
 from archive.custody.models import PreservedObject
 from archive.db.database import Database
 from archive.kernel.clock import SystemClock
 from archive.kernel.digests import digest_of
 from archive.kernel.ids import DockId, ObjectId
 from archive.ocfl.root import OcflRoot
+from archive.settings import Settings
+from archive.wiring.stores import open_stores
 from ingest.docks import enrol_dock
 from ingest.manifest import build_manifest, sign_manifest
 from ingest.models import Upload
@@ -43,8 +44,9 @@ class ForeignDock:
         enrolment = enrol_dock(
             server.database, code=server.invite(), public_key=key.public_bytes, at=SystemClock().now()
         )
-        told = {"id": str(enrolment.dock_id), "key": enrolment.api_key, "home": str(server.home)}
-        (folder / "dock.json").write_text(json.dumps({**told, "database": str(server.database.url)}))
+        told = {"id": str(enrolment.dock_id), "key": enrolment.api_key}
+        (folder / "dock.json").write_text(json.dumps(told))
+        (folder / "settings.json").write_text(server.settings.model_dump_json(exclude_unset=True))
         return cls(folder)
 
     @property
@@ -67,7 +69,8 @@ class ForeignDock:
 
     def stored(self, upload_url: str) -> bytes:
         """Return the original that an upload became, read from the store and not through the server."""
-        database = Database(self.told["database"])
+        settings = Settings.model_validate_json((self.folder / "settings.json").read_text())
+        database = Database(settings.effective_database_url)
         upload_id = UUID(upload_url.rstrip("/").rpartition("/")[2])
         with database.read() as tx:
             row = tx.execute(
@@ -76,10 +79,11 @@ class ForeignDock:
                 .where(Upload.id == upload_id)
             ).scalar_one()
         database.close()
-        home = Path(self.told["home"])
-        objects = OcflRoot(FilesystemStore(home / "store", scratch=home / "scratch"))
-        with objects.open_file(ObjectId(row.id), row.content_path) as original:
-            return original.read()
+        stores = open_stores(settings, SystemClock())
+        with OcflRoot(stores.originals).open_file(ObjectId(row.id), row.content_path) as original:
+            content = original.read()
+        stores.close()
+        return content
 
 
 def metadata(content: bytes) -> str:

@@ -550,7 +550,7 @@ def test_every_file_that_is_stored(full: ArchiveHome) -> None:
     Stores know nothing of databases, so with PostgreSQL one bit is enough.
     """
     folders = ("store", "quarantine", "renditions")
-    files = [path for name in folders for path in sorted((full.path / name).rglob("*")) if path.is_file()]
+    files = [path for name in folders for path in sorted((full.raw / name).rglob("*")) if path.is_file()]
     kinds = {path.name for path in files}
     assert {
         "clip.mp4", "笔录.pdf", "dock-manifest.json", "dock-manifest.json.sig", "manifest.json", "manifest.json.p7s",
@@ -709,7 +709,7 @@ def is_found_out(home: ArchiveHome) -> bool:
 
     That the others come to their end beside that is seen where anything stands in any column, and where rows are gone.
     """
-    target = Target(home.path, home.database, home.path / "ca" / "root.cert.pem")
+    target = Target(home.path, home.database, home.path / "ca" / "root.cert.pem", None, (), home.places)
     pinned = read_pinned((home.path / "trust.txt").read_bytes(), None)
     with closing(findings(target, pinned, Standing())) as found:
         return any(finding.outcome is Outcome.INVALID for finding in found)

@@ -111,7 +111,7 @@ def play(home: ArchiveHome, dock: EnrolledDock) -> type_play:
         with ThreadPoolExecutor(12) as executor:
             desk = Desk(home, dock, executor)
             try:
-                asyncio.run(asyncio.wait_for(scene(desk), 60))
+                asyncio.run(asyncio.wait_for(scene(desk), 240))
             finally:
                 desk.restart()
 

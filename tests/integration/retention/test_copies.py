@@ -1,7 +1,6 @@
 """The second copy in a folder: complete, by the order of the log, never of damaged bytes; and the drill that uses it."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from archive.jobs.queue import COPY
 from archive.kernel.findings import Finding, Outcome
 from archive.kernel.ids import ObjectId
 from archive.ocfl.inventory import NewFile, VersionUser
-from archive.ocfl.layout import object_root
+from archive.ocfl.layout import is_root_inventory, object_root
 from archive.settings import SettingsInvalid
 from archive.wiring import build_services
 from archive.wiring.copy_parts import second_copy
@@ -25,7 +24,7 @@ from retention.copies import CopyAway
 from signing.cades import check_detached
 from tests.support.archive_crash import copy_once, run_killed
 from tests.support.archive_home import ArchiveHome, SteppedClock, flip, make_home
-from tests.support.deployment import environment
+from tests.support.deployment import environment, put_tree, remove_tree
 
 Told = Callable[..., tuple[int, Any]]
 
@@ -109,8 +108,10 @@ def test_every_object_and_every_later_version(home: ArchiveHome, tmp_path: Path)
     assert home.types().count("store.copied") == 2
     home.sequence()
     assert copy_faults(home) == set()
-    shutil.rmtree(home.raw / "store")
-    shutil.copytree(tmp_path / "second" / "store", home.raw / "store")
+    remove_tree(home.raw / "store")
+    until = home.clock.now() + timedelta(days=400)
+    put_tree(tmp_path / "second" / "store", home.raw / "store", locked_until=until, is_replaced=is_root_inventory)
+    home.reopen()
     home.assert_sound()
     copied(home, second).unlink()
     home.execute("UPDATE object_copy SET head = 3 WHERE object_id = :id", id=home.id_value(first))
