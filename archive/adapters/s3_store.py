@@ -258,9 +258,9 @@ class S3Store:
 
             upload = Parts(self._client, self._place.bucket, name, at_once=_AT_ONCE, pool=self._pool, more=lock)
             answer = dict(upload.send(parts()))
-        version_id = answer.get("VersionId", "null")
+        version = self._know(name, _Version(answer.get("VersionId", "null"), sent, answer["ETag"]))
         if until is not None:
-            self._require_lock(key, name, version_id, until)
+            self._require_lock(key, name, version.id, until)
         return sent
 
     def _put_whole(self, key: str, name: str, data: bytes, lock: dict[str, Any]) -> dict[str, Any]:
@@ -332,11 +332,7 @@ class S3Store:
         versions = self._versions(name)
         if not versions:
             raise BlobMissing(key=key)
-        with self._guard:
-            self._known[name] = versions[-1]
-            while len(self._known) > _KNOWN_VERSIONS:
-                self._known.popitem(last=False)
-        return versions[-1]
+        return self._know(name, versions[-1])
 
     def _versions(self, name: str) -> list[_Version]:
         """Return the versions of a key, the newest first."""
@@ -363,6 +359,13 @@ class S3Store:
         with refusals(name):
             answer = self._client.get_object(Bucket=self._place.bucket, Key=name, VersionId=version.id)
             return bytes(answer["Body"].read())
+
+    def _know(self, name: str, version: _Version) -> _Version:
+        with self._guard:
+            self._known[name] = version
+            while len(self._known) > _KNOWN_VERSIONS:
+                self._known.popitem(last=False)
+        return version
 
     def _forget(self, name: str) -> None:
         with self._guard:
