@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, or_, select, text
 
 from archive.access.rekeying import keys_of_second_factors
 from archive.cases.indexing import missing_count
@@ -13,6 +13,7 @@ from archive.complaints.complainants import keys_of_complainants
 from archive.db.roles import role_standing
 from archive.jobs.listings import queue_standings, stuck_queues
 from archive.jobs.models import Job
+from archive.jobs.queue import AWAY
 from archive.kernel.findings import Finding, Outcome, Report, indeterminate, invalid, valid
 from archive.ledger.cosign_rounds import last_outcomes
 from archive.ledger.cosigning import standings
@@ -268,6 +269,8 @@ def _queues(services: Services) -> Finding:
     with services.database.read() as tx:
         standings = queue_standings(tx, at=at)
         refused = tx.scalar(select(func.count()).where(Job.state == "ready", Job.last_error.startswith(NO_ROOM)))
+        is_away = or_(*(Job.last_error.startswith(f"{each}:") for each in sorted(AWAY)))
+        put_off = tx.scalar(select(func.count()).where(Job.state == "ready", is_away))
     told = ", ".join(
         f"{queue} {standing.due} (oldest {standing.oldest_age_s(at):.0f} s)"
         for queue, standing in standings.items()
@@ -279,6 +282,8 @@ def _queues(services: Services) -> Finding:
         return indeterminate(code, f"Jobs wait for too long in {names}: does a worker run for each? Due: {told}")
     if refused:
         return indeterminate(code, f"{refused} jobs wait for a machine with room on its disk")
+    if put_off:
+        return indeterminate(code, f"{put_off} jobs wait for what was away or full: `liuhen jobs` names it")
     return valid(code, f"Jobs are worked on in time; due: {told or 'none'}")
 
 

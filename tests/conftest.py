@@ -1,11 +1,10 @@
 """What every test gets: databases, a closed network, hypothesis settings, and an environment without surprises."""
 
-import fcntl
 import ipaddress
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +24,7 @@ pytest.register_assert_rewrite("tests.support")  # before anything of it is impo
 
 from archive.access import passwords  # noqa: E402
 from archive.db import database  # noqa: E402
-from tests.support import postgres, schema  # noqa: E402
+from tests.support import deployment, postgres, schema, selection  # noqa: E402
 from tests.support.rabbitmq import Rabbit, RabbitMissing  # noqa: E402
 from tests.support.redis import Redis, RedisMissing  # noqa: E402
 
@@ -33,7 +32,7 @@ _ROOT = Path(__file__).parent.parent
 _IN_CI = os.environ.get("CI") == "true"
 _RUN_FOLDER = "LIUHEN_TEST_RUN_FOLDER"
 _HYPOTHESIS_HOME = _ROOT / ".dev" / "hypothesis"
-_Broker = TypeVar("_Broker", Redis, Rabbit)
+_Server = TypeVar("_Server")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,58 +61,54 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         postgres.end_run(Path(folder))
 
 
+def pytest_sessionfinish() -> None:
+    """Leave no database behind on a server that is not the run's own."""
+    if os.environ.get("LIUHEN_TEST_POSTGRES"):
+        deployment.drop_databases()
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have unit tests last, whose files take the least: no process waits long for another at the end of a run."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what the deployment has no place for, and have unit tests last.
+
+    Their files take the least: no process waits long for another at the end of a run.
+    """
+    selection.leave_out(config, items)
     items.sort(key=lambda item: item.path.is_relative_to(_ROOT / "tests" / "unit"))
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> str:
     """Address of a PostgreSQL server as superuser: LIUHEN_TEST_POSTGRES, or one for this run, shared by its workers."""
-    if given := os.environ.get("LIUHEN_TEST_POSTGRES"):
-        return given
-    folder = Path(os.environ[_RUN_FOLDER])
-    try:
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            return postgres.Cluster(folder / "postgres", durable=False).start()
-    except postgres.PostgresMissing as exc:
-        if _IN_CI:
-            pytest.fail(str(exc))
-        pytest.skip(str(exc))
+    return _there(deployment.postgres_of_run, postgres.PostgresMissing)
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Redis:
     """A Redis for this run, shared by its workers: whoever uses it keeps to queues of their own."""
-    return _shared(Redis(Path(os.environ[_RUN_FOLDER]) / "redis", durable=False), RedisMissing)
+    return _there(deployment.redis_of_run, RedisMissing)
 
 
 @pytest.fixture(scope="session")
 def rabbit_server() -> Rabbit:
     """A RabbitMQ for this run, as `redis_server`."""
-    return _shared(Rabbit(Path(os.environ[_RUN_FOLDER]) / "rabbitmq"), RabbitMissing)
+    return _there(deployment.rabbit_of_run, RabbitMissing)
 
 
-def _shared(server: _Broker, missing: type[Exception]) -> _Broker:
+def _there(start: Callable[[], _Server], missing: type[Exception]) -> _Server:
     try:
-        with server.folder.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            server.start()
+        return start()
     except missing as exc:
         if _IN_CI:
             pytest.fail(str(exc))
         pytest.skip(str(exc))
-    return server
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: str) -> str:
     """Name of a database with the newest schema and nothing in it."""
-    url = postgres.create_database(postgres_server)
-    schema.make(url)
-    return postgres.name_of(url)
+    del postgres_server  # it is there
+    return deployment.postgres_template()
 
 
 @pytest.fixture
@@ -126,7 +121,7 @@ def postgres_url(request: pytest.FixtureRequest, postgres_server: str) -> Iterat
     postgres.drop_database(postgres_server, url)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])
+@pytest.fixture(params=deployment.database_params())
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """SQLAlchemy address of a database as `postgres_url` has it; the test runs once on SQLite and once on PostgreSQL."""
     if request.param == "postgres":

@@ -169,10 +169,11 @@ class BucketPath:
         return False
 
     def iterdir(self) -> Iterator["BucketPath"]:
-        """Yield what lies in the folder."""
+        """Yield what lies in the folder. A folder that some servers list although it is empty is none."""
         found = self._bucket.folder(self._path)
         for name in (*found.files, *found.folders):
-            yield self / name
+            if name in found.files or (self / name).is_dir():
+                yield self / name
 
     def stat(self) -> SimpleNamespace:
         """Return `st_size`."""

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -20,10 +21,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from archive.db.append_only import TAKEN
+from archive.db.server_time import ServerTime
 from archive.db.shared_commits import WRITES, SharedCommits
 from archive.db.sight import Sight, bind
 from archive.db.word_seals import WORDS
+from archive.kernel.clock import SystemClock
 from archive.kernel.errors import LiuhenError, StorageFull, Unavailable
+from archive.kernel.instants import Instant
 from archive.ports.identifiers import IdentifierVault
 from signing.sealed_words import WordSeal
 
@@ -72,8 +76,11 @@ class Database:
         """Prepare the engine; nothing is connected yet."""
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._server_time = ServerTime()
         self.engine = (
-            _sqlite_engine(url, pool_size) if self.is_sqlite else _postgres_engine(url, pool_size, statement_s)
+            _sqlite_engine(url, pool_size)
+            if self.is_sqlite
+            else _postgres_engine(url, pool_size, statement_s, self._server_time)
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._shared = SharedCommits(self.engine, _file_of(self.url), wait_s=wait_s) if self.is_sqlite else None
@@ -157,6 +164,13 @@ class Database:
         finally:
             connection.close()
         return not is_busy
+
+    def now(self) -> Instant:
+        """Return what the clock of the database server shows, which all hosts share; that of this machine for SQLite.
+
+        Asks nothing: it is heard when connections are looked at, and goes on by a clock that nobody sets.
+        """
+        return self._server_time.now() or SystemClock().now()
 
     def close(self) -> None:
         """Give all connections back."""
@@ -277,7 +291,19 @@ def _savepoints_past_the_compiler(engine: Engine) -> None:
     dialect.do_rollback_to_savepoint = saying("ROLLBACK TO SAVEPOINT")
 
 
-def _postgres_engine(url: str, pool_size: int, statement_s: int) -> Engine:
+class DatabaseClock:
+    """The clock that all hosts of an archive share. Satisfies `archive.ports.Clock`."""
+
+    def __init__(self, database: Database) -> None:
+        """Take the database."""
+        self._database = database
+
+    def now(self) -> Instant:
+        """Return the current instant."""
+        return self._database.now()
+
+
+def _postgres_engine(url: str, pool_size: int, statement_s: int, server_time: ServerTime) -> Engine:
     options = {**_POSTGRES, "statement_timeout": f"{statement_s}s"}
     engine = create_engine(
         url,
@@ -294,10 +320,27 @@ def _postgres_engine(url: str, pool_size: int, statement_s: int) -> Engine:
     @event.listens_for(engine, "checkout")
     def _look(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
         # Asked each time, the question would be a third of what a short change costs.
-        if time.monotonic() - record.info.get(_LEFT_S, math.inf) > _SURELY_THERE_S:
+        was_idle = time.monotonic() - record.info.get(_LEFT_S, math.inf) > _SURELY_THERE_S
+        if was_idle or server_time.is_stale:
             try:
-                engine.dialect.do_ping(connection)
+                _ask_time(connection, server_time)
             except engine.dialect.loaded_dbapi.Error as exc:
-                raise InvalidatePoolError from exc
+                if was_idle:
+                    raise InvalidatePoolError from exc
+                # It was there a moment ago: the server has gone. The pool itself would try once more, and then say that
+                # it was asked for something that cannot be.
+                raise Unavailable("The connection to the database was lost") from exc
 
     return engine
+
+
+def _ask_time(connection: Any, server_time: ServerTime) -> None:
+    """Make sure that the server still knows the connection, by asking what time it is."""
+    was_autocommit, connection.autocommit = connection.autocommit, True
+    try:
+        asked_s = server_time.asking()
+        (said,) = connection.execute("SELECT clock_timestamp()").fetchone()
+        server_time.hear(said.astimezone(UTC), asked_s=asked_s)
+    finally:
+        if not connection.closed:
+            connection.autocommit = was_autocommit

@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 from archive.db.base import Moment
 from archive.db.database import Database
 from archive.jobs.models import Job
-from archive.kernel.errors import Conflict
+from archive.kernel.errors import Conflict, StorageFull, Unavailable
 from archive.kernel.ids import JobId, new_uuid7
 from archive.kernel.instants import Instant
+from archive.ports.blobs import StoreUnavailable
 from archive.tracing import traceparent
 
 PROMPT: Final = "prompt"
@@ -39,6 +40,8 @@ COPY: Final = "copy"
 DELIVERY: Final = "delivery"
 """Queue of requests to other systems, which may be slow: nothing else waits behind them."""
 QUEUES: Final = (PROMPT, INTAKE, LONG, IDLE, PROXY, PACKAGE, COPY, DELIVERY)
+AWAY: Final = frozenset({Unavailable.code, StoreUnavailable.code, StorageFull.code})
+"""What a job cannot help: database or store do not answer, a disk is full. However long that lasts, none dies of it."""
 DEFAULT_ATTEMPTS: Final = 5
 _FIRST_RETRY: Final = timedelta(seconds=2)
 _LAST_RETRY: Final = timedelta(minutes=10)

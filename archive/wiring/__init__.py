@@ -16,7 +16,7 @@ from archive.cases.finished_records import FinishedRecords
 from archive.cases.sealing import Seals
 from archive.complaints.rules import ComplaintRules
 from archive.complaints.sweeping import ComplaintJobs
-from archive.db.database import Database
+from archive.db.database import Database, DatabaseClock
 from archive.db.revision import require_current_schema
 from archive.documents.certificate_ends import CertificateEnds
 from archive.documents.faces import SONG
@@ -284,7 +284,7 @@ def _create_database(settings: Settings) -> None:
 def build_services(
     settings: Settings, *, clock: Clock | None = None, statement_s: int = 0, is_recovering: bool = False
 ) -> Services:
-    """Open the archive in the home folder; the clock is the machine's unless another is given.
+    """Open the archive in the home folder; the clock is that of the database server unless another is given.
 
     Units: a statement may take `statement_s` (see `Database`).
 
@@ -299,7 +299,7 @@ def build_services(
     try:
         require_current_schema(database)
         prepare_local(settings)
-        return _services(settings, database, SystemClock() if clock is None else clock)
+        return _services(settings, database, DatabaseClock(database) if clock is None else clock)
     except BaseException:
         database.close()
         raise

@@ -14,7 +14,16 @@ from uuid import UUID
 import structlog
 
 from archive.db.database import Database
-from archive.jobs.queue import ClaimedJob, LeaseLost, claim_job, extend_lease, fail_job, postpone_job, waiting_queues
+from archive.jobs.queue import (
+    AWAY,
+    ClaimedJob,
+    LeaseLost,
+    claim_job,
+    extend_lease,
+    fail_job,
+    postpone_job,
+    waiting_queues,
+)
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import JobId
 from archive.meters import meters
@@ -27,8 +36,10 @@ Refusal = Callable[[ClaimedJob], str | None]
 """Says why this machine cannot take a job now, or nothing."""
 
 _LOOK_S: Final = 0.1
+_MOST_WORDS: Final = 2000
 _ELSEWHERE: Final = timedelta(seconds=15)
 """How long a job waits that this machine has no room for: another may take it then, or this one again."""
+_AWAY_PAUSE: Final = timedelta(seconds=5)
 _log = structlog.get_logger("liuhen.worker")
 
 
@@ -158,6 +169,9 @@ class Worker:
         except LeaseLost:
             _log.warning("lease_lost")
         except LiuhenError as error:
+            if error.code in AWAY:
+                self._put_off(job, error)
+                return
             _log.warning("job_failed", code=error.code, retryable=error.retryable)
             self._give_back(job, f"{error.code}: {error.message}", retryable=error.retryable)
         except Exception as error:  # noqa: BLE001 - a worker outlives whatever one job met; the job comes back
@@ -165,6 +179,16 @@ class Worker:
             self._give_back(job, f"internal.error: {type(error).__name__}", retryable=True)
         else:
             _log.info("job_done")
+
+    def _put_off(self, job: ClaimedJob, error: LiuhenError) -> None:
+        """Give a job back as if this attempt had not been, with what it waits for."""
+        _log.warning("job_put_off", code=error.code)
+        try:
+            with self._database.begin() as tx:
+                until = self._clock.now() + _AWAY_PAUSE
+                postpone_job(tx, job, until=until, why=f"{error.code}: {error.message}"[:_MOST_WORDS])
+        except LeaseLost:
+            _log.warning("lease_lost", job_id=str(job.id))
 
     def _give_back(self, job: ClaimedJob, error: str, *, retryable: bool) -> None:
         try:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import httpx
@@ -16,12 +16,15 @@ from botocore.exceptions import ClientError
 from hypothesis import settings
 
 from archive.adapters.s3_client import S3Place
+from archive.adapters.s3_path import Bucket
 from archive.adapters.s3_probe import WormProbe
 from archive.adapters.s3_store import LockUntil, S3Store
+from archive.fsck.raw import files_below
 from archive.kernel.findings import Outcome
 from archive.ports.blobs import BlobExists, BlobMissing, BlobStore, StoreBroken, StoreUnavailable
 from tests.contract.blob_store import BlobStoreContract, BlobStoreMachine, Raw
 from tests.support.weed import REGION, Weed, start_weed
+from tests.support.weed_path import WeedPath
 
 _REPLACED = {"inventory", "counter"}
 
@@ -153,6 +156,18 @@ def test_a_folder_of_a_bucket_is_a_store_of_its_own(weed: Weed, bucket: str, tmp
     assert raw.names() == {"one/a/b", "two/a/b"}
     assert list(one.keys()) == ["a/b"]
     assert list(two.keys("a")) == ["a/b"]
+
+
+def test_a_folder_that_is_listed_though_empty_is_nothing_to_a_raw_reader(
+    weed: Weed, bucket: str, tmp_path: Path
+) -> None:
+    weed.client().put_object(Bucket=bucket, Key="a/b/c.mp4", Body=b"x")
+    folder = WeedPath(weed.filer, PurePosixPath(bucket)) / "a" / "b"
+    (folder / "c.mp4").unlink()
+    listed = weed.client().list_object_versions(Bucket=bucket, Prefix="a/", Delimiter="/")
+    assert [row["Prefix"] for row in listed.get("CommonPrefixes", ())] == ["a/b/"], "else it shows nothing"
+    root = Bucket(_place(weed, bucket, tmp_path)).root
+    assert list((root / "a").iterdir()) == list(files_below(root / "a")) == []
 
 
 def test_an_upload_that_breaks_off_leaves_no_parts(weed: Weed, bucket: str, store: S3Store) -> None:

@@ -16,13 +16,14 @@ from tests.e2e.test_accessibility import _AUDIT, _open_everything
 from tests.e2e.test_passkeys import Device
 from tests.support import seed
 from tests.support.archive_home import PASSWORD, ArchiveHome, make_home
+from tests.support.deployment import new_database
 from tests.support.signing_in import make
 
 
 @pytest.fixture
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ArchiveHome]]:
     folder = tmp_path_factory.mktemp("accounts")
-    home = make_home(folder, f"sqlite+pysqlite:///{folder / 'test.sqlite3'}", terms="asked")
+    home = make_home(folder, new_database(folder / "test.sqlite3"), terms="asked")
     make(home, "zhou", Role.ADMINISTRATOR, display_name="周敏")
     make(home, "wang", display_name="王芳")
     with seed.listening(create_app(home.services)) as address:

@@ -51,7 +51,10 @@ class Made:
 
     def rendition(self, name: str, kind: str) -> Path | None:
         row = self.view(name).rendition(kind)
-        return None if row is None else self.bureau.services.renditions.local_path(row.key)
+        if row is None:
+            return None
+        with self.bureau.services.renditions.borrow(row.key) as path:
+            return path
 
 
 @pytest.fixture(scope="module")

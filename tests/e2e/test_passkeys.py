@@ -14,6 +14,7 @@ from archive.web.app import create_app
 from tests.e2e.browser import sign_in
 from tests.support import seed
 from tests.support.archive_home import PASSWORD, ArchiveHome, make_home
+from tests.support.deployment import new_database
 from tests.support.signing_in import make
 
 _AUTHENTICATOR = {
@@ -29,7 +30,7 @@ _AUTHENTICATOR = {
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchiveHome]:
     base: Path = tmp_path_factory.mktemp("passkeys")
-    made = make_home(base, f"sqlite+pysqlite:///{base / 'test.sqlite3'}")
+    made = make_home(base, new_database(base / "test.sqlite3"))
     yield made
     made.services.close()
 

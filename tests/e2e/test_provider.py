@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from archive.access.policy import Role
+from tests.support.deployment import new_database
 from tests.support.provider import Joined, joined
 from tests.support.signing_in import make
 
@@ -13,7 +14,7 @@ from tests.support.signing_in import make
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Joined]:
     folder = tmp_path_factory.mktemp("provider")
-    with joined(folder, f"sqlite+pysqlite:///{folder / 'test.sqlite3'}") as made:
+    with joined(folder, new_database(folder / "test.sqlite3")) as made:
         make(made.home, "wang", Role.UNIT_HEAD)
         yield made
 

@@ -26,6 +26,7 @@ from signing.mldsa import MlDsa44KeyHandle
 from tests.faults.blank_driver import DATA, KEY, LENGTH, OFFSET, UNAVAILABLE, store_in
 from tests.faults.test_store_faults import base, small_disk, strace  # noqa: F401 - fixtures
 from tests.support.archive_home import ArchiveHome, SteppedClock, make_home
+from tests.support.deployment import new_database
 
 BLANKED = DATA[:OFFSET] + bytes(LENGTH) + DATA[OFFSET + LENGTH :]
 
@@ -56,7 +57,7 @@ def on_disk(home: ArchiveHome, disk: Path) -> tuple[Sequencer, Journal]:
 
 
 def test_a_journal_without_room_loses_nothing_and_goes_on_with_room(small_disk: Path, tmp_path: Path) -> None:  # noqa: F811
-    home = make_home(tmp_path, f"sqlite+pysqlite:///{tmp_path / 'test.sqlite3'}", SteppedClock())
+    home = make_home(tmp_path, new_database(tmp_path / "test.sqlite3"), SteppedClock())
     sequencer, journal = on_disk(home, small_disk)
     write(home, 10)
     assert sequencer.sequence() == 10

@@ -13,6 +13,7 @@ from archive.jobs.models import Job
 from archive.worker.loop import Worker
 from ingest.errors import ManifestMalformed
 from tests.support.archive_home import ArchiveHome, EnrolledDock, clock, dock, home  # noqa: F401
+from tests.support.deployment import databases
 from tests.support.hostile_corpus import ARCHIVES, CORPUS, DISGUISES, DOCUMENTS, OFFICE, PICTURES, RECORDINGS, Scene
 from tests.support.hostile_corpus import make as make_bad
 
@@ -37,6 +38,10 @@ PARTS = {
 }
 
 
+_ON_BOTH = ("documents", "archives")
+"""What is written down of texts and names differs between databases."""
+
+
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     """A server that must not be reached, and a file that must not be read."""
@@ -54,9 +59,9 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
 @pytest.mark.parametrize(
     ("part", "database_url"),
     [
-        *((part, "sqlite") for part in PARTS),
+        *((part, databases()[0]) for part in PARTS),
         # What is written down of texts and names differs between databases.
-        *(pytest.param(part, "postgres", marks=pytest.mark.service) for part in ("documents", "archives")),
+        *(pytest.param(part, each, marks=pytest.mark.service) for each in databases()[1:] for part in _ON_BOTH),
     ],
     indirect=["database_url"],
 )

@@ -30,12 +30,12 @@ def test_judges_accept_what_an_intake_leaves(home: ArchiveHome, dock: EnrolledDo
     while worker.run_once(QUEUES):
         pass
 
-    store = ocfl.StorageRoot(str(home.path / "store"))
+    store = ocfl.StorageRoot(str(home.raw / "store"))
     assert store.validate(log_warnings=True), store.log.status_str()
     assert store.errors == []
     assert store.good_objects == store.num_objects == 1
 
-    original = home.file_of(object_id, "original/现场检查.mp4")
+    original = home.local_file(object_id, "original/现场检查.mp4")
     manifest = home.file_of(object_id, "metadata/manifest.json")
     verified = subprocess.run(
         [
@@ -55,7 +55,7 @@ def test_judges_accept_what_an_intake_leaves(home: ArchiveHome, dock: EnrolledDo
 
     playable = view.rendition("playable")
     assert playable is not None
-    path = services.renditions.local_path(playable.key)
+    path = home.stored_file(services.renditions, playable.key)
     assert stream_hashes(original) == stream_hashes(path)
     assert view.item.essence is not None
     assert {finding["code"] for finding in view.item.essence["findings"]} == {"media.essence_equal"}
@@ -70,7 +70,7 @@ def test_a_rendition_lost_to_a_power_cut_is_made_again(home: ArchiveHome, dock: 
     with services.database.read() as tx:
         made = evidence_item(tx, object_id).rendition("playable")
     assert made is not None
-    path = services.renditions.local_path(made.key)
+    path = home.raw / "renditions" / made.key
     path.chmod(0o644)
     path.write_bytes(b"")
     while worker.run_once(QUEUES):

@@ -53,6 +53,7 @@ from ingest.staging import staged_path, sync, write_all
 from ingest.uploads import UploadState, create_upload, record_offset
 from signing.ed25519 import Ed25519KeyHandle
 from tests.support import deployment, schema
+from tests.support.deployment import RawStores
 from tests.support.unguarded import GUARDED, unguarded
 
 PASSWORD = "correct horse battery staple"
@@ -293,15 +294,24 @@ class ArchiveHome:
         """The form in which this database takes an id in raw SQL."""
         return value.hex if self.database.is_sqlite else str(value)
 
+    @property
+    def raw(self) -> RawStores:
+        """The stores past the archive: `home.raw / "store"` is a folder, or what reads and writes as one."""
+        return RawStores.of(self.settings)
+
     def file_of(self, object_id: ObjectId, logical_path: str) -> Path:
-        """Return the file of what is stored: itself where stores are folders, else a copy to read."""
+        """Return the stored file itself, past the archive; a program that wants one on this machine borrows it."""
+        return self.raw / "store" / self.services.objects.content_key(object_id, logical_path)
+
+    def local_file(self, object_id: ObjectId, logical_path: str) -> Path:
+        """Return a file of this machine with what is stored, as workers get it; for reading only."""
         return self.stored_file(
             self.services.stores.originals, self.services.objects.content_key(object_id, logical_path)
         )
 
     def stored_renditions(self) -> set[Path]:
         """Every file in the store of renditions, but what looks found: one for each look, named by its digest."""
-        files = {path for path in (self.path / "renditions").rglob("*") if path.is_file()}
+        files = {path for path in (self.raw / "renditions").rglob("*") if path.is_file()}
         found = {path for path in files if path.parent.name.startswith("found-")}
         assert all(path.stem == hashlib.sha256(path.read_bytes()).hexdigest() for path in found)
         assert len({path.parent for path in found}) == len(found)
@@ -342,19 +352,23 @@ def new_settings(base: Path, database_url: str, **given: Any) -> Settings:
 
 def make_home(base: Path, database_url: str, clock: SteppedClock | None = None, **given: Any) -> ArchiveHome:
     """Make an archive under `base` as `liuhen init` does, and open it."""
-    given = {**deployment.store_settings(base), **given}
+    told = deployment.store_settings(base)
+    if not database_url and deployment.is_on_postgres():
+        database_url = told["database_url"] = deployment.new_database(base / "unused")
+    given = {**told, **given}
     settings = new_settings(base, database_url, **given)
     url = make_url(settings.effective_database_url)
     if url.get_backend_name() == "sqlite":
         schema.copy_sqlite(Path(str(url.database)))
     create_home(settings)
+    deployment.write_down(settings.home, told)
     # The origin that was drawn stands in the home's own file, where every process finds it.
     return ArchiveHome(new_settings(base, database_url, **given), clock or SteppedClock())
 
 
 @functools.cache
-def _new_files() -> tuple[tuple[Path, int, bytes | None], ...]:
-    """Return what lies in the folder of a new archive, but for its database and checkpoints: path, mode, bytes."""
+def _new_files() -> tuple[Settings, tuple[tuple[Path, int, bytes | None], ...]]:
+    """Return settings and folder of a new archive, but for its database and checkpoints: path, mode, bytes."""
     with tempfile.TemporaryDirectory(prefix="liuhen-home-") as folder:
         made = make_home(Path(folder), "")
         filled = {name for name in Base.metadata.tables if made.count(name)}
@@ -362,7 +376,7 @@ def _new_files() -> tuple[tuple[Path, int, bytes | None], ...]:
         made.services.close()
         home = Path(folder) / "home"
         of_its_own = {home / "log" / "checkpoint", *(home / "log-entries" / NOTES).glob("*")}
-        return tuple(
+        return made.settings, tuple(
             (path.relative_to(home), path.stat().st_mode & 0o777, None if path.is_dir() else path.read_bytes())
             for path in sorted(home.rglob("*"))
             if path not in of_its_own and not path.name.startswith("liuhen.sqlite3")
@@ -371,18 +385,19 @@ def _new_files() -> tuple[tuple[Path, int, bytes | None], ...]:
 
 def copy_home(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     """Make an archive as `make_home` does, on a database of the newest schema; keys are the same in all copies."""
-    if deployment.is_in_buckets():
-        return make_home(base, database_url, clock)
     home = base / "home"
     home.mkdir(mode=0o700)
-    for path, mode, data in _new_files():
+    mould, files = _new_files()
+    for path, mode, data in files:
         if data is None:
             (home / path).mkdir(mode=mode)
         else:
             descriptor = os.open(home / path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
             with os.fdopen(descriptor, "wb") as copy:
                 copy.write(data)
-    made = ArchiveHome(new_settings(base, database_url), clock)
+    told = deployment.copied_store(mould, base)
+    deployment.write_down(home, told)
+    made = ArchiveHome(new_settings(base, database_url, **told), clock)
     made.services.sequencer.recover()
     return made
 

@@ -25,8 +25,9 @@ from archive.recovery.bringing_back import bring_back
 from archive.recovery.comparison import Lost
 from archive.wiring import build_services
 from archive.wiring.recovery_parts import recovery_of, sources_of
-from tests.support import postgres, schema
+from tests.support import deployment, postgres, schema
 from tests.support.archive_home import ArchiveHome
+from tests.support.deployment import STORES, environment
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _HAVE_ROWS = {
@@ -126,7 +127,7 @@ def settings_in_environment(home: ArchiveHome, monkeypatch: pytest.MonkeyPatch) 
     """Have commands use the settings of a test's archive."""
     settings = home.settings
     given = {
-        "LIUHEN_DATABASE_URL": settings.effective_database_url,
+        **environment(settings),
         "LIUHEN_RESERVE_BYTES": "0",
         "LIUHEN_WITNESS_POLICY": "" if settings.witness_policy is None else str(settings.witness_policy),
     }
@@ -181,5 +182,7 @@ def moved(home: ArchiveHome, base: Path, *, folders: tuple[str, ...]) -> Path:
     other = base / "home"
     other.mkdir(parents=True)
     for name in folders:
+        if name in STORES and deployment.is_in_buckets():
+            continue  # they are in nobody's home, and stay where they are
         shutil.copytree(home.path / name, other / name)
     return other

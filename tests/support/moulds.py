@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
-from tests.support import postgres
+from archive.settings import Settings
+from tests.support import deployment, postgres
 from tests.support.archive_home import ArchiveHome, SteppedClock, new_settings
 
 
@@ -17,7 +18,7 @@ from tests.support.archive_home import ArchiveHome, SteppedClock, new_settings
 class _Mould:
     base: Path
     database_url: str
-    policy: Path | None
+    settings: Settings
 
 
 class Moulds:
@@ -42,8 +43,11 @@ class Moulds:
             postgres.drop_database(server, database_url)
             name, template = postgres.name_of(database_url), postgres.name_of(mould.database_url)
             postgres.create_database(server, template=template, name=name)
-        policy = None if mould.policy is None else base / mould.policy.relative_to(mould.base)
-        return ArchiveHome(new_settings(base, database_url, witness_policy=policy), clock)
+        given = deployment.copied_store(mould.settings, base)
+        deployment.write_down(base / "home", given)
+        if (policy := mould.settings.witness_policy) is not None:
+            given["witness_policy"] = base / policy.relative_to(mould.base)
+        return ArchiveHome(new_settings(base, database_url, **given), clock)
 
     def _make(self, make: Callable[[Path, str, SteppedClock], ArchiveHome], database_url: str) -> _Mould:
         base = self._folders.mktemp("mould")
@@ -53,7 +57,7 @@ class Moulds:
             url = postgres.create_database(postgres.server_of(database_url))
         home = make(base, url, SteppedClock())
         home.services.close()
-        return _Mould(base, url, home.settings.witness_policy)
+        return _Mould(base, url, home.settings)
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.support.rabbitmq import Rabbit
 from tests.support.redis import Redis
 from tests.support.weed import end_weed
@@ -105,6 +107,19 @@ class Cluster:
         """Stop the server if it runs."""
         if self.is_running:
             self._pg_ctl("stop", "-w", "-m", "fast" if self.durable else "immediate")
+
+    def kill(self) -> None:
+        """Kill the server and all that it has started with -9; a durable one loses nothing that was committed."""
+        with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
+            pid = int((self.folder / "data" / "postmaster.pid").read_text("ascii").splitlines()[0])
+            server = psutil.Process(pid)
+            if str(self.folder / "data") not in server.cmdline():
+                return  # the number is another program's by now
+            everyone = [server, *server.children(recursive=True)]
+            for process in everyone:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(everyone, timeout=10)
 
     def destroy(self) -> None:
         """Stop the server and delete the folder."""

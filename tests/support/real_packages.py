@@ -26,6 +26,7 @@ from archive.packages.building import Packager, build_package
 from archive.worker.loop import Worker
 from tests.support import footage, packages
 from tests.support.archive_home import ArchiveHome, make_home
+from tests.support.deployment import new_database
 from tests.support.packages import TSA, NoteKey, OpenSslTsa
 from tests.support.witness import WitnessProcess, witnessing
 
@@ -140,7 +141,7 @@ def entry_types(package: Path) -> list[str]:
 def real_archive(base: Path, database_url: str | None = None) -> Iterator[RealArchive]:
     """Make a real archive in a folder, on SQLite unless an address is given, and close it at the end."""
     base.mkdir(parents=True, exist_ok=True)
-    url = database_url or f"sqlite+pysqlite:///{base / 'archive.sqlite3'}"
+    url = database_url or new_database(base / "archive.sqlite3")
     with witnessing(base / "witness") as witness:
         made = RealArchive(base, url, witness)
         try:

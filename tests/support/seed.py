@@ -81,7 +81,7 @@ from ingest.models import Upload
 from ingest.staging import staged_path
 from ingest.uploads import create_upload, record_offset
 from signing.ed25519 import Ed25519KeyHandle
-from tests.support import footage, hostile, papers
+from tests.support import deployment, footage, hostile, papers
 
 PASSWORD = "correct horse battery staple"
 PEOPLE = {
@@ -129,8 +129,10 @@ class Bureau:
 def new_bureau(folder: Path, **settings: object) -> Bureau:
     """Make an archive in `folder` with one account for each role."""
     given = {"home": folder, "organisation": _ORGANISATION, "sandbox": "preferred", "reserve_bytes": 0, "tls": False}
-    given["terms"] = "off"
+    told = deployment.archive_settings(folder.parent)
+    given |= {"terms": "off", **told}
     create_home(Settings(**{**given, **settings}))  # type: ignore[arg-type]
+    deployment.write_down(folder, told)
     bureau = Bureau(build_services(Settings(**{**given, **settings})))  # type: ignore[arg-type]
     for role, (username, name) in PEOPLE.items():
         account_id = create_account(

@@ -36,6 +36,8 @@ from archive.ledger.entries import OPERATOR
 from archive.settings import Settings
 from archive.wiring.people_parts import api_key_hashes
 from ingest.docks import invite_dock
+from tests.support import deployment
+from tests.support.deployment import RawStores
 
 ROLES = ("web", "worker", "sequencer")
 ROOT = Path(__file__).parents[2]
@@ -66,13 +68,17 @@ class Server:
             **({"LIUHEN_DATABASE_URL": database_url} if database_url else {}),
             **(environment or {}),
         }
-        self._database_url = database_url
+        given = {name.removeprefix("LIUHEN_").lower() for name in self.environment if name.startswith("LIUHEN_")}
+        told = deployment.server_settings(folder, given=given)
+        self.environment |= deployment.as_variables(told)
+        self.roles = (*ROLES, *(["relay"] if "LIUHEN_BROKER_URL" in self.environment else []))
         self._database: Database | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         if not self.home.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            _make_home(self.home, self.environment, from_copy=not database_url)
+            is_plain = not {"LIUHEN_DATABASE_URL", "LIUHEN_STORE"} & set(self.environment)
+            _make_home(self.home, self.environment, from_copy=is_plain)
+            deployment.write_down(self.home, told)
         self.accounts: Mapping[str, str] = json.loads((self.home / "passwords.json").read_text("utf-8"))
 
     @property
@@ -86,11 +92,22 @@ class Server:
         return self.home / "ca" / "root.cert.pem"
 
     @property
+    def settings(self) -> Settings:
+        """What its processes are told of database and stores."""
+        names = ("database_url", *deployment.STORE_SETTINGS)
+        told = {name: self.environment.get(f"LIUHEN_{name.upper()}") for name in names}
+        return Settings(home=self.home, **{name: value for name, value in told.items() if value is not None})  # type: ignore[arg-type]
+
+    @property
+    def raw(self) -> RawStores:
+        """Its stores past the archive, as `ArchiveHome.raw`."""
+        return RawStores.of(self.settings)
+
+    @property
     def database(self) -> Database:
         """The archive's database, opened in this process beside the server's."""
         if self._database is None:
-            settings = Settings(home=self.home, database_url=self._database_url)
-            self._database = Database(settings.effective_database_url)
+            self._database = Database(self.settings.effective_database_url)
             self._database.hash_with(api_key_hashes(self.home, self._database))
         return self._database
 
@@ -114,7 +131,7 @@ class Server:
         while time.monotonic() < until:
             if self._process is None or self._process.poll() is not None:
                 break
-            if len(self.pids()) == 1 + len(ROLES) and self._answers():
+            if len(self.pids()) == 1 + len(self.roles) and self._answers():
                 return
             time.sleep(_TURN_S)
         raise ServerBroken(f"The server does not run:\n{self.last_lines()}")
@@ -136,7 +153,7 @@ class Server:
             self._process = None
 
     def pids(self) -> dict[str, int]:
-        """Return the living processes by name: `supervisor`, `web`, `worker`, `sequencer`."""
+        """Return the living processes by name: `supervisor`, `web`, `worker`, `sequencer`, and `relay` with a broker."""
         if self._process is None or self._process.poll() is not None:
             return {}
         found = {"supervisor": self._process.pid}
@@ -144,7 +161,7 @@ class Server:
             for child in psutil.Process(self._process.pid).children():
                 with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                     words = child.cmdline()[:5]
-                    found |= {role: child.pid for role in ROLES if role in words}
+                    found |= {role: child.pid for role in self.roles if role in words}
         return found
 
     def kill(self, role: str) -> int:

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,22 @@ import boto3
 from botocore.config import Config
 
 REGION = "us-east-1"
+SHARED, SHARED_WORK = "shared", "shared-work"
+"""Buckets of a run's server: each archive in them has a folder of its own. A bucket costs a volume, a folder nothing."""
 _START_S = 60
 _started: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@cache
+def _client(endpoint: str, access: str, secret: str) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=access,
+        aws_secret_access_key=secret,
+        region_name=REGION,
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 3}),
+    )
 
 
 @dataclass
@@ -34,20 +49,14 @@ class Weed:
     access_key: str
     secret_key: str
     pid: int
+    filer: str
+    """Where whoever has the server's disk gets at it, past S3."""
     others: dict[str, list[str]]
     """Further identities, each with access and secret key, that reach only buckets whose name begins with theirs."""
 
     def client(self, identity: str = "") -> Any:
         """Return a plain client, to look at the medium without our adapter: with the key of everything, or another."""
-        access, secret = self.others[identity] if identity else (self.access_key, self.secret_key)
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=access,
-            aws_secret_access_key=secret,
-            region_name=REGION,
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 3}),
-        )
+        return _client(self.endpoint, *(self.others[identity] if identity else (self.access_key, self.secret_key)))
 
     def new_bucket(self, *, locked: bool = True, of: str = "b") -> str:
         """Make a bucket with Object Lock, which has versions, or one without either; return its name."""
@@ -75,14 +84,15 @@ class Weed:
         file.chmod(0o600)
         return file
 
-    def settings(self, folder: Path, identity: str = "") -> dict[str, Any]:
-        """Return settings of an archive in two new buckets; the key that it uses is put into `folder`."""
+    def settings(self, folder: Path, identity: str = "", *, of_all: bool = False) -> dict[str, Any]:
+        """Return settings of an archive in two new buckets, or in those that many share; its key is put into `folder`."""
+        of = identity or "b"
         return {
             "store": "s3",
             "s3_endpoint": self.endpoint,
             "s3_region": REGION,
-            "s3_bucket": self.new_bucket(of=identity or "b"),
-            "s3_work_bucket": self.new_bucket(of=identity or "b", locked=False),
+            "s3_bucket": SHARED if of_all else self.new_bucket(of=of),
+            "s3_work_bucket": SHARED_WORK if of_all else self.new_bucket(of=of, locked=False),
             "s3_credentials_file": self.credentials(folder / "s3.key", identity),
             "s3_lists_by_folder": True,
         }
@@ -95,9 +105,23 @@ def shared_weed(run: Path) -> Weed:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not told.exists():
             weed = start_weed(run / "weed")
+            weed.client().create_bucket(Bucket=SHARED, ObjectLockEnabledForBucket=True)
+            weed.client().create_bucket(Bucket=SHARED_WORK)
             told.write_text(json.dumps({**asdict(weed), "folder": str(weed.folder)}))
         found = json.loads(told.read_text())
     return Weed(**{**found, "folder": Path(found["folder"])})
+
+
+def copy_versions(weed: Weed, bucket: str, *, source: str, target: str) -> None:
+    """Lay every version of what is in a folder of a bucket into another, in the order in which they came."""
+    client = weed.client()
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{source}/"):
+        for row in reversed(page.get("Versions", ())):
+            found = client.get_object(Bucket=bucket, Key=row["Key"], VersionId=row["VersionId"])
+            locks = {name: found[name] for name in ("ObjectLockMode", "ObjectLockRetainUntilDate") if name in found}
+            told = {**locks, "ChecksumAlgorithm": "SHA256"} if locks else {}
+            key = target + row["Key"].removeprefix(source)
+            client.put_object(Bucket=bucket, Key=key, Body=found["Body"].read(), **told)
 
 
 def end_weed(run: Path) -> None:
@@ -148,7 +172,8 @@ def start_weed(
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
     _started[process.pid] = process
-    weed = Weed(folder, f"http://127.0.0.1:{s3}", access, secret, process.pid, bound)
+    filer = f"http://127.0.0.1:{others[names.index('filer.port')]}"
+    weed = Weed(folder, f"http://127.0.0.1:{s3}", access, secret, process.pid, filer, bound)
     ends = time.monotonic() + _START_S
     while not _answers(weed):
         if process.poll() is not None or time.monotonic() > ends:

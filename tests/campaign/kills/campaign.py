@@ -23,6 +23,7 @@ from tests.campaign.kills.material import COPIED, ENCODED, PHOTO, SOUND, TEXT, M
 from tests.campaign.kills.plan import PHASES, WHOLE_SERVICE, Plan, deliberate, plans
 from tests.campaign.kills.report import LEAST_HITS, REPORT, render
 from tests.campaign.kills.service import ROLES, SUPERVISOR, Death, Service, ServiceBroken
+from tests.campaign.kills.shelves import FolderShelves
 from tests.support import postgres
 
 _CATCH_S = 8.0
@@ -109,7 +110,7 @@ class Campaign:
             self.database_version = (
                 f"{dialect.name} {'.'.join(str(part) for part in dialect.server_version_info or ())}"
             )
-        self.checks = Checks(service, self._database, self._docks[0].trust, self.ledger)
+        self.checks = Checks(service, self._database, self._docks[0].trust, self.ledger, FolderShelves(service.home))
         self._onlooker = Onlooker(lambda: service.address, self.ledger)
         self._onlooker.start()
 

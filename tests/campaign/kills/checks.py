@@ -1,32 +1,29 @@
-"""What must hold after each kill, looked up in the stores and the database, not asked of the service."""
+"""What must hold after each fault, looked up in the stores and the database, not asked of the service.
+
+Shared by `kills` and `faults`; where the bytes lie is `Shelves`.
+"""
 
 import hashlib
 import json
-import logging
-import time
+import subprocess
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import ocfl
 from sqlalchemy import Connection, and_, not_, select
 from sqlalchemy.orm import Session
 
 from archive.db.database import Database
-from archive.fsck.raw import as_uuid, files_below, rows
+from archive.fsck.raw import as_uuid, rows
 from archive.jobs.models import Job
 from archive.kernel.errors import LiuhenError
-from archive.kernel.ids import ObjectId, parse_uuid
 from archive.ledger.checkpoint import Checkpoint, open_checkpoint
 from archive.ledger.note import VerifierKey
 from archive.ledger.proofs import consistency, head
 from archive.ledger.tree import EMPTY_ROOT, verify_consistency
 from archive.ledger.trustfile import TrustFile
-from archive.ocfl.layout import object_root
 from tests.campaign.kills.docks import Delivery, Ledger, checkpoints_of
-from tests.campaign.kills.service import Service
 
 
 @dataclass(slots=True)
@@ -35,16 +32,55 @@ class Checked:
 
     fsck_findings: int = 0
     originals: int = 0
+    renditions: int = 0
     checkpoints: int = 0
     ocfl_objects: int = 0
+
+
+class Shelves(Protocol):
+    """Where the bytes lie, read past the service."""
+
+    def original(self, object_id: str, content_path: str) -> str | None:
+        """Return the sha512 of an original, found through the inventory alone; None where it cannot be read."""
+        ...
+
+    def doubled(self, object_id: str) -> Sequence[str]:
+        """Say what of an object is there more than once."""
+        ...
+
+    def rendition(self, key: str) -> str | None:
+        """Return the sha256 of a rendition; None where it is not there."""
+        ...
+
+    def quarantined(self, upload_id: str) -> bytes | None:
+        """Return what was put aside; None where nothing was."""
+        ...
+
+    def leftovers(self, alive: Collection[str]) -> Iterator[str]:
+        """Yield what belongs to no work under way: no upload of `alive`, and nothing fresh."""
+        ...
+
+    def judged(self) -> tuple[int, Sequence[str]]:
+        """Return how many objects a program that is not ours finds valid, and what it finds wrong."""
+        ...
+
+
+class Commanding(Protocol):
+    """What runs `liuhen` over the archive."""
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
+        ...
 
 
 class Checks:
     """Holds what the docks were told against what is there."""
 
-    def __init__(self, service: Service, database: Database, trust: TrustFile, ledger: Ledger) -> None:
+    def __init__(
+        self, service: Commanding, database: Database, trust: TrustFile, ledger: Ledger, shelves: Shelves
+    ) -> None:
         """Look with a database connection of our own."""
-        self._service = service
+        self._service, self._shelves = service, shelves
         self._database = database
         self._trust = trust
         self._ledger = ledger
@@ -67,9 +103,9 @@ class Checks:
             *([f"{complete} uploads are complete and not finished"] if complete else []),
         ]
 
-    def after_round(self, deliveries: Sequence[Delivery]) -> list[str]:
-        """Check everything, with the bytes of these deliveries; return what does not hold."""
-        wrong = [*self._fsck()]
+    def after_round(self, deliveries: Sequence[Delivery], *, is_deep: bool = True) -> list[str]:
+        """Check everything, with the bytes of these deliveries; return what does not hold. `is_deep`: with fsck."""
+        wrong = [*self._fsck()] if is_deep else []
         with self._database.snapshot() as tx:
             connection = tx.connection()
             wrong += self._items(connection, deliveries)
@@ -83,20 +119,15 @@ class Checks:
         """Check every delivery of the whole run again, and the store with a program that is not ours."""
         wrong = self.after_round(self._ledger.deliveries)
         wrong += [f"{name} belongs to no work, and no start has removed it" for name in self.leftovers()]
-        judge = ocfl.StorageRoot(root=str(self._service.home / "store"))
-        logging.disable(logging.INFO)  # it says on the root logger which layout it found
-        try:
-            is_valid = judge.validate(log_errors=False)
-        finally:
-            logging.disable(logging.NOTSET)
-        if not is_valid or judge.good_objects != judge.num_objects:
-            wrong.append(f"ocfl-py: {judge.good_objects} of {judge.num_objects} objects are valid; {judge.errors[:3]}")
-        self.checked.ocfl_objects = judge.good_objects
-        return wrong
+        self.checked.ocfl_objects, invalid = self._shelves.judged()
+        return [*wrong, *invalid]
 
     def leftovers(self) -> list[str]:
         """Return files that belong to no work under way: they harm nothing, and should not pile up."""
-        return list(self._leftovers())
+        with self._database.read() as tx:
+            connection = tx.connection()
+            alive = _uploads(connection, "receiving") | _uploads(connection, "complete")
+        return list(self._shelves.leftovers(alive))
 
     def _fsck(self) -> Iterator[str]:
         ran = self._service.command("fsck", "--json")
@@ -129,8 +160,7 @@ class Checks:
             if states.get(delivery.upload_id) != wanted:
                 yield f"{name}: upload {delivery.upload_id} is {states.get(delivery.upload_id)}, not {wanted}"
             if delivery.recording.is_lie:
-                kept = self._service.home / "quarantine" / delivery.upload_id / "bytes"
-                if not kept.is_file() or kept.read_bytes() != content:
+                if self._shelves.quarantined(delivery.upload_id) != content:
                     yield f"{name}: its bytes are not in quarantine"
                 if sha512 in known:
                     yield f"{name}: an item was made of bytes that no manifest names"
@@ -140,10 +170,15 @@ class Checks:
                 yield f"{name}: there is no item of these bytes, and the dock has a receipt"
                 continue
             self.checked.originals += 1
-            if _original(self._service.home / "store", as_uuid(row["id"]), row["content_path"]) != sha512:
+            if self._shelves.original(as_uuid(row["id"]), row["content_path"]) != sha512:
                 yield f"{name}: the original of {as_uuid(row['id'])} cannot be read, or differs"
             if row["play_state"] != "playable":
                 yield f"{name}: item {as_uuid(row['id'])} is {row['play_state']}, not playable"
+            yield from self._shelves.doubled(as_uuid(row["id"]))
+            for made in rows(connection, "SELECT * FROM rendition WHERE object_id = :id", id=row["id"]):
+                self.checked.renditions += 1
+                if self._shelves.rendition(made["key"]) != made["sha256"]:
+                    yield f"{name}: its {made['kind']} {made['key']} cannot be read, or differs"
 
     def _doubles(self, connection: Connection) -> Iterator[str]:
         for row in rows(
@@ -198,28 +233,6 @@ class Checks:
                     )
                 except LiuhenError as error:
                     yield f"a checkpoint that was seen is no beginning of the log: {error.code} {note.splitlines()[:2]}"
-
-    def _leftovers(self) -> Iterator[str]:
-        with self._database.read() as tx:
-            connection = tx.connection()
-            alive = _uploads(connection, "receiving") | _uploads(connection, "complete")
-        home = self._service.home
-        yield from (f"staging/{path.name}" for path in files_below(home / "staging") if path.name not in alive)
-        yield from (f"work/{path.name}" for path in (home / "work").iterdir())
-        # Scratch files of the last minute are not swept: their maker might have died just now.
-        fresh = time.time() - 60
-        scratch = (path for path in (home / "scratch").glob("*.tmp") if path.stat().st_mtime < fresh)
-        yield from (f"scratch/{path.name}" for path in scratch)
-
-
-def _original(store: Path, object_id: str, content_path: str) -> str | None:
-    """Return the sha512 of an original, found through the inventory alone."""
-    folder = store / object_root(ObjectId(parse_uuid(object_id)))
-    inventory = json.loads((folder / "inventory.json").read_bytes())
-    for digest, names in inventory["versions"][inventory["head"]]["state"].items():
-        if content_path in names:
-            return hashlib.sha512((folder / inventory["manifest"][digest][0]).read_bytes()).hexdigest()
-    return None
 
 
 def _uploads(connection: Connection, state: str) -> set[str]:

@@ -45,12 +45,13 @@ class Reader(threading.Thread):
     def run(self) -> None:
         """Sign in, then act again and again."""
         with self._client:
-            self._ask(
-                "sign in",
-                lambda: self._client.post("/sign-in", data={"username": "supervisor", "password": self._password}),
-            )
+            self._sign_in()
             while not self._done.wait(self._pause_s * self._chance.uniform(0.5, 1.5)):
                 self.act()
+
+    def _sign_in(self) -> None:
+        told = {"username": "supervisor", "password": self._password}
+        self._ask("sign in", lambda: self._client.post("/sign-in", data=told))
 
     def end(self) -> None:
         """Stop, and wait for what is under way."""
@@ -79,6 +80,11 @@ class Reader(threading.Thread):
             return None
         if answer.status_code >= 400:
             self._seen.errors.append(f"{what}: {answer.status_code}")
+            return None
+        if what != "sign in" and "/sign-in" in answer.headers.get(
+            "location", ""
+        ):  # the session has ended, or never began
+            self._sign_in()
             return None
         self._seen.pages.setdefault(what, []).append(time.monotonic() - began)
         return answer

@@ -1,5 +1,7 @@
 """Everything that takes part, on this machine: PostgreSQL, S3, broker and nginx where there are some, archive, workers.
 
+Shared by `load` and `faults`, which puts ways between them that can be cut.
+
 What this checkout cannot do yet (several web processes, a broker, nginx) is left out, and the report says so.
 """
 
@@ -7,11 +9,12 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +25,9 @@ from archive.jobs.queue import INTAKE
 from archive.settings import Settings
 from tests.campaign.load.watching import family
 from tests.support import postgres, schema
+from tests.support.cut_proxy import CutProxy
 from tests.support.server import ROOT, Server, ServerBroken
-from tests.support.weed import Weed, start_weed
+from tests.support.weed import Weed, free_ports, start_weed
 
 _PLENTY: Final = "1000000"
 
@@ -37,6 +41,10 @@ class Wanted:
     is_direct: bool
     send_bytes: str | None
     broker: str
+    has_ways: bool = False
+    """Whether what is between them can be cut."""
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Further variables of the archive's processes."""
 
 
 @dataclass(slots=True)
@@ -52,6 +60,13 @@ class Stage:
     """The processes from which all others of it come: this one, and servers that have gone their own way."""
     parts: list[str] = field(default_factory=list)
     """What runs, in words."""
+    cluster: postgres.Cluster | None = None
+    broker: Any = None
+    store: "Store | None" = None
+    database_url: str = ""
+    """The database past every way."""
+    ways: dict[str, list[CutProxy]] = field(default_factory=dict)
+    """Between archive and `database`, `store`, `broker`; between `docks` and everything that they speak to."""
 
     @property
     def ca_pem(self) -> str:
@@ -77,6 +92,54 @@ class Stage:
         self.held.callback(_end, process)
 
 
+@dataclass(slots=True)
+class Store:
+    """The S3 server, which comes back where it was."""
+
+    folder: Path
+    keys: tuple[str, str] = field(default_factory=lambda: (secrets.token_hex(10), secrets.token_hex(20)))
+    ports: list[int] = field(default_factory=lambda: free_ports(9))
+    weed: Weed | None = None
+
+    def start(self) -> Weed:
+        """Start it, on the data that it had."""
+        self.weed = start_weed(self.folder, keys=self.keys, ports=self.ports)
+        return self.weed
+
+    def kill(self) -> None:
+        """Kill it with -9."""
+        if self.weed is not None:
+            self.weed.kill()
+
+    def destroy(self) -> None:
+        """Kill it and delete its data."""
+        if self.weed is not None:
+            self.weed.stop()
+
+
+class _Ways:
+    """Puts a way before a port where ways are wanted."""
+
+    def __init__(self, held: contextlib.ExitStack, *, are_wanted: bool) -> None:
+        self.all: dict[str, list[CutProxy]] = {}
+        self._held, self._are_wanted = held, are_wanted
+
+    def to(self, name: str, port: int) -> int:
+        """Return where to connect for a port of the loopback."""
+        if not self._are_wanted:
+            return port
+        way = self._held.enter_context(CutProxy(lambda: port))
+        self.all.setdefault(name, []).append(way)
+        return way.port
+
+
+def _through(address: str, way: Callable[[int], int]) -> str:
+    """Return an address of the loopback with another port, that of a way there."""
+    before, _, after = address.partition("127.0.0.1:")
+    port = after[: len(after) - len(after.lstrip("0123456789"))]
+    return f"{before}127.0.0.1:{way(int(port))}{after[len(port) :]}"
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     for each in family(process.pid):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -93,15 +156,21 @@ def can(setting: str) -> bool:
 def staged(base: Path, wanted: Wanted) -> Iterator[Stage]:
     """Run everything for a block, in a folder that goes away; one worker, until others are added."""
     with contextlib.ExitStack() as held:
+        ways = _Ways(held, are_wanted=wanted.has_ways)
         cluster = postgres.Cluster(postgres.folder_for_server(base / "pg"), durable=True)
         held.callback(cluster.destroy)
-        url = postgres.create_database(cluster.start())
-        schema.make(url)
-        weed = start_weed(base / "weed")
-        held.callback(weed.stop)
+        plain_url = postgres.create_database(cluster.start())
+        schema.make(plain_url)
+        url = _through(plain_url, lambda port: ways.to("database", port))
+        store = Store(base / "weed")
+        held.callback(store.destroy)
+        weed = store.start()
         environment = {f"LIUHEN_{name.upper()}": str(value) for name, value in weed.settings(base / "s3").items()}
+        if wanted.has_ways:
+            environment["LIUHEN_S3_ENDPOINT"] = _through(weed.endpoint, lambda port: ways.to("store", port))
+            environment["LIUHEN_S3_PUBLIC_ENDPOINT"] = _through(weed.endpoint, lambda port: ways.to("docks", port))
         environment |= {
-            "LIUHEN_LOCAL_FOLDER": str(base / "local"),
+            "LIUHEN_LOCAL_FOLDER": str(base / "archive" / "local"),
             "LIUHEN_PROMPT_WORKERS": "1",
             "LIUHEN_LONG_WORKERS": "1",
             "LIUHEN_FIND_DAMAGE": "never",
@@ -111,6 +180,7 @@ def staged(base: Path, wanted: Wanted) -> Iterator[Stage]:
             **{f"LIUHEN_{name}_PER_MINUTE": _PLENTY for name in ("HEAVY", "SEARCHES", "UPLOADS", "STRANGERS")},
         }
         parts = ["PostgreSQL", "S3 (SeaweedFS, locks)"]
+        broker = None
         sockets = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="lh-")))
         if can("web_processes"):
             environment |= {"LIUHEN_WEB_PROCESSES": str(wanted.web_processes), "LIUHEN_WEB_SOCKETS": str(sockets)}
@@ -121,10 +191,11 @@ def staged(base: Path, wanted: Wanted) -> Iterator[Stage]:
             held.callback(broker.destroy)
             broker.start()
             environment |= {
-                "LIUHEN_BROKER_URL": broker.url,
+                "LIUHEN_BROKER_URL": _through(broker.url, lambda port: ways.to("broker", port)),
                 "LIUHEN_BROKER_PASSWORD_FILE": str(broker.password_file),
             }
             parts.append(f"Celery on {wanted.broker}")
+        environment |= wanted.more
         proxy = _nginx_support() if can("web_sockets") else None
         # Behind nginx the web processes speak plain HTTP, on their sockets.
         server = Server(base / "archive", tls=proxy is None, database_url=url, environment=environment)
@@ -140,11 +211,14 @@ def staged(base: Path, wanted: Wanted) -> Iterator[Stage]:
             running = held.enter_context(
                 proxy.proxied(base / "nginx", upstreams=upstreams, renditions=base / "none", tls=tls)
             )
-            address = running.address
+            address = _through(running.address, lambda port: ways.to("docks", port))
             parts.append("nginx")
         webs = wanted.web_processes if can("web_processes") else 1
         parts += [f"{webs} web process{'' if webs == 1 else 'es'}", f"{wanted.workers} workers"]
-        yield Stage(server, weed, address, held, [os.getpid(), *_daemons(base)], parts)
+        roots = [os.getpid(), *_daemons(base)]
+        yield Stage(
+            server, weed, address, held, roots, parts, cluster, broker, store, database_url=plain_url, ways=ways.all
+        )
         server.stop()
 
 

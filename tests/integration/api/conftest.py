@@ -16,14 +16,14 @@ from archive.access.api_keys import INTEGRATION_SCOPES, Scope
 from archive.access.integrations import issue_integration_key
 from archive.ledger.entries import OPERATOR
 from archive.web.app import create_app
-from tests.support import postgres, seed
+from tests.support import deployment, postgres, seed
 from tests.support.archive_home import ArchiveHome, EnrolledDock, make_home
 from tests.support.case_system import CaseSystem
 
 _names = itertools.count(1)
 
 
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])
+@pytest.fixture(scope="module", params=deployment.database_params())
 def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchiveHome]:
     structlog.configure(processors=[structlog.processors.JSONRenderer(default=str)])
     folder = tmp_path_factory.mktemp("archive")

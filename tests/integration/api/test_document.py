@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.api_judge import Scene, judge, scene
+from tests.support.deployment import new_database
 
 # Who is asked for what. A system that has every scope gets furthest; the others must be refused in documented words.
 _CALLERS = [
@@ -21,7 +22,7 @@ _CALLERS = [
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("document")
-    with scene(folder, f"sqlite+pysqlite:///{folder / 'test.sqlite3'}") as made:
+    with scene(folder, new_database(folder / "test.sqlite3")) as made:
         yield made
 
 

@@ -264,7 +264,7 @@ def test_what_does_not_fit_into_manifests_gets_a_sheet(system: System) -> None:
 
 
 def _original(server: Server, original: PreservedObject) -> bytes:
-    found = list((server.home / "store").rglob(original.content_path.rsplit("/", 1)[-1]))
+    found = list((server.raw / "store").rglob(original.content_path.rsplit("/", 1)[-1]))
     return next(data for path in found if hashlib.sha256(data := path.read_bytes()).hexdigest() == original.sha256)
 
 

@@ -313,6 +313,7 @@ def test_a_database_without_tables(roles: Roles) -> None:
     database.close()
 
 
+@pytest.mark.sqlite("SQLite has no roles")
 def test_sqlite_has_no_roles(tmp_path: Path, clock: SteppedClock, capsys: pytest.CaptureFixture[str]) -> None:
     home = make_home(tmp_path, f"sqlite+pysqlite:///{tmp_path / 'home' / 'liuhen.sqlite3'}", clock)
     found = log_tables(home)

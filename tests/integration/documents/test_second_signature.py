@@ -61,7 +61,7 @@ def judged(home: ArchiveHome, object_id: ObjectId, folder: Path, *known: str) ->
 
 
 def openssl_accepts(pdf: Path, home: ArchiveHome, object_id: ObjectId, *, distid: str = "1234567812345678") -> bool:
-    key, signature = home.file_of(object_id, SECOND_KEY), home.file_of(object_id, SECOND_SIGNATURE)
+    key, signature = home.local_file(object_id, SECOND_KEY), home.local_file(object_id, SECOND_SIGNATURE)
     command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", key, "-rawin", "-digest", "sm3", "-in", pdf]
     ran = subprocess.run(
         [*command, "-pkeyopt", f"distid:{distid}", "-sigfile", signature], capture_output=True, check=False
@@ -75,7 +75,7 @@ def test_openssl_and_the_archive_accept_the_second_signature_and_refuse_a_tamper
     object_id = home.services.records.file_record(sealed)
     with home.database.read() as tx:
         original = f"original/{draft(tx, sealed).title}.pdf"
-    pdf, copy = home.file_of(object_id, original), tmp_path / "tampered.pdf"
+    pdf, copy = home.local_file(object_id, original), tmp_path / "tampered.pdf"
     assert openssl_accepts(pdf, home, object_id)
     assert not openssl_accepts(pdf, home, object_id, distid="1234567812345679")
     copy.write_bytes(pdf.read_bytes())

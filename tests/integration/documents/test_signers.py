@@ -109,7 +109,7 @@ class Office:
         """The newest PDF."""
         with self.home.database.read() as tx:
             key = signing_of(tx, draft_id).pdfs[-1].key
-        return (self.home.path / "drafts" / key).read_bytes()
+        return (self.home.raw / "drafts" / key).read_bytes()
 
 
 def issue(home: ArchiveHome, profile: Profile, purpose: KeyPurpose, holder_id: UUID | None) -> HeldKey:

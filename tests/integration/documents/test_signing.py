@@ -246,7 +246,7 @@ def test_a_pdf_that_was_changed_is_not_signed_and_is_found(room: Room) -> None:
     room.set(draft_id)
     with room.home.database.read() as tx:
         key = signing_of(tx, draft_id).pdfs[-1].key
-    path = room.home.path / "drafts" / key
+    path = room.home.raw / "drafts" / key
     flip(path)
     with pytest.raises(DraftPdfDamaged):
         room.sign(draft_id, room.due(draft_id)[0])

@@ -92,9 +92,8 @@ def test_replacing_a_row_is_refused(logged: ArchiveHome, table: str) -> None:
     logged.assert_sound()
 
 
+@pytest.mark.postgres("SQLite knows no replicas")
 def test_a_session_that_calls_itself_a_replica_is_refused(logged: ArchiveHome) -> None:
-    if logged.database.is_sqlite:
-        pytest.skip("SQLite knows no replicas")
     for table in KEYS:
         refused(logged, "SET LOCAL session_replication_role = replica", f"DELETE FROM {table}")
 
@@ -167,9 +166,8 @@ def test_what_is_changed_behind_the_triggers_is_found(logged: ArchiveHome, table
         assert list(missing(tx.connection()))
 
 
+@pytest.mark.sqlite("changes a file of SQLite")
 def test_the_database_file_itself(logged: ArchiveHome) -> None:
-    if not logged.database.is_sqlite:
-        pytest.skip("a file of SQLite")
     logged.services.close()
     with closing(sqlite3.connect(str(logged.database.url.database))) as connection:
         connection.execute("PRAGMA writable_schema = ON")

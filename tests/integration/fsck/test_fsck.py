@@ -120,6 +120,7 @@ def as_owner_without_privileges(home: ArchiveHome, *arguments: str) -> subproces
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.files("objects of a bucket have no modes")
 @pytest.mark.parametrize("name", ["original/a.mp4", "metadata/manifest.json", "metadata/dock-manifest.json.sig"])
 def test_a_file_that_cannot_be_read_is_never_valid(home: ArchiveHome, dock: EnrolledDock, name: str) -> None:
     path: Path = home.file_of(home.deliver(dock, b"footage"), name)
@@ -147,7 +148,7 @@ def test_copies_and_inventories_that_cannot_be_read_are_never_valid(home: Archiv
         folder / "inventory.json.sha512",
         folder / "v1" / "inventory.json",
         folder / "0=ocfl_object_1.1",
-        next((home.path / "quarantine").rglob("bytes")),
+        next((home.raw / "quarantine").rglob("bytes")),
     ]
     for path in paths:
         mode = path.stat().st_mode

@@ -23,6 +23,7 @@ from signing.authority import EmbeddedAuthority, fingerprint
 from signing.tsa import EmbeddedTsa
 from tests.support.archive_home import ArchiveHome, EnrolledDock, SteppedClock, make_home
 from tests.support.cosigned import CosignedHome, cosigned_home
+from tests.support.deployment import new_database, remove_tree
 from tests.support.postgres import create_database
 from tests.support.unguarded import unguarded
 
@@ -92,7 +93,7 @@ def test_an_archive_that_was_made_anew_with_other_keys(
     """Under the same name, sound in itself: only the keys from outside tell."""
     (tmp_path / "forged").mkdir()
     url = (
-        f"sqlite+pysqlite:///{tmp_path / 'forged' / 'forged.sqlite3'}"
+        new_database(tmp_path / "forged" / "forged.sqlite3")
         if kept.database.is_sqlite
         else create_database(request.getfixturevalue("postgres_server"))
     )
@@ -187,7 +188,7 @@ def test_verdicts_name_findings_that_there_are() -> None:
 
 
 def test_a_file_that_is_gone_speaks_against_both(kept: ArchiveHome) -> None:
-    shutil.rmtree(next((kept.path / "store").rglob("v1")))
+    remove_tree(next((kept.raw / "store").rglob("v1")))
     assert kept.fsck().outcomes[1] is INVALID
 
 
@@ -287,7 +288,7 @@ def test_a_checkpoint_of_another_log_is_no_evidence_of_this_one(
     kept: ArchiveHome, tmp_path: Path, clock: SteppedClock
 ) -> None:
     (tmp_path / "other").mkdir()
-    other = make_home(tmp_path / "other", f"sqlite+pysqlite:///{tmp_path / 'other.sqlite3'}", clock)
+    other = make_home(tmp_path / "other", new_database(tmp_path / "other.sqlite3"), clock)
     note, theirs = published(other), other.services.trust
     other.services.close()
     both = TrustFile((*kept.services.trust.logs, *theirs.logs), roots=kept.services.trust.roots)

@@ -590,7 +590,7 @@ def in_turns(changes: Iterable[tuple[Path, Any]]) -> Iterator[list[tuple[Path, A
 
 def test_every_file_that_goes_away_or_comes_in(filled: ArchiveHome) -> None:
     unseen = []
-    files = [path for path in sorted((filled.path / "store").rglob("*")) if path.is_file()]
+    files = [path for path in sorted((filled.raw / "store").rglob("*")) if path.is_file()]
     for turn in in_turns([(path, "gone") for path in files if is_tried(filled, str(path))]):
         before = {path: path.read_bytes() for path, _ in turn}
         for path in before:
@@ -613,9 +613,10 @@ def test_every_file_that_goes_away_or_comes_in(filled: ArchiveHome) -> None:
     filled.assert_sound()
 
 
+@pytest.mark.files("a bucket has no links")
 def test_a_link_in_place_of_a_file(filled: ArchiveHome, tmp_path: Path) -> None:
     """The bytes are the same, and still it is no longer in our hands what they will be."""
-    original = next((filled.path / "store").rglob("clip.mp4"))
+    original = next((filled.raw / "store").rglob("clip.mp4"))
     elsewhere = tmp_path / "elsewhere"
     original.rename(elsewhere)
     original.symlink_to(elsewhere)
@@ -623,15 +624,15 @@ def test_a_link_in_place_of_a_file(filled: ArchiveHome, tmp_path: Path) -> None:
 
 
 def test_an_object_that_was_moved(filled: ArchiveHome) -> None:
-    folder = next((filled.path / "store").rglob("clip.mp4")).parents[3]
+    folder = next((filled.raw / "store").rglob("clip.mp4")).parents[3]
     moved = folder.with_name(folder.name[:-1] + ("0" if folder.name[-1] != "0" else "1"))
     folder.rename(moved)
     assert str(moved) in {fault.where for fault in filled.faults() if fault.outcome is Outcome.INVALID}
 
 
 def test_an_object_that_nobody_wrote_down(filled: ArchiveHome) -> None:
-    source = next((filled.path / "store").rglob("clip.mp4")).parents[3]
-    stranger = filled.path / "store" / "abc" / "def" / "012" / f"urn%3auuid%3a{uuid4()}" / "v1"
+    source = next((filled.raw / "store").rglob("clip.mp4")).parents[3]
+    stranger = filled.raw / "store" / "abc" / "def" / "012" / f"urn%3auuid%3a{uuid4()}" / "v1"
     stranger.mkdir(parents=True)
     (stranger / "inventory.json").write_bytes((source / "v1" / "inventory.json").read_bytes())
     assert filled.fsck().outcome is Outcome.INVALID

@@ -238,7 +238,7 @@ def test_what_does_not_match_is_kept_aside_with_an_entry_and_without_a_receipt(
         home.receipt(dock, upload_id)
     upload = home.upload(upload_id)
     assert (upload.state, upload.refusal) == ("quarantined", cause.code)
-    folder = home.path / "quarantine" / str(upload_id)
+    folder = home.raw / "quarantine" / str(upload_id)
     assert (folder / "bytes").read_bytes() == b"what came"
     assert (folder / "manifest.json").read_bytes() == upload.manifest
     assert (folder / "manifest.json.sig").read_bytes() == upload.manifest_signature
@@ -276,7 +276,7 @@ def test_a_hostile_name_is_kept_and_does_no_harm(home: ArchiveHome, dock: Enroll
             row = preserved_object(tx, object_id)
         assert row.name == name
         path = home.file_of(object_id, row.content_path)
-        assert path.is_relative_to(home.path / "store")
+        assert path.is_relative_to(home.raw / "store")
         assert path.read_bytes() == str(number).encode()
     home.sequence()
     home.assert_sound()

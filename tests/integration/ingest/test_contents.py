@@ -66,7 +66,7 @@ def test_a_pdf_ends_with_pages_and_text(home: ArchiveHome, dock: EnrolledDock, t
     assert pages is not None
     told = pages.recipe["pages"]
     assert [(page["number"], page["width"], page["height"]) for page in told] == [(n, 1131, 1600) for n in (1, 2, 3)]
-    path = home.services.renditions.local_path(pages.key)
+    path = home.stored_file(home.services.renditions, pages.key)
     assert path is not None
     with zipfile.ZipFile(path) as bundle:  # whoever finds the file can open it with any program
         assert bundle.testzip() is None

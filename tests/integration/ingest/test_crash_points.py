@@ -112,7 +112,7 @@ def test_what_goes_to_quarantine(home: ArchiveHome, dock: EnrolledDock) -> None:
     assert {home.upload(upload_id).state for upload_id in uploads} == {"quarantined"}
     assert home.count("quarantine_item") == home.types().count("ingest.quarantined") == len(uploads)
     for number, upload_id in enumerate(uploads, 1):
-        assert (home.path / "quarantine" / str(upload_id) / "bytes").read_bytes() == b"%4d" % number
+        assert (home.raw / "quarantine" / str(upload_id) / "bytes").read_bytes() == b"%4d" % number
         with pytest.raises(Quarantined):
             home.receipt(dock, upload_id)
     assert list((home.path / "staging").iterdir()) == []

@@ -347,7 +347,7 @@ def test_other_bytes_than_the_manifest_says_go_to_quarantine(play: type_play) ->
         upload = desk.home.upload(upload_id)
         assert (upload.state, desk.offset(upload_id)) == ("quarantined", len(DATA))
         assert await desk.settled(upload_id) == len(DATA)
-        assert (desk.home.path / "quarantine" / str(upload_id) / "bytes").read_bytes() == DATA
+        assert (desk.home.raw / "quarantine" / str(upload_id) / "bytes").read_bytes() == DATA
 
     play(scene)
 

@@ -105,7 +105,7 @@ def test_only_who_sees_the_dock_may_ask_and_hears_when_it_is_here(home: ArchiveH
 
 
 def test_forecasts_rest_on_what_was_measured(home: ArchiveHome, dock: EnrolledDock) -> None:
-    places = {"store": home.path / "store"}
+    places = {"store": home.raw / "store"}
 
     def found() -> Capacity:
         with home.database.seen_by(Sight(frozenset(), 0, home.clock.now())).read() as tx:  # as an operator sees it

@@ -25,6 +25,7 @@ from archive.ledger.witnessing import MAX_REQUEST_BYTES, AddCheckpoint
 from archive.wiring.log_parts import renew_trust_file
 from ingest.accept import finish_upload
 from tests.support.archive_home import ArchiveHome, EnrolledDock, SteppedClock, make_home
+from tests.support.deployment import remove_tree
 from tests.support.witness import WitnessProcess, witnessing
 
 DATA = b"footage" * 1000
@@ -241,6 +242,7 @@ def restore(home: ArchiveHome, yesterday: Path) -> None:
     home.reopen()
 
 
+@pytest.mark.sqlite("yesterday's copy is a folder with the database in it")
 def test_yesterdays_database_does_not_start(
     copied: ArchiveHome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -259,6 +261,7 @@ def test_yesterdays_database_does_not_start(
     assert run(["sequencer", "--home", str(copied.path)]) == 74
 
 
+@pytest.mark.sqlite("yesterday's copy is a folder with the database in it")
 def test_a_fork_with_the_real_key_is_refused(copied: ArchiveHome, witness: WitnessProcess, tmp_path: Path) -> None:
     real = copied.rows("SELECT max(size) FROM log_checkpoint")[0][0]
     restore(copied, tmp_path / "yesterday")
@@ -278,13 +281,15 @@ def test_a_fork_with_the_real_key_is_refused(copied: ArchiveHome, witness: Witne
     assert set(kept) == {"witness.conflict", "witness.not_consistent"}
 
 
+@pytest.mark.sqlite("yesterday's copy is a folder with the database in it")
 def test_an_emptied_database_does_not_start(copied: ArchiveHome, witness: WitnessProcess, tmp_path: Path) -> None:
     copied.services.close()
     for name in ("liuhen.sqlite3", "liuhen.sqlite3-wal", "liuhen.sqlite3-shm", "log/checkpoint"):
         (copied.path / name).unlink(missing_ok=True)
     for name in ("journal", "journal-keys"):  # it would refuse, too
-        shutil.rmtree(copied.path / name)
-        (copied.path / name).mkdir()
+        place = copied.raw / name if name == "journal" else copied.path / name
+        remove_tree(place)
+        place.mkdir(exist_ok=True)
     run(["migrate", "--home", str(copied.path)])
     copied.reopen()
     copied.services.sequencer.recover()

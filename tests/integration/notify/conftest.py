@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 import structlog
 
-from tests.support import postgres
+from tests.support import deployment, postgres
 from tests.support.archive_home import ArchiveHome, EnrolledDock, SteppedClock, make_home
 from tests.support.receiver import Receiver, receiving
 
 
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.service)])
+@pytest.fixture(scope="module", params=deployment.database_params())
 def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchiveHome]:
     """One archive for all tests of a module, which may send webhooks to this machine."""
     structlog.configure(processors=[structlog.processors.JSONRenderer(default=str)])

@@ -17,6 +17,7 @@ from archive.worker.loop import Worker
 from signing.keyfiles import KeyExposed, KeyMissing
 from tests.support import seed
 from tests.support.archive_home import PASSWORD, ArchiveHome, SteppedClock, make_home
+from tests.support.deployment import new_database
 from tests.support.mail_server import MailServer, mail_server
 
 HTML = {"Accept": "text/html", "Accept-Language": "en"}
@@ -36,7 +37,7 @@ def mailing(tmp_path: Path, server: MailServer) -> Iterator[ArchiveHome]:
     secret.chmod(0o600)
     made = make_home(
         tmp_path,
-        f"sqlite+pysqlite:///{tmp_path / 'test.sqlite3'}",
+        new_database(tmp_path / "test.sqlite3"),
         SteppedClock(),
         smtp_host=server.host,
         smtp_port=server.port,

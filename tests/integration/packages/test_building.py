@@ -280,8 +280,8 @@ def test_renditions_come_along_where_they_are_wished_for(home: ArchiveHome, case
     about = {json.loads(path.read_bytes())["type"] for path in (out / "proofs/entries").iterdir()}
     assert "derivative.created" in about
     bagit.Bag(str(out)).validate()
-    (home.path / "renditions" / stored.key).chmod(0o644)
-    (home.path / "renditions" / stored.key).write_bytes(b"b picture")
+    (home.raw / "renditions" / stored.key).chmod(0o644)
+    (home.raw / "renditions" / stored.key).write_bytes(b"b picture")
     with pytest.raises(BytesDiffer):
         build(home, case_id, tmp_path / "r", with_renditions=True)
     assert not (tmp_path / "r").exists()

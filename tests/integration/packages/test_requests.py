@@ -166,7 +166,7 @@ def test_what_came_to_the_case_meanwhile_is_not_taken_along(
 def test_altered_bytes_end_the_job_and_nothing_can_be_fetched(
     home: ArchiveHome, case_id: CaseId, supervisor: Caller
 ) -> None:
-    flip(next((home.path / "store").rglob("b.mp4")))
+    flip(next((home.raw / "store").rglob("b.mp4")))
     package_id = ask(home, case_id, supervisor)
     work(home)
     assert (view(home, package_id).state, view(home, package_id).cause) == ("failed", "package.bytes_differ")

@@ -16,6 +16,7 @@ from archive.recovery.mark import MARK
 from archive.wiring import RecoveryUnfinished, build_services
 from tests.integration.fsck.test_tampering import CLIP, fill_with_renditions
 from tests.support.archive_home import ArchiveHome, EnrolledDock, SteppedClock, flip
+from tests.support.deployment import databases, remove_tree
 from tests.support.later_changes import change_everything
 from tests.support.lost_databases import (
     command,
@@ -121,7 +122,7 @@ def go_on(home: ArchiveHome, dock: EnrolledDock) -> None:
     home.sequence()
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", databases()[:1], indirect=True)
 def test_a_backup_alone_makes_an_archive_on_another_machine(
     full: ArchiveHome, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -139,7 +140,7 @@ def test_a_backup_alone_makes_an_archive_on_another_machine(
     full.assert_sound()
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", databases()[:1], indirect=True)
 def test_what_else_is_damaged_is_told(
     full: ArchiveHome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,12 +149,12 @@ def test_what_else_is_damaged_is_told(
     before = take_dump(full.database)
     late = full.deliver(dock, b"acknowledged, and in no round of the log yet", "late.mp4")
     lose_database(full)
-    segments = sorted((full.path / "journal").rglob("*-*"), key=lambda path: int(path.name.split("-")[0]))
+    segments = sorted((full.raw / "journal").rglob("*-*"), key=lambda path: int(path.name.split("-")[0]))
     flip(segments[-2])
-    shutil.rmtree(full.path / "renditions")
-    (full.path / "renditions").mkdir()
-    lost_item = next(path for path in (full.path / "store").rglob("clip.mp4")).parents[3]
-    shutil.rmtree(lost_item)
+    remove_tree(full.raw / "renditions")
+    (full.raw / "renditions").mkdir(exist_ok=True)
+    lost_item = next(path for path in (full.raw / "store").rglob("clip.mp4")).parents[3]
+    remove_tree(lost_item)
     capsys.readouterr()
     assert command(full, monkeypatch, "recover", "--json") == 1
     codes = {each["code"] for each in json.loads(capsys.readouterr().out)["findings"] if each["outcome"] != "valid"}
@@ -168,7 +169,7 @@ def test_what_else_is_damaged_is_told(
     assert [each for each in found.unlisted if each.table in whole and each.kind != "extra"] == []
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", databases()[:1], indirect=True)
 def test_what_hangs_on_an_erased_detail_comes_back(full: ArchiveHome, monkeypatch: pytest.MonkeyPatch) -> None:
     change_everything(full)
     assert full.erase(lambda entry: entry["type"].split(".")[0] in _PERSONAL) > 20
@@ -182,7 +183,7 @@ def test_what_hangs_on_an_erased_detail_comes_back(full: ArchiveHome, monkeypatc
     full.assert_sound()
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_url", databases()[:1], indirect=True)
 def test_another_log_and_lost_entries_end_it(full: ArchiveHome, monkeypatch: pytest.MonkeyPatch) -> None:
     lose_database(full)
     bundles = [path for path in (full.path / "log-entries" / "tile").rglob("*") if path.is_file()]

@@ -109,8 +109,8 @@ def test_every_object_and_every_later_version(home: ArchiveHome, tmp_path: Path)
     assert home.types().count("store.copied") == 2
     home.sequence()
     assert copy_faults(home) == set()
-    shutil.rmtree(home.path / "store")
-    shutil.copytree(tmp_path / "second" / "store", home.path / "store")
+    shutil.rmtree(home.raw / "store")
+    shutil.copytree(tmp_path / "second" / "store", home.raw / "store")
     home.assert_sound()
     copied(home, second).unlink()
     home.execute("UPDATE object_copy SET head = 3 WHERE object_id = :id", id=home.id_value(first))
@@ -165,10 +165,10 @@ def test_a_drill_restores_from_the_copy_alone(home: ArchiveHome, told: Told) -> 
     drill_job(home)
     assert home.types().count("store.drilled") == 1, "one that found nothing is held again in a day"
     home.sequence()
-    hidden = home.path / "hidden"
-    (home.path / "store").rename(hidden)
+    hidden = (home.raw / "store").with_name("hidden")
+    (home.raw / "store").rename(hidden)
     code, held = told("drill", "--objects", "3")
-    hidden.rename(home.path / "store")
+    hidden.rename(home.raw / "store")
     result = held["result"]
     assert (code, held["outcome"]) == (0, "valid"), result["case"]
     assert len({each["id"] for each in result["objects"]}) == 3

@@ -82,7 +82,7 @@ def test_every_file_that_is_gone_is_named(home: ArchiveHome, deliver: Deliver) -
 
 def test_an_object_that_is_gone_altogether(home: ArchiveHome, deliver: Deliver) -> None:
     object_id = deliver(b"footage")
-    folder_of(home, object_id).rename(home.path / "gone")
+    folder_of(home, object_id).rename((home.raw / "store").with_name("elsewhere"))
     report = check(home, object_id)
     assert report.outcome is Outcome.INVALID
     assert {"ocfl.object_missing", "fixity.original_missing", "fixity.manifest_missing"} <= {
@@ -90,6 +90,7 @@ def test_an_object_that_is_gone_altogether(home: ArchiveHome, deliver: Deliver) 
     }
 
 
+@pytest.mark.files("a bucket has no links")
 def test_a_file_that_cannot_be_read_is_indeterminate(home: ArchiveHome, deliver: Deliver) -> None:
     """A file that is no file of the store's own: reading it must not be mistaken for reading the original."""
     object_id = deliver(b"footage")
@@ -123,7 +124,7 @@ def test_an_original_that_was_replaced_with_everything_that_speaks_of_it(home: A
         name: home.file_of(object_id, f"metadata/{name}").read_bytes()
         for name in ("dock-manifest.json", "dock-manifest.json.sig", "manifest.json", "manifest.json.p7s")
     }
-    folder_of(home, object_id).rename(home.path / "gone")
+    folder_of(home, object_id).rename((home.raw / "store").with_name("elsewhere"))
     home.services.objects.create_object(
         object_id,
         [

@@ -81,7 +81,7 @@ def test_a_recording_comes_in_plays_and_is_sound(home: ArchiveHome, dock: Enroll
     assert check_fixity(home.services.fixity, large, by=OPERATOR).outcome is Outcome.VALID
     home.reopen()
     home.assert_sound()
-    assert not (home.path / "store").exists()
+    assert not (home.raw / "store").exists()
     assert list((home.path / "work").iterdir()) == list((home.path / "staging").iterdir()) == []
 
 

@@ -26,6 +26,7 @@ from archive.web.app import create_app
 from signing.ocsp import MOST_REQUEST_BYTES
 from tests.support import seed
 from tests.support.archive_home import ArchiveHome, make_home
+from tests.support.deployment import new_database
 from tests.support.document_pki import DocumentPki, MovedClock
 
 ADDRESS = "http://pki.bureau.example"
@@ -76,7 +77,7 @@ def openssl(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     folder = tmp_path_factory.mktemp("status")
-    home = make_home(folder, f"sqlite+pysqlite:///{folder / 'a.sqlite3'}", public_pki_address=ADDRESS)
+    home = make_home(folder, new_database(folder / "a.sqlite3"), public_pki_address=ADDRESS)
     with seed.listening(create_app(home.services)) as base:
         yield Office(home, base, folder)
     home.services.close()

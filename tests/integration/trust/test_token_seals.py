@@ -29,6 +29,7 @@ from signing.certificates import AGENCY_SEAL, MANIFEST_SIGNING
 from signing.document_keys import CertificateExpired, CertificateUnreadable, KeyNotOfCertificate, PrivateKeyGiven
 from tests.support import document_judges as judges
 from tests.support.archive_home import ArchiveHome, SteppedClock, make_home
+from tests.support.deployment import new_database
 from tests.support.softhsm import LABEL, MODULE, SoftToken, soft_token
 
 AGENCY = AgencyId(FIRST_AGENCY)
@@ -43,7 +44,7 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftToken]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, token: SoftToken) -> Iterator[ArchiveHome]:
     folder = tmp_path_factory.mktemp("home")
-    made = make_home(folder, f"sqlite+pysqlite:///{folder / 'a.sqlite3'}", SteppedClock(), **settings(token))
+    made = make_home(folder, new_database(folder / "a.sqlite3"), SteppedClock(), **settings(token))
     yield made
     made.services.close()
 
@@ -118,7 +119,7 @@ def test_a_seal_in_a_token_seals_a_record_and_a_token_that_is_away_is_waited_for
 
     assert seal_record(seals(home), draft_id, "agency", by=OPERATOR)
     with home.database.read() as tx:
-        pdf = (home.path / "drafts" / signing_of(tx, draft_id).pdfs[-1].key).read_bytes()
+        pdf = (home.raw / "drafts" / signing_of(tx, draft_id).pdfs[-1].key).read_bytes()
     assert judges.pdfsig(pdf, tmp_path).count("Signature is Valid") == 1
     assert home.services.records.file_record(draft_id) == draft_id
     home.assert_sound()

@@ -19,6 +19,7 @@ from archive.wiring import HomeExists, create_home
 from ingest.accept import finish_upload
 from signing.ed25519 import Ed25519KeyHandle
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, flip, make_home
+from tests.support.deployment import archive_settings, as_variables, new_database
 
 DATA = b"footage" * 1000
 
@@ -85,8 +86,10 @@ def test_a_folder_that_is_no_archive(liuhen: type_liuhen, tmp_path: Path) -> Non
     assert json.loads(told.out)["error"]["code"] == "home.missing"
 
 
-def test_making_an_archive(liuhen: type_liuhen, tmp_path: Path) -> None:
+def test_making_an_archive(liuhen: type_liuhen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "new"
+    for name, value in as_variables(archive_settings(tmp_path)).items():
+        monkeypatch.setenv(name, value)
     told = liuhen("init", "--home", home, "--organisation", "昆明市执法局")
     assert told.code == 0, told.err
     assert all(name in told.out for name in ("admin", "supervisor", "auditor"))
@@ -104,7 +107,7 @@ def test_making_an_archive_that_broke_off_goes_on(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(Exception, match="does not answer"):
             create_home(away)
-    settings = Settings(home=tmp_path / "new")
+    settings = Settings(home=tmp_path / "new", **archive_settings(tmp_path))
     (tmp_path / "new" / "keys" / "log.new").write_bytes(b"a crash came here")
     create_home(settings)
     with pytest.raises(HomeExists):
@@ -208,7 +211,7 @@ def test_fsck_tells_what_is_wrong_and_where(inside: ArchiveHome, dock: EnrolledD
 @pytest.fixture
 def delivered(tmp_path: Path) -> Iterator[dict[str, Path]]:
     """A recording, its receipt and the trust file, as a dock or an auditor has them; the archive is gone."""
-    home = make_home(tmp_path, f"sqlite+pysqlite:///{tmp_path}/archive.sqlite3")
+    home = make_home(tmp_path, new_database(tmp_path / "archive.sqlite3"))
     dock = home.dock()
     upload_id = home.bring(dock, DATA)
     finish_upload(home.intake, upload_id)
@@ -254,7 +257,7 @@ def test_verifying_offline(delivered: dict[str, Path], liuhen: type_liuhen, tmp_
     assert verify("--key", key).code == 1
     file.write_bytes(DATA)
 
-    other = make_home(tmp_path / "other", f"sqlite+pysqlite:///{tmp_path}/other.sqlite3")
+    other = make_home(tmp_path / "other", new_database(tmp_path / "other.sqlite3"))
     stranger = tmp_path / "stranger.txt"
     stranger.write_text(str(other.services.trust))
     other.services.close()

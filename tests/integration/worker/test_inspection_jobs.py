@@ -70,9 +70,9 @@ def kinds(home: ArchiveHome, object_id: ObjectId) -> set[str]:
     """The renditions, each of which lies in the store as it is written down."""
     found = view(home, object_id).renditions
     for row in found:
-        assert file_digests(home.path / "renditions" / row.key)[:2] == (row.size_bytes, row.sha256)
-    below = {path for path in (home.path / "renditions").rglob("*") if path.is_file()}
-    assert {home.path / "renditions" / row.key for row in found} <= below
+        assert file_digests(home.raw / "renditions" / row.key)[:2] == (row.size_bytes, row.sha256)
+    below = {path for path in (home.raw / "renditions").rglob("*") if path.is_file()}
+    assert {home.raw / "renditions" / row.key for row in found} <= below
     return {row.kind for row in found}
 
 
@@ -225,7 +225,7 @@ def test_bytes_that_a_power_cut_took_are_missing_too(
     work_all(home)
     for row in view(home, object_id).renditions:
         if row.kind in {"playable", "sprite"}:
-            (home.path / "renditions" / row.key).unlink()
+            (home.raw / "renditions" / row.key).unlink()
     (lack,) = missing(shop)
     assert set(lack.kinds) == {"playable", "sprite"}
     remake(shop, object_id, lack.kinds)

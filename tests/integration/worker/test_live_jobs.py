@@ -101,7 +101,7 @@ def video_packets(path: Path) -> str:
 def played(home: ArchiveHome, object_id: ObjectId) -> Path:
     playable = view(home, object_id).rendition("playable")
     assert playable is not None
-    return Path(home.services.renditions.local_path(playable.key))
+    return home.stored_file(home.services.renditions, playable.key)
 
 
 def test_a_worker_may_be_killed_at_any_step_of_an_encode(
@@ -221,7 +221,7 @@ def test_versions_for_slow_links_by_policy(generous: ArchiveHome, clip: Callable
         told = version.recipe["hls"]
         assert (told["width"], told["height"]) == size
         assert told["codecs"].startswith("avc1.")
-        path = Path(home.services.renditions.local_path(version.key))
+        path = home.stored_file(home.services.renditions, version.key)
         offset, length = told["playlist"]
         text = path.read_bytes()[offset : offset + length].decode()
         assert text.startswith("#EXTM3U\n")

@@ -56,7 +56,7 @@ def assert_renditions_are_as_written_down(home: ArchiveHome, object_id: ObjectId
     found = view(home, object_id)
     kept = set()
     for rendition in found.renditions:
-        path = home.path / "renditions" / rendition.key
+        path = home.raw / "renditions" / rendition.key
         assert file_digests(path)[:2] == (rendition.size_bytes, rendition.sha256)
         kept.add(path)
     assert home.stored_renditions() == kept, "nothing is left over in the store of renditions"

@@ -15,6 +15,7 @@ import pytest
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from tests.support.archive_home import ArchiveHome, make_home
+from tests.support.deployment import as_variables, broker_settings, is_brokered, new_database
 
 PATIENCE_S = 90
 
@@ -26,6 +27,9 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+ROLES = ("web", "worker", "sequencer", *(["relay"] if is_brokered() else []))
+
+
 class Served:
     """One running `liuhen serve`."""
 
@@ -35,6 +39,7 @@ class Served:
             **os.environ,
             "LIUHEN_HOME": str(home.path),
             "LIUHEN_DATABASE_URL": home.settings.effective_database_url,
+            **as_variables(broker_settings()),
         }
         self.log = log
         self.process = self.start()
@@ -79,7 +84,7 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    home = make_home(tmp_path, f"sqlite+pysqlite:///{tmp_path}/archive.sqlite3")
+    home = make_home(tmp_path, new_database(tmp_path / "archive.sqlite3"))
     made = Served(home, tmp_path / "log")
     yield made
     made.end()
@@ -89,7 +94,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 def test_serving(served: Served) -> None:
     wait_for(served.answers)
     address = (served.home.path / "run" / "address").read_text()
-    assert set(served.children()) == {"web", "worker", "sequencer"}
+    assert set(served.children()) == set(ROLES)
     served.write()
     wait_for(served.is_sequenced)
 
@@ -100,7 +105,7 @@ def test_serving(served: Served) -> None:
     assert served.answers()
 
     # Whatever dies comes back, and the address stays.
-    for name in ("web", "worker", "sequencer"):
+    for name in ROLES:
         child = served.children()[name]
         child.kill()
         wait_for(

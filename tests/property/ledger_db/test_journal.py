@@ -137,6 +137,6 @@ def test_the_journal_always_holds_what_it_should(database_url: str, tmp_path: Pa
     run_state_machine_as_test(OfThisHome, settings=settings(max_examples=5, stateful_step_count=12))
     home.sequence()
     home.assert_sound()
-    files = [path for path in (home.path / "journal").rglob("*") if path.is_file()]
+    files = [path for path in (home.raw / "journal").rglob("*") if path.is_file()]
     assert len(files) == home.count("log_segment")
     home.services.close()

@@ -1,0 +1,1 @@
+"""Campaign scale: the suites on each of the deployments that we promise."""
