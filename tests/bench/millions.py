@@ -70,7 +70,9 @@ class _Times:
 
     @property
     def ratio(self) -> float:
-        """What the many take by what the few take, by their medians."""
+        """What the many take by what the few take, by their medians; 1 where only the many have such a page."""
+        if not self.few:
+            return 1.0
         return max(statistics.median(self.many), _FLOOR_MS) / max(statistics.median(self.few), _FLOOR_MS)
 
 
@@ -131,11 +133,16 @@ def _pages_measured(small: _Site, large: _Site, runs: int) -> dict[str, dict[str
     found: dict[str, dict[str, _Times]] = {}
     for page, people in large.pages.items():
         settle()
+        for site in (small, large):  # the server ends a connection that was idle for long
+            site.door.close()
+            site.door.connect()
         for person in people:
             times = found.setdefault(page, {}).setdefault(person, _Times())
             for number in range(-_WARM, runs):
                 for site, into in ((small, times.few), (large, times.many)):
-                    addresses = site.pages[page][person]
+                    addresses = site.pages.get(page, {}).get(person, ())
+                    if not addresses:  # so few that the list ends before its middle
+                        continue
                     took = _asked(site, person, addresses[number % len(addresses)])
                     if number >= 0:
                         into.append(took)

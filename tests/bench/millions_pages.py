@@ -14,14 +14,13 @@ from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller, caller_as
 from archive.access.models import Account
-from archive.access.policy import Role
+from archive.access.policy import Capability
 from archive.cases.slices import cursor_of
 from archive.custody.models import AccessRecord, CustodyEvent
 from archive.db.sight import EVERYBODYS, Reach, moment
 from archive.evidence.models import Clip
 from archive.kernel.instants import BUREAU_ZONE, format_instant
 from archive.ledger.proofs import head
-from archive.organisation.models import Unit
 from archive.search.queries import Filters, found_ids
 from archive.web.pages.asked import depth_of
 from archive.wiring import Services
@@ -33,6 +32,8 @@ Address = str
 _TARGETS: Final = 40
 """Different things that one kind of page is asked for."""
 _HITS: Final = 50
+_OLDEST: Final = 30
+"""How many accesses are older than the cursor of the oldest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class _Pages:
         first, last = self._tx.execute(
             select(func.min(Reach.at), func.max(Reach.at)).where(Reach.party == self._person.party, Reach.kind == kind)
         ).one()
+        if first is None:
+            return []
         chance, found = random.Random(7), dict[UUID, None]()
         for _ in range(_TARGETS):
             near = self._tx.scalar(
@@ -200,10 +203,10 @@ def _things(pages: _Pages, tx: Session, person: Person, made: Made) -> None:
 
 
 def _house(pages: _Pages, tx: Session, person: Person) -> None:
-    which = ["mine"] if person.name == "officer" else ["mine", "accesses", "copies", "unusual"]
-    for each in which:
-        pages.add(f"Trace: {each}", _address("/trace", which=each))
-    if Role.AUDITOR in person.caller.roles:
+    caller = person.caller
+    for which in ["mine", *(["accesses", "copies", "unusual"] if caller.may(Capability.READ_TRACE) else [])]:
+        pages.add(f"Trace: {which}", _address("/trace", which=which))
+    if caller.may(Capability.READ_LOG):
         newest = head(tx)
         assert newest is not None
         chance = random.Random(9)
@@ -211,17 +214,19 @@ def _house(pages: _Pages, tx: Session, person: Person) -> None:
         pages.add("Log", "/log")
         pages.add("Log, from the middle", *(f"/log?before={place + 1}" for place in places))
         pages.add("Log: proof of a place", *(f"/log/proofs/{place}" for place in places))
-        pages.add("Log: its health", "/log/health")
-        record = tx.execute(
-            select(AccessRecord.at, AccessRecord.entry_id).order_by(AccessRecord.at).offset(200).limit(1)
-        ).one()
+        oldest = select(AccessRecord.at, AccessRecord.entry_id).order_by(AccessRecord.at, AccessRecord.entry_id)
+        record = tx.execute(oldest.offset(_OLDEST).limit(1)).one()
         cursor = quote(f"trace-accesses~{format_instant(record.at)}~{record.entry_id}")
         pages.add("Trace: accesses, the oldest", f"/trace?which=accesses&cursor={cursor}")
-    if Role.SUPERVISOR in person.caller.roles:
-        unit = tx.scalars(select(Unit.id).where(Unit.id == person.caller.unit_id)).one()
-        pages.add("Ledger of a unit", f"/ledger?unit={unit}")
-    for name, path in {"Officers": "/officers", "Devices": "/devices", "Notices": "/notices"}.items():
-        pages.add(name, path)
-    if Role.AUDITOR not in person.caller.roles:
-        pages.add("Retrievals", "/retrievals")
-        pages.add("Upload", "/upload")
+    if caller.may(Capability.READ_LOG_HEALTH):
+        pages.add("Log: its health", "/log/health")
+    if person.name == "supervisor":
+        pages.add("Ledger of a unit", f"/ledger?unit={caller.unit_id}")
+    pages.add("Notices", "/notices")
+    for capability, page, address in (
+        (Capability.FILE_CASES, "Devices", "/devices"),
+        (Capability.VIEW_CONTENT, "Retrievals", "/retrievals"),
+        (Capability.UPLOAD, "Upload", "/upload"),
+    ):
+        if caller.may(capability):
+            pages.add(page, address)
