@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, LargeBinary, SmallInteger, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
@@ -99,12 +99,13 @@ class Act(Reached, Base):
 
     reached_by = "case_id"
     __tablename__ = "act"
+    __table_args__ = (Index("ix_act_started_at_ended_at", "started_at", "ended_at"),)
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     case_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("case_file.id"), index=True)
     stage: Mapped[str] = mapped_column(String(40))
     place: Mapped[str] = mapped_column(String(300))
-    started_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    started_at: Mapped[datetime] = mapped_column(Moment)
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
 
 

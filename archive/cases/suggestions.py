@@ -5,7 +5,7 @@ A suggestion is never more than that: a person confirms it. The weights are data
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -87,6 +87,21 @@ class _Found:
         return min(self.acts)[-1] if self.acts else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Dated:
+    """An item whose device told when it was recorded; `started` and `ended` are by the archive's clock."""
+
+    item: EvidenceItem
+    recorded_at: Instant
+    started: Instant
+    ended: Instant
+
+    @property
+    def duty(self) -> tuple[UUID, Instant, Instant]:
+        """The item and between which times of devices its duty probably was."""
+        return self.item.object_id, self.recorded_at - SAME_DUTY, self.recorded_at + SAME_DUTY
+
+
 _ByItem = Mapping[UUID, dict[UUID, _Found]]
 
 
@@ -99,7 +114,7 @@ def suggestions(tx: Session, items: Sequence[EvidenceItem]) -> Mapping[UUID, Seq
     if found:
         _note_named(tx, found)
         _note_recordings(tx, found)
-    if dated := [item for item in items if item.recorded_at is not None]:
+    if dated := list(_dated(items)):
         _note_acts(tx, dated, found)
         _note_duties(tx, dated, found)
         _note_places(tx, dated, found)
@@ -114,6 +129,13 @@ def suggestions(tx: Session, items: Sequence[EvidenceItem]) -> Mapping[UUID, Seq
         )
         for object_id, by_case in found.items()
     }
+
+
+def _dated(items: Iterable[EvidenceItem]) -> Iterator[_Dated]:
+    for item in items:
+        started = true_start(item)
+        if item.recorded_at is not None and started is not None:
+            yield _Dated(item, item.recorded_at, started, started + timedelta(milliseconds=item.duration_ms or 0))
 
 
 def _strongest_first(sign: Sign) -> tuple[int, str]:
@@ -152,9 +174,9 @@ def _note_recordings(tx: Session, found: _ByItem) -> None:
         found[object_id][case_id].signs.add(Sign.SAME_RECORDING)
 
 
-def _note_acts(tx: Session, items: Sequence[EvidenceItem], found: _ByItem) -> None:
+def _note_acts(tx: Session, items: Sequence[_Dated], found: _ByItem) -> None:
     """Note the cases of acts at about that time; one that covers the recording says more than one nearby."""
-    times = {item.object_id: _times(item) for item in items}
+    times = {one.item.object_id: (one.started, one.ended) for one in items}
     about = _given(
         [
             (object_id, started - _LONGEST_ACT, ended + NEAR, started - NEAR, started - 2 * NEAR)
@@ -185,18 +207,12 @@ def _note_acts(tx: Session, items: Sequence[EvidenceItem], found: _ByItem) -> No
                 one.signs.discard(Sign.NEAR_ACT)
 
 
-def _times(item: EvidenceItem) -> tuple[Instant, Instant]:
-    started = true_start(item)
-    assert started is not None
-    return started, started + timedelta(milliseconds=item.duration_ms or 0)
-
-
-def _attended(tx: Session, items: Sequence[EvidenceItem], act_ids: Collection[UUID]) -> Collection[tuple[UUID, UUID]]:
+def _attended(tx: Session, items: Sequence[_Dated], act_ids: Collection[UUID]) -> Collection[tuple[UUID, UUID]]:
     """Return which of the acts the officer took part in whose number an item tells: pairs of item and act."""
     items_of: dict[str, list[UUID]] = defaultdict(list)
-    for item in items:
-        if item.officer_number:
-            items_of[item.officer_number].append(item.object_id)
+    for one in items:
+        if one.item.officer_number:
+            items_of[one.item.officer_number].append(one.item.object_id)
     if not items_of or not act_ids:
         return ()
     rows = tx.execute(
@@ -207,10 +223,14 @@ def _attended(tx: Session, items: Sequence[EvidenceItem], act_ids: Collection[UU
     return {(object_id, row.act_id) for row in rows for object_id in items_of[row.certificate_number]}
 
 
-def _note_duties(tx: Session, items: Sequence[EvidenceItem], found: _ByItem) -> None:
+def _note_duties(tx: Session, items: Sequence[_Dated], found: _ByItem) -> None:
     """Note the cases of what the same device, or the same officer, recorded on the same duty."""
-    for name, sign in ((EvidenceItem.device_serial, Sign.SAME_DEVICE), (EvidenceItem.officer_number, Sign.SAME_OFFICER)):
-        known = [(*_duty(item), word) for item in items if (word := getattr(item, name.key))]
+    devices = [(*one.duty, one.item.device_serial) for one in items if one.item.device_serial]
+    officers = [(*one.duty, one.item.officer_number) for one in items if one.item.officer_number]
+    for known, name, sign in (
+        (devices, EvidenceItem.device_serial, Sign.SAME_DEVICE),
+        (officers, EvidenceItem.officer_number, Sign.SAME_OFFICER),
+    ):
         if not known:
             continue
         duty = _given(known, object_id=Uuid(), first=Moment(), last=Moment(), word=String())
@@ -228,17 +248,15 @@ def _note_duties(tx: Session, items: Sequence[EvidenceItem], found: _ByItem) -> 
             found[object_id][case_id].signs.add(sign)
 
 
-def _note_places(tx: Session, items: Sequence[EvidenceItem], found: _ByItem) -> None:
+def _note_places(tx: Session, items: Sequence[_Dated], found: _ByItem) -> None:
     """Note the cases of what was recorded nearby on the same duty."""
-    tracks = tx.scalars(
-        select(ItemLook).where(ItemLook.look == _TRACK, ItemLook.object_id.in_([item.object_id for item in items]))
-    )
+    object_ids = [one.item.object_id for one in items]
+    tracks = tx.scalars(select(ItemLook).where(ItemLook.look == _TRACK, ItemLook.object_id.in_(object_ids)))
     places = {track.object_id: place for track in tracks if (place := _first_point(track.found)) is not None}
     if not places:
         return
-    duty = _given(
-        [_duty(item) for item in items if item.object_id in places], object_id=Uuid(), first=Moment(), last=Moment()
-    )
+    duties = [one.duty for one in items if one.item.object_id in places]
+    duty = _given(duties, object_id=Uuid(), first=Moment(), last=Moment())
     rows = tx.execute(
         select(duty.object_id, CaseLink.case_id, ItemLook.found)
         .join(EvidenceItem, EvidenceItem.recorded_at.between(duty.first, duty.last))
@@ -250,11 +268,6 @@ def _note_places(tx: Session, items: Sequence[EvidenceItem], found: _ByItem) -> 
         there = _first_point(track)
         if there is not None and _metres(places[object_id], there) <= SAME_PLACE_M:
             found[object_id][case_id].signs.add(Sign.SAME_PLACE)
-
-
-def _duty(item: EvidenceItem) -> tuple[UUID, Instant, Instant]:
-    assert item.recorded_at is not None
-    return item.object_id, item.recorded_at - SAME_DUTY, item.recorded_at + SAME_DUTY
 
 
 def _given(rows: Sequence[tuple[Any, ...]], **columns: TypeEngine[Any]) -> Any:

@@ -260,9 +260,10 @@ def _databases(engine: str) -> Iterator[Callable[[int], str]]:
 
     def url_of(items: int) -> str:
         name = f"bulk_{items}"
+        url = f"{server.rsplit('/', 1)[0]}/{name}"
         if is_built(_PLACE / f"{engine.lower()}-{items}"):
-            return f"{server.rsplit('/', 1)[0]}/{name}"
-        postgres.drop_database(server, name)
+            return url
+        postgres.drop_database(server, url)
         return postgres.create_database(server, name=name)
 
     try:

@@ -103,15 +103,13 @@ class _Pages:
         ).one()
         return cursor_of(listing, moment(row.at), row.ref_id)
 
-    def deep(self, query: str, filters: Filters = Filters()) -> str | None:
+    def deep(self, query: str) -> str | None:
         """Return the cursor of the twentieth page of what is found."""
         depth = depth_of(self._person.caller.roles)
-        return found_ids(self._tx, query, filters=filters, depth=depth, cursor=None, limit=19 * _HITS)[1]
+        return found_ids(self._tx, query, filters=Filters(), depth=depth, cursor=None, limit=19 * _HITS)[1]
 
 
-def pages_of(
-    services: Services, made: Made, people: Sequence[Person]
-) -> Mapping[str, Mapping[str, Sequence[Address]]]:
+def pages_of(services: Services, made: Made, people: Sequence[Person]) -> Mapping[str, Mapping[str, Sequence[Address]]]:
     """Return the addresses of each page, by page and person."""
     found: dict[str, dict[str, Sequence[Address]]] = defaultdict(dict)
     for person in people:

@@ -141,10 +141,8 @@ class BulkArchive:
 
     def _taken(self, us: int | None) -> dict[str, list[Row]]:
         self._search_rows()
-        rows = dict(self._rows)
+        rows = {**self._rows, **self._entries.until(us)}
         self._rows.clear()
-        for table, found in self._entries.until(us).items():
-            rows[table] = found
         return rows
 
     def _footage_of_cases(self) -> Sequence[int]:
@@ -374,9 +372,7 @@ class BulkArchive:
                 {"act": None if act_id is None else dashed(act_id), "reason": "现场执法记录"}, ensure_ascii=False,
                 separators=(",", ":"),
             ).encode()  # fmt: skip
-            self._event(
-                item, linked, "case.link", case.squad.handler, of=("object", item), detail=told, case=case.id
-            )
+            self._event(item, linked, "case.link", case.squad.handler, of=("object", item), detail=told, case=case.id)
             parties |= case.parties
             links = [("number", case.number), ("place", place)]
             facets = [("case", dashed(case.id))]

@@ -20,7 +20,7 @@ from ingest.docks import enrol_dock, invite_dock
 from signing.ed25519 import Ed25519KeyHandle
 from tests.support.bulk import words
 
-PASSWORD: Final = "correct horse battery staple"  # noqa: S105 - of people in tests
+PASSWORD: Final = "correct horse battery staple"
 AGENCY: Final = "官渡区综合行政执法局"
 BRIGADES: Final = 4
 SQUADS: Final = 24

@@ -48,7 +48,7 @@ class _Sqlite:
         for table, found in rows.items():
             names = columns_of(table)
             quoted, marks = ", ".join(f'"{name}"' for name in names), ", ".join("?" * len(names))
-            self._connection.executemany(f"INSERT INTO {table} ({quoted}) VALUES ({marks})", found)  # noqa: S608 - ours
+            self._connection.executemany(f"INSERT INTO {table} ({quoted}) VALUES ({marks})", found)
         self._connection.execute("COMMIT")
 
 
@@ -86,7 +86,7 @@ def loading_sqlite(path: Path) -> Iterator[Loader]:
         for pragma in _BUILD:
             connection.execute(f"PRAGMA {pragma}")
         aside = "type IN ('index', 'trigger') AND sql IS NOT NULL AND name NOT LIKE 'search_index%'"
-        kept = connection.execute(f"SELECT type, name, sql FROM sqlite_master WHERE {aside}").fetchall()  # noqa: S608
+        kept = connection.execute(f"SELECT type, name, sql FROM sqlite_master WHERE {aside}").fetchall()
         for kind, name, _ in kept:
             connection.execute(f'DROP {kind} "{name}"')
         yield _Sqlite(connection)

@@ -1,0 +1,24 @@
+"""Indexes for what a device or an officer recorded within some hours, and for acts that cover a moment.
+
+There is no way back: a downgrade would drop evidence. Restore a backup instead.
+"""
+
+from alembic import op
+
+revision = "0032"
+down_revision = "0031"
+branch_labels = None
+depends_on = None
+
+_LONGER = (
+    ("evidence_item", "device_serial", "recorded_at"),
+    ("evidence_item", "officer_number", "recorded_at"),
+    ("act", "started_at", "ended_at"),
+)
+
+
+def upgrade() -> None:
+    """Put longer indexes in the place of those of their first column."""
+    for table, first, second in _LONGER:
+        op.create_index(op.f(f"ix_{table}_{first}_{second}"), table, [first, second])
+        op.drop_index(op.f(f"ix_{table}_{first}"), table)
