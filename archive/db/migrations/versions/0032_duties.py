@@ -1,8 +1,9 @@
-"""Indexes for what a device or an officer recorded within some hours, and for acts that cover a moment.
+"""Indexes for what a device or an officer recorded within some hours, for acts that cover a moment, and for copies.
 
 There is no way back: a downgrade would drop evidence. Restore a backup instead.
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0032"
@@ -16,9 +17,14 @@ _LONGER = (
     ("act", "started_at", "ended_at"),
 )
 
+_IS_COPY = sa.text("type IN ('access.export', 'access.print', 'access.list_exported', 'access.draft_copied')")
+
 
 def upgrade() -> None:
     """Put longer indexes in the place of those of their first column."""
     for table, first, second in _LONGER:
         op.create_index(op.f(f"ix_{table}_{first}_{second}"), table, [first, second])
         op.drop_index(op.f(f"ix_{table}_{first}"), table)
+    op.create_index(
+        "ix_access_record_copies", "access_record", ["at", "entry_id"], sqlite_where=_IS_COPY, postgresql_where=_IS_COPY
+    )
