@@ -18,13 +18,18 @@ _LONGER = (
 )
 
 _IS_COPY = sa.text("type IN ('access.export', 'access.print', 'access.list_exported', 'access.draft_copied')")
+_IN_VOLUME = sa.text("volume_id IS NOT NULL")
 
 
 def upgrade() -> None:
-    """Put longer indexes in the place of those of their first column."""
+    """Put longer indexes in the place of those of their first column; leave out of one what is in no volume."""
     for table, first, second in _LONGER:
         op.create_index(op.f(f"ix_{table}_{first}_{second}"), table, [first, second])
         op.drop_index(op.f(f"ix_{table}_{first}"), table)
     op.create_index(
         "ix_access_record_copies", "access_record", ["at", "entry_id"], sqlite_where=_IS_COPY, postgresql_where=_IS_COPY
+    )
+    op.drop_index(op.f("ix_case_link_volume_id"), "case_link")
+    op.create_index(
+        "ix_case_link_volume_id", "case_link", ["volume_id"], sqlite_where=_IN_VOLUME, postgresql_where=_IN_VOLUME
     )
