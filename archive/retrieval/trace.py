@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, or_, select, true
+from sqlalchemy import ColumnElement, String, bindparam, or_, select, true
 from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
@@ -34,7 +34,7 @@ from archive.retrieval.models import UnusualAccess
 MOST_ROWS: Final = 100_000
 _PAGE: Final = 500
 # As literals: SQLite finds by them that an index over copies alone has them all.
-_COPIES: Final = bindparam("copies", [copy.value for copy in COPIES], expanding=True, literal_execute=True)
+_COPIES: Final = bindparam("copies", list(map(str, COPIES)), String(40), expanding=True, literal_execute=True)
 
 
 class Which(StrEnum):

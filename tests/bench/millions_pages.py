@@ -72,10 +72,11 @@ class _Pages:
 
     def sample(self, kind: str) -> Sequence[UUID]:
         """Return things that the person sees, all over the archive."""
-        first, last = self._tx.execute(
+        span: tuple[int | None, int | None] = self._tx.execute(
             select(func.min(Reach.at), func.max(Reach.at)).where(Reach.party == self._person.party, Reach.kind == kind)
         ).one()
-        if first is None:
+        first, last = span
+        if first is None or last is None:
             return []
         chance, found = random.Random(7), dict[UUID, None]()
         for _ in range(_TARGETS):
