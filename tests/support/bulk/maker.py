@@ -250,6 +250,8 @@ class BulkArchive:
             "id": volume_id, "case_id": case.id, "kind": "main", "sequence": 1, "state": "closed",
             "opened_at": moment_text(closed), "opened_by": case.squad.handler, "file_number": f"{year}-{number:06d}",
             "year": year, "serial": number, "closed_at": moment_text(closed), "closed_by": case.squad.handler,
+            "lines": 2, "pages": 6, "root": hashlib.sha256(volume_id.encode()).hexdigest(),
+            "index_sha256": hashlib.sha256(case.id.encode()).hexdigest(), "retention": "30年",
         }  # fmt: skip
         self._rows["volume"].append(_in_order("volume", values))
         return volume_id
