@@ -63,6 +63,12 @@ class QuarantineRow:
     dock_name: str
 
 
+def dock_choices(tx: Session) -> Sequence[tuple[UUID, str]]:
+    """Return docks with their names in the order of their enrolment."""
+    rows = tx.execute(select(Dock.id, Dock.name).order_by(Dock.enrolled_at, Dock.id))
+    return [(row.id, row.name) for row in rows]
+
+
 def dock_rows(tx: Session) -> Sequence[DockRow]:
     """Return every dock, in order of enrolment, with its last upload."""
     finished = (

@@ -2,12 +2,15 @@
 
 import uuid
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import ForeignKey, LargeBinary, SmallInteger, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, SmallInteger, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, Moment
 from archive.db.sight import FIRST_UNIT, Reached
+
+_IN_VOLUME: Final = text("volume_id IS NOT NULL")
 
 
 class Subject(Reached, Base):
@@ -99,12 +102,13 @@ class Act(Reached, Base):
 
     reached_by = "case_id"
     __tablename__ = "act"
+    __table_args__ = (Index("ix_act_started_at_ended_at", "started_at", "ended_at"),)
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     case_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("case_file.id"), index=True)
     stage: Mapped[str] = mapped_column(String(40))
     place: Mapped[str] = mapped_column(String(300))
-    started_at: Mapped[datetime] = mapped_column(Moment, index=True)
+    started_at: Mapped[datetime] = mapped_column(Moment)
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
@@ -125,10 +129,14 @@ class CaseLink(Reached, Base):
 
     reached_by = "case_id"
     __tablename__ = "case_link"
+    __table_args__ = (
+        # Without what is in no volume: SQLite would begin there for the few such links of one case.
+        Index("ix_case_link_volume_id", "volume_id", sqlite_where=_IN_VOLUME, postgresql_where=_IN_VOLUME),
+    )
 
     case_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("case_file.id"), primary_key=True)
     object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("preserved_object.id"), primary_key=True, index=True)
     act_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("act.id"))
     linked_by: Mapped[uuid.UUID]
     linked_at: Mapped[datetime] = mapped_column(Moment)
-    volume_id: Mapped[uuid.UUID | None] = mapped_column(index=True)
+    volume_id: Mapped[uuid.UUID | None]

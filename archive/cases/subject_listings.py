@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session, aliased
 from archive.cases.identifiers import LAST, IdentifierKind, masked, searched_numbers
 from archive.cases.merges import members, root_of
 from archive.cases.models import Case, Subject, SubjectIdentifier, SubjectMerge
-from archive.cases.slices import Slice, before, cursor_of, looked_up, sliced
+from archive.cases.reaching import SUBJECT
+from archive.cases.slices import Slice, before, cursor_of, looked_up, newest_seen, sliced
 from archive.cases.subjects import SubjectNotFound, identifier_rows, last_index, opened_identifier, whole_index
 from archive.cases.terms import SubjectKind
+from archive.db.sight import Reach, sight_of
 from archive.kernel.canonical import parse_json
 from archive.kernel.ids import IdentifierId, SubjectId
 from archive.kernel.instants import Instant
@@ -93,6 +95,16 @@ def subjects(
     elif query_words(words) != ():
         return looked_up(
             tx, words, Filters(kind=Kind.SUBJECT), lambda ids: _named(tx, vault, ids), cursor=cursor, limit=limit
+        )
+    elif sight_of(tx) is not None:
+        return newest_seen(
+            tx,
+            SUBJECT,
+            lambda ids: _named(tx, vault, ids),
+            listing=_LISTING,
+            cursor=cursor,
+            limit=limit,
+            narrowed=lambda seen: seen.where(~exists().where(SubjectMerge.gone_id == Reach.ref_id)),
         )
     if cursor is not None:
         query = query.where(before(Subject.created_at, Subject.id, cursor, _LISTING))

@@ -2,12 +2,16 @@
 
 import uuid
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, ForeignKey, FromClause, Index, SmallInteger, String, false, or_, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
 from archive.db.sight import FIRST_UNIT, Reached, Sees
+
+_IS_COPY: Final = text("type IN ('access.export', 'access.print', 'access.list_exported', 'access.draft_copied')")
+"""`archive.custody.accesses.COPIES`; copies are few among accesses."""
 
 
 class PreservedObject(Reached, Base):
@@ -62,6 +66,7 @@ class AccessRecord(Reached, Base):
         Index("ix_access_record_actor_id_at", "actor_id", "at"),
         Index("ix_access_record_at", "at", "entry_id"),
         Index("ix_access_record_ref_id_at", "ref_id", "at"),
+        Index("ix_access_record_copies", "at", "entry_id", sqlite_where=_IS_COPY, postgresql_where=_IS_COPY),
         Index(
             "ix_access_record_not_judged",
             "at",

@@ -32,14 +32,18 @@ class EvidenceItem(Reached, Base):
 
     reached_by = "object_id"
     __tablename__ = "evidence_item"
+    __table_args__ = (
+        Index("ix_evidence_item_device_serial_recorded_at", "device_serial", "recorded_at"),
+        Index("ix_evidence_item_officer_number_recorded_at", "officer_number", "recorded_at"),
+    )
 
     object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("preserved_object.id"), primary_key=True)
     sha512: Mapped[str] = mapped_column(String(128), unique=True)
     kind: Mapped[str] = mapped_column(String(16))
     dock_id: Mapped[uuid.UUID] = mapped_column(index=True)
-    device_serial: Mapped[str | None] = mapped_column(String(128), index=True)
+    device_serial: Mapped[str | None] = mapped_column(String(128))
     source_kind: Mapped[str | None] = mapped_column(String(16))
-    officer_number: Mapped[str | None] = mapped_column(String(32), index=True)
+    officer_number: Mapped[str | None] = mapped_column(String(32))
     channel: Mapped[str | None] = mapped_column(String(32))
     series: Mapped[str | None] = mapped_column(String(128))
     sequence: Mapped[int | None] = mapped_column(BigInt)

@@ -205,8 +205,10 @@ def ask_for_check(database: Database, volume_id: VolumeId, *, by: Actor, at: Ins
 
 def is_being_checked(tx: Session, volume_id: VolumeId) -> bool:
     """Return whether a check of a volume waits or goes on."""
-    waits = Job.key.startswith(_key(volume_id), autoescape=True) & Job.state.in_(("ready", "running"))
-    return tx.scalar(select(Job.id).where(Job.kind == CHECK_VOLUME, waits).limit(1)) is not None
+    # The queue says nothing more: by its index what waits there is found among all jobs that there ever were.
+    waits = (Job.queue == LONG) & Job.state.in_(("ready", "running"))
+    same = Job.key.startswith(_key(volume_id), autoescape=True)
+    return tx.scalar(select(Job.id).where(waits, Job.kind == CHECK_VOLUME, same).limit(1)) is not None
 
 
 def _key(volume_id: VolumeId) -> str:

@@ -4,19 +4,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from archive.calendar.days import local_day
 from archive.cases.merges import root_of
 from archive.cases.models import Case, CaseLink, Subject
-from archive.cases.slices import Slice, before, cursor_of, sliced
+from archive.cases.reaching import CASE
+from archive.cases.slices import Slice, before, cursor_of, newest_seen, sliced
 from archive.custody.accesses import record_access
 from archive.custody.models import PreservedObject
 from archive.db.database import Database
+from archive.db.sight import Reach, sight_of
 from archive.kernel.ids import CaseId, VolumeId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
@@ -28,6 +30,7 @@ from archive.volumes.terms import VolumeState
 
 _SOON: Final = timedelta(days=7)
 _AT_ONCE: Final = 500
+_LISTING: Final = "ledger"
 
 
 class LedgerState(StrEnum):
@@ -109,11 +112,24 @@ def ledger(
     tx: Session, rules: VolumeRules, bounds: Bounds, *, at: Instant, cursor: str | None = None, limit: int = 50
 ) -> Slice[LedgerRow]:
     """Return case files, the case that was opened last first."""
-    query = _query(bounds, rules, at).limit(limit + 1)
+    conditions = _conditions(bounds, rules, at)
+    if sight_of(tx) is not None:
+
+        def narrowed(seen: Select[Any]) -> Select[Any]:
+            return seen.join(Case, Case.id == Reach.ref_id).where(*conditions) if conditions else seen
+
+        def rows_of(ids: Sequence[UUID]) -> Sequence[LedgerRow]:
+            rows = {row.case.id: row for row in _rows(tx, _cases().where(Case.id.in_(ids)), rules, at)}
+            return [rows[case_id] for case_id in ids if case_id in rows]
+
+        return newest_seen(
+            tx, CASE, rows_of, listing=_LISTING, cursor=cursor, limit=limit, narrowed=narrowed
+        )  # fmt: skip
+    query = _cases().where(*conditions).order_by(Case.opened_at.desc(), Case.id.desc()).limit(limit + 1)
     if cursor is not None:
-        query = query.where(before(Case.opened_at, Case.id, cursor, "ledger"))
+        query = query.where(before(Case.opened_at, Case.id, cursor, _LISTING))
     rows = _rows(tx, query, rules, at)
-    return sliced(rows, limit, lambda row: cursor_of("ledger", row.case.opened_at, row.case.id))
+    return sliced(rows, limit, lambda row: cursor_of(_LISTING, row.case.opened_at, row.case.id))
 
 
 def export_ledger(
@@ -139,20 +155,24 @@ def export_ledger(
     return rows()
 
 
-def _query(bounds: Bounds, rules: VolumeRules, at: Instant) -> Select[Case, str, str]:
-    query = (
+def _cases() -> Select[Case, str, str]:
+    return (
         select(Case, Subject.name, Unit.name)
         .select_from(Case)
         .join(Subject, Subject.id == root_of(Case.subject_id))
         .join(Unit, Unit.id == Case.unit_id)
-        .where(_is(bounds.which, rules, at))
-        .order_by(Case.opened_at.desc(), Case.id.desc())
     )
+
+
+def _conditions(bounds: Bounds, rules: VolumeRules, at: Instant) -> Sequence[ColumnElement[bool]]:
+    found = [] if bounds.which is WhichFiles.ALL else [_is(bounds.which, rules, at)]
     if bounds.since is not None:
-        query = query.where(Case.opened_at >= bounds.since)
+        found.append(Case.opened_at >= bounds.since)
     if bounds.until is not None:
-        query = query.where(Case.opened_at < bounds.until)
-    return query.where(Case.unit_id.in_(bounds.units)) if bounds.units else query
+        found.append(Case.opened_at < bounds.until)
+    if bounds.units:
+        found.append(Case.unit_id.in_(bounds.units))
+    return found
 
 
 def _is(which: WhichFiles, rules: VolumeRules, at: Instant) -> ColumnElement[bool]:
@@ -161,7 +181,6 @@ def _is(which: WhichFiles, rules: VolumeRules, at: Instant) -> ColumnElement[boo
     waits = and_(Case.closed_at.is_not(None), or_(loose, ~closed))
     late = Case.closed_at < at - timedelta(days=rules.within_days + 1)
     conditions: dict[WhichFiles, ColumnElement[bool]] = {
-        WhichFiles.ALL: true(),
         WhichFiles.OPEN: Case.closed_at.is_(None),
         WhichFiles.WAITING: waits,
         WhichFiles.LATE: and_(waits, late),

@@ -22,6 +22,8 @@ NAMES = (
     "log",
     "writers",
     "million",
+    "millions-sqlite",
+    "millions-postgresql",
     "search",
     "sight",
     "signing",

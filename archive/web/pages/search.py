@@ -26,7 +26,7 @@ from archive.web.pages.forms import FormDep
 from archive.web.pages.guards import Exporter, ListReader
 from archive.web.pages.rendering import is_fragment, reader_texts, render
 from archive.wiring import Services
-from ingest.listings import dock_rows
+from ingest.listings import dock_choices
 
 router = APIRouter(prefix="/search", include_in_schema=False)
 
@@ -49,7 +49,7 @@ def search_page(
         found = Found([], None) if asked.is_nothing else _found(tx, caller, asked, cursor)
         known = _known_by_number(tx, services, asked) if cursor is None else []
         within = _within(tx, asked)
-        docks = [] if is_fragment(request) else [(str(row.dock.id), row.dock.name) for row in dock_rows(tx)]
+        docks = [] if is_fragment(request) else [(str(dock_id), name) for dock_id, name in dock_choices(tx)]
     template = "search.html"
     if is_fragment(request):
         template = "_search_results.html" if cursor is None else "_search_rows.html"
