@@ -30,7 +30,9 @@ _ITEMS = 1000
 
 @pytest.fixture
 def bulk(database_url: str, tmp_path: Path) -> Bulk:
-    return build(tmp_path / "home", "" if database_url.startswith("sqlite") else database_url, items=_ITEMS, officers_of_squad=4)
+    return build(
+        tmp_path / "home", "" if database_url.startswith("sqlite") else database_url, items=_ITEMS, officers_of_squad=4
+    )
 
 
 @pytest.fixture
