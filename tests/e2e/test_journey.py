@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 _ROOT = Path(__file__).parents[2]
 _MEDIA = "document.querySelector('video')"
-_TRAIL_IS_SETTLED = "!document.querySelector('#trail').hasAttribute('hx-trigger')"
+_TRAIL_IS_SETTLED = "document.querySelector('#trail')?.hasAttribute('hx-trigger') === false"
 
 
 @pytest.fixture(scope="module")

@@ -674,6 +674,7 @@ def listening(app: FastAPI, *, tls: Path | None = None) -> Iterator[str]:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="off",
         ssl_certfile=tls, ssl_keyfile=tls,
+        timeout_keep_alive=600,  # a client that waited long is not cut off as it asks again
     )  # fmt: skip
     server = _Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
