@@ -102,6 +102,13 @@ def s3_client(place: S3Place, *, connections: int = 32) -> Any:
         socket_options=list(_SOCKETS),
     )
     client.meta.events.register("before-send.s3", lambda request, **_: sender.send(request))
+    closed = client.close
+
+    def close() -> None:
+        closed()
+        sender.close()
+
+    client.close = close
     return client
 
 

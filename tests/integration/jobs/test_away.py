@@ -1,12 +1,11 @@
 """What a job cannot help costs it no attempt: store or database do not answer, or a disk is full."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from archive.db.database import Database
-from archive.db.migrate import migrate
 from archive.jobs.models import Job
 from archive.jobs.queue import DEFAULT_ATTEMPTS, PROMPT, ClaimedJob, add_job, finish_job
 from archive.kernel.errors import LiuhenError, StorageFull, Unavailable
@@ -20,14 +19,6 @@ class _Clock:
 
     def now(self) -> datetime:
         return self.at
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    migrate(made)
-    yield made
-    made.close()
 
 
 def _tried(database: Database, error: type[LiuhenError], *, times: int) -> Job:

@@ -2,14 +2,12 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
 from archive.db.database import Database
-from archive.db.migrate import migrate
 from archive.jobs.listings import dead_jobs, jobs_by_key, unfinished_counts, unfinished_jobs
 from archive.jobs.models import Job
 from archive.jobs.queue import (
@@ -33,14 +31,6 @@ from archive.kernel.ids import JobId, new_uuid7
 AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 LEASE_S = 15
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    migrate(made)
-    yield made
-    made.close()
 
 
 def add(database: Database, kind: str = "probe", *, at: datetime = AT, **fields: object) -> JobId | None:

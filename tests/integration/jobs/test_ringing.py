@@ -1,9 +1,6 @@
 """Which jobs workers are told of, in which order, and when again; and how queues stand."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from archive.db.database import Database
 from archive.jobs.listings import QueueStanding, queue_standings, stuck_queues
@@ -25,13 +22,6 @@ from archive.kernel.ids import JobId
 
 AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    yield made
-    made.close()
 
 
 def add(database: Database, count: int = 1, *, queue: str = PROMPT, at: datetime = AT) -> list[JobId]:
