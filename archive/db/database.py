@@ -33,6 +33,7 @@ from signing.sealed_words import WordSeal
 
 HASHES: Final = "hashes"
 """Where a transaction carries the keys of `Database.hash_with`."""
+_NOW: Final = "now"
 _BUSY_TIMEOUT_MS: Final = 30_000
 _SHORT_TIMEOUT_MS: Final = 1_000
 _UNIQUE_VIOLATION: Final = "23505"
@@ -104,6 +105,7 @@ class Database:
 
     def _bind(self, tx: Session) -> None:
         bind(tx, self._sight)
+        tx.info[_NOW] = self.now
         tx.info[HASHES] = self._hashes
         tx.info[WORDS] = self._words
 
@@ -177,6 +179,12 @@ class Database:
         if self._shared is not None:
             self._shared.close()
         self.engine.dispose()
+
+
+def now_of(tx: Session) -> Instant:
+    """Return what the clock shows that the transaction's database goes by (`Database.now`)."""
+    now: Callable[[], Instant] = tx.info[_NOW]
+    return now()
 
 
 def overwrite_deleted(tx: Session) -> None:

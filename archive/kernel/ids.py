@@ -4,11 +4,16 @@ Each kind of thing has its own `NewType`: a case id cannot be passed where an it
 """
 
 import os
+import threading
 import time
 import uuid
-from typing import NewType
+from datetime import UTC, datetime
+from typing import Final, NewType
 
 from archive.kernel.errors import InvalidInput
+from archive.kernel.instants import Instant
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 EntryId = NewType("EntryId", uuid.UUID)
 ObjectId = NewType("ObjectId", uuid.UUID)
@@ -67,17 +72,42 @@ DeviceId = NewType("DeviceId", uuid.UUID)
 """A camera or another source in the register of devices."""
 
 
-def new_uuid7() -> uuid.UUID:
+def new_uuid7(*, at: Instant | None = None) -> uuid.UUID:
     """Make a fresh UUIDv7: 48 bits of Unix milliseconds, 12 bits of the fraction of that millisecond, 62 random bits.
 
-    The fraction keeps what one process makes one after the other in this order, as long as its clock does not go back.
+    `at` is the time it is by the clock that others go by; by default that of this machine. What one process makes one
+    after the other is in this order, also where that clock is put right by less than a second meanwhile.
     Source: RFC 9562 sections 5.7 and 6.2, method 3.
     """
-    milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
-    value = milliseconds << 80 | int.from_bytes(os.urandom(8), "big")
-    value |= 0x7 << 76 | (rest_ns * 4096 // 1_000_000) << 64
+    ticks = _TICKS.after(time.time_ns() if at is None else _nanoseconds(at))
+    value = (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64 | int.from_bytes(os.urandom(8), "big")
     value = (value & ~(0x3 << 62)) | 0x2 << 62
     return uuid.UUID(int=value)
+
+
+class _Ticks:
+    """The last tick (a 4,096th of a millisecond) that this process gave an id. For several threads."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def after(self, now_ns: int) -> int:
+        ticks = now_ns * 4096 // 1_000_000
+        with self._lock:
+            if self._last - _PUT_RIGHT < ticks <= self._last:
+                ticks = self._last + 1
+            self._last = ticks
+        return ticks
+
+
+_PUT_RIGHT: Final = 1000 * 4096
+_TICKS: Final = _Ticks()
+
+
+def _nanoseconds(at: Instant) -> int:
+    since = at - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000
 
 
 def parse_uuid(text: str) -> uuid.UUID:

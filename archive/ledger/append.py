@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, insert
 from sqlalchemy.orm import Session
 
 from archive.db.base import Base
-from archive.db.database import run_bare
+from archive.db.database import now_of, run_bare
 from archive.kernel.ids import EntryId, new_uuid7
 from archive.kernel.instants import Instant
 from archive.ledger.entries import NewEntry, encode_entry
@@ -26,9 +26,11 @@ _AT_ONCE: Final = _PENDING.add_cte(_ENTRY.cte("entry"), _DETAIL.cte("detail"))
 def append_entry(tx: Session, entry: NewEntry, *, at: Instant) -> EntryId:
     """Write an entry that becomes durable with the caller's transaction.
 
-    Returns the entry's id. Its index exists once the sequencer has seen it: `archive.ledger.proofs.find_index`.
+    Returns the entry's id, whose time is when it is written by the clock that all hosts share: of two entries about one
+    row, which wait for each other, the later one has the greater id. Its index exists once the sequencer has seen it:
+    `archive.ledger.proofs.find_index`.
     """
-    encoded = encode_entry(entry, entry_id=EntryId(new_uuid7()), at=at)
+    encoded = encode_entry(entry, entry_id=EntryId(new_uuid7(at=now_of(tx))), at=at)
     connection = tx.connection()
     if connection.dialect.name == "sqlite":
         key = encoded.id.hex

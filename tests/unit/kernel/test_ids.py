@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,6 +34,20 @@ def test_ids_of_later_milliseconds_sort_later_also_as_text() -> None:
             pass
     assert made == sorted(made)
     assert [str(each) for each in made] == sorted(str(each) for each in made)
+
+
+def test_the_time_of_another_clock_stands_in_it() -> None:
+    at = datetime(2031, 5, 17, 3, 4, 5, 678_912, tzinfo=UTC)
+    assert new_uuid7(at=at).int >> 80 == 1_936_753_445_678
+    assert new_uuid7(at=at).int >> 80 == 1_936_753_445_678
+
+
+def test_ids_of_one_moment_are_in_the_order_of_making() -> None:
+    at = datetime(2032, 5, 17, tzinfo=UTC)
+    made = [new_uuid7(at=at) for _ in range(500)]
+    assert made == sorted(made)
+    assert made[-1] < new_uuid7(at=at - timedelta(milliseconds=999)), "the clock was put right"
+    assert new_uuid7(at=at - timedelta(hours=1)) < made[0], "the clock was set"
 
 
 def test_every_random_bit_is_used_and_nothing_repeats() -> None:
