@@ -2,10 +2,8 @@
 
 import contextlib
 import fcntl
-import logging
 import os
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -13,8 +11,8 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import select
-from structlog.tracebacks import ExceptionDictTransformer
 
+from archive.cli.logs import configure_logging
 from archive.cli.signals import on_signals
 from archive.custody.models import PreservationIntent
 from archive.kernel.errors import Conflict, LiuhenError, Unavailable
@@ -164,22 +162,6 @@ def begin_process(settings: Settings, traced_as: str = "") -> Tracing | None:
 def meters_folder(settings: Settings) -> Path:
     """Return where the processes of this host put what they count."""
     return settings.local / "run" / "meters"
-
-
-def configure_logging() -> None:
-    """Log JSON lines to standard error. Never payloads, names of persons, tokens."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            # Without the values of local variables: passwords, keys and names stand in them.
-            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
 
 
 def on_stop(stop: Callable[[], None]) -> None:

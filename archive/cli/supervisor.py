@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from archive.cli.children import Child, end, watch
-from archive.cli.processes import WATCH_FD, address_file, alone, configure_logging, meters_folder
+from archive.cli.logs import configure_logging
+from archive.cli.processes import WATCH_FD, address_file, alone, meters_folder
 from archive.cli.signals import on_signals
 from archive.kernel.errors import Conflict, InvalidInput
 from archive.meters import forget_ended

@@ -130,7 +130,7 @@ def serve(
     key: Annotated[Path | None, typer.Option(help="Private key of the certificate (PEM).")] = None,
 ) -> None:
     """Answer requests over HTTP until stopped; the address is printed once it listens."""
-    from archive.cli.processes import configure_logging
+    from archive.cli.logs import configure_logging
     from archive.web.witness import serve_witness
 
     if (certificate is None) != (key is None):

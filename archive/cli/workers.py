@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from archive.cli.children import Child, end, watch
-from archive.cli.processes import WATCH_FD, begin_process, configure_logging, on_stop
+from archive.cli.logs import configure_logging
+from archive.cli.processes import WATCH_FD, begin_process, on_stop
 from archive.db.process_lock import ProcessLock
 from archive.jobs.queue import COPY, DELIVERY, INTAKE, LONG, PACKAGE, PROMPT, PROXY
 from archive.kernel.errors import InvalidInput

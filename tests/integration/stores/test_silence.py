@@ -11,6 +11,7 @@ import pytest
 from archive.adapters.s3_client import S3Place, s3_client
 
 LONGEST_S = 30
+OPEN_FILES = Path("/proc/self/fd")
 
 
 class Empty(BaseHTTPRequestHandler):
@@ -28,11 +29,11 @@ class Empty(BaseHTTPRequestHandler):
 def connections_to(port: int) -> list[socket.socket]:
     """Return those that this process has open, whoever opened them."""
     found = []
-    for number in os.listdir("/proc/self/fd"):
+    for link in OPEN_FILES.iterdir():
         try:
-            if not os.readlink(f"/proc/self/fd/{number}").startswith("socket:"):
+            if not str(link.readlink()).startswith("socket:"):
                 continue
-            connection = socket.socket(fileno=os.dup(int(number)))
+            connection = socket.socket(fileno=os.dup(int(link.name)))
         except OSError:  # closed meanwhile
             continue
         if connection.family == socket.AF_INET and _peer(connection) == port:
@@ -49,7 +50,7 @@ def _peer(connection: socket.socket) -> int | None:
         return None
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="only Linux lists open files there")
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="only Linux lists open files there")
 def test_a_silent_server_is_given_up_after_thirty_seconds(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("name\nsecret\n")

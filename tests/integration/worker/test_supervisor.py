@@ -33,8 +33,9 @@ ROLES = ("web", "worker", "sequencer", *(["relay"] if is_brokered() else []))
 class Served:
     """One running `liuhen serve`."""
 
-    def __init__(self, home: ArchiveHome, log: Path) -> None:
+    def __init__(self, home: ArchiveHome, log: Path, *, errors: Path | None = None) -> None:
         self.home = home
+        self.errors = errors or log
         self.environment = {
             **os.environ,
             "LIUHEN_HOME": str(home.path),
@@ -45,12 +46,12 @@ class Served:
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, self.errors.open("ab") as errors:
             return subprocess.Popen(
                 [sys.executable, "-m", "archive.cli", "serve", "--no-tls", "--port", "0"],
                 env=self.environment,
                 stdout=log,
-                stderr=log,
+                stderr=errors,
             )
 
     def children(self) -> dict[str, psutil.Process]:
@@ -133,11 +134,55 @@ def test_serving(served: Served) -> None:
     served.home.assert_sound()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_under_the_log_ends_nothing(tmp_path: Path) -> None:
+    home = make_home(tmp_path, new_database(tmp_path / "archive.sqlite3"))
+    served = Served(home, tmp_path / "log", errors=Path("/dev/full"))
+    try:
+        wait_for(served.answers)
+        children = {name: child.pid for name, child in served.children().items()}
+        killed = served.children()["sequencer"]
+        killed.kill()
+        wait_for(lambda: served.children().get("sequencer", killed).pid != killed.pid)
+        served.write()
+        wait_for(served.is_sequenced)
+        assert served.answers()
+        now = {name: child.pid for name, child in served.children().items()}
+        assert {name for name in now if now[name] != children[name]} == {"sequencer"}
+        served.process.terminate()
+        assert served.process.wait(PATIENCE_S) == 0
+    finally:
+        served.end()
+        home.services.close()
+
+
+def test_what_is_lost_is_told_when_there_is_room_again(tmp_path: Path) -> None:
+    """Told with the next line; and a line that broke off in the middle has an end before it."""
+    script = (
+        "import resource, sys\n"
+        "from archive.cli.logs import StandardError\n"
+        "out = StandardError()\n"
+        "most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"
+        "out.write('whole\\n')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, most))\n"
+        "out.write('broken off\\n')\n"
+        "out.write('lost\\n')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))\n"
+        "out.write('there\\n')\n"
+        "out.write('and there\\n')\n"
+    )
+    log = tmp_path / "log"
+    with log.open("ab") as errors:
+        subprocess.run([sys.executable, "-c", script], stderr=errors, check=True)
+    told = '{"event": "log_lines_lost", "lines": 2, "level": "warning"}'
+    assert log.read_text().splitlines() == ["whole", "brok", told, "there", "and there"]
+
+
 def test_what_goes_to_the_log_of_the_process_tells_no_secrets() -> None:
     """A traceback has the lines of the program in it, and not what was in hand there."""
     script = (
         "import structlog\n"
-        "from archive.cli.processes import configure_logging\n"
+        "from archive.cli.logs import configure_logging\n"
         "configure_logging()\n"
         "def sign_in(password):\n"
         "    name = '张三'\n"
