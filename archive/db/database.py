@@ -122,7 +122,7 @@ class Database:
                 self._bind(tx)
                 yield tx
             return
-        with self._sessions() as tx, _translated():
+        with _translated(), self._sessions() as tx:  # closing it rolls back, which may fail too
             self._bind(tx)
             yield tx
             tx.commit()
@@ -130,14 +130,14 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a reading transaction; it is always rolled back."""
-        with self._sessions() as tx, _translated():
+        with _translated(), self._sessions() as tx:  # closing it rolls back, which may fail too
             self._bind(tx)
             yield tx
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """Open a reading transaction that sees one state from its first statement to its end, however long it lasts."""
-        with self._sessions() as tx, _translated():
+        with _translated(), self._sessions() as tx:  # closing it rolls back, which may fail too
             self._bind(tx)
             if not self.is_sqlite:  # SQLite's WAL gives every reader a snapshot
                 connection = tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})

@@ -207,6 +207,17 @@ def test_a_connection_that_breaks_in_the_middle_leaves_nothing(postgres: Databas
     assert counts(postgres)[3] == 0
 
 
+@pytest.mark.service
+@pytest.mark.parametrize("unit", ["begin", "read", "snapshot"])
+def test_a_connection_that_breaks_before_it_is_given_back_is_said_so(postgres: Database, unit: str) -> None:
+    beside = Database(postgres.url.render_as_string(hide_password=False))
+    with pytest.raises(Unavailable), getattr(postgres, unit)() as tx, beside.engine.connect() as other:
+        pid = tx.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        other.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+    beside.close()
+    assert counts(postgres)[3] == 0
+
+
 def break_idle_connections(database: Database) -> None:
     """Leave two connections in the pool, of which the server knows nothing any more."""
     with database.read() as one, database.read() as other:
