@@ -1,17 +1,21 @@
 """The report of a run, as it is committed under docs/campaigns."""
 
+import json
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from tests.bench import facts
 
 if TYPE_CHECKING:
     from tests.campaign.faults.campaign import Result, Round
 
-REPORT: Final = Path(__file__).parents[3] / "docs" / "campaigns" / "faults.md"
+_ROOT: Final = Path(__file__).parents[3]
+REPORT: Final = _ROOT / "docs" / "campaigns" / "faults.md"
+FOLDER: Final = _ROOT / ".dev" / "campaigns" / "faults"
 _MOST_TOLD: Final = 50
 _HOW: Final = (
     "The scaled deployment on one machine: PostgreSQL, an S3 server with Object Lock, a broker, nginx before two web "
@@ -56,11 +60,52 @@ _NOTES: Final = (
 )
 
 
-def render(results: "Sequence[Result]", *, seed: int, command: str) -> tuple[str, bool]:
-    """Return the report, and whether everything held."""
-    held = not any(result.wrong for result in results)
-    hits = sum(len(found.hits) for result in results for found in result.rounds)
-    receipts = sum(1 for result in results for found in result.ledger.deliveries if found.receipt)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of one broker's run. Brokers may be run one by one."""
+
+    broker: str
+    seed: int
+    commit: str
+    at: str
+    hits: int
+    receipts: int
+    held: bool
+    lines: Sequence[str]
+
+    @classmethod
+    def of(cls, result: "Result", *, seed: int) -> Self:
+        """Return what is told of a run that has just ended."""
+        return cls(
+            broker=result.broker,
+            seed=seed,
+            commit=facts.commit(),
+            at=facts.now(),
+            hits=sum(len(found.hits) for found in result.rounds),
+            receipts=sum(1 for found in result.ledger.deliveries if found.receipt),
+            held=not result.wrong,
+            lines=_one_broker(result),
+        )
+
+    def keep(self) -> None:
+        """Write it down for a report."""
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        _file(self.broker).write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1), "utf-8")
+
+    @classmethod
+    def kept(cls, broker: str) -> Self:
+        """Return what was written down last. Raises: FileNotFoundError."""
+        return cls(**json.loads(_file(broker).read_text("utf-8")))
+
+
+def _file(broker: str) -> Path:
+    return FOLDER / f"{broker}.json"
+
+
+def render(told: Sequence[Told]) -> str:
+    """Return the report."""
+    held = all(each.held for each in told)
+    hits, receipts = sum(each.hits for each in told), sum(each.receipts for each in told)
     lines = [
         "# Campaign: faults",
         "",
@@ -74,17 +119,15 @@ def render(results: "Sequence[Result]", *, seed: int, command: str) -> tuple[str
         "",
         "| | |",
         "|---|---|",
-        f"| Command | `{command}` |",
-        f"| Seed | {seed} |",
-        f"| Date | {facts.now()} |",
-        f"| Commit | {facts.commit()} |",
+        "| Command | `./dev campaign faults --report`, or once for each broker with `--broker` |",
+        *(f"| {each.broker} | {each.at}, commit {each.commit}, seed {each.seed} |" for each in told),
         *(f"| {name} | {value} |" for name, value in facts.machine(scratch=Path("/tmp")).items()),
         f"| Python | {facts.versions()['Python']} |",
         "",
     ]
-    for result in results:
-        lines += _one_broker(result)
-    return "\n".join(lines), held
+    for each in told:
+        lines += each.lines
+    return "\n".join(lines)
 
 
 def _one_broker(result: "Result") -> list[str]:
