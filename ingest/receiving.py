@@ -201,7 +201,12 @@ class Receiver:
     ) -> None:
         """Take a body in. The digests are kept only where what they cover is what is stored."""
         make_durable, began = functools.partial(self._make_durable, state, held), held.offset_bytes
-        chunk = Chunk(self._executor, held, checksum, functools.partial(make_durable, is_recorded=checksum is None))
+
+        def keep_so_far(offset_bytes: int) -> None:
+            # The last byte is recorded with the end of the request, which completes the upload.
+            make_durable(offset_bytes, is_recorded=checksum is None and offset_bytes < state.size_bytes)
+
+        chunk = Chunk(self._executor, held, checksum, keep_so_far)
         watching = asyncio.create_task(self._make_way(state.id, lock))
         try:
             try:

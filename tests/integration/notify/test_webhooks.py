@@ -478,6 +478,11 @@ def test_old_events_are_forgotten_but_not_those_that_wait(
 
 
 def test_the_archive_is_sound_after_all_this(home: ArchiveHome) -> None:
+    locks = home.services.locks
+    if locks.term:  # months went by, by the clock of these tests
+        locks.note_new()
+        while locks.renew_some():
+            pass
     home.sequence()
     home.assert_sound()
 

@@ -24,6 +24,7 @@ from signing.authority import EmbeddedAuthority
 from tests.integration.web.conftest import HTMX, VIDEO, signed_in, words
 from tests.support import seed
 from tests.support.archive_home import flip
+from tests.support.deployment import RawStores
 from tests.support.seed import Bureau
 
 
@@ -163,8 +164,10 @@ def fresh(bureau: Bureau, tmp_path: Path) -> ObjectId:
 def test_one_flipped_bit_is_invalid_and_the_file_is_named(
     auditor: httpx.Client, bureau: Bureau, fresh: ObjectId
 ) -> None:
-    with bureau.services.objects.borrow(fresh, _original(bureau, fresh).content_path) as path:
-        flip(path)
+    services = bureau.services
+    key = services.objects.content_key(fresh, _original(bureau, fresh).content_path)
+    path = RawStores.of(services.settings) / "store" / key
+    flip(path)
     answer = _verify(auditor, fresh)
     assert 'data-outcome="invalid"' in answer.text
     assert "verdict-good" not in answer.text
