@@ -45,13 +45,14 @@ class Reader(threading.Thread):
     def run(self) -> None:
         """Sign in, then act again and again."""
         with self._client:
-            self._sign_in()
+            while not self._sign_in() and not self._done.wait(self._pause_s):
+                pass  # what kept the person out is noted
             while not self._done.wait(self._pause_s * self._chance.uniform(0.5, 1.5)):
                 self.act()
 
-    def _sign_in(self) -> None:
+    def _sign_in(self) -> bool:
         told = {"username": "supervisor", "password": self._password}
-        self._ask("sign in", lambda: self._client.post("/sign-in", data=told))
+        return self._ask("sign in", lambda: self._client.post("/sign-in", data=told)) is not None
 
     def end(self) -> None:
         """Stop, and wait for what is under way."""
