@@ -82,6 +82,8 @@ from tests.support.case_files import give_seal, scan
 from tests.support.seed import PEOPLE, Bureau
 from tests.support.seed_records import begin, make_signers, set_record
 
+pytestmark = pytest.mark.sqlite("fills every column beyond its length, by SQLite's row ids; pages are the same anywhere")
+
 MARK = "q9z"
 MARKUP = (
     f"{MARK}\"'><img src=x onerror=alert(1)></textarea></title></script><svg/onload=alert(2)>"
@@ -326,7 +328,7 @@ def _add_case_file(bureau: Bureau) -> None:
     )  # fmt: skip
     with services.database.begin() as tx:
         row = {"volume_id": new_uuid7(), "case_id": empty, "object_id": new_uuid7(), "year": 1, "serial": 1}
-        begun = {"remarks": MARKUP, "inspector": MARKUP, "begun_by": OPERATOR.id, "begun_at": bureau.now()}
+        begun = {"remarks": MARKUP, "inspector": MARKUP[:100], "begun_by": OPERATOR.id, "begun_at": bureau.now()}
         insert_row(tx, VolumeClosing, **row, **begun, kind="main", until=None)
 
 
