@@ -76,30 +76,29 @@ class S3Direct:
             {"PartNumber": number, "ETag": marks[number], "ChecksumSHA256": _told(sha256)}
             for number, sha256 in enumerate(sha256s, start=1)
         ]
-        try:
-            self._client.complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=self._name(key),
-                UploadId=name,
-                IfNoneMatch="*",
-                MultipartUpload={"Parts": parts},
-            )
-        except ClientError as exc:
-            code = exc.response.get("Error", {}).get("Code")
-            if code in _LACKING:
-                raise PartsMissing(cause=code) from exc
-            if code in _ENDED and self._exists(key):
-                return  # another was quicker
-            with refusals(key):
-                raise
+        with refusals(key):
+            try:
+                self._client.complete_multipart_upload(
+                    Bucket=self._bucket,
+                    Key=self._name(key),
+                    UploadId=name,
+                    IfNoneMatch="*",
+                    MultipartUpload={"Parts": parts},
+                )
+            except ClientError as exc:
+                code = exc.response.get("Error", {}).get("Code")
+                if code in _LACKING:
+                    raise PartsMissing(cause=code) from exc
+                if code not in _ENDED or not self._exists(key):  # else another was quicker
+                    raise
 
     def abort_parts(self, key: str, name: str) -> None:
         """Give the upload up; see the port."""
-        try:
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._name(key), UploadId=name)
-        except ClientError as exc:
-            if exc.response.get("Error", {}).get("Code") not in _ENDED:
-                with refusals(key):
+        with refusals(key):
+            try:
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._name(key), UploadId=name)
+            except ClientError as exc:
+                if exc.response.get("Error", {}).get("Code") not in _ENDED:
                     raise
 
     def _marks(self, key: str, name: str) -> Mapping[int, str]:

@@ -304,12 +304,12 @@ class S3Store:
             raise StoreBroken("The store did not lock what was put", key=key)
 
     def _lock_of(self, name: str, version_id: str) -> datetime | None:
-        try:
-            answer = self._client.get_object_retention(Bucket=self._place.bucket, Key=name, VersionId=version_id)
-        except ClientError as exc:
-            if exc.response.get("Error", {}).get("Code") in _NOT_LOCKED:
-                return None
-            with refusals(name):
+        with refusals(name):
+            try:
+                answer = self._client.get_object_retention(Bucket=self._place.bucket, Key=name, VersionId=version_id)
+            except ClientError as exc:
+                if exc.response.get("Error", {}).get("Code") in _NOT_LOCKED:
+                    return None
                 raise
         told = answer.get("Retention", {})
         found: datetime | None = told.get("RetainUntilDate") if told.get("Mode") == "COMPLIANCE" else None

@@ -4,9 +4,11 @@ import hashlib
 import io
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -64,6 +66,58 @@ def store_in(weed: Weed, bucket: str, folder: Path, *, lock_until: LockUntil = l
     credentials.write_text(f"{weed.access_key}\n{weed.secret_key}\n")
     place = S3Place(bucket, endpoint=weed.endpoint, region=REGION, credentials_file=credentials, **more)
     return S3Store(place, lock_until=lock_until, locks_at_once=True, is_replaced=is_replaced)
+
+
+class Deaf(BaseHTTPRequestHandler):
+    """Passes requests on to the server, and hangs up at those about locks."""
+
+    protocol_version = "HTTP/1.1"
+    endpoint = ""
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if "retention" in self.path:
+            self.close_connection = True
+            return
+        answer = httpx.request(self.command, self.endpoint + self.path, headers=dict(self.headers), content=body)
+        self.send_response(answer.status_code)
+        for name, value in answer.headers.items():
+            if name.lower() not in {"transfer-encoding", "connection"}:
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    def do_GET(self) -> None:
+        self._pass_on()
+
+    def do_PUT(self) -> None:
+        self._pass_on()
+
+    def do_HEAD(self) -> None:
+        self._pass_on()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.service
+def test_a_server_that_hangs_up_when_asked_for_a_lock_is_away(weed: Weed, bucket: str, tmp_path: Path) -> None:
+    deaf = type("Deaf", (Deaf,), {"endpoint": weed.endpoint})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), deaf)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    credentials = tmp_path / "s3.key"
+    credentials.write_text(f"{weed.access_key}\n{weed.secret_key}\n")
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    place = S3Place(bucket, endpoint=endpoint, region=REGION, credentials_file=credentials, tries=1)
+    store = S3Store(place, lock_until=lambda: None, locks_at_once=True, is_replaced=is_replaced)
+    try:
+        store.put_once("a/b", io.BytesIO(b"there"))
+        with pytest.raises(StoreUnavailable):
+            store.locked_until("a/b")
+    finally:
+        store.close()
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture

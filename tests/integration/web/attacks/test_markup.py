@@ -82,7 +82,9 @@ from tests.support.case_files import give_seal, scan
 from tests.support.seed import PEOPLE, Bureau
 from tests.support.seed_records import begin, make_signers, set_record
 
-pytestmark = pytest.mark.sqlite("fills every column beyond its length, by SQLite's row ids; pages are the same anywhere")
+pytestmark = pytest.mark.sqlite(
+    "fills every column beyond its length, by SQLite's row ids; pages are the same anywhere"
+)
 
 MARK = "q9z"
 MARKUP = (
