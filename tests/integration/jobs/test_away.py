@@ -1,5 +1,6 @@
 """What a job cannot help costs it no attempt: store or database do not answer, or a disk is full."""
 
+import errno
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -21,13 +22,14 @@ class _Clock:
         return self.at
 
 
-def _tried(database: Database, error: type[LiuhenError], *, times: int) -> Job:
+def _tried(database: Database, error: Callable[[], Exception], *, times: int) -> Job:
     """Have a job fail with this error so many times, then let it be done; return its row."""
     clock, left = _Clock(), [error] * times
 
     def handler(job: ClaimedJob, _: Callable[[int], None]) -> None:
         if left:
-            raise left.pop()
+            make = left.pop()
+            raise make()
         with database.begin() as tx:
             finish_job(tx, job, at=clock.now())
 
@@ -45,6 +47,12 @@ def _tried(database: Database, error: type[LiuhenError], *, times: int) -> Job:
 @pytest.mark.parametrize("error", [StoreUnavailable, Unavailable, StorageFull])
 def test_a_store_that_is_away_for_long_kills_no_job(database: Database, error: type[LiuhenError]) -> None:
     job = _tried(database, error, times=3 * DEFAULT_ATTEMPTS)
+    assert (job.state, job.attempt, job.last_error) == ("done", 1, None)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["full", "quota"])
+def test_a_full_disk_that_nobody_named_kills_no_job(database: Database, number: int) -> None:
+    job = _tried(database, lambda: OSError(number, "full"), times=3 * DEFAULT_ATTEMPTS)
     assert (job.state, job.attempt, job.last_error) == ("done", 1, None)
 
 
