@@ -7,7 +7,6 @@ Counts of one process are in its memory, until `share` puts those of all process
 metric and label naming; prometheus_client, multiprocess mode.
 """
 
-import errno
 import functools
 import os
 import socket
@@ -21,7 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, values
 from prometheus_client.exposition import generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from archive.kernel.errors import StorageFull
+from archive.kernel.errors import DISK_FULL, StorageFull
 
 _FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 _ROOM_BYTES: Final = {"counter": 1 << 20, "histogram": 4 << 20}
@@ -117,7 +116,7 @@ def _take_room(fd: int, size_bytes: int) -> None:
     try:
         os.posix_fallocate(fd, 0, size_bytes)
     except OSError as exc:
-        if exc.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        if exc.errno not in DISK_FULL:
             raise
         os.ftruncate(fd, 0)
         raise StorageFull("There is no room for the counts of /metrics") from exc

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from archive.kernel.errors import StorageFull
+from archive.kernel.errors import DISK_FULL, StorageFull
 from archive.kernel.ids import UploadId
 from archive.meters import meters
 
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _MOST_VIEWS: Final = 1024
 """IOV_MAX of Linux: more parts in one call are refused, and a slow network brings thousands of small ones."""
 
@@ -66,7 +65,7 @@ def full_disk_named() -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        if exc.errno in _FULL:
+        if exc.errno in DISK_FULL:
             meters().store_errors.labels("staging", errno.errorcode[exc.errno]).inc()
             raise StorageFull from exc
         raise

@@ -4,7 +4,6 @@ Used by the Ed25519 keys and by the embedded authority. Keys that live in a toke
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 import secrets
@@ -16,11 +15,10 @@ from typing import Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from archive.kernel.errors import Conflict, InvalidInput, LiuhenError, NotFound, StorageFull
+from archive.kernel.errors import DISK_FULL, Conflict, InvalidInput, LiuhenError, NotFound, StorageFull
 
 PRIVATE: Final = 0o600
 PUBLIC: Final = 0o644
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class KeyExists(Conflict):
@@ -147,7 +145,7 @@ def full_disk_told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        if exc.errno in _FULL:
+        if exc.errno in DISK_FULL:
             raise StorageFull(path=str(path)) from exc
         raise
 

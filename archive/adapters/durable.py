@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from uuid import uuid4
 
-from archive.kernel.errors import StorageFull
+from archive.kernel.errors import DISK_FULL, StorageFull
 from archive.meters import meters
 from archive.ports.blobs import StoreUnavailable
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BLOCK_BYTES: Final = 1024 * 1024
 _SCRATCH_SUFFIX: Final = ".tmp"
 _DIRECTORY_MODE: Final = 0o750
@@ -37,7 +36,7 @@ def storage_errors() -> Iterator[None]:
     except OSError as exc:
         reason = errno.errorcode.get(exc.errno or 0, "unknown")
         meters().store_errors.labels("files", reason).inc()
-        if exc.errno in _FULL:
+        if exc.errno in DISK_FULL:
             raise StorageFull(reason=reason) from exc
         raise StoreUnavailable(reason=reason) from exc
 

@@ -1,13 +1,18 @@
 """What processes log: JSON lines on standard error. Never payloads, names of persons, tokens."""
 
+import json
 import logging
 import os
 import threading
+from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
-_STANDARD_ERROR = 2
+from archive.kernel.instants import format_instant
+
+_STANDARD_ERROR: Final = 2
 
 
 class StandardError:
@@ -23,23 +28,35 @@ class StandardError:
 
     def write(self, line: str) -> None:
         """Write a line with its end, or count it as lost."""
-        data = line.encode("utf-8", "backslashreplace")
         with self._lock:
-            if self._lost:
-                data = f'{{"event": "log_lines_lost", "lines": {self._lost}, "level": "warning"}}\n'.encode() + data
-            if self._is_cut:
-                data = b"\n" + data
             try:
-                while data:
-                    written = os.write(self._fd, data)
-                    data, self._is_cut = data[written:], written < len(data)
+                if self._lost:
+                    self._write(_lost(self._lost))
+                    self._lost = 0
+                self._write(line)
             except OSError:
                 self._lost += 1
-            else:
-                self._lost = 0
+
+    def _write(self, line: str) -> None:
+        data = line.encode("utf-8", "backslashreplace")
+        if self._is_cut:
+            data = b"\n" + data
+        while data:
+            written = os.write(self._fd, data)
+            data, self._is_cut = data[written:], written < len(data)
 
     def flush(self) -> None:
         """Nothing is kept back."""
+
+
+def _lost(lines: int) -> str:
+    told = {
+        "event": "log_lines_lost",
+        "lines": lines,
+        "level": "warning",
+        "timestamp": format_instant(datetime.now(UTC)),
+    }
+    return json.dumps(told) + "\n"
 
 
 def configure_logging() -> None:

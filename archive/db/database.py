@@ -110,6 +110,12 @@ class Database:
         tx.info[WORDS] = self._words
 
     @contextmanager
+    def _opened(self) -> Iterator[Session]:
+        with _translated(), self._sessions() as tx:  # closing it rolls back, which may fail too
+            self._bind(tx)
+            yield tx
+
+    @contextmanager
     def begin(self) -> Iterator[Session]:
         """Open a writing transaction; commit at the block's end, roll back on any exception.
 
@@ -122,23 +128,20 @@ class Database:
                 self._bind(tx)
                 yield tx
             return
-        with _translated(), self._sessions() as tx:  # closing it rolls back, which may fail too
-            self._bind(tx)
+        with self._opened() as tx:
             yield tx
             tx.commit()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a reading transaction; it is always rolled back."""
-        with _translated(), self._sessions() as tx:  # closing it rolls back, which may fail too
-            self._bind(tx)
+        with self._opened() as tx:
             yield tx
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """Open a reading transaction that sees one state from its first statement to its end, however long it lasts."""
-        with _translated(), self._sessions() as tx:  # closing it rolls back, which may fail too
-            self._bind(tx)
+        with self._opened() as tx:
             if not self.is_sqlite:  # SQLite's WAL gives every reader a snapshot
                 connection = tx.connection(execution_options={"isolation_level": "REPEATABLE READ"})
                 connection.exec_driver_sql(_FOR_AS_LONG_AS_IT_TAKES)

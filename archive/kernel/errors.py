@@ -3,8 +3,9 @@
 No HTTP here: `archive.web.problems` maps codes to status, the CLI maps `exit_code`, the worker reads `retryable`.
 """
 
+import errno
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 
 class LiuhenError(Exception):
@@ -55,6 +56,10 @@ class Forbidden(LiuhenError):
 
     code = "access.forbidden"
     exit_code = 77
+
+
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Numbers of an OSError that mean `StorageFull`."""
 
 
 class StorageFull(LiuhenError):

@@ -76,17 +76,17 @@ def new_uuid7(*, at: Instant | None = None) -> uuid.UUID:
     """Make a fresh UUIDv7: 48 bits of Unix milliseconds, 12 bits of the fraction of that millisecond, 62 random bits.
 
     `at` is the time it is by the clock that others go by; by default that of this machine. What one process makes one
-    after the other is in this order, also where that clock is put right by less than a second meanwhile.
+    after the other by one clock is in this order, also where that clock is put right by less than a second meanwhile.
     Source: RFC 9562 sections 5.7 and 6.2, method 3.
     """
-    ticks = _TICKS.after(time.time_ns() if at is None else _nanoseconds(at))
+    ticks = _OWN.after(time.time_ns()) if at is None else _SHARED.after(_nanoseconds(at))
     value = (ticks >> 12) << 80 | 0x7 << 76 | (ticks & 0xFFF) << 64 | int.from_bytes(os.urandom(8), "big")
     value = (value & ~(0x3 << 62)) | 0x2 << 62
     return uuid.UUID(int=value)
 
 
 class _Ticks:
-    """The last tick (a 4,096th of a millisecond) that this process gave an id. For several threads."""
+    """The last tick (a 4,096th of a millisecond) that this process gave an id by one clock. For several threads."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -102,7 +102,9 @@ class _Ticks:
 
 
 _PUT_RIGHT: Final = 1000 * 4096
-_TICKS: Final = _Ticks()
+_OWN: Final = _Ticks()
+_SHARED: Final = _Ticks()
+"""Not together: a clock of this machine that is ahead would pull the ids by the other one after it."""
 
 
 def _nanoseconds(at: Instant) -> int:

@@ -3,7 +3,6 @@
 Beside the folder of each package lies the list of its files, by which it is handed out as a ZIP.
 """
 
-import errno
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from archive.cases.models import CaseLink
 from archive.custody.models import PreservedObject
 from archive.evidence.models import Rendition
 from archive.jobs.queue import ClaimedJob, finish_job
-from archive.kernel.errors import InvalidInput, StorageFull
+from archive.kernel.errors import DISK_FULL, InvalidInput, StorageFull
 from archive.kernel.ids import CaseId, PackageId, parse_uuid
 from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
@@ -34,7 +33,6 @@ from signing.keyfiles import PRIVATE, replace_durably
 
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LIST: Final = ".files.json"
 _ID_CHARACTERS: Final = 36
 """What each name in the folder begins with, also those of files that a kill left half written."""
@@ -190,7 +188,7 @@ def _full_disk_named() -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        if exc.errno in _FULL:
+        if exc.errno in DISK_FULL:
             raise StorageFull from exc
         raise
 

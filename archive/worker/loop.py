@@ -4,7 +4,6 @@ Who tells it to claim is another's concern: its own look into the database (`run
 (`archive.worker.listening`).
 """
 
-import errno
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +24,7 @@ from archive.jobs.queue import (
     postpone_job,
     waiting_queues,
 )
-from archive.kernel.errors import LiuhenError, StorageFull
+from archive.kernel.errors import DISK_FULL, LiuhenError, StorageFull
 from archive.kernel.ids import JobId
 from archive.meters import meters
 from archive.ports.bell import NearBell
@@ -40,7 +39,6 @@ _LOOK_S: Final = 0.1
 _MOST_WORDS: Final = 2000
 _ELSEWHERE: Final = timedelta(seconds=15)
 """How long a job waits that this machine has no room for: another may take it then, or this one again."""
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _AWAY_PAUSE: Final = timedelta(seconds=5)
 _log = structlog.get_logger("liuhen.worker")
 
@@ -177,7 +175,9 @@ class Worker:
             _log.warning("job_failed", code=error.code, retryable=error.retryable)
             self._give_back(job, f"{error.code}: {error.message}", retryable=error.retryable)
         except Exception as error:  # noqa: BLE001 - a worker outlives whatever one job met; the job comes back
-            if isinstance(error, OSError) and error.errno in _FULL:  # of a file that some tool or look writes beside
+            if (
+                isinstance(error, OSError) and error.errno in DISK_FULL
+            ):  # of a file that some tool or look writes beside
                 self._put_off(job, StorageFull())
                 return
             _log.exception("job_crashed")

@@ -61,10 +61,18 @@ def weed() -> Iterator[Weed]:
     shutil.rmtree(folder)
 
 
-def store_in(weed: Weed, bucket: str, folder: Path, *, lock_until: LockUntil = lambda: None, **more: Any) -> S3Store:
+def store_in(
+    weed: Weed,
+    bucket: str,
+    folder: Path,
+    *,
+    lock_until: LockUntil = lambda: None,
+    endpoint: str | None = None,
+    **more: Any,
+) -> S3Store:
     credentials = folder / "s3.key"
     credentials.write_text(f"{weed.access_key}\n{weed.secret_key}\n")
-    place = S3Place(bucket, endpoint=weed.endpoint, region=REGION, credentials_file=credentials, **more)
+    place = S3Place(bucket, endpoint=endpoint or weed.endpoint, region=REGION, credentials_file=credentials, **more)
     return S3Store(place, lock_until=lock_until, locks_at_once=True, is_replaced=is_replaced)
 
 
@@ -105,11 +113,7 @@ def test_a_server_that_hangs_up_when_asked_for_a_lock_is_away(weed: Weed, bucket
     deaf = type("Deaf", (Deaf,), {"endpoint": weed.endpoint})
     server = ThreadingHTTPServer(("127.0.0.1", 0), deaf)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    credentials = tmp_path / "s3.key"
-    credentials.write_text(f"{weed.access_key}\n{weed.secret_key}\n")
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    place = S3Place(bucket, endpoint=endpoint, region=REGION, credentials_file=credentials, tries=1)
-    store = S3Store(place, lock_until=lambda: None, locks_at_once=True, is_replaced=is_replaced)
+    store = store_in(weed, bucket, tmp_path, endpoint=f"http://127.0.0.1:{server.server_port}", tries=1)
     try:
         store.put_once("a/b", io.BytesIO(b"there"))
         with pytest.raises(StoreUnavailable):

@@ -4,7 +4,10 @@ import functools
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from archive.db.database import Database
 from archive.db.migrate import migrate
@@ -17,6 +20,15 @@ def make(url: str) -> None:
         migrate(database)
     finally:
         database.close()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database of the newest schema, alone."""
+    make(database_url)
+    made = Database(database_url)
+    yield made
+    made.close()
 
 
 def copy_sqlite(file: Path) -> None:

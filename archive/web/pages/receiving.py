@@ -4,7 +4,6 @@ Never in memory, whatever their size, and gone when the request is. What a broke
 """
 
 import contextlib
-import errno
 import shutil
 import tempfile
 import time
@@ -18,7 +17,7 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 
-from archive.kernel.errors import InvalidInput, StorageFull
+from archive.kernel.errors import DISK_FULL, InvalidInput, StorageFull
 from archive.kernel.names import safe_file_name
 from archive.web.pages.forms import MOST_FORM_BYTES, declared_bytes
 from ingest.arriving import ArrivingFile
@@ -79,7 +78,7 @@ def _fed(parser: MultipartParser, block: bytes) -> None:
     except FormParserError as exc:
         raise InvalidInput("The form cannot be read") from exc
     except OSError as exc:
-        if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if exc.errno in DISK_FULL:
             raise StorageFull from exc
         raise
 

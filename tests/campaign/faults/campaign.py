@@ -47,6 +47,7 @@ _QUIET_S: Final = 300.0
 _UP_S: Final = 60.0
 _HOURS: Final = timedelta(hours=2)
 _MOST_EACH: Final = 12
+BROKERS: Final = ("redis", "rabbitmq")
 _MOST_WAITING: Final = 60
 """Docks begin nothing new while so many jobs wait: the campaign is about faults, not about load."""
 _KINDS: Final = (COPIED, COPIED, COPIED, PHOTO, TEXT, SOUND, ENCODED)
@@ -55,9 +56,6 @@ _LATER: Final = frozenset({502, 503, 504, 507})
 """What may be answered while something is broken: "later" or "full" by the archive, or nginx saying that nobody answers."""
 _BROKEN: Final = re.compile(r": (?!5(?:02|03|04|07)$)\d{3}$")
 """An answer to a reader that is neither: told as an error by status."""
-
-
-BROKERS: Final = ("redis", "rabbitmq")
 
 
 @dataclass(slots=True)
@@ -390,8 +388,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--scratch", type=Path, help="where everything lies meanwhile")
     parser.add_argument("--report", type=Path, nargs="?", const=REPORT, help="write a report, as it is committed")
     asked = parser.parse_args(arguments)
+    is_whole = not asked.only
+    if asked.report is not None and not is_whole:
+        parser.error("a report tells of whole runs: leave --only or --report out")
     seed = random.SystemRandom().randrange(1 << 32) if asked.seed is None else asked.seed
-    told, is_whole = [], not asked.only
+    told = []
     for broker in BROKERS if asked.broker == "both" else (asked.broker,):
         print(f"{broker}, seed {seed}", flush=True)
         chance = random.Random(f"{seed} {broker}")
@@ -404,7 +405,9 @@ def main(arguments: Sequence[str]) -> int:
         told.append(Told.of(result, seed=seed))
         if is_whole:
             told[-1].keep()
-    if asked.report is not None and is_whole:
+    if asked.report is not None:
+        if lacking := [broker for broker in BROKERS if not Told.is_kept(broker)]:
+            parser.error(f"there is no report without the other broker: run it with --broker {lacking[0]} first")
         told = [Told.kept(broker) for broker in BROKERS]
         asked.report.write_text(render(told), "utf-8")
         print(f"the report is in {asked.report}")

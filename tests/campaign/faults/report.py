@@ -92,6 +92,11 @@ class Told:
         FOLDER.mkdir(parents=True, exist_ok=True)
         _file(self.broker).write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1), "utf-8")
 
+    @staticmethod
+    def is_kept(broker: str) -> bool:
+        """Whether this broker was run here."""
+        return _file(broker).exists()
+
     @classmethod
     def kept(cls, broker: str) -> Self:
         """Return what was written down last. Raises: FileNotFoundError."""

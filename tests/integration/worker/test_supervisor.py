@@ -1,17 +1,20 @@
 """`liuhen serve`: three processes that are watched, restarted when they die, and gone when it is gone."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from archive.kernel.instants import parse_instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from tests.support.archive_home import ArchiveHome, make_home
@@ -174,8 +177,11 @@ def test_what_is_lost_is_told_when_there_is_room_again(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("ab") as errors:
         subprocess.run([sys.executable, "-c", script], stderr=errors, check=True)
-    told = '{"event": "log_lines_lost", "lines": 2, "level": "warning"}'
-    assert log.read_text().splitlines() == ["whole", "brok", told, "there", "and there"]
+    lines = log.read_text().splitlines()
+    told = json.loads(lines.pop(2))
+    assert parse_instant(told.pop("timestamp")) <= datetime.now(UTC)
+    assert told == {"event": "log_lines_lost", "lines": 2, "level": "warning"}
+    assert lines == ["whole", "brok", "there", "and there"]
 
 
 def test_what_goes_to_the_log_of_the_process_tells_no_secrets() -> None:

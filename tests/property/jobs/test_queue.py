@@ -1,7 +1,6 @@
 """The queue against a model of it: any order of adding, claiming, waiting, beating, finishing, failing and dying."""
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -12,21 +11,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from sqlalchemy import select
 
 from archive.db.database import Database
-from archive.db.migrate import migrate
 from archive.jobs.models import Job
 from archive.jobs.queue import ClaimedJob, LeaseLost, add_job, claim_job, extend_lease, fail_job, finish_job
 
 LEASE_S = 10
 MOST = 3
 _numbers = itertools.count()
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    migrate(made)
-    yield made
-    made.close()
 
 
 @dataclass(slots=True)

@@ -1,16 +1,13 @@
 """The index finds what reading every text would find: on both databases, after any changes, page by page."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archive.db.database import Database
-from archive.db.migrate import migrate
 from archive.kernel.ids import new_uuid7
 from archive.search.documents import Depth, Document, Kind, clear_index, index_documents, place_of
 from archive.search.folding import fold
@@ -98,14 +95,6 @@ def ask(database: Database, asked: Asked) -> list[UUID]:
         cursor = page.next_cursor
         if cursor is None:
             return found
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    migrate(made)
-    yield made
-    made.close()
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

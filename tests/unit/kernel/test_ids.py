@@ -50,6 +50,15 @@ def test_ids_of_one_moment_are_in_the_order_of_making() -> None:
     assert new_uuid7(at=at - timedelta(hours=1)) < made[0], "the clock was set"
 
 
+def test_what_the_own_clock_shows_moves_no_id_of_the_other() -> None:
+    at = datetime.now(UTC) - timedelta(milliseconds=500)
+    first = new_uuid7(at=at)
+    new_uuid7()
+    second = new_uuid7(at=at)
+    assert second.int >> 80 == first.int >> 80 == int(at.timestamp() * 1000)
+    assert first < second
+
+
 def test_every_random_bit_is_used_and_nothing_repeats() -> None:
     made = [new_uuid7() for _ in range(2000)]
     assert len(set(made)) == len(made)

@@ -330,7 +330,7 @@ def _add_case_file(bureau: Bureau) -> None:
     )  # fmt: skip
     with services.database.begin() as tx:
         row = {"volume_id": new_uuid7(), "case_id": empty, "object_id": new_uuid7(), "year": 1, "serial": 1}
-        begun = {"remarks": MARKUP, "inspector": MARKUP[:100], "begun_by": OPERATOR.id, "begun_at": bureau.now()}
+        begun = {"remarks": MARKUP, "inspector": MARKUP, "begun_by": OPERATOR.id, "begun_at": bureau.now()}
         insert_row(tx, VolumeClosing, **row, **begun, kind="main", until=None)
 
 

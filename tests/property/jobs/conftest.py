@@ -1,0 +1,3 @@
+from tests.support.schema import database
+
+__all__ = ["database"]
