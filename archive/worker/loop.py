@@ -175,9 +175,7 @@ class Worker:
             _log.warning("job_failed", code=error.code, retryable=error.retryable)
             self._give_back(job, f"{error.code}: {error.message}", retryable=error.retryable)
         except Exception as error:  # noqa: BLE001 - a worker outlives whatever one job met; the job comes back
-            if (
-                isinstance(error, OSError) and error.errno in DISK_FULL
-            ):  # of a file that some tool or look writes beside
+            if isinstance(error, OSError) and error.errno in DISK_FULL:  # of a file that a look writes
                 self._put_off(job, StorageFull())
                 return
             _log.exception("job_crashed")
