@@ -24,7 +24,6 @@ from archive.meters import meters
 from ingest.context import DockLimits, Intake
 from ingest.errors import DiskReserved, DockPace, DockQuota, DockUploads, HeldBack, IntakeFull
 from ingest.models import Dock, DockPacing, Upload
-from ingest.staging import free_bytes
 
 DAY: Final = timedelta(hours=24)
 ACTIVE: Final = timedelta(minutes=15)
@@ -67,7 +66,7 @@ class Gate:
 
     def require_room(self) -> None:
         """Raise DiskReserved when the free space is below the reserve."""
-        if free_bytes(self._intake.staging) < self._intake.reserve_bytes:
+        if self._intake.room_bytes(0) < 0:
             raise DiskReserved(retry_after_s=_FULL_AGAIN_S)
 
 

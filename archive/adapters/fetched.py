@@ -45,6 +45,14 @@ class FetchedBlobs:
         finally:
             os.close(fd)
 
+    def give_way(self, wanted_bytes: int) -> None:
+        """Remove copies that nobody reads, the longest unused first, until the disk has `wanted_bytes` free."""
+        if self._folder.is_dir():
+            for _, _, path in sorted(self._copies(), key=lambda found: found[0]):
+                if self._free() >= wanted_bytes:
+                    return
+                _remove_unused(path)
+
     def _held(self, path: Path) -> int | None:
         """Return the file held against removal; None where it is not there."""
         while True:

@@ -403,6 +403,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             most_waiting_uploads=settings.most_waiting_uploads,
             most_due_jobs=settings.most_due_jobs,
             place=place_of(settings.local),
+            give_way=stores.give_way,
         ),
         doors=Doors(database, clock, home / "keys"),
         workshop=workshop,

@@ -42,6 +42,8 @@ class Stores:
     journal_keys: ErasableStore
     direct: DirectParts | None
     close: Callable[[], None]
+    give_way: Callable[[int], None] = lambda _: None
+    """Makes room on the local disk by removing copies of what lies in a bucket. Units: bytes that shall be free."""
 
     def sweep(self, *, unfinished: timedelta) -> None:
         """Remove what dead writers left. An upload in parts may go on for as long as `unfinished`."""
@@ -82,7 +84,7 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         for store in in_bucket:
             store.close()
 
-    return Stores(*in_bucket, keys, _direct(settings, in_bucket[0]), close=close)
+    return Stores(*in_bucket, keys, _direct(settings, in_bucket[0]), close=close, give_way=fetched.give_way)
 
 
 def _direct(settings: Settings, originals: S3Store) -> DirectParts | None:
