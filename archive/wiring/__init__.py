@@ -63,6 +63,7 @@ from archive.wiring import (
     log_parts,
     people_parts,
     record_parts,
+    schedule_parts,
     template_parts,
     volume_parts,
     worker_parts,
@@ -158,6 +159,7 @@ class Services:
     worm: WormProbes
     locks: LockRenewals
     copies: Copies
+    schedules: schedule_parts.Schedules
     published: Published
     journal: Journal
     packager: Packager
@@ -440,6 +442,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         worm=worm,
         locks=locks,
         copies=copy_parts.copies(settings, database, stores.originals, clock),
+        schedules=schedule_parts.schedules(database, clock),
         published=published,
         journal=journal,
         packager=Packager(
@@ -485,7 +488,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         federation=people_parts.federation(settings, identifiers),
     )
     late = {**services.packages.handlers, **DirectJobs(services.intake).handlers, **services.drills.handlers}
-    return replace(services, handlers={**services.handlers, **late})
+    return replace(services, handlers={**services.handlers, **services.schedules.handlers, **late})
 
 
 def _host_names(settings: Settings) -> Sequence[str]:

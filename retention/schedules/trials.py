@@ -55,6 +55,11 @@ class TrialView(NamedTuple):
     tally: Tally
     is_given_up: bool
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that were tried."""
+        return decode_rules(self.trial.content)
+
 
 def ask_trial(database: Database, schedule_id: ScheduleId, *, by: Actor, at: Instant) -> TrialId:
     """Have it worked out what a version would change, against what is in force today; return the trial.
