@@ -205,7 +205,7 @@ class _Reader:
 
     def _basis(self) -> Basis:
         basis = self.told.get("basis")
-        if basis not in set(Basis):
+        if not isinstance(basis, str) or basis not in set(Basis):
             self.refuse("basis", "required" if basis is None else "unknown_value", value=str(basis)[:60])
             return Basis.RECEIVED
         return Basis(basis)
