@@ -8,22 +8,18 @@ from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, update
 
 from archive.access.accounts import create_account
 from archive.access.policy import Role
 from archive.calendar.days import local_day
-from archive.jobs.models import Job
-from archive.jobs.queue import LONG
-from archive.kernel.ids import JobId
+from archive.kernel.ids import TrialId
 from archive.ledger.entries import OPERATOR
-from archive.worker.loop import Worker
 from retention.schedules.models import RetentionSchedule, ScheduleTrial
 from retention.schedules.register import put_in_force, save_schedule, seen_of
 from retention.schedules.shipped import Shipped, shipped_schedule
-from retention.schedules.trials import TRY_SCHEDULE
 from tests.integration.web.conftest import HTMX, browser, words
-from tests.support import seed
+from tests.support import seed, seed_schedules
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
 
 RULES = shipped_schedule(Shipped.DEFAULT).rules
@@ -359,12 +355,7 @@ def test_two_versions_are_compared_field_by_field(keeper: httpx.Client, auditor:
 
 def work_out(bureau: Bureau, address: str) -> None:
     """Do the job of a trial, and no other of the bureau."""
-    services, key = bureau.services, f"{TRY_SCHEDULE}:{address.rpartition('/')[2]}"
-    with services.database.read() as tx:
-        job_id = JobId(tx.scalars(select(Job.id).where(Job.key == key)).one())
-    worker = Worker(services.database, handlers=services.schedules.handlers, clock=services.clock, lease_s=60)
-    while worker.run_once([LONG], job_id):
-        pass
+    seed_schedules.work_out(bureau, TrialId(UUID(address.rpartition("/")[2])))
 
 
 def test_a_trial_is_asked_for_watched_and_kept(keeper: httpx.Client, second: httpx.Client, bureau: Bureau) -> None:
