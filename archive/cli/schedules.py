@@ -19,7 +19,9 @@ from retention.schedules.notes import Note, NoteCode, notes_of
 from retention.schedules.register import rules_in_force, save_schedule
 from retention.schedules.shipped import Shipped, load_schedule, shipped_schedule
 
-File = Annotated[Path, typer.Argument(help="A schedule as TOML, UTF-8, as default.toml is.", exists=True, dir_okay=False)]
+File = Annotated[
+    Path, typer.Argument(help="A schedule as TOML, UTF-8, as default.toml is.", exists=True, dir_okay=False)
+]
 Named = Annotated[
     str, typer.Argument(help="The id of a version, `now` for the rules in force, or a shipped one: default, police.")
 ]
@@ -88,9 +90,8 @@ def _asks(rule: Rule) -> str:
     """Return what a rule is for, in the words of the file."""
     asked = rule.condition
     parts = [] if asked.filed is None else ["filed" if asked.filed else "not filed"]
-    for name in ("kinds", "marks", "categories", "stages"):
-        if values := getattr(asked, name):
-            parts.append(f"{name}: {', '.join(sorted(values))}")
+    named = [(name, sorted(getattr(asked, name))) for name in ("kinds", "marks", "categories", "stages")]
+    parts += [f"{name}: {', '.join(values)}" for name, values in named if values]
     return "; ".join(parts) or "everything"
 
 

@@ -1,7 +1,7 @@
 """Rules as canonical JSON and back, strictly: what a version of a schedule keeps, logs and is compared by.
 
-    {"rules": [{"basis": "case_closed", "categories": ["penalty"], "code": "penalty", "filed": null, "from": "2007-01-01",
-                "kinds": [], "legal_basis": "...", "marks": [], "months": 360, "stages": [],
+    {"rules": [{"basis": "case_closed", "categories": ["penalty"], "code": "penalty", "filed": null,
+                "from": "2007-01-01", "kinds": [], "legal_basis": "...", "marks": [], "months": 360, "stages": [],
                 "title": {"en": "...", "zh": "..."}}], "v": 1}
 
 `months` is null for ever; `filed` and `from` are null where the rule says nothing of them. Rules keep their order,

@@ -21,7 +21,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "not_a_period": "a period is a whole number of months, 1 to {most}",
     "not_a_day": "this is no day",
     "never_met": "what is filed under no case has neither a category nor a stage: the rule is for nothing",
-    "closing_needs_case": "only what is filed under a case can count from its closing: say so, or name categories or stages",
+    "closing_needs_case": "only what is filed under a case counts from its closing: say so, or name categories, stages",
 }
 """The English sentence of each cause. The pages have their own in both languages, under `schedule_fault`."""
 

@@ -1,4 +1,4 @@
-"""What a schedule does that its author may not have meant: objects that no rule is for, rules that never decide. Pure."""
+"""What the author of a schedule may not have meant: objects that no rule is for, rules that never decide. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class Note:
 
 
 def notes_of(rules: Sequence[Rule]) -> Sequence[Note]:
-    """Return what is to be looked at in rules that have no fault. Marks and stages fill no gap: few objects have them."""
+    """Return what is to be looked at in rules without fault. Marks and stages fill no gap: few objects have them."""
     found = []
     if kinds := _without(rules, category=None):
         found.append(Note(NoteCode.GAP_UNFILED, kinds))

@@ -39,7 +39,7 @@ class ScheduleFileInvalid(LiuhenError):
 
 @dataclass(frozen=True, slots=True)
 class ScheduleFile:
-    """What a file says: `since` and `set_by` are of the file as a whole, `title` in Chinese and `title_en` in English."""
+    """What a file says. `since` and `set_by` are of the file as a whole, `title` is Chinese, `title_en` English."""
 
     title: str
     title_en: str

@@ -49,8 +49,8 @@ class Stored:
 class Verdict:
     """What would become of one object: until when it is kept now and then, None for ever and where no rule is for it.
 
-    `rule` is the code of the rule that would decide, `rule_now` of the one that decides by today's schedule; empty where
-    none does. `met` are all that would be for it.
+    `rule` is the code of the rule that would decide, `rule_now` of the one that decides by today's schedule; empty
+    where none does. `met` are all that would be for it.
     """
 
     change: Change
@@ -180,7 +180,7 @@ def _length(kept: Kept, at: Instant) -> Instant | None:
 
 
 def _change(kept: Instant | None, asked: Instant | None, would: Instant | None) -> Change:
-    """Return what becomes of what is stored until `kept`, where today's rules ask for one end and the others for another.
+    """Return what becomes of what is stored until `kept`, where two sets of rules ask for two ends.
 
     None stands for nothing stored, and for no rule.
     """
@@ -203,4 +203,3 @@ def _winner(kept: Kept) -> str:
 
 def _shown(length: Instant | None) -> Instant | None:
     return None if length in {None, _FOR_EVER} else length
-

@@ -32,7 +32,7 @@ class Mark(StrEnum):
 
 
 class ScheduleState(StrEnum):
-    """Where a version of the schedule stands: it is written, holds from its day on, or was taken back before it held."""
+    """Where a version of the schedule stands: it is written, holds from its day on, or was taken back before."""
 
     DRAFT = "draft"
     IN_FORCE = "in_force"

@@ -111,7 +111,7 @@ def trials_of(tx: Session, schedule_id: ScheduleId) -> Sequence[TrialView]:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTrials:
-    """The job that works trials out; `facts_of` finds what is known of objects in few queries, whatever their number."""
+    """The job that works trials out; `facts_of` finds what is known of objects in few queries."""
 
     database: Database
     clock: Clock

@@ -21,7 +21,11 @@ from retention.schedules.terms import Period
 from retention.schedules.trials import TRY_SCHEDULE, ask_trial
 from tests.support.seed import PASSWORD, Bureau
 
-HELD, WRITTEN, DROPPED = "官渡区综合行政执法局保管期限表（2026年）", "保管期限表（2027年修订稿）", "保管期限表（旧草稿）"
+HELD, WRITTEN, DROPPED = (
+    "官渡区综合行政执法局保管期限表（2026年）",
+    "保管期限表（2027年修订稿）",
+    "保管期限表（旧草稿）",
+)
 
 
 def keep_schedules(bureau: Bureau) -> dict[str, UUID]:

@@ -1,4 +1,4 @@
-"""One version of the retention schedule: its rules, what they change, put in force by a second person, tried, withdrawn."""
+"""One version of the retention schedule: its rules, what they change, put in force by another, tried, withdrawn."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -50,6 +50,7 @@ from retention.schedules.simulation import Change, moment_of
 from retention.schedules.trials import TrialNotFound, ask_trial, trial_view, trials_of
 
 router = APIRouter(prefix="/schedules/{schedule_id}", include_in_schema=False)
+
 
 def trial_id_in_path(trial_id: str) -> TrialId:
     """Return the id of a trial of the address. Raises: NotFound for what is no id."""

@@ -1,4 +1,4 @@
-"""The editor of a retention schedule: its rules as they are typed, row by row, read into rules with a fault for each field."""
+"""The editor of a retention schedule: rules as they are typed, row by row, read with a fault for each field."""
 
 import re
 from collections.abc import Mapping, Sequence

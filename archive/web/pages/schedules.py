@@ -1,4 +1,4 @@
-"""Retention schedules (保管期限表): the versions, the one that ships, and the editor of a new one."""
+"""Retention schedules: the versions, the one that ships, and the editor of a new one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -146,7 +146,13 @@ def shipped_page(request: Request, caller: RetentionReader, name: str, services:
 
 
 def editor(
-    request: Request, caller: Caller, form: ScheduleForm, *, here: str = "/schedules/new", seen: str = "", status: int = 200
+    request: Request,
+    caller: Caller,
+    form: ScheduleForm,
+    *,
+    here: str = "/schedules/new",
+    seen: str = "",
+    status: int = 200,
 ) -> Response:
     """Return the editor; `seen` names the draft that is changed."""
     if not form.rows:

@@ -293,7 +293,8 @@ def look_after_schedules(home: ArchiveHome) -> None:
     database, rules, today = home.database, shipped_schedule(Shipped.DEFAULT).rules, local_day(home.clock.now())
     second = home.person(Role.RECORDS_MANAGER).actor
     drafts = [
-        save_schedule(database, f"第{number}版", rules[number:], by=OPERATOR, at=home.clock.now()) for number in range(3)
+        save_schedule(database, f"第{number}版", rules[number:], by=OPERATOR, at=home.clock.now())
+        for number in range(3)
     ]
     for schedule_id, day in ((drafts[0], today), (drafts[1], today + timedelta(days=9))):
         with database.read() as tx:

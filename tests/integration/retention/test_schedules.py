@@ -54,7 +54,9 @@ def rules(months: int | None = 120, code: str = "all", since: date | None = None
     return [Rule(code, "全部", Condition(), period, Basis.RECEIVED, "某规定", "All", since)]
 
 
-def save(home: ArchiveHome, given: Sequence[Rule] | None = None, title: str = "二〇二六年", by: Actor = FIRST) -> ScheduleId:
+def save(
+    home: ArchiveHome, given: Sequence[Rule] | None = None, title: str = "二〇二六年", by: Actor = FIRST
+) -> ScheduleId:
     return save_schedule(home.database, title, given or rules(), by=by, at=home.clock.now())
 
 
@@ -63,7 +65,9 @@ def view(home: ArchiveHome, schedule_id: ScheduleId) -> Any:
         return schedule_view(tx, schedule_id, on=local_day(home.clock.now()))
 
 
-def force(home: ArchiveHome, schedule_id: ScheduleId, days: int = 0, by: Actor = SECOND, seen: str | None = None) -> None:
+def force(
+    home: ArchiveHome, schedule_id: ScheduleId, days: int = 0, by: Actor = SECOND, seen: str | None = None
+) -> None:
     put_in_force(
         home.database,
         schedule_id,
@@ -124,9 +128,7 @@ def test_one_person_saves_it_and_another_puts_it_in_force(home: ArchiveHome) -> 
 def test_who_saved_it_last_is_who_may_not(home: ArchiveHome) -> None:
     schedule_id = save(home)
     seen = view(home, schedule_id).seen
-    save_schedule(
-        home.database, "改", rules(240), schedule_id=schedule_id, seen=seen, by=SECOND, at=home.clock.now()
-    )
+    save_schedule(home.database, "改", rules(240), schedule_id=schedule_id, seen=seen, by=SECOND, at=home.clock.now())
     refused(OwnSchedule, home, lambda: force(home, schedule_id, by=SECOND))
     force(home, schedule_id, by=FIRST)
     assert types(home) == ["saved", "saved", "put_in_force"]

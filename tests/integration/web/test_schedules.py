@@ -96,7 +96,17 @@ def test_what_ships_is_shown_in_both_languages(auditor: httpx.Client, keeper: ht
     assert "行政执法音视频与案卷保管期限表（随软件）" in told
     assert "公安机关现场执法视音频" in told
     one = words(auditor.get("/schedules/shipped/default"))
-    for said in ("30 年", "10 年", "永久", "6 个月", "结案", "录制时间", "未归入案件", "作为证据使用", "国家档案局令第8号"):
+    for said in (
+        "30 年",
+        "10 年",
+        "永久",
+        "6 个月",
+        "结案",
+        "录制时间",
+        "未归入案件",
+        "作为证据使用",
+        "国家档案局令第8号",
+    ):
         assert said in one, said
     english = words(auditor.get("/schedules/shipped/police", headers=EN))
     for said in ("Binds the police only", "6 months", "Permanent", "Video and Audio", "Recording"):
@@ -219,9 +229,8 @@ def test_the_editor_begins_with_what_is_in_force_or_what_is_named(
 def test_what_the_editor_shows_is_what_it_saves(keeper: httpx.Client, bureau: Bureau) -> None:
     """The shipped rules, posted as a browser posts the page, come back as they were."""
     page = keeper.get("/schedules/new").text
-    told: dict[str, Any] = {"title": "原样", "do": "save", "seen": ""}
-    for name, value in re.findall(r'<input id="rules-(r\d+-[a-z_]+)" name="[^"]*" type="\w+" value="([^"]*)"', page):
-        told[name] = value
+    typed = re.findall(r'<input id="rules-(r\d+-[a-z_]+)" name="[^"]*" type="\w+" value="([^"]*)"', page)
+    told: dict[str, Any] = {"title": "原样", "do": "save", "seen": "", **dict(typed)}
     for name, inner in re.findall(r'<select id="rules-(r\d+-[a-z_]+)".*?>(.*?)</select>', page, re.DOTALL):
         chosen = re.search(r'<option value="(\w+)" selected', inner)
         assert chosen is not None

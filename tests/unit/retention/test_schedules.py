@@ -66,7 +66,10 @@ def test_what_ships_says_its_basis_and_its_day_in_two_languages(name: Shipped) -
         assert each.title_en
         assert each.since is not None
         assert each.since <= date(2026, 1, 1)
-    assert notes_of([*file.rules, *shipped_schedule(Shipped.DEFAULT).rules] if name == Shipped.POLICE else file.rules) == []
+    assert (
+        notes_of([*file.rules, *shipped_schedule(Shipped.DEFAULT).rules] if name == Shipped.POLICE else file.rules)
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ def test_the_police_rule_is_an_option_that_adds_to_the_default() -> None:
         ("years = 30", "years = true", "years are 1 to 100"),
         ("years = 30", "years = 101", "years are 1 to 100"),
         ("months = 6", "months = 0", "1 to 1200"),
-        ("permanent = true", "permanent = false", "permanent is true"),
+        ("\npermanent = true", "\npermanent = false", "permanent is true"),
         ('basis = "received"', 'basis = "birth"', "birth is none of the values"),
         ('marks = ["evidence"]', 'mark = ["evidence"]', "names that are not known here: mark"),
         ('marks = ["evidence"]', 'marks = ["proof"]', "proof is none of the values"),
@@ -160,7 +163,17 @@ def test_the_json_is_canonical_and_comes_back() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{}", "[]", "null", '{"rules":[],"v":1}', '{"rules":[],"v":2}', '{"rules":{},"v":1}', '{"rules":"x","v":1}', "\ud800"],
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        '{"rules":[],"v":1}',
+        '{"rules":[],"v":2}',
+        '{"rules":{},"v":1}',
+        '{"rules":"x","v":1}',
+        "\ud800",
+    ],
 )
 def test_what_is_no_schedule_is_refused(content: str) -> None:
     with pytest.raises(ScheduleInvalid):
@@ -210,7 +223,9 @@ def test_each_fault_is_told_where_it_stands(change: dict[str, Any], field: str, 
 
 def test_all_faults_are_told_at_once() -> None:
     found = faults({}, 7, {**GOOD, "months": 0}, GOOD, GOOD)
-    assert {(0, "code", "required"), (0, "title", "form"), (0, "months", "required"), (0, "basis", "required")} <= {*found}
+    assert {(0, "code", "required"), (0, "title", "form"), (0, "months", "required"), (0, "basis", "required")} <= {
+        *found
+    }
     assert {(1, "rule", "form"), (2, "months", "not_a_period"), (4, "code", "code_twice")} <= {*found}
     assert faults() == [(None, "rules", "no_rules")]
     assert faults(*[GOOD] * (MOST_RULES + 1)) == [(None, "rules", "too_many_rules")]
@@ -321,9 +336,7 @@ def test_a_tally_comes_back_from_its_json() -> None:
 
 def test_a_comparison_names_what_was_added_removed_and_changed() -> None:
     before = read_rules([GOOD, {**GOOD, "code": "gone"}, {**GOOD, "code": "same"}])
-    after = read_rules(
-        [{**GOOD, "code": "same"}, {**GOOD, "months": None, "kinds": []}, {**GOOD, "code": "fresh"}]
-    )
+    after = read_rules([{**GOOD, "code": "same"}, {**GOOD, "months": None, "kinds": []}, {**GOOD, "code": "fresh"}])
     found = {change.code: change for change in compare_rules(before, after)}
     assert set(found) == {"fresh", "gone", "penalty"}
     assert found["fresh"].before is None

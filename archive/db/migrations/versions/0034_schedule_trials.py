@@ -34,9 +34,7 @@ def upgrade() -> None:
         sa.Column("position", sa.Uuid(), nullable=True),
         sa.Column("tally", sa.Text(), nullable=False),
         sa.Column("done_at", Moment(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["schedule_id"], ["retention_schedule.id"], name=op.f("fk_schedule_trial_schedule_id")
-        ),
+        sa.ForeignKeyConstraint(["schedule_id"], ["retention_schedule.id"], name=op.f("fk_schedule_trial_schedule_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_schedule_trial")),
     )
     op.create_index("ix_schedule_trial_schedule_id", "schedule_trial", ["schedule_id"])
