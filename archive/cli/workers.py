@@ -152,6 +152,5 @@ def _begin(services: Services) -> None:
     services.certificate_ends.begin()
     services.worm.begin()
     services.locks.begin()
-    services.schedules.begin()
     services.copies.begin()
     services.drills.begin()

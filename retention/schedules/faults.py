@@ -1,7 +1,8 @@
 """What can be wrong in a schedule: a cause by its code, with facts, the rule and the field that it stands in."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from archive.kernel.errors import LiuhenError
@@ -33,7 +34,7 @@ class RuleFault:
     rule: int | None
     field: str
     code: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return the place and the cause as one line in English."""

@@ -138,7 +138,7 @@ def compare_rules(before: Sequence[Rule], after: Sequence[Rule]) -> Sequence[Rul
     return found
 
 
-def _newest() -> Select[Any]:
+def _newest() -> Select[*tuple[Any, ...]]:
     return select(*_COLUMNS).order_by(RetentionSchedule.saved_at.desc(), RetentionSchedule.id.desc())
 
 

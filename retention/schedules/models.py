@@ -14,7 +14,6 @@ class RetentionSchedule(Base):
 
     `state` is draft, in_force or withdrawn. In force on a day is the version put in force with the newest `valid_from`
     up to that day; of two with the same one the later put in force. Nobody puts in force what they saved themselves.
-    `applied_at`: since then the plans of all objects are made anew by it; it says how far work is, and nothing else.
     """
 
     __tablename__ = "retention_schedule"
@@ -31,7 +30,6 @@ class RetentionSchedule(Base):
     withdrawn_by: Mapped[uuid.UUID | None]
     withdrawn_at: Mapped[datetime | None] = mapped_column(Moment)
     withdrawal_reason: Mapped[str | None] = mapped_column(String(500))
-    applied_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class ScheduleTrial(Base):

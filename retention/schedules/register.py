@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session
 from archive.calendar.days import local_day
 from archive.db.base import insert_row
 from archive.db.database import Database
-from archive.jobs.queue import hasten_job
 from archive.kernel.digests import digest_of
 from archive.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from archive.kernel.ids import ScheduleId, new_uuid7
@@ -27,7 +26,6 @@ from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
 from retention.schedules.algebra import Rule
-from retention.schedules.beginning import BEGIN_SCHEDULES
 from retention.schedules.content import decode_rules, encode_rules
 from retention.schedules.models import RetentionSchedule
 from retention.schedules.shipped import Shipped, shipped_schedule
@@ -121,7 +119,8 @@ def put_in_force(
 ) -> None:
     """Let a draft hold from a day on, as it was `seen` (`seen_of`) by somebody else than who saved it.
 
-    Idempotent: the same person and day once more change nothing. The plans of all objects are made anew from that day.
+    Idempotent: the same person and day once more change nothing. Planning asks each time what is in force, and plans
+    all objects anew once that is another schedule (`retention.planning`).
     Raises: ScheduleNotFound, ScheduleFixed, ScheduleChanged, OwnSchedule, ScheduleDayRefused, ScheduleInvalid.
     """
     with database.begin() as tx:
@@ -146,8 +145,6 @@ def put_in_force(
         _set(tx, schedule_id, **told)
         told |= {"title": row.title, "content": row.content}
         _tell(tx, EntryType.ADMIN_SCHEDULE_PUT_IN_FORCE, schedule_id, told, row.content, by=by, at=at)
-        if valid_from <= local_day(at):
-            hasten_job(tx, BEGIN_SCHEDULES, at=at)
 
 
 def withdraw_schedule(database: Database, schedule_id: ScheduleId, *, reason: str, by: Actor, at: Instant) -> None:

@@ -66,7 +66,6 @@ def fill_what_is_lost(home: ArchiveHome, lost: list[Lost]) -> None:
                     "failures",
                     "quiet_until",
                     "last_delivered_at",
-                    "applied_at",
                 }:
                     connection.execute(table.update().values({name: _value(table.c[name].type)}))
 

@@ -74,7 +74,7 @@ def work_out(bureau: Bureau, trial_id: TrialId) -> None:
     services = bureau.services
     with services.database.read() as tx:
         job_id = JobId(tx.scalars(select(Job.id).where(Job.key == f"{TRY_SCHEDULE}:{trial_id}")).one())
-    worker = Worker(services.database, handlers=services.schedules.handlers, clock=services.clock, lease_s=60)
+    worker = Worker(services.database, handlers=services.schedule_trials.handlers, clock=services.clock, lease_s=60)
     while worker.run_once([LONG], job_id):
         pass
 

@@ -177,8 +177,8 @@ UNBOUND = {
     "object_lock": None, "direct_upload": None,
     # Where an encode stands; it is gone when it has ended.
     "live_encoding": None,
-    # What a schedule would change can be worked out again; how far work by one is.
-    "schedule_trial": None, "retention_schedule": {"applied_at"},
+    # What a schedule would change can be worked out again.
+    "schedule_trial": None,
     # How far the copier is; that it looked past nothing follows from the log.
     "copy_place": {"scanned", "trouble", "trouble_at"},
     "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at"},

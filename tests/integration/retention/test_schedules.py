@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from archive.calendar.days import local_day
 from archive.cases.closing import close_case
 from archive.cases.filing import link_object
 from archive.jobs.models import Job
-from archive.jobs.queue import LONG, PROMPT
+from archive.jobs.queue import LONG
 from archive.kernel.digests import digest_of
 from archive.kernel.errors import InvalidInput, LiuhenError
 from archive.kernel.ids import ObjectId, ScheduleId, TrialId, new_uuid7
@@ -22,7 +22,6 @@ from archive.ledger.entries import OPERATOR, Actor, EntryType, NewEntry, Target
 from archive.worker.loop import Worker
 from retention.planning.models import RetentionPlan
 from retention.schedules.algebra import Condition, Facts, Rule
-from retention.schedules.beginning import BEGIN_SCHEDULES, ScheduleBeginnings
 from retention.schedules.content import encode_rules
 from retention.schedules.faults import ScheduleInvalid
 from retention.schedules.listings import Standing, open_versions, past_versions, schedule_view
@@ -249,15 +248,10 @@ def test_what_is_not_there_is_told(home: ArchiveHome) -> None:
     refused(ScheduleNotFound, home, lambda: force(home, nothing, seen="x"))
     refused(ScheduleNotFound, home, lambda: withdraw(home, nothing))
     refused(ScheduleNotFound, home, lambda: ask_trial(home.database, nothing, by=FIRST, at=home.clock.now()))
-    refused(InvalidInput, home, lambda: withdraw(home, save_and_forget(home), reason=" "))
+    draft = save(home)
+    refused(InvalidInput, home, lambda: withdraw(home, draft, reason=" "))
     with home.database.read() as tx, pytest.raises(TrialNotFound):
         trial_view(tx, TrialId(new_uuid7()))
-
-
-def save_and_forget(home: ArchiveHome) -> ScheduleId:
-    with home.database.read() as tx:
-        found = tx.scalar(select(RetentionSchedule.id))
-    return save(home) if found is None else ScheduleId(found)
 
 
 def test_lists(home: ArchiveHome) -> None:
@@ -286,74 +280,18 @@ def test_lists(home: ArchiveHome) -> None:
     assert draft != coming
 
 
-# ---- the day comes ---------------------------------------------------------------------------------------------------
+# ---- trials ----------------------------------------------------------------------------------------------------------
 
 
-def work(home: ArchiveHome, *queues: str) -> None:
+def work(home: ArchiveHome) -> None:
     worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=60)
-    while worker.run_once(queues or [PROMPT, LONG]):
+    while worker.run_once([LONG]):
         pass
 
 
 def plan(home: ArchiveHome, object_id: ObjectId, **values: Any) -> None:
     with home.database.begin() as tx:
         tx.add(RetentionPlan(object_id=object_id, planned_at=home.clock.now(), **values))
-
-
-def stale(home: ArchiveHome) -> int:
-    return home.count("retention_plan", "stale_since IS NOT NULL")
-
-
-def test_all_objects_are_planned_anew_from_the_day_on_and_once(home: ArchiveHome, dock: EnrolledDock) -> None:
-    for number in range(3):
-        plan(home, home.deliver(dock, bytes([number])))
-    home.services.schedules.begin()
-    work(home)
-    assert stale(home) == 0
-    force(home, save(home))
-    work(home)
-    assert stale(home) == 3, "the job does not wait for its hour"
-    home.execute("UPDATE retention_plan SET stale_since = NULL")
-    home.clock.step(timedelta(hours=2))
-    work(home)
-    assert stale(home) == 0
-    force(home, save(home), 1)
-    home.clock.step(timedelta(hours=1))
-    tomorrow = local_day(home.clock.now()) + timedelta(days=1)
-    while local_day(home.clock.now()) < tomorrow:
-        home.clock.step(timedelta(minutes=30))
-    home.clock.step(timedelta(minutes=31))
-    work(home)
-    assert stale(home) == 3
-    assert home.count("retention_schedule", "applied_at IS NULL") == 0
-
-
-def test_what_marks_plans_can_be_another_and_fails_as_a_whole(home: ArchiveHome) -> None:
-    def fail(*_: Any) -> None:
-        raise RuntimeError
-
-    force(home, save(home))
-    failing = ScheduleBeginnings(home.database, home.clock, make_stale=fail)
-    with pytest.raises(RuntimeError), home.database.begin() as tx:
-        failing.take_up(tx, home.clock.now())
-    assert home.count("retention_schedule", "applied_at IS NULL") == 1
-    with home.database.begin() as tx:
-        assert home.services.schedules.beginnings.take_up(tx, home.clock.now()) == 1
-        assert home.services.schedules.beginnings.take_up(tx, home.clock.now()) == 0
-
-
-def test_the_job_comes_back_by_midnight(home: ArchiveHome) -> None:
-    home.services.schedules.begin()
-    home.services.schedules.begin()
-    work(home)
-    with home.database.read() as tx:
-        (job,) = tx.scalars(select(Job).where(Job.key == BEGIN_SCHEDULES)).all()
-    assert job.state == "ready"
-    assert timedelta(0) < job.not_before - home.clock.now() <= timedelta(hours=1)
-    assert local_day(job.not_before) - local_day(home.clock.now()) <= timedelta(days=1)
-
-
-# ---- trials ----------------------------------------------------------------------------------------------------------
 
 
 def trial(home: ArchiveHome, schedule_id: ScheduleId) -> TrialId:
@@ -383,7 +321,7 @@ def test_a_trial_says_what_would_change_by_rule_and_unit(home: ArchiveHome, dock
     )
     trial_id = trial(home, draft)
     assert trial(home, draft) == trial_id, "one at a time"
-    work(home, LONG)
+    work(home)
     with home.database.read() as tx:
         found = trial_view(tx, trial_id)
     assert found.trial.done_at is not None
@@ -394,7 +332,7 @@ def test_a_trial_says_what_would_change_by_rule_and_unit(home: ArchiveHome, dock
     assert [sum(unit.values()) for unit in found.tally.units.values()] == [4]
     assert found.tally.size_bytes(Change.STAYS) == 20
     (example,) = found.tally.examples["longer"]
-    assert (example["object"], example["rule_now"], example["rule"]) == (str(loose), "unfiled", "loose")
+    assert (example["object"], example["rule_now"], example["rule"]) == (str(loose), "unfiled_received", "loose")
     assert found.tally.examples["shorter"][0]["object"] == str(filed)
     assert types(home) == ["saved"], "a trial changes nothing"
     home.sequence()
@@ -454,7 +392,7 @@ def test_a_trial_whose_job_was_given_up_says_so_and_can_be_asked_for_anew(home: 
         assert trial_view(tx, first).is_given_up
     second = trial(home, draft)
     assert second != first
-    work(home, LONG)
+    work(home)
     with home.database.read() as tx:
         assert [each.trial.id for each in trials_of(tx, draft)] == [second, first]
 
@@ -464,14 +402,14 @@ def test_only_the_newest_trials_are_kept(home: ArchiveHome) -> None:
     made = []
     for _ in range(MOST_KEPT + 2):
         made.append(trial(home, draft))
-        work(home, LONG)
+        work(home)
     assert home.count("schedule_trial") == MOST_KEPT
     with home.database.read() as tx:
         assert [each.trial.id for each in trials_of(tx, draft)] == made[:1:-1]
         assert tx.get(ScheduleTrial, made[0]) is None
     gone = trial(home, draft)
     home.execute("DELETE FROM schedule_trial")
-    work(home, LONG)
+    work(home)
     assert gone not in made
 
 
@@ -481,7 +419,7 @@ def test_a_trial_compares_with_what_was_in_force_when_it_was_asked_for(home: Arc
     trial_id = trial(home, save(home, rules(120)))
     home.clock.step(timedelta(seconds=1))
     force(home, save(home, rules(12)))
-    work(home, LONG)
+    work(home)
     assert counts(home, trial_id) == {"shorter": 1}
 
 

@@ -62,7 +62,6 @@ from archive.web.pages.sheets import SHEETS
 from archive.web.pages.trace import COLUMNS as TRACE_COLUMNS
 from ingest import follow_ups
 from ingest.media.allowed import Kind
-from retention.schedules.beginning import BEGIN_SCHEDULES
 from retention.schedules.content import told_rule
 from retention.schedules.faults import fault_codes
 from retention.schedules.listings import Standing as ScheduleStanding
@@ -217,14 +216,13 @@ _LISTS: dict[str, Iterable[str]] = {
         EXTEND_VOLUME,
         CHECK_VOLUME,
         TRY_SCHEDULE,
-        BEGIN_SCHEDULES,
     ),
     "schedule_standing": ScheduleStanding,
     "schedule_unit": UNITS,
     "schedule_filed": FILED,
     "schedule_kind": KINDS,
     "schedule_mark": Mark,
-    "retention_basis": Basis,
+    "schedule_basis": Basis,
     "schedule_field": (*told_rule(shipped_schedule(Shipped.DEFAULT).rules[0]), "title_en", "rule"),
     "schedule_fault": fault_codes(),
     "schedule_note": NoteCode,

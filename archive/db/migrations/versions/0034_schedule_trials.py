@@ -1,4 +1,4 @@
-"""Retention schedules: how one was withdrawn and taken up, and what it would change.
+"""Retention schedules: how one was withdrawn, and what it would change.
 
 There is no way back: a downgrade would drop evidence. Restore a backup instead.
 """
@@ -21,7 +21,6 @@ def upgrade() -> None:
     op.add_column("retention_schedule", sa.Column("withdrawn_by", sa.Uuid(), nullable=True))
     op.add_column("retention_schedule", sa.Column("withdrawn_at", Moment(), nullable=True))
     op.add_column("retention_schedule", sa.Column("withdrawal_reason", sa.String(length=500), nullable=True))
-    op.add_column("retention_schedule", sa.Column("applied_at", Moment(), nullable=True))
     op.create_table(
         "schedule_trial",
         sa.Column("id", sa.Uuid(), nullable=False),
