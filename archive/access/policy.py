@@ -41,6 +41,14 @@ class Capability(StrEnum):
     HANDLE_COMPLAINTS = "handle_complaints"
     SEND_FIRST = "send_first"
     MOVE = "move"
+    READ_RETENTION = "read_retention"
+    SET_SCHEDULES = "set_schedules"
+    MARK_RETENTION = "mark_retention"
+    PLACE_HOLDS = "place_holds"
+    PROPOSE_DISPOSAL = "propose_disposal"
+    APPRAISE_DISPOSAL = "appraise_disposal"
+    APPROVE_DISPOSAL = "approve_disposal"
+    SUPERVISE_DISPOSAL = "supervise_disposal"
     READ_LOG = "read_log"
     READ_LOG_HEALTH = "read_log_health"
     OPERATE = "operate"
@@ -65,6 +73,7 @@ _FILING: Final = frozenset(
         Capability.CLASSIFY,
         Capability.UPLOAD,
         Capability.BREAK_GLASS,
+        Capability.MARK_RETENTION,
     }
 )
 _HEADING: Final = frozenset(
@@ -75,6 +84,22 @@ _HEADING: Final = frozenset(
         Capability.SEND_FIRST,
         Capability.MOVE,
         Capability.SEAL,
+        Capability.READ_RETENTION,
+        Capability.PLACE_HOLDS,
+        Capability.APPRAISE_DISPOSAL,
+        Capability.APPROVE_DISPOSAL,
+        Capability.SUPERVISE_DISPOSAL,
+    }
+)
+_KEEPING: Final = frozenset(
+    {
+        Capability.READ_RETENTION,
+        Capability.SET_SCHEDULES,
+        Capability.MARK_RETENTION,
+        Capability.PLACE_HOLDS,
+        Capability.PROPOSE_DISPOSAL,
+        Capability.APPRAISE_DISPOSAL,
+        Capability.SUPERVISE_DISPOSAL,
     }
 )
 _PROVING: Final = frozenset({Capability.READ_CATALOGUE, Capability.VERIFY, Capability.READ_LOG_HEALTH})
@@ -86,9 +111,10 @@ _ALLOWED: Final[dict[Role, frozenset[Capability]]] = {
     Role.UNIT_HEAD: _LOOKING | _FILING | _HEADING | {Capability.APPROVE_RETRIEVAL},
     Role.SUPERVISOR: _LOOKING | _FILING | _HEADING | {Capability.READ_LOG_HEALTH},
     # The auditor reads metadata and proofs, never content.
-    Role.AUDITOR: _PROVING | {Capability.READ_LOG, Capability.READ_TRACE},
-    Role.RECORDS_MANAGER: _PROVING,
-    Role.LEGAL_REVIEWER: _LOOKING,
+    Role.AUDITOR: _PROVING | {Capability.READ_LOG, Capability.READ_TRACE, Capability.READ_RETENTION},
+    # Who keeps the records proposes and supervises their destruction, and never approves it.
+    Role.RECORDS_MANAGER: _PROVING | _KEEPING,
+    Role.LEGAL_REVIEWER: _LOOKING | {Capability.PLACE_HOLDS, Capability.APPRAISE_DISPOSAL, Capability.READ_RETENTION},
     Role.PUBLICITY_EDITOR: frozenset({Capability.READ_CATALOGUE, Capability.VERIFY}),
     # The administrator runs the house and sees no footage; neither does whoever keeps the machines going.
     Role.ADMINISTRATOR: frozenset({Capability.ADMINISTER, Capability.OPERATE, Capability.READ_LOG_HEALTH}),

@@ -6,7 +6,7 @@ its weekends only, and whoever counts says so.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -125,3 +125,8 @@ def _days(first: Any, last: Any) -> list[date]:
     if not 1 <= count <= _MOST_DAYS_OFF:
         raise ValueError(f"{first} to {last} are not 1 to {_MOST_DAYS_OFF} days")
     return [first + timedelta(days=number) for number in range(count)]
+
+
+def day_start(day: date) -> Instant:
+    """Return the instant at which a day begins where the bureau is."""
+    return datetime.combine(day, time(), BUREAU_ZONE).astimezone(UTC)

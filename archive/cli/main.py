@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "subjects": ("subject",),
     "certificates": ("certificates",),
     "templates": ("templates",),
+    "schedules": ("schedules",),
     "dock": ("dock",),
     "integration": ("keys", "webhooks"),
     "renditions": ("renditions", "jobs"),

@@ -182,6 +182,20 @@ _TABLES: Final = (
         },
     ),
     _Told(
+        "retention_schedule",
+        ("admin.schedule_saved",),
+        later=tuple(f"admin.schedule_{step}" for step in ("saved", "put_in_force", "withdrawn")),
+        when="saved_at",
+        who="saved_by",
+        details={
+            name: name
+            for name in (
+                *("title", "state", "content", "valid_from", "put_in_force_by", "put_in_force_at"),
+                *("withdrawn_by", "withdrawn_at", "withdrawal_reason"),
+            )
+        },
+    ),
+    _Told(
         "key_request",
         ("admin.certificate_requested",),
         later=("admin.certificate_decided",),
@@ -438,11 +452,12 @@ def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None, changes: 
 
 _TIMES: Final = {
     "started_at", "ended_at", "disabled_at", "decide_by", "decided_at", "until", "withdrawn_at",
-    "not_before", "not_after", "revoked_at", "closed_at",
+    "not_before", "not_after", "revoked_at", "closed_at", "put_in_force_at",
 }  # fmt: skip
 _IDS: Final = {
     "subject_id", "unit_id", "officer_id", "responsible_id", "holder_id", "object_id", "decided_by", "replaces_id",
     "case_id", "act_id", "amends_id", "replaced_by", "certificate_id", "agency_id",
+    "put_in_force_by", "withdrawn_by",
 }  # fmt: skip
 _BEFORE: Final = {"kind": "station", "unit": "00000000-0000-7000-8000-0000000000a1"}
 """What an entry means that is older than the word: all docks were stations, and all was the first unit's."""

@@ -29,6 +29,7 @@ from archive.fsck.packages import check_packages
 from archive.fsck.raw import Places, as_uuid, rows
 from archive.fsck.recordings import check_recordings
 from archive.fsck.rights import check_rights
+from archive.fsck.schedules import check_schedules
 from archive.fsck.staff import check_staff
 from archive.fsck.standing import Standing
 from archive.fsck.stores import stored_objects
@@ -116,6 +117,7 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "handovers": check_handovers(connection),
             "systems": check_systems(connection),
             "dock keys": check_dock_keys(connection),
+            "schedules": check_schedules(connection),
             "packages": check_packages(connection),
             "jobs": check_jobs(connection),
             "copies": check_copies(connection),

@@ -70,6 +70,10 @@ JudgementId = NewType("JudgementId", uuid.UUID)
 """A judgement on signatures, kept for whoever asked for it."""
 DeviceId = NewType("DeviceId", uuid.UUID)
 """A camera or another source in the register of devices."""
+ScheduleId = NewType("ScheduleId", uuid.UUID)
+"""A version of the retention schedule."""
+TrialId = NewType("TrialId", uuid.UUID)
+"""A trial of what a version of the retention schedule would change."""
 
 
 def new_uuid7(*, at: Instant | None = None) -> uuid.UUID:

@@ -63,6 +63,7 @@ from archive.wiring import (
     log_parts,
     people_parts,
     record_parts,
+    schedule_parts,
     template_parts,
     volume_parts,
     worker_parts,
@@ -81,6 +82,7 @@ from retention.copies import Copies
 from retention.drills import Drills
 from retention.fixity import Fixity
 from retention.locks import LockRenewals
+from retention.schedules.trials import ScheduleTrials
 from retention.worm import WormProbes
 from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner
@@ -158,6 +160,7 @@ class Services:
     worm: WormProbes
     locks: LockRenewals
     copies: Copies
+    schedule_trials: ScheduleTrials
     published: Published
     journal: Journal
     packager: Packager
@@ -441,6 +444,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         worm=worm,
         locks=locks,
         copies=copy_parts.copies(settings, database, stores.originals, clock),
+        schedule_trials=schedule_parts.trials(database, clock),
         published=published,
         journal=journal,
         packager=Packager(
@@ -486,7 +490,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         federation=people_parts.federation(settings, identifiers),
     )
     late = {**services.packages.handlers, **DirectJobs(services.intake).handlers, **services.drills.handlers}
-    return replace(services, handlers={**services.handlers, **late})
+    return replace(services, handlers={**services.handlers, **services.schedule_trials.handlers, **late})
 
 
 def _host_names(settings: Settings) -> Sequence[str]:

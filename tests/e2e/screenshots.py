@@ -27,6 +27,7 @@ from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.operations_shots import OPERATIONS_SHOTS
 from tests.e2e.record_shots import RECORD_SHOTS
 from tests.e2e.retrieval_shots import RETRIEVAL_SHOTS
+from tests.e2e.schedule_shots import SCHEDULE_SHOTS
 from tests.e2e.shot import Place, Shot, opened, said
 from tests.e2e.staff_shots import STAFF_SHOTS
 from tests.e2e.template_shots import TEMPLATE_SHOTS
@@ -353,6 +354,7 @@ SHOTS = [
     *RETRIEVAL_SHOTS,
     *STAFF_SHOTS,
     *TEMPLATE_SHOTS,
+    *SCHEDULE_SHOTS,
     *ACCOUNT_SHOTS,
     *RECORD_SHOTS,
     *CERTIFICATE_SHOTS,

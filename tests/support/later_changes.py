@@ -13,6 +13,7 @@ from archive.access.integrations import move_integration, revoke_integration_key
 from archive.access.models import ApiKey, Clearance, Integration
 from archive.access.policy import Role
 from archive.access.terms import accept_terms, load_terms
+from archive.calendar.days import local_day
 from archive.cases.changes import update_act, update_case
 from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.merges import merge_subjects, separate_subjects
@@ -54,7 +55,7 @@ from archive.kernel.ids import (
     SupervisionId,
     UnitId,
 )  # fmt: skip
-from archive.ledger.entries import OPERATOR
+from archive.ledger.entries import OPERATOR, Actor
 from archive.organisation.models import FIRST_AGENCY, Officer, Supervision, Unit
 from archive.organisation.officers import OfficerFacts, record_officer, reinstate_officer
 from archive.organisation.photos import rekey_photos
@@ -67,6 +68,9 @@ from archive.retrieval.rules import GrantKind, RetrievalRules
 from ingest.axis.systems import enrol_system, renew_system_key
 from ingest.docks import rotate_key
 from ingest.remaking import drop_renditions
+from retention.schedules.content import decode_rules
+from retention.schedules.models import RetentionSchedule
+from retention.schedules.register import put_in_force, save_schedule, seen_of, withdraw_schedule
 from tests.support.archive_home import ArchiveHome
 
 RULES = RetrievalRules.load()
@@ -79,6 +83,7 @@ def change_everything(home: ArchiveHome) -> None:
     change_cases(home)
     change_complaints(home)
     change_keys(home)
+    change_schedules(home)
     change_the_rest(home)
     home.sequence()
 
@@ -86,6 +91,20 @@ def change_everything(home: ArchiveHome) -> None:
 def one(home: ArchiveHome, query: Any) -> Any:
     with home.database.read() as tx:
         return tx.scalars(query).first()
+
+
+def change_schedules(home: ArchiveHome) -> None:
+    """A retention schedule is saved over and put in force by another person; the one after it is given up."""
+    database, at = home.database, home.clock.now
+    draft = one(home, select(RetentionSchedule).where(RetentionSchedule.state == "draft"))
+    save_schedule(
+        database, "又改", decode_rules(draft.content)[:2], schedule_id=draft.id, seen=seen_of(draft), by=Actor(draft.id),
+        at=at(),
+    )  # fmt: skip
+    seen = seen_of(one(home, select(RetentionSchedule).where(RetentionSchedule.id == draft.id)))
+    put_in_force(database, draft.id, valid_from=local_day(at()), seen=seen, by=OPERATOR, at=at())
+    other = save_schedule(database, "不用", decode_rules(draft.content), by=OPERATOR, at=at())
+    withdraw_schedule(database, other, reason="不用", by=OPERATOR, at=at())
 
 
 def change_the_house(home: ArchiveHome) -> None:

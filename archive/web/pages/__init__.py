@@ -41,6 +41,8 @@ from archive.web.pages import (
     recoveries,
     restrictions,
     retrievals,
+    schedule,
+    schedules,
     seals,
     search,
     sheets,
@@ -114,6 +116,8 @@ _PAGES = (
     own_certificates,
     templates,
     template,
+    schedules,
+    schedule,
     validation,
     trust_lists,
 )

@@ -111,6 +111,11 @@ from ingest.accept import finish_upload
 from ingest.docks import revoke_dock, set_dock_limits
 from ingest.errors import Quarantined
 from retention.fixity import check_fixity
+from retention.schedules import register as schedules
+from retention.schedules.listings import schedule_view
+from retention.schedules.register import save_schedule
+from retention.schedules.shipped import Shipped, shipped_schedule
+from retention.schedules.trials import ask_trial
 from signing.certificates import MANIFEST_SIGNING
 from signing.document_keys import HeldKey
 from signing.pades import DocumentSigner
@@ -172,6 +177,8 @@ UNBOUND = {
     "object_lock": None, "direct_upload": None,
     # Where an encode stands; it is gone when it has ended.
     "live_encoding": None,
+    # What a schedule would change can be worked out again.
+    "schedule_trial": None,
     # How far the copier is; that it looked past nothing follows from the log.
     "copy_place": {"scanned", "trouble", "trouble_at"},
     "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at"},
@@ -278,6 +285,23 @@ def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: 
     other = begin_record(home.database, template, case_id=case_id, title="笔录", values={}, by=OPERATOR, at=at)
     drop_record(home.database, other, reason="重复", by=OPERATOR, at=home.clock.now())
     look_after_templates(home, template)
+    look_after_schedules(home)
+
+
+def look_after_schedules(home: ArchiveHome) -> None:
+    """Retention schedules: one that holds and was tried, one that is written, one that was withdrawn."""
+    database, rules, today = home.database, shipped_schedule(Shipped.DEFAULT).rules, local_day(home.clock.now())
+    second = home.person(Role.RECORDS_MANAGER).actor
+    drafts = [
+        save_schedule(database, f"第{number}版", rules[number:], by=OPERATOR, at=home.clock.now())
+        for number in range(3)
+    ]
+    for schedule_id, day in ((drafts[0], today), (drafts[1], today + timedelta(days=9))):
+        with database.read() as tx:
+            seen = schedule_view(tx, schedule_id, on=today).seen
+        schedules.put_in_force(database, schedule_id, valid_from=day, seen=seen, by=second, at=home.clock.now())
+    schedules.withdraw_schedule(database, drafts[1], reason="有误", by=second, at=home.clock.now())
+    ask_trial(database, drafts[2], by=second, at=home.clock.now())
 
 
 def look_after_templates(home: ArchiveHome, template: str) -> None:

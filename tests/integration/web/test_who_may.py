@@ -17,10 +17,13 @@ from archive.access.policy import Role
 from archive.documents.template_register import shipped_versions
 from archive.evidence.recordings import recording_of
 from archive.kernel.ids import RecordingId
+from archive.ledger.entries import OPERATOR
 from archive.organisation.models import FIRST_AGENCY
 from archive.web.api.v1.guards import presented_integration
 from archive.web.app import create_app
 from archive.web.dependencies import required_caller
+from retention.schedules.register import save_schedule
+from retention.schedules.shipped import Shipped, shipped_schedule
 from tests.integration.web.conftest import signed_in_at, small_scene
 from tests.support import seed
 from tests.support.seed import PEOPLE, Bureau
@@ -78,6 +81,8 @@ _AUDITORS = frozenset({Role.AUDITOR})
 _TRACERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR, Role.AUDITOR})
 _ADMINS = frozenset({Role.ADMINISTRATOR})
 _TEMPLATE_READERS = _FILERS | _ADMINS
+_KEEPERS = frozenset({Role.RECORDS_MANAGER})
+_RETENTION_READERS = _EXPORTERS | _KEEPERS | _AUDITORS | {Role.LEGAL_REVIEWER}
 
 
 @dataclass(frozen=True)
@@ -250,6 +255,20 @@ _TABLE = [
     Row(_POST, "/templates/{template_id}/force", _ADMINS, 422, 403),
     Row(_POST, "/templates/{template_id}/filing", _ADMINS, 422, 403),
     Row(_POST, "/templates/{template_id}/withdrawal", _ADMINS, 422, 403),
+    Row(_GET, "/schedules", _RETENTION_READERS, 200, 403),
+    Row(_GET, "/schedules/new", _KEEPERS, 200, 403),
+    Row(_POST, "/schedules/new", _KEEPERS, 200, 403),
+    Row(_POST, "/schedules/rows", _KEEPERS, 200, 403),
+    Row(_POST, "/schedules/checks", _KEEPERS, 200, 403),
+    Row(_GET, "/schedules/shipped/{name}", _RETENTION_READERS, 404, 403),
+    Row(_GET, "/schedules/{schedule_id}", _RETENTION_READERS, 200, 403),
+    Row(_GET, "/schedules/{schedule_id}/draft", _KEEPERS, 200, 403),
+    Row(_POST, "/schedules/{schedule_id}/draft", _KEEPERS, 200, 403),
+    Row(_POST, "/schedules/{schedule_id}/force", _KEEPERS, 422, 403),
+    Row(_POST, "/schedules/{schedule_id}/withdrawal", _KEEPERS, 422, 403),
+    Row(_GET, "/schedules/{schedule_id}/comparison", _RETENTION_READERS, 200, 403),
+    Row(_POST, "/schedules/{schedule_id}/trials", _KEEPERS, 303, 403),
+    Row(_GET, "/schedules/{schedule_id}/trials/{trial_id}", _KEEPERS, 404, 403),
     Row(_GET, "/admin/systems", _ADMINS, 200, 403),
     Row(_POST, "/admin/systems/keys", _ADMINS, 422, 403),
     Row(_POST, "/admin/systems/keys/{prefix}/revocation", _ADMINS, 404, 403),
@@ -383,6 +402,12 @@ def _recording_id(bureau: Bureau) -> RecordingId:
     return RecordingId(view.recording.id)
 
 
+def _schedule_id(bureau: Bureau) -> UUID:
+    """A draft of somebody whom no row stands for."""
+    rules = shipped_schedule(Shipped.DEFAULT).rules
+    return save_schedule(bureau.services.database, "草稿", rules, by=OPERATOR, at=bureau.now())
+
+
 def _named(bureau: Bureau) -> dict[str, UUID]:
     return {
         "case_id": bureau.cases["main"],
@@ -392,6 +417,7 @@ def _named(bureau: Bureau) -> dict[str, UUID]:
         "recording_id": _recording_id(bureau),
         "draft_id": bureau.records["draft"],
         "template_id": shipped_versions()[0].id,
+        "schedule_id": _schedule_id(bureau),
     }
 
 

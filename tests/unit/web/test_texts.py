@@ -57,10 +57,19 @@ from archive.volumes.terms import Move
 from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
 from archive.web.pages.ledger import COLUMNS as LEDGER_COLUMNS
 from archive.web.pages.purposes import PURPOSES
+from archive.web.pages.schedule_rows import FILED, UNITS
 from archive.web.pages.sheets import SHEETS
 from archive.web.pages.trace import COLUMNS as TRACE_COLUMNS
 from ingest import follow_ups
 from ingest.media.allowed import Kind
+from retention.schedules.content import told_rule
+from retention.schedules.faults import fault_codes
+from retention.schedules.listings import Standing as ScheduleStanding
+from retention.schedules.notes import NoteCode
+from retention.schedules.shipped import Shipped, shipped_schedule
+from retention.schedules.simulation import Change
+from retention.schedules.terms import KINDS, Basis, Mark
+from retention.schedules.trials import TRY_SCHEDULE
 
 _ROOT = Path(__file__).parents[3]
 _WEB = Path(archive.web.__file__).parent
@@ -206,7 +215,19 @@ _LISTS: dict[str, Iterable[str]] = {
         CLOSE_VOLUME,
         EXTEND_VOLUME,
         CHECK_VOLUME,
+        TRY_SCHEDULE,
     ),
+    "schedule_standing": ScheduleStanding,
+    "schedule_unit": UNITS,
+    "schedule_filed": FILED,
+    "schedule_kind": KINDS,
+    "schedule_mark": Mark,
+    "schedule_basis": Basis,
+    "schedule_field": (*told_rule(shipped_schedule(Shipped.DEFAULT).rules[0]), "title_en", "rule"),
+    "schedule_fault": fault_codes(),
+    "schedule_note": NoteCode,
+    "schedule_change": Change,
+    "schedule_change_note": Change,
     "key_purpose": KeyPurpose,
     "key_place": KeyPlace,
     "key_state": KeyState,

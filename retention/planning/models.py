@@ -1,0 +1,41 @@
+"""The table of what was planned: until when each object is kept, by which rule, counted from what."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, false, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from archive.db.base import Base, Moment
+from archive.db.sight import Reached
+
+_IS_STALE = text("stale_since IS NOT NULL")
+
+
+class RetentionPlan(Reached, Base):
+    """Until when an object is kept: it only grows.
+
+    `rule`, `basis` and `basis_at` are of the reason that made it what it is; `schedule_id` is the version of the
+    schedule that the rule stands in. `retain_until` is None for ever (`is_permanent`) and while no period has begun.
+    `is_waiting`: the clock of some rule has not begun, or there is no rule for it. `stale_since`: something that
+    schedules ask about changed since it was planned. `entry_id` is the log entry that told of the newest change.
+    """
+
+    reached_by = "object_id"
+    __tablename__ = "retention_plan"
+    __table_args__ = (
+        Index("ix_retention_plan_retain_until", "retain_until", "object_id"),
+        Index("ix_retention_plan_stale", "stale_since", sqlite_where=_IS_STALE, postgresql_where=_IS_STALE),
+    )
+
+    object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("preserved_object.id"), primary_key=True)
+    retain_until: Mapped[datetime | None] = mapped_column(Moment)
+    is_permanent: Mapped[bool] = mapped_column(default=False, server_default=false())
+    is_waiting: Mapped[bool] = mapped_column(default=False, server_default=false())
+    rule: Mapped[str | None] = mapped_column(String(64))
+    basis: Mapped[str | None] = mapped_column(String(16))
+    basis_at: Mapped[datetime | None] = mapped_column(Moment)
+    schedule_id: Mapped[uuid.UUID | None]
+    planned_at: Mapped[datetime] = mapped_column(Moment)
+    stale_since: Mapped[datetime | None] = mapped_column(Moment)
+    entry_id: Mapped[uuid.UUID | None]
