@@ -18,7 +18,7 @@ from archive.packages.building import Packager
 from archive.ports.blobs import BlobStore, LockableBlobStore, StoreUnavailable
 from archive.ports.clock import Clock
 from archive.settings import Settings, SettingsInvalid
-from archive.wiring.stores import s3_place
+from archive.wiring.stores import locked_folder, s3_place
 from retention.copies import Copies
 from retention.drills import Drills
 
@@ -33,9 +33,9 @@ def copies(settings: Settings, database: Database, source: BlobStore, clock: Clo
         place, term = f"{bucket.endpoint or 'AWS'} {bucket.bucket}/{bucket.prefix}", timedelta(days=settings.lock_days)
         target = functools.cache(lambda: _in_bucket(bucket, term, clock))
     else:
-        place, term = "" if folder is None else str(folder), timedelta(0)
-        target = functools.cache(lambda: _in_folder(folder))
-    return Copies(database, source, target, place, clock, term)
+        place, term = "" if folder is None else str(folder), timedelta(days=settings.lock_days)
+        target = functools.cache(lambda: _in_folder(folder, clock))
+    return Copies(database, source, target, place, clock, term, locks_as_it_comes=bucket is not None)
 
 
 def drills(settings: Settings, made: Copies, packager: Packager, trust: TrustFile, trust_roots_pem: bytes) -> Drills:
@@ -129,8 +129,8 @@ def _in_bucket(place: S3Place, term: timedelta, clock: Clock) -> S3Store:
     return S3Store(place, lock_until=until, is_replaced=is_root_inventory)
 
 
-def _in_folder(folder: Path | None) -> FilesystemStore:
+def _in_folder(folder: Path | None, clock: Clock) -> FilesystemStore:
     # Never made here: what is not mounted must not be written beside its mount point.
     if folder is None or not folder.is_dir():
         raise StoreUnavailable("The folder of the second copy is not there: make it, or mount it", folder=folder)
-    return FilesystemStore(folder / _STORE, scratch=folder / "scratch")
+    return locked_folder(folder / _STORE, folder / "store-locks", folder / "scratch", clock)

@@ -7,19 +7,21 @@ unlocked, since a broken-off try of theirs is taken back. What can be made again
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.fetched import FetchedBlobs
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.folder_trial import FolderTrial
+from archive.adapters.lock_times import LockTimes
 from archive.adapters.s3_client import S3Place
 from archive.adapters.s3_direct import S3Direct
 from archive.adapters.s3_path import Bucket, BucketPath
 from archive.adapters.s3_probe import WormProbe
 from archive.adapters.s3_store import S3Store
 from archive.fsck.raw import Place, Places
-from archive.ocfl.layout import is_root_inventory
+from archive.ocfl.layout import is_root_inventory, root_of
 from archive.ports.blobs import BlobStore, LockableBlobStore
 from archive.ports.clock import Clock
 from archive.ports.erasable import ErasableStore
@@ -27,7 +29,7 @@ from archive.ports.worm import WormTrial
 from archive.settings import Settings, SettingsInvalid
 from ingest.context import DirectParts
 
-_FOLDERS: Final = ("store", "renditions", "quarantine", "drafts", "journal")
+_FOLDERS: Final = ("renditions", "quarantine", "drafts", "journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,11 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
     home = settings.home.absolute()
     keys = ErasableFilesystemStore(home / "journal-keys", scratch=home / "scratch")
     if settings.store == "files":
-        originals, renditions, quarantine, drafts, journal = (
+        renditions, quarantine, drafts, journal = (
             FilesystemStore(home / name, scratch=home / "scratch", is_recreatable=name == "renditions")
             for name in _FOLDERS
         )
+        originals = locked_folder(home / "store", home / "store-locks", home / "scratch", clock)
         return Stores(originals, quarantine, drafts, renditions, journal, keys, None, close=lambda: None)
     fetched = FetchedBlobs(
         settings.local / "fetched", most_bytes=settings.fetched_bytes, reserve_bytes=settings.reserve_bytes
@@ -85,6 +88,12 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
     return Stores(*in_bucket, keys, _direct(settings, in_bucket[0]), close=close)
 
 
+def locked_folder(folder: Path, locks: Path, scratch: Path, clock: Clock) -> FilesystemStore:
+    """Return a store of originals in a folder, with the lock times that our own code honours beside it."""
+    times = LockTimes(locks, scratch=scratch, clock=clock, group_of=root_of)
+    return FilesystemStore(folder, scratch=scratch, locks=times, is_replaced=is_root_inventory)
+
+
 def _direct(settings: Settings, originals: S3Store) -> DirectParts | None:
     if not settings.direct_intake:
         return None
@@ -92,8 +101,8 @@ def _direct(settings: Settings, originals: S3Store) -> DirectParts | None:
 
 
 def term_of(settings: Settings) -> timedelta:
-    """Return how long what is locked stays so at first; nothing for a store without locks."""
-    return timedelta(days=settings.lock_days if settings.store == "s3" else 0)
+    """Return how long what is locked stays so at first; nothing where nothing is to be locked."""
+    return timedelta(days=settings.lock_days)
 
 
 def trial_of(settings: Settings) -> WormTrial:

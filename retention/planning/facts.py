@@ -1,0 +1,36 @@
+"""What is known of objects that schedules ask about."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from retention.planning.readings import Driver, Reading, Thing, as_instant, read, recorded_at
+from retention.schedules.algebra import Facts
+from retention.schedules.terms import Mark
+
+
+def facts_of(tx: Session, object_ids: Sequence[UUID]) -> Mapping[UUID, Facts]:
+    """Return the facts of each of these objects that there is: a few queries, however many there are.
+
+    `recorded_at` is corrected by the clock's offset and None where nobody says it exactly, `received_at` is when
+    something came that did not come from a dock. Nothing is narrowed to what the transaction sees: whoever asks has
+    found the objects.
+    """
+    driver = Driver(tx)
+    reading = read(driver, [driver.key(object_id) for object_id in object_ids])
+    return {UUID(thing.id): _facts(thing, reading) for thing in reading.things}
+
+
+def _facts(thing: Thing, reading: Reading) -> Facts:
+    filings = reading.filings.get(thing.id, ())
+    recorded = recorded_at(thing)
+    return Facts(
+        kind=thing.kind,
+        received_at=as_instant(thing.received_at),
+        recorded_at=None if recorded is None else as_instant(recorded),
+        marks=frozenset(map(Mark, reading.marks.get(thing.id, ()))),
+        categories=frozenset(filing.category for filing in filings),
+        stages=frozenset(filing.stage for filing in filings if filing.stage is not None),
+        closings=tuple(None if filing.closed_at is None else as_instant(filing.closed_at) for filing in filings),
+    )
