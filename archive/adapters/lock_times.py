@@ -44,12 +44,8 @@ class LockTimes:
     def __init__(
         self, folder: Path, *, scratch: Path, clock: Clock, group_of: Callable[[str], str] = _folder_of
     ) -> None:
-        """Open them; the folder is made when missing. `scratch` is on its file system."""
+        """Take the folder, which is made with the first lock. `scratch` is on its file system."""
         self._folder, self._scratch, self._clock, self._group_of = folder.absolute(), scratch, clock, group_of
-        with storage_errors():
-            (self._folder / _GUARDS).mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(PermissionError):
-                fsync_directory(self._folder.parent)
 
     def of(self, key: str) -> FileLock:
         """Return how a blob is locked. Raises: StoreBroken for a file that cannot be read."""
@@ -130,6 +126,10 @@ class LockTimes:
 
     @contextlib.contextmanager
     def _guarded(self, group: str) -> Iterator[None]:
+        guards = self._folder / _GUARDS
+        if not guards.is_dir():
+            with storage_errors():
+                make_directories(guards, below=self._folder.parent)
         # 256 guards serve all groups, so that the number of files does not grow; whoever shares one waits a little.
         with locked(self._folder / _GUARDS / hashlib.sha256(group.encode()).hexdigest()[:2]):
             yield

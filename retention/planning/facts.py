@@ -19,10 +19,11 @@ def facts_of(tx: Session, object_ids: Sequence[UUID]) -> Mapping[UUID, Facts]:
     """
     driver = Driver(tx)
     reading = read(driver, [driver.key(object_id) for object_id in object_ids])
-    return {UUID(thing.id): _facts(thing, reading) for thing in reading.things}
+    return {UUID(thing.id): facts_from(thing, reading) for thing in reading.things}
 
 
-def _facts(thing: Thing, reading: Reading) -> Facts:
+def facts_from(thing: Thing, reading: Reading) -> Facts:
+    """Return the facts of an object that was read."""
     filings = reading.filings.get(thing.id, ())
     recorded = recorded_at(thing)
     return Facts(

@@ -126,6 +126,10 @@ class RetentionPlanner:
                 state.swept_to = UUID(keys[-1])
         return len(keys)
 
+    def rules_at(self, tx: Session, at: Instant) -> Sequence[Rule]:
+        """Return the rules that are in force at a moment."""
+        return self.rules(tx, local_day(at)).rules
+
     def _in_force(self, tx: Session) -> InForce:
         return self.rules(tx, local_day(self.clock.now()))
 

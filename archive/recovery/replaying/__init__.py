@@ -18,6 +18,7 @@ from archive.recovery.replaying import (
     evidence,
     organisation,
     people,
+    planning,
     retrieval,
     subjects,
     upkeep,
@@ -32,7 +33,10 @@ _LOADED: Final = (_custody, _jobs, _search)
 Handler = Callable[[Told, Rows, Sources], None]
 HANDLERS: Final[Mapping[str, Handler]] = {
     kind: handler
-    for module in (organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval, upkeep)
+    for module in (
+        *(organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval, upkeep),
+        *(planning,),
+    )
     for kind, handler in module.HANDLERS.items()
 }
 _TOUCHING: Final = {
