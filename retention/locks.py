@@ -86,10 +86,11 @@ class LockRenewals:
         """Renew or extend up to 100 locks that end too soon; return how many. As `extend_some`."""
         return len(next(self._batches(self._ending), ()))
 
-    def waiting(self, tx: Session) -> int:
-        """Return how many plans were not held against the locks of their objects yet, up to a thousand."""
-        due = select(RetentionPlan.object_id).where(RetentionPlan.lock_due).limit(1000)
-        return int(tx.scalar(select(func.count()).select_from(due.subquery())) or 0)
+    def waiting(self, tx: Session) -> tuple[int, Instant | None]:
+        """Return how many plans were not held against the locks of their objects yet, and when the oldest was made."""
+        due = select(func.count(), func.min(RetentionPlan.planned_at)).where(RetentionPlan.lock_due)
+        count, oldest = tx.execute(due).one()
+        return int(count), oldest
 
     # ---- which --------------------------------------------------------------------------------------------------------
 
