@@ -10,7 +10,12 @@ from archive.kernel.instants import Instant, format_instant
 from archive.ports.blobs import BlobLocked, StoreBroken
 
 _NOT_LOCKED: Final = frozenset(
-    {"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"}
+    {
+        "NoSuchObjectLockConfiguration",
+        "ObjectLockConfigurationNotFoundError",
+        "InvalidRequest",
+        "NoSuchObjectLegalHold",  # SeaweedFS
+    }
 )
 _ON, _OFF = "ON", "OFF"
 

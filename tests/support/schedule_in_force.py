@@ -38,7 +38,7 @@ def rule(
 
 USUAL = (
     rule("case-file", 120, Basis.CASE_CLOSED, filed=True),
-    rule("footage", 6, Basis.RECORDED, kinds=("footage", "audio")),
+    rule("footage", 6, Basis.RECORDED, kinds=("footage", "audio", "other")),
     rule("marked", None, Basis.RECEIVED, marks=tuple(Mark)),
     rule("unfiled", 12, Basis.RECEIVED, filed=False),
 )

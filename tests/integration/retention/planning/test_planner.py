@@ -80,7 +80,7 @@ def test_facts(home: ArchiveHome, dock: EnrolledDock, deliver: Deliver) -> None:
                                    "clock_offset_ms": -1500})  # fmt: skip
     found = facts(home, first)
     assert (found.kind, found.marks, found.categories, found.stages, found.closings) == (
-        "footage", frozenset(), frozenset(), frozenset(), (),
+        "other", frozenset(), frozenset(), frozenset(), (),
     )  # fmt: skip
     assert found.recorded_at is not None
     assert found.recorded_at.isoformat() == "2026-03-01T07:30:01.500000+00:00", "the clock was behind"
