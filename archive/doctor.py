@@ -34,6 +34,7 @@ from retention.models import RestoreDrill
 
 _LONGEST_WAIT_S = 60.0
 _LONGEST_UNCOPIED = timedelta(days=1)
+_LONGEST_UNLOCKED = timedelta(days=1)
 
 
 def examine(services: Services) -> Report:
@@ -45,6 +46,7 @@ def examine(services: Services) -> Report:
             _log(services),
             *_witnesses(services),
             _worm(services),
+            _locks(services),
             *_copies(services),
             *_media(services),
             *replay_from_bucket(services),
@@ -145,6 +147,29 @@ def _worm(services: Services) -> Finding:
         return valid(code, f"WORM: proven {told}")
     failed = [found["code"] for found in json.loads(newest.findings) if found["outcome"] != Outcome.VALID.value]
     return indeterminate(code, f"WORM: not proven {told}: {', '.join(failed)}")
+
+
+def _locks(services: Services) -> Finding:
+    """Say what keeps originals from being deleted before their time, and whether it is up to date."""
+    code, settings = "doctor.locks", services.settings
+    if not settings.lock_days:
+        return indeterminate(code, "Locks: none, since lock_days is 0")
+    with services.database.read() as tx:
+        waiting, oldest = services.locks.waiting(tx)
+    now = services.clock.now()
+    if oldest is not None and now - oldest > _LONGEST_UNLOCKED:
+        told = (
+            f"{waiting} plans wait to be held against the locks, the oldest for {(now - oldest).total_seconds():.0f} s"
+        )
+        return indeterminate(code, f"Locks: {told}: is a worker running, and is every object in the store?")
+    if settings.store == "files":
+        told = (
+            "advisory: lock times beside the store, which the archive honours; whoever has its account can delete files"
+        )
+        return indeterminate(code, f"Locks: {told}")
+    return valid(
+        code, "Locks: Object Lock for as long as each object is kept, legal holds for what is permanent or on hold"
+    )
 
 
 def _copies(services: Services) -> list[Finding]:

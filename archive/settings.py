@@ -5,6 +5,7 @@ Every field is described in docs/settings.md (a test holds them together).
 """
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,8 +68,17 @@ class Settings(BaseSettings):
         default=90,
         ge=0,
         le=36500,
-        description="Days that what is kept in S3 is locked for, renewed in time; 0: no lock.",
+        description="Days that what is kept is locked for until its retention is known, renewed in time; 0: no lock.",
     )
+    price_per_tb_month: Decimal = Field(
+        default=Decimal(0),
+        ge=0,
+        description="What a terabyte of the first store costs in a month, for the page of costs.",
+    )
+    copy_price_per_tb_month: Decimal = Field(
+        default=Decimal(0), ge=0, description="The same for the store of the second copy."
+    )
+    currency: str = Field(default="CNY", max_length=8, description="Currency of these prices, as pages show it.")
     copy_folder: Path | None = Field(
         default=None,
         description="Folder, best of another server, for a second copy of every object; it must be there.",

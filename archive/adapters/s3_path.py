@@ -49,7 +49,7 @@ class Bucket:
         self._above = f"{place.prefix}/" if place.prefix else ""
         self._is_replaced, self._at_once = is_replaced, at_once
         self._known: OrderedDict[str, _Folder] = OrderedDict()
-        self._locks: OrderedDict[str, datetime | None] = OrderedDict()
+        self._locks: OrderedDict[str, tuple[datetime | None, bool]] = OrderedDict()
         self.covered: set[str] = set()
         """Keys that are written once and were seen with something over them."""
 
@@ -79,14 +79,14 @@ class Bucket:
         """Open a version for reading, and remember its lock. Raises: OSError."""
         with _as_os_errors(self.told(path)):
             answer = self._client.get_object(Bucket=self._bucket, Key=self.key(path), VersionId=file.version)
-        is_locked = answer.get("ObjectLockMode") == "COMPLIANCE"
-        self._locks[str(path)] = answer.get("ObjectLockRetainUntilDate") if is_locked else None
+        until = answer.get("ObjectLockRetainUntilDate") if answer.get("ObjectLockMode") == "COMPLIANCE" else None
+        self._locks[str(path)] = until, answer.get("ObjectLockLegalHoldStatus") == "ON"
         while len(self._locks) > _KNOWN_LOCKS:
             self._locks.popitem(last=False)
         return io.BufferedReader(_Body(answer["Body"], self.told(path)), buffer_size=_READ_BUFFER_BYTES)
 
-    def locked_until(self, path: PurePosixPath, file: _File) -> datetime | None:
-        """Return until when a version is locked (COMPLIANCE); None for not. Raises: OSError."""
+    def lock(self, path: PurePosixPath, file: _File) -> tuple[datetime | None, bool]:
+        """Return until when a version is locked (COMPLIANCE), None for not, and whether it is held. Raises: OSError."""
         if str(path) not in self._locks:
             self.open(path, file).close()
         return self._locks[str(path)]
@@ -209,9 +209,9 @@ class BucketPath:
         with self.open("rb") as file:
             return file.read()
 
-    def locked_until(self) -> datetime | None:
-        """Return until when nobody can delete the file (COMPLIANCE); None for not locked."""
-        return self._bucket.locked_until(self._path, self._there())
+    def lock(self) -> tuple[datetime | None, bool]:
+        """Return until when the file is locked (COMPLIANCE), None for not, and whether it is under legal hold."""
+        return self._bucket.lock(self._path, self._there())
 
     def _file(self) -> _File | None:
         return self._bucket.folder(self._path.parent).files.get(self._path.name)

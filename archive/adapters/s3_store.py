@@ -16,16 +16,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from botocore.exceptions import ClientError
-
 from archive.adapters.fetched import FetchedBlobs
 from archive.adapters.s3_client import ConflictingWrite, S3Place, refusals, s3_client
+from archive.adapters.s3_locks import S3Locks
 from archive.adapters.s3_parts import Parts, checksum, part_size, read_part
 from archive.adapters.s3_presigning import S3Addresses
 from archive.kernel.errors import InvalidInput
+from archive.kernel.instants import Instant
 from archive.ports.blobs import BlobChanged, BlobExists, BlobMissing, StoreBroken, StoreUnavailable, check_key
 
 _AT_ONCE: Final = 4
@@ -33,12 +34,13 @@ _THREADS: Final = 8
 _KNOWN_VERSIONS: Final = 16_384
 _READ_BUFFER_BYTES: Final = 256 * 1024
 _TRIES: Final = 8
-_NOT_LOCKED: Final = frozenset(
-    {"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"}
-)
 
 LockUntil = Callable[[], datetime | None]
 """Returns until when what is locked now stays locked; None for not at all."""
+
+
+def _never() -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,14 @@ class S3Store:
         self,
         place: S3Place,
         *,
-        lock_until: LockUntil = lambda: None,
+        lock_until: LockUntil = _never,
         locks_at_once: bool = False,
         is_replaced: Callable[[str], bool] = lambda _: False,
         fetched: FetchedBlobs | None = None,
     ) -> None:
         """Open the store; `is_replaced` tells the keys that `replace_if` may replace, which are never locked.
 
+        A store whose `lock_until` says nothing locks nothing, whatever it is asked for: its bucket may not be able to.
         With `locks_at_once` blobs are locked as they are put, otherwise when `lock` is called. Borrowed blobs lie in
         `fetched`.
         """
@@ -69,6 +72,7 @@ class S3Store:
         self._locks_at_once, self._fetched = locks_at_once, fetched
         self._prefix = f"{place.prefix}/" if place.prefix else ""
         self._client = s3_client(place)
+        self._locks, self._may_lock = S3Locks(self._client, place.bucket), lock_until is not _never
         self._addresses = S3Addresses(place)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
         self._known: OrderedDict[str, _Version] = OrderedDict()
@@ -143,14 +147,22 @@ class S3Store:
             yield name[len(self._prefix) :]
 
     def delete(self, key: str) -> None:
-        """Remove every version of a blob; see the port. Raises: StoreUnavailable where one is locked."""
-        name, versions = self._name(key), self._versions(self._name(key))
+        """Remove every version of a blob by its id; see the port.
+
+        Locks are asked for first: not every server refuses what it should, and of several versions none may go alone.
+        """
+        name = self._name(key)
+        versions, markers = self._listed(name)
         if not versions:
             raise BlobMissing(key=key)
+        if self._may_lock:
+            for version in versions:
+                self._locks.require_free(key, name, version.id, at=datetime.now(UTC))
         self._forget(name)
-        for version in versions:
+        # What somebody laid over it goes first: of a delete that breaks off, what was put first is left.
+        for version_id in (*markers, *(version.id for version in versions)):
             with refusals(key):
-                self._client.delete_object(Bucket=self._place.bucket, Key=name, VersionId=version.id)
+                self._client.delete_object(Bucket=self._place.bucket, Key=name, VersionId=version_id)
 
     def local_path(self, key: str) -> Path | None:
         """Return None: what is in a bucket is no local file. Raises: BlobMissing."""
@@ -167,12 +179,39 @@ class S3Store:
         with self._fetched.file(name, version.size_bytes, _opening(self, key)) as path:
             yield path
 
-    def lock(self, keys: Iterable[str]) -> None:
+    def lock(self, keys: Iterable[str], until: Instant | None = None) -> None:
         """Lock blobs, several at once, and read the locks back; see the port."""
-        until = self._lock_until()
-        if until is not None:
-            for done in [self._pool.submit(self._lock, key, until) for key in keys]:
-                done.result()
+        own = self._lock_until()
+        if own is not None:
+            ends = own if until is None else until
+            self._of_each(keys, lambda key, name, version: self._locks.lock(key, name, version, ends))
+
+    def hold(self, keys: Iterable[str]) -> None:
+        """Put blobs under legal hold, several at once; see the port."""
+        if self._lock_until() is not None:
+            self._of_each(keys, partial(self._locks.set_hold, is_held=True))
+
+    def release_hold(self, keys: Iterable[str]) -> None:
+        """Take the legal hold off blobs, several at once; see the port."""
+        if self._lock_until() is not None:
+            self._of_each(keys, partial(self._locks.set_hold, is_held=False))
+
+    def locked_until(self, key: str) -> Instant | None:
+        """Return until when a blob is locked (COMPLIANCE), as the server says; see the port."""
+        return self._locks.until(self._name(key), self._version(key).id)
+
+    def is_held(self, key: str) -> bool:
+        """Return whether a blob is under legal hold, as the server says; see the port."""
+        return self._locks.is_held(self._name(key), self._version(key).id)
+
+    def _of_each(self, keys: Iterable[str], act: Callable[[str, str, str], None]) -> None:
+        """Do something with the version that each key stands for, but for what is replaced."""
+
+        def one(key: str) -> None:
+            act(key, self._name(key), self._version(key).id)
+
+        for done in [self._pool.submit(one, key) for key in keys if not self._is_replaced(key)]:
+            done.result()
 
     def sweep(self, *, older_than: timedelta) -> int:
         """Give up uploads in parts that were begun longer ago than this; see the port."""
@@ -223,11 +262,6 @@ class S3Store:
                 found |= fresh
                 yield from sorted(key for key in fresh if not self._is_replaced(key))
 
-    def locked_until(self, key: str) -> datetime | None:
-        """Return until when a blob is locked (COMPLIANCE), as the server says; None for not. Raises: BlobMissing."""
-        name = self._name(key)
-        return self._lock_of(name, self._version(key).id)
-
     def close(self) -> None:
         """Give back threads and connections."""
         self._pool.shutdown(wait=True)
@@ -260,7 +294,7 @@ class S3Store:
             answer = dict(upload.send(parts()))
         version = self._know(name, _Version(answer.get("VersionId", "null"), sent, answer["ETag"]))
         if until is not None:
-            self._require_lock(key, name, version.id, until)
+            self._locks.require(key, name, version.id, until)
         return sent
 
     def _put_whole(self, key: str, name: str, data: bytes, lock: dict[str, Any]) -> dict[str, Any]:
@@ -281,39 +315,6 @@ class S3Store:
                 if not left:
                     raise
         raise AssertionError
-
-    def _lock(self, key: str, until: datetime) -> None:
-        """Lock the version that a key stands for, unless it is locked for longer. Raises: as `lock`."""
-        name, version = self._name(key), self._version(key)
-        kept = self._lock_of(name, version.id)
-        if kept is not None and kept >= until:
-            return
-        with refusals(key):
-            self._client.put_object_retention(
-                Bucket=self._place.bucket,
-                Key=name,
-                VersionId=version.id,
-                Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until},
-            )
-        self._require_lock(key, name, version.id, until)
-
-    def _require_lock(self, key: str, name: str, version_id: str, until: datetime) -> None:
-        """Make sure that the server keeps the lock; some say yes and do not. Raises: StoreBroken."""
-        kept = self._lock_of(name, version_id)
-        if kept is None or kept < until.replace(microsecond=0):
-            raise StoreBroken("The store did not lock what was put", key=key)
-
-    def _lock_of(self, name: str, version_id: str) -> datetime | None:
-        with refusals(name):
-            try:
-                answer = self._client.get_object_retention(Bucket=self._place.bucket, Key=name, VersionId=version_id)
-            except ClientError as exc:
-                if exc.response.get("Error", {}).get("Code") in _NOT_LOCKED:
-                    return None
-                raise
-        told = answer.get("Retention", {})
-        found: datetime | None = told.get("RetainUntilDate") if told.get("Mode") == "COMPLIANCE" else None
-        return found
 
     # ---- versions --------------------------------------------------------------------------------------------------
 
@@ -336,16 +337,22 @@ class S3Store:
 
     def _versions(self, name: str) -> list[_Version]:
         """Return the versions of a key, the newest first."""
+        return self._listed(name)[0]
+
+    def _listed(self, name: str) -> tuple[list[_Version], list[str]]:
+        """Return the versions of a key, the newest first, and the ids of its delete markers."""
         found: list[_Version] = []
+        markers: list[str] = []
         with refusals(name):
             for page in self._client.get_paginator("list_object_versions").paginate(
                 Bucket=self._place.bucket, Prefix=name, PaginationConfig={"PageSize": 100}
             ):
-                rows = page.get("Versions", ())
+                rows, gone = page.get("Versions", ()), page.get("DeleteMarkers", ())
                 found += [_Version(row["VersionId"], row["Size"], row["ETag"]) for row in rows if row["Key"] == name]
-                if any(row["Key"] != name for row in rows):
+                markers += [row["VersionId"] for row in gone if row["Key"] == name]
+                if any(row["Key"] != name for row in (*rows, *gone)):
                     break  # what begins with the key comes behind it
-        return found
+        return found, markers
 
     def _newest(self, name: str) -> _Version | None:
         try:

@@ -151,6 +151,7 @@ def _begin(services: Services) -> None:
     services.renewals.begin()
     services.certificate_ends.begin()
     services.worm.begin()
+    services.planning.begin()
     services.locks.begin()
     services.copies.begin()
     services.drills.begin()

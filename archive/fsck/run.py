@@ -26,6 +26,7 @@ from archive.fsck.log import check_log, read_published
 from archive.fsck.looks import check_looks
 from archive.fsck.notes import read_head
 from archive.fsck.packages import check_packages
+from archive.fsck.plans import check_locks, check_plans
 from archive.fsck.raw import Places, as_uuid, rows
 from archive.fsck.recordings import check_recordings
 from archive.fsck.rights import check_rights
@@ -85,7 +86,7 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
     with target.database.snapshot() as tx:
         connection = tx.connection()
         next(iter(rows(connection, "SELECT count(*) FROM log_checkpoint")))  # the snapshot begins here
-        walked = stored_objects(places.store, begun, is_locked=places.is_locked)
+        walked = stored_objects(places.store, begun, lock_of=places.lock_of)
         stored = {found.object_id: found for found in walked}
         yield from begun
         checks = {
@@ -120,6 +121,8 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "schedules": check_schedules(connection),
             "packages": check_packages(connection),
             "jobs": check_jobs(connection),
+            "plans": check_plans(connection),
+            "locks": check_locks(connection, stored, at=places.now(), locks_as_it_comes=places.locks_as_it_comes),
             "copies": check_copies(connection),
             "drills": check_drills(connection, trust_roots_pem=roots),
             "journal": check_journal(

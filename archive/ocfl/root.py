@@ -127,11 +127,37 @@ class OcflRoot:
         """
         return self._store.borrow(self.content_key(object_id, logical_path))
 
-    def lock(self, object_id: ObjectId) -> None:
-        """Lock every version of an object for the store's term from now; see the port. Raises: ObjectMissing."""
+    def lock(self, object_id: ObjectId, until: Instant | None = None) -> None:
+        """Lock every version of an object until a moment, by default for the store's own term; see the port.
+
+        Raises: ObjectMissing, BrokenInventory; as the port.
+        """
+        self._store.lock(self._kept_keys(object_id), until)
+
+    def hold(self, object_id: ObjectId) -> None:
+        """Put every version of an object under legal hold; see the port. Raises: as `lock`."""
+        self._store.hold(self._kept_keys(object_id))
+
+    def release_hold(self, object_id: ObjectId) -> None:
+        """Take the legal hold off every version of an object; see the port. Raises: as `lock`."""
+        self._store.release_hold(self._kept_keys(object_id))
+
+    def locked_until(self, object_id: ObjectId) -> Instant | None:
+        """Return when the first lock of any file of an object ends, as the store says now; None where one has none.
+
+        Raises: ObjectMissing, BrokenInventory, BlobMissing.
+        """
+        ends = [self._store.locked_until(key) for key in self._kept_keys(object_id)]
+        return None if None in ends else min(end for end in ends if end is not None)
+
+    def is_held(self, object_id: ObjectId) -> bool:
+        """Return whether every file of an object is under legal hold, as the store says now. Raises: as above."""
+        return all(self._store.is_held(key) for key in self._kept_keys(object_id))
+
+    def _kept_keys(self, object_id: ObjectId) -> Sequence[str]:
+        """Return the keys of what is written once, of all versions."""
         inventory = self.read_inventory(object_id)
-        for number in range(1, inventory.head + 1):
-            self._store.lock(version_keys(inventory, number))
+        return [key for number in range(1, inventory.head + 1) for key in version_keys(inventory, number)]
 
     def exists(self, object_id: ObjectId) -> bool:
         """Return whether the object is there, which is: has a root inventory."""

@@ -63,6 +63,7 @@ from archive.wiring import (
     log_parts,
     people_parts,
     record_parts,
+    retention_parts,
     schedule_parts,
     template_parts,
     volume_parts,
@@ -82,6 +83,8 @@ from retention.copies import Copies
 from retention.drills import Drills
 from retention.fixity import Fixity
 from retention.locks import LockRenewals
+from retention.planning.jobs import PlanningJobs
+from retention.planning.planner import RetentionPlanner
 from retention.schedules.trials import ScheduleTrials
 from retention.worm import WormProbes
 from signing.authority import EmbeddedAuthority
@@ -159,6 +162,7 @@ class Services:
     fixity: Fixity
     worm: WormProbes
     locks: LockRenewals
+    planning: PlanningJobs
     copies: Copies
     schedule_trials: ScheduleTrials
     published: Published
@@ -182,6 +186,11 @@ class Services:
         """What builds and keeps the packages that people ask for."""
         keep, folder = timedelta(days=self.settings.package_keep_days), self.settings.home.absolute() / "packages"
         return Packages(self.packager, folder, keep, self.settings.reserve_bytes)
+
+    @property
+    def planner(self) -> RetentionPlanner:
+        """What plans until when objects are kept."""
+        return self.planning.planner
 
     @property
     def drills(self) -> Drills:
@@ -347,8 +356,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     )
     worm, locks = (
         WormProbes(database, clock, trial_of(settings)),
-        LockRenewals(database, objects, clock, term_of(settings)),
+        LockRenewals(database, objects, clock, term_of(settings), locks_as_it_comes=settings.store == "s3"),
     )
+    planning = PlanningJobs(retention_parts.planner(database, clock))
     journal = log_parts.journal(home, database, stores)
     webhooks = worker_parts.webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
@@ -438,11 +448,13 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **case_files.handlers,
             **worm.handlers,
             **locks.handlers,
+            **planning.handlers,
             **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),
         worm=worm,
         locks=locks,
+        planning=planning,
         copies=copy_parts.copies(settings, database, stores.originals, clock),
         schedule_trials=schedule_parts.trials(database, clock),
         published=published,

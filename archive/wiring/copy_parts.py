@@ -7,22 +7,21 @@ from pathlib import Path
 
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.s3_client import S3Place, access_key
-from archive.adapters.s3_path import Bucket, BucketPath
+from archive.adapters.s3_path import Bucket
 from archive.adapters.s3_store import S3Store
 from archive.db.database import Database
 from archive.fsck.copies import SecondCopy
-from archive.fsck.raw import Place
 from archive.ledger.trustfile import TrustFile
 from archive.ocfl.layout import is_root_inventory
 from archive.packages.building import Packager
 from archive.ports.blobs import BlobStore, LockableBlobStore, StoreUnavailable
 from archive.ports.clock import Clock
 from archive.settings import Settings, SettingsInvalid
-from archive.wiring.stores import s3_place
+from archive.wiring.stores import lock_in_bucket, locked_folder, locks_of_folder, s3_place
 from retention.copies import Copies
 from retention.drills import Drills
 
-_STORE = "store"
+_STORE, _LOCKS = "store", "store-locks"
 
 
 def copies(settings: Settings, database: Database, source: BlobStore, clock: Clock) -> Copies:
@@ -33,9 +32,9 @@ def copies(settings: Settings, database: Database, source: BlobStore, clock: Clo
         place, term = f"{bucket.endpoint or 'AWS'} {bucket.bucket}/{bucket.prefix}", timedelta(days=settings.lock_days)
         target = functools.cache(lambda: _in_bucket(bucket, term, clock))
     else:
-        place, term = "" if folder is None else str(folder), timedelta(0)
-        target = functools.cache(lambda: _in_folder(folder))
-    return Copies(database, source, target, place, clock, term)
+        place, term = "" if folder is None else str(folder), timedelta(days=settings.lock_days)
+        target = functools.cache(lambda: _in_folder(folder, clock))
+    return Copies(database, source, target, place, clock, term, locks_as_it_comes=bucket is not None)
 
 
 def drills(settings: Settings, made: Copies, packager: Packager, trust: TrustFile, trust_roots_pem: bytes) -> Drills:
@@ -76,19 +75,17 @@ def second_copy(settings: Settings, clock: Clock) -> SecondCopy | None:
     """Return where the copy lies for a check that reads it raw; None where there is none. Raises: SettingsInvalid."""
     folder, bucket = _folder(settings), _bucket(settings)
     if folder is not None:
-        return SecondCopy(str(folder)[:300], folder / _STORE)
+        times = locks_of_folder(settings, folder / _STORE, folder / _LOCKS, clock)
+        return SecondCopy(str(folder)[:300], folder / _STORE, lock_of=times, now=clock.now)
     if bucket is None:
         return None
     raw = Bucket(bucket, is_replaced=is_root_inventory)
-
-    def is_locked(place: Place) -> bool:
-        until: datetime | None = place.locked_until() if isinstance(place, BucketPath) else None
-        return until is not None and until > clock.now()
-
     return SecondCopy(
         f"{bucket.endpoint or 'AWS'} {bucket.bucket}/{bucket.prefix}"[:300],
         raw.root,
-        is_locked=is_locked if settings.lock_days else lambda _: True,
+        lock_of=lock_in_bucket if settings.lock_days else None,
+        locks_as_it_comes=True,
+        now=clock.now,
         covered=lambda: raw.covered,
     )
 
@@ -129,8 +126,8 @@ def _in_bucket(place: S3Place, term: timedelta, clock: Clock) -> S3Store:
     return S3Store(place, lock_until=until, is_replaced=is_root_inventory)
 
 
-def _in_folder(folder: Path | None) -> FilesystemStore:
+def _in_folder(folder: Path | None, clock: Clock) -> FilesystemStore:
     # Never made here: what is not mounted must not be written beside its mount point.
     if folder is None or not folder.is_dir():
         raise StoreUnavailable("The folder of the second copy is not there: make it, or mount it", folder=folder)
-    return FilesystemStore(folder / _STORE, scratch=folder / "scratch")
+    return locked_folder(folder / _STORE, folder / _LOCKS, folder / "scratch", clock)

@@ -7,27 +7,29 @@ unlocked, since a broken-off try of theirs is taken back. What can be made again
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.fetched import FetchedBlobs
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.folder_trial import FolderTrial
+from archive.adapters.lock_times import FileLock, LockTimes
 from archive.adapters.s3_client import S3Place
 from archive.adapters.s3_direct import S3Direct
 from archive.adapters.s3_path import Bucket, BucketPath
 from archive.adapters.s3_probe import WormProbe
 from archive.adapters.s3_store import S3Store
-from archive.fsck.raw import Place, Places
-from archive.ocfl.layout import is_root_inventory
-from archive.ports.blobs import BlobStore, LockableBlobStore
+from archive.fsck.raw import LockOf, MediumLock, Place, Places
+from archive.ocfl.layout import is_root_inventory, root_of
+from archive.ports.blobs import BlobStore, LockableBlobStore, StoreBroken
 from archive.ports.clock import Clock
 from archive.ports.erasable import ErasableStore
 from archive.ports.worm import WormTrial
 from archive.settings import Settings, SettingsInvalid
 from ingest.context import DirectParts
 
-_FOLDERS: Final = ("store", "renditions", "quarantine", "drafts", "journal")
+_FOLDERS: Final = ("renditions", "quarantine", "drafts", "journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,11 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
     home = settings.home.absolute()
     keys = ErasableFilesystemStore(home / "journal-keys", scratch=home / "scratch")
     if settings.store == "files":
-        originals, renditions, quarantine, drafts, journal = (
+        renditions, quarantine, drafts, journal = (
             FilesystemStore(home / name, scratch=home / "scratch", is_recreatable=name == "renditions")
             for name in _FOLDERS
         )
+        originals = locked_folder(home / "store", home / "store-locks", home / "scratch", clock)
         return Stores(originals, quarantine, drafts, renditions, journal, keys, None, close=lambda: None)
     fetched = FetchedBlobs(
         settings.local / "fetched", most_bytes=settings.fetched_bytes, reserve_bytes=settings.reserve_bytes
@@ -87,6 +90,12 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
     return Stores(*in_bucket, keys, _direct(settings, in_bucket[0]), close=close, give_way=fetched.give_way)
 
 
+def locked_folder(folder: Path, locks: Path, scratch: Path, clock: Clock) -> FilesystemStore:
+    """Return a store of originals in a folder, with the lock times that our own code honours beside it."""
+    times = LockTimes(locks, scratch=scratch, clock=clock, group_of=root_of)
+    return FilesystemStore(folder, scratch=scratch, locks=times, is_replaced=is_root_inventory)
+
+
 def _direct(settings: Settings, originals: S3Store) -> DirectParts | None:
     if not settings.direct_intake:
         return None
@@ -94,8 +103,8 @@ def _direct(settings: Settings, originals: S3Store) -> DirectParts | None:
 
 
 def term_of(settings: Settings) -> timedelta:
-    """Return how long what is locked stays so at first; nothing for a store without locks."""
-    return timedelta(days=settings.lock_days if settings.store == "s3" else 0)
+    """Return how long what is locked stays so at first; nothing where nothing is to be locked."""
+    return timedelta(days=settings.lock_days)
 
 
 def trial_of(settings: Settings) -> WormTrial:
@@ -110,18 +119,17 @@ def trial_of(settings: Settings) -> WormTrial:
 
 def places_of(settings: Settings, clock: Clock) -> Places:
     """Return where the stores lie for a check that reads them raw. Raises: SettingsInvalid."""
-    folders = replace(Places.of_home(settings.home.absolute()), staging=settings.local / "staging")
+    home = settings.home.absolute()
+    times = locks_of_folder(settings, home / "store", home / "store-locks", clock)
+    folders = replace(
+        Places.of_home(home), staging=settings.local / "staging", lock_of=times, locks_as_it_comes=False, now=clock.now
+    )
     if settings.store == "files":
         return folders
     store = Bucket(s3_place(settings, "store"), is_replaced=is_root_inventory)
     others = [Bucket(s3_place(settings, name)) for name in ("quarantine", "drafts", "journal")]
     renditions = Bucket(work_place(settings, "renditions"))
     buckets = (store, *others)
-
-    def is_locked(place: Place) -> bool:
-        until = place.locked_until() if isinstance(place, BucketPath) else None
-        return until is not None and until > clock.now()
-
     return replace(
         folders,
         store=store.root,
@@ -129,9 +137,31 @@ def places_of(settings: Settings, clock: Clock) -> Places:
         drafts=others[1].root,
         journal=others[2].root,
         renditions=renditions.root,
-        is_locked=is_locked if settings.lock_days else lambda _: True,
+        lock_of=lock_in_bucket if settings.lock_days else None,
+        locks_as_it_comes=True,
         covered=lambda: {key for bucket in buckets for key in bucket.covered},
     )
+
+
+def lock_in_bucket(place: Place) -> MediumLock:
+    """Return how the server says that a file is locked. Raises: OSError."""
+    return MediumLock(*place.lock()) if isinstance(place, BucketPath) else MediumLock(None, is_held=False)
+
+
+def locks_of_folder(settings: Settings, folder: Path, locks: Path, clock: Clock) -> LockOf | None:
+    """Return what reads the lock times beside a folder of originals; None where nothing is to be locked."""
+    if not settings.lock_days:
+        return None
+    times = LockTimes(locks, scratch=locks, clock=clock, group_of=root_of)
+
+    def lock_of(place: Place) -> MediumLock:
+        try:
+            found = times.of(PurePath(str(place)).relative_to(folder).as_posix())
+        except StoreBroken:
+            found = FileLock()
+        return MediumLock(found.until, found.is_held)
+
+    return lock_of
 
 
 def s3_place(settings: Settings, name: str) -> S3Place:

@@ -29,6 +29,7 @@ NAMES = (
     "signing",
     "documents",
     "closing",
+    "planning",
 )
 
 

@@ -18,6 +18,7 @@ from archive.recovery.replaying import (
     evidence,
     organisation,
     people,
+    planning,
     retrieval,
     schedules,
     subjects,
@@ -35,7 +36,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     kind: handler
     for module in (
         *(organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval),
-        *(schedules, upkeep),
+        *(schedules, planning, upkeep),
     )
     for kind, handler in module.HANDLERS.items()
 }

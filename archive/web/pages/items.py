@@ -32,6 +32,7 @@ from archive.web.pages.progress import preparation
 from archive.web.pages.purposes import given_purpose, retrieval_context
 from archive.web.pages.record_history import history_context
 from archive.web.pages.rendering import go_to, is_fragment, reader_texts, render
+from archive.web.pages.retention import retention_of
 from archive.web.pages.strip import device_facts, strip_of
 from archive.web.pages.trail import object_trail
 from archive.web.pages.versions import versions_of
@@ -261,6 +262,7 @@ def _item_context(
         "cases": cases,
         "section": "cases" if cases else "unlinked",
         "store_lock": services.worm.standing(tx),
+        "retention": retention_of(tx, object_id, caller, services),
         "trail": object_trail(tx, object_id, texts=texts),
         "receptions": receptions(tx, object_id),
         **recording_context(tx, object_id),
@@ -298,6 +300,7 @@ def show_record(
             **_classes(view.original),
             "cases": cases_of(tx, object_id),
             "store_lock": services.worm.standing(tx),
+            "retention": retention_of(tx, object_id, caller, services),
             "trail": object_trail(tx, object_id, texts=texts),
             "filed_by": actor_names(tx, [view.record.filed_by], texts=texts)[view.record.filed_by],
             **retrieval_context(tx, view.original, tuple(GrantKind), caller, services, texts=texts),

@@ -111,6 +111,7 @@ from ingest.accept import finish_upload
 from ingest.docks import revoke_dock, set_dock_limits
 from ingest.errors import Quarantined
 from retention.fixity import check_fixity
+from retention.planning.planner import RetentionPlanner
 from retention.schedules import register as schedules
 from retention.schedules.listings import schedule_view
 from retention.schedules.register import save_schedule
@@ -124,6 +125,7 @@ from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, SteppedCl
 from tests.support.case_files import CHECKED, give_seal, scan
 from tests.support.cosigned import CosignedHome, cosigned_home
 from tests.support.moulds import Moulds
+from tests.support.schedule_in_force import Schedules
 from tests.support.unguarded import guard, lift
 
 RULES = RetrievalRules.load()
@@ -181,7 +183,10 @@ UNBOUND = {
     "schedule_trial": None,
     # How far the copier is; that it looked past nothing follows from the log.
     "copy_place": {"scanned", "trouble", "trouble_at"},
-    "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at"},
+    "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at", "has_hold", "lock_due"},
+    # How far planning is, and what is to be looked at again.
+    "planning_state": None,
+    "retention_plan": {"stale_since", "lock_due"},
 }  # fmt: skip
 
 
@@ -261,6 +266,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
     home.services.worm.run()
     home.sequence()
+    plan_everything(home)
     assert home.services.copies.copy_some() > 0
     home.services.drills.run(count=1)
     take_a_case_away(witnessed, case_id, supervisor)
@@ -273,6 +279,14 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     witnessed.cosign()
     home.assert_sound()
     return home
+
+
+def plan_everything(home: ArchiveHome) -> None:
+    """Plans of every object: one with an end, counted from its recording, and those whose period has not begun."""
+    planner = RetentionPlanner(home.database, home.clock, Schedules())
+    while planner.sweep_some():
+        pass
+    assert planner.note_changes() == 0
 
 
 def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: ObjectId) -> None:

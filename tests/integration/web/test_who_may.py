@@ -79,6 +79,9 @@ _OPERATORS = frozenset({Role.ADMINISTRATOR, Role.OPERATOR})
 _PROVERS = _OPERATORS | {Role.SUPERVISOR, Role.AUDITOR, Role.RECORDS_MANAGER}
 _AUDITORS = frozenset({Role.AUDITOR})
 _TRACERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR, Role.AUDITOR})
+_RETENTION_READERS = frozenset(
+    {Role.UNIT_HEAD, Role.SUPERVISOR, Role.AUDITOR, Role.RECORDS_MANAGER, Role.LEGAL_REVIEWER}
+)
 _ADMINS = frozenset({Role.ADMINISTRATOR})
 _TEMPLATE_READERS = _FILERS | _ADMINS
 _KEEPERS = frozenset({Role.RECORDS_MANAGER})
@@ -150,6 +153,9 @@ _TABLE = [
     Row(_POST, "/retrievals/{request_id}/decision", _HEADS, 422, 403),
     Row(_POST, "/retrievals/{request_id}/withdrawal", _VIEWERS, 404, 403),
     Row(_POST, "/retrievals/{request_id}/end", _HEADS, 422, 403),
+    Row(_GET, "/retention", _RETENTION_READERS, 200, 403),
+    Row(_GET, "/retention/due", _RETENTION_READERS, 200, 403),
+    Row(_GET, "/retention/costs", _RETENTION_READERS, 200, 403),
     Row(_GET, "/trace", _EVERYBODY, 200, 200),
     Row(_POST, "/trace/lists", _EVERYBODY, 200, 200),
     Row(_POST, "/trace/{entry_id}/check", _TRACERS, 422, 403),

@@ -1,0 +1,94 @@
+"""What is decided for a million objects is what the algebra says of each, whatever was asked for before."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archive.kernel.instants import BUREAU_ZONE
+from retention.planning.deciding import Decider, answer_of
+from retention.planning.facts import facts_from
+from retention.planning.readings import Filing, Reading, Thing, as_instant, as_text
+from retention.planning.writing import Plan, grown
+from retention.schedules.algebra import Condition, Rule, kept_by
+from retention.schedules.terms import Basis, Mark, Period
+
+_KINDS, _CATEGORIES, _STAGES = ("footage", "record", "volume"), ("penalty", "coercion"), ("inspection", "notice")
+
+
+def some(values: tuple[str, ...]) -> st.SearchStrategy[frozenset[str]]:
+    return st.frozensets(st.sampled_from(values), max_size=2)
+
+
+marks = st.frozensets(st.sampled_from(tuple(Mark)), max_size=2)
+conditions = st.builds(
+    Condition, some(_KINDS), marks, some(_CATEGORIES), some(_STAGES), st.sampled_from((None, True, False))
+)
+periods = st.builds(Period, st.none() | st.integers(1, 1200))
+rules = st.lists(
+    st.builds(
+        Rule, st.sampled_from([f"r{n}" for n in range(9)]), st.just(""), conditions, periods, st.sampled_from(Basis),
+        st.just(""),
+    ),
+    max_size=6,
+    unique_by=lambda rule: rule.code,
+)  # fmt: skip
+moments = st.datetimes(datetime(1990, 1, 1), datetime(2080, 1, 1), timezones=st.just(UTC)).map(as_text)  # noqa: DTZ001
+filings = st.builds(
+    Filing, st.just("c"), st.sampled_from(_CATEGORIES), st.none() | moments, st.none() | st.sampled_from(_STAGES)
+)
+offsets = st.none() | st.integers(-(10**10), 10**10)
+things = st.builds(
+    Thing, st.builds(lambda: uuid4().hex), st.sampled_from(_KINDS), moments, st.none() | moments, offsets
+)
+objects = st.tuples(things, st.lists(filings, max_size=3), marks.map(lambda found: frozenset(map(str, found))))
+
+
+@settings(max_examples=200, deadline=None)
+@given(rules, st.lists(objects, min_size=1, max_size=8))
+def test_it_is_what_the_algebra_says(
+    schedule: list[Rule], found: list[tuple[Thing, list[Filing], frozenset[str]]]
+) -> None:
+    decider = Decider(schedule)
+    for thing, filed, marked in found:
+        facts = facts_from(thing, Reading([thing], {thing.id: filed}, {thing.id: marked}))
+        kept = kept_by(facts, schedule)
+        answer, basis_at = decider.decide(thing, filed, marked)
+        assert answer == answer_of(kept)
+        told = kept.longest or next((reason for reason in kept.reasons if reason.waits), None)
+        expected = None if told is None else told.basis_at
+        assert (None if basis_at is None else as_instant(basis_at)) == expected
+
+
+plans = st.builds(
+    Plan, st.none() | moments, st.booleans(), st.booleans(), st.none() | st.just("r1"), st.none() | st.just("received"),
+    st.none() | moments, st.none() | st.just(UUID(int=1).hex), st.none() | st.just("r2"),
+).map(lambda plan: plan._replace(until=None if plan.is_permanent else plan.until))  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(rules, objects, plans)
+def test_it_only_grows(schedule: list[Rule], found: tuple[Thing, list[Filing], frozenset[str]], before: Plan) -> None:
+    decision = Decider(schedule).decide(*found)
+    after = grown(decision, None, before)
+    assert after.is_permanent or not before.is_permanent
+    if not after.is_permanent and before.until is not None:
+        assert after.until is not None
+        assert after.until >= before.until
+    assert after.is_permanent == (before.is_permanent or decision.answer.is_permanent)
+    if decision.answer.until is not None and not after.is_permanent:
+        assert after.until is not None
+        assert after.until >= decision.answer.until
+    assert grown(decision, None, after) == after
+    kept = {
+        (before.until, before.rule, before.basis_at),
+        (decision.answer.until, decision.answer.rule, decision.basis_at),
+    }
+    assert (after.until, after.rule, after.basis_at) in kept
+
+
+def test_days_begin_with_an_hour() -> None:
+    offset = BUREAU_ZONE.utcoffset(None)
+    assert offset is not None
+    assert not offset % timedelta(hours=1)
