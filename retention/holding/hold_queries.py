@@ -7,7 +7,7 @@ them against each other.
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from uuid import UUID
@@ -82,8 +82,8 @@ class HoldQuery:
             raise BadHoldQuery("A query asks for recordings between two times, the first of which is the earlier one")
 
     @property
-    def text(self) -> str:
-        """The query as canonical JSON, as it is kept and logged."""
+    def told(self) -> Mapping[str, str]:
+        """The parts that are given, by their names."""
         told = {
             "unit": str(self.unit_id),
             "device": self.device_serial,
@@ -94,7 +94,12 @@ class HoldQuery:
             "number_prefix": self.number_prefix,
             "kind": None if self.kind is None else self.kind.value,
         }
-        return canonical_json({name: value for name, value in told.items() if value is not None}).decode()
+        return {name: value for name, value in told.items() if value is not None}
+
+    @property
+    def text(self) -> str:
+        """The query as canonical JSON, as it is kept and logged."""
+        return canonical_json(self.told).decode()
 
     @classmethod
     def of(cls, text: str) -> Self:

@@ -110,6 +110,15 @@ def standing_marks(tx: Session, on: Marked) -> Sequence[RetentionMark]:
     return tx.scalars(select(RetentionMark).where(*standing).order_by(RetentionMark.set_at, RetentionMark.id)).all()
 
 
+def mark_on(tx: Session, mark_id: MarkId) -> Marked:
+    """Return what a mark that stands is on. Raises: MarkNotFound."""
+    standing = (RetentionMark.id == mark_id, RetentionMark.removed_at.is_(None))
+    row = tx.scalar(select(RetentionMark).where(*standing))
+    if row is None:
+        raise MarkNotFound(mark_id=mark_id)
+    return Marked(MarkedKind(row.ref_kind), row.ref_id)
+
+
 def marks_by_cases(tx: Session, object_id: ObjectId) -> Sequence[tuple[UUID, RetentionMark]]:
     """Return the marks that stand on the cases of an object, each with its case."""
     marks = select(CaseLink.case_id, RetentionMark).join(RetentionMark, RetentionMark.ref_id == CaseLink.case_id)

@@ -47,7 +47,9 @@ from archive.kernel.ids import (
     ClearanceId,
     ComplaintId,
     DeviceId,
+    HoldId,
     IdentifierId,
+    MarkId,
     ObjectId,
     OfficerId,
     SubjectId,
@@ -67,6 +69,11 @@ from archive.retrieval.rules import GrantKind, RetrievalRules
 from ingest.axis.systems import enrol_system, renew_system_key
 from ingest.docks import rotate_key
 from ingest.remaking import drop_renditions
+from retention.holding.holds import release_hold
+from retention.holding.marks import Marked
+from retention.holding.models import Hold, RetentionMark
+from retention.holding.terms import HoldScope, MarkedKind
+from retention.schedules.terms import Mark
 from tests.support.archive_home import ArchiveHome
 
 RULES = RetrievalRules.load()
@@ -78,6 +85,7 @@ def change_everything(home: ArchiveHome) -> None:
     change_people(home)
     change_cases(home)
     change_complaints(home)
+    change_holds(home)
     change_keys(home)
     change_the_rest(home)
     home.sequence()
@@ -188,6 +196,16 @@ def change_complaints(home: ArchiveHome) -> None:
         database, DeviceId(device.id), DeviceFacts(device.serial, unit_id=unit_id, kind=SourceKind.OTHER, model="X2"), by=head,
         at=home.clock.now(),
     )  # fmt: skip
+
+
+def change_holds(home: ArchiveHome) -> None:
+    database, at = home.database, home.clock.now
+    hold = one(home, select(Hold).where(Hold.released_at.is_(None), Hold.scope == HoldScope.CASE.value))
+    release_hold(database, HoldId(hold.id), reason="结案", by=home.signed_in("records_manager").actor, at=at())
+    mark = one(home, select(RetentionMark).where(RetentionMark.removed_at.is_(None)))
+    home.services.marks.take_back(database, MarkId(mark.id), reason="不属重大", by=OPERATOR, at=at())
+    on = Marked(MarkedKind.CASE, mark.ref_id)
+    home.services.marks.set_mark(database, on, Mark.OBSTRUCTION, reason="阻碍", by=OPERATOR, at=at())
 
 
 def change_keys(home: ArchiveHome) -> None:
