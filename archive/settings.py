@@ -280,6 +280,10 @@ class Settings(BaseSettings):
         default=None,
         description="Rules of who sees and copies at once, who asks first (TOML); empty means those that are shipped.",
     )
+    hold_rules: Path | None = Field(
+        default=None,
+        description="Rules of numbers and reviews of holds (TOML); empty means those that are shipped.",
+    )
     trust_rules: Path | None = Field(
         default=None,
         description="Which acts with a certificate need a second person (TOML); empty means those that are shipped.",

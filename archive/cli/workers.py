@@ -148,6 +148,8 @@ def _begin(services: Services) -> None:
     services.delivery.begin()
     services.complaints.begin()
     services.retrievals.begin()
+    services.holds.begin()
+    services.hold_scans.begin()
     services.renewals.begin()
     services.certificate_ends.begin()
     services.worm.begin()

@@ -306,7 +306,7 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
     for entry in entries(connection, {*_TOUCHING, *_GRANTING, "access.renewed"}):
         # What is exported as a case has an entry for the case itself, which touches no object, and needs no grants.
         is_package = entry.type == "access.export" and entry.told("case") is not None
-        if entry.type in _TOUCHING and entry.told("obj", "kind") != "case":
+        if entry.type in _TOUCHING and entry.told("obj", "kind") not in _NO_OBJECTS:
             touched[entry.id] = entry
         if entry.type in _GRANTING and not is_package:
             granted[entry.id] = entry
@@ -327,9 +327,12 @@ _TOUCHING: Final = {
     "fixity.ok", "fixity.fail", "validation.checked",
     "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
     "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
-    "volume.closed", "volume.checked",
+    "volume.closed", "volume.checked", "retention.marked", "retention.unmarked", "hold.placed", "hold.reviewed",
+    "hold.released",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
+_NO_OBJECTS: Final = {"case", "hold"}
+"""Kinds of what such an entry may be about instead."""
 _STEPS: Final = {"record.set", "record.signed", "record.refused", "record.sealed", "record.stamped"}
 _GRANTING: Final = {
     "access.view": "view", "access.export": "export", "access.print": "print", "access.break_glass": "view",

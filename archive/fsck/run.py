@@ -20,6 +20,7 @@ from archive.fsck.drafts import check_drafts
 from archive.fsck.extensions import check_extensions
 from archive.fsck.handovers import check_handovers
 from archive.fsck.held import Held
+from archive.fsck.holds import check_holds
 from archive.fsck.journal import check_journal
 from archive.fsck.keys import Outside, Pinned, pinned_certificates, read_pinned
 from archive.fsck.log import check_log, read_published
@@ -115,6 +116,7 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "derived": check_derived(connection, places.renditions, places.quarantine),
             "staff": check_staff(connection),
             "complaints": check_complaints(connection),
+            "holds": check_holds(connection),
             "handovers": check_handovers(connection),
             "systems": check_systems(connection),
             "dock keys": check_dock_keys(connection),

@@ -64,6 +64,9 @@ EventId = NewType("EventId", uuid.UUID)
 NoticeId = NewType("NoticeId", uuid.UUID)
 """A notice to a person."""
 ComplaintId = NewType("ComplaintId", uuid.UUID)
+HoldId = NewType("HoldId", uuid.UUID)
+MarkId = NewType("MarkId", uuid.UUID)
+"""A retention mark of an object or a case."""
 VolumeId = NewType("VolumeId", uuid.UUID)
 """A volume of a case file; a closed one is the object of the same id."""
 JudgementId = NewType("JudgementId", uuid.UUID)

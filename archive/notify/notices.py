@@ -39,6 +39,8 @@ class NoticeKind(StrEnum):
     RETRIEVAL_EMERGENCY = "retrieval.emergency"
     RETRIEVAL_UNUSUAL = "retrieval.unusual"
     CERTIFICATE_ENDING = "certificate.ending"
+    HOLD_REVIEW_DUE = "hold.review_due"
+    HOLD_REVIEW_OVERDUE = "hold.review_overdue"
     RECORDING_WISHED = "recording.wished"
     RECORDING_ARRIVED = "recording.arrived"
 
@@ -57,6 +59,8 @@ PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
     NoticeKind.RETRIEVAL_EMERGENCY: frozenset({"name"}),
     NoticeKind.RETRIEVAL_UNUSUAL: frozenset({"name"}),
     NoticeKind.CERTIFICATE_ENDING: frozenset({"name", "day"}),
+    NoticeKind.HOLD_REVIEW_DUE: frozenset({"number", "day"}),
+    NoticeKind.HOLD_REVIEW_OVERDUE: frozenset({"number", "day"}),
     NoticeKind.RECORDING_WISHED: frozenset({"name", "recording"}),
     NoticeKind.RECORDING_ARRIVED: frozenset({"recording"}),
 }

@@ -37,6 +37,8 @@ from archive.ledger.entries import OPERATOR, EntryType, NewEntry, Target
 from archive.ledger.models import LogDetail
 from archive.recovery.told import as_moment
 from archive.retrieval.models import UnusualAccess
+from retention.holding.models import Hold
+from retention.holding.reaching import reach_holds
 from retention.models import ObjectCopy, ObjectLock
 from retention.planning.models import RetentionPlan
 
@@ -168,8 +170,8 @@ def _end(clip: dict[str, Any]) -> Instant:
 
 
 def _reach(database: Database) -> None:
-    """Bring in step who sees complaints and devices; the index does the same for what is in it."""
-    for column, reach in ((Complaint.id, reach_complaints), (Device.id, reach_devices)):
+    """Bring in step who sees complaints, devices and holds; the index does the same for what is in it."""
+    for column, reach in ((Complaint.id, reach_complaints), (Device.id, reach_devices), (Hold.id, reach_holds)):
         with database.read() as tx:
             ids = tx.scalars(select(column)).all()
         for start in range(0, len(ids), _BATCH):

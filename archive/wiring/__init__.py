@@ -58,6 +58,7 @@ from archive.settings import Settings
 from archive.trust.register import CertificateRegister
 from archive.wiring import (
     copy_parts,
+    holding_parts,
     judging_parts,
     key_parts,
     log_parts,
@@ -82,6 +83,9 @@ from ingest.workshop import Handler, Workshop
 from retention.copies import Copies
 from retention.drills import Drills
 from retention.fixity import Fixity
+from retention.holding.hold_scans import HoldScans
+from retention.holding.marks import Marks
+from retention.holding.sweeping import HoldJobs
 from retention.locks import LockRenewals
 from retention.planning.jobs import PlanningJobs
 from retention.planning.planner import RetentionPlanner
@@ -146,6 +150,9 @@ class Services:
     mail: MailJobs
     complaints: ComplaintJobs
     retrievals: RetrievalJobs
+    marks: Marks
+    holds: HoldJobs
+    hold_scans: HoldScans
     records: FinishedRecords
     seals: Seals
     issuer: Issuer
@@ -365,6 +372,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     mail = mail_jobs(settings, database, clock)
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
+    holds, hold_scans = holding_parts.hold_jobs(settings, database, clock), holding_parts.hold_scans(database, clock)
     register = CertificateRegister(database, authority.root)
     issuer = key_parts.issuer_of(settings, database, authority, clock, key_parts.house_token(settings, authority))
     certificate_ends = CertificateEnds(database, clock)
@@ -425,6 +433,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         mail=mail,
         complaints=complaints,
         retrievals=retrievals,
+        marks=holding_parts.marks(),
+        holds=holds,
+        hold_scans=hold_scans,
         records=records,
         seals=seals,
         case_files=case_files,
@@ -442,6 +453,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **mail.handlers,
             **complaints.handlers,
             **retrievals.handlers,
+            **holds.handlers,
+            **hold_scans.handlers,
             **records.handlers,
             **renewals.handlers,
             **certificate_ends.handlers,

@@ -23,6 +23,7 @@ from tests.e2e.account_shots import ACCOUNT_SHOTS
 from tests.e2e.browser import open_browser, sign_in, until
 from tests.e2e.case_file_shots import CASE_FILE_SHOTS
 from tests.e2e.certificate_shots import CERTIFICATE_SHOTS
+from tests.e2e.holding_shots import HOLDING_SHOTS
 from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.operations_shots import OPERATIONS_SHOTS
 from tests.e2e.record_shots import RECORD_SHOTS
@@ -350,6 +351,7 @@ SHOTS = [
     Shot("not-possible", Role.SUPERVISOR, "/cases", expected="405"),
     *CASE_FILE_SHOTS,
     *OFFICE_SHOTS,
+    *HOLDING_SHOTS,
     *OPERATIONS_SHOTS,
     *RETRIEVAL_SHOTS,
     *STAFF_SHOTS,

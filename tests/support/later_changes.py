@@ -48,7 +48,9 @@ from archive.kernel.ids import (
     ClearanceId,
     ComplaintId,
     DeviceId,
+    HoldId,
     IdentifierId,
+    MarkId,
     ObjectId,
     OfficerId,
     SubjectId,
@@ -68,9 +70,14 @@ from archive.retrieval.rules import GrantKind, RetrievalRules
 from ingest.axis.systems import enrol_system, renew_system_key
 from ingest.docks import rotate_key
 from ingest.remaking import drop_renditions
+from retention.holding.holds import release_hold
+from retention.holding.marks import Marked
+from retention.holding.models import Hold, RetentionMark
+from retention.holding.terms import HoldScope, MarkedKind
 from retention.schedules.content import decode_rules
 from retention.schedules.models import RetentionSchedule
 from retention.schedules.register import put_in_force, save_schedule, seen_of, withdraw_schedule
+from retention.schedules.terms import Mark
 from tests.support.archive_home import ArchiveHome
 
 RULES = RetrievalRules.load()
@@ -82,6 +89,7 @@ def change_everything(home: ArchiveHome) -> None:
     change_people(home)
     change_cases(home)
     change_complaints(home)
+    change_holds(home)
     change_keys(home)
     change_schedules(home)
     change_the_rest(home)
@@ -207,6 +215,16 @@ def change_complaints(home: ArchiveHome) -> None:
         database, DeviceId(device.id), DeviceFacts(device.serial, unit_id=unit_id, kind=SourceKind.OTHER, model="X2"), by=head,
         at=home.clock.now(),
     )  # fmt: skip
+
+
+def change_holds(home: ArchiveHome) -> None:
+    database, at = home.database, home.clock.now
+    hold = one(home, select(Hold).where(Hold.released_at.is_(None), Hold.scope == HoldScope.CASE.value))
+    release_hold(database, HoldId(hold.id), reason="结案", by=home.signed_in("records_manager").actor, at=at())
+    mark = one(home, select(RetentionMark).where(RetentionMark.removed_at.is_(None)))
+    home.services.marks.take_back(database, MarkId(mark.id), reason="不属重大", by=OPERATOR, at=at())
+    on = Marked(MarkedKind.CASE, mark.ref_id)
+    home.services.marks.set_mark(database, on, Mark.OBSTRUCTION, reason="阻碍", by=OPERATOR, at=at())
 
 
 def change_keys(home: ArchiveHome) -> None:

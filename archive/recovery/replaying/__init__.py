@@ -16,6 +16,7 @@ from archive.recovery.replaying import (
     complaints,
     documents,
     evidence,
+    holds,
     organisation,
     people,
     planning,
@@ -36,7 +37,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     kind: handler
     for module in (
         *(organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval),
-        *(schedules, planning, upkeep),
+        *(holds, schedules, planning, upkeep),
     )
     for kind, handler in module.HANDLERS.items()
 }
@@ -44,9 +45,12 @@ _TOUCHING: Final = {
     "object.preserved", "ingest.received", "record.filed", "record.extended", "case.link", "case.unlink", "access.view",
     "access.export", "fixity.ok", "fixity.fail", "validation.checked", "derivative.created", "derivative.failed",
     "derivative.verified", "derivative.dropped", "item.described", "recording.grouped", "object.classified",
-    "access.print", "access.renewed", "access.break_glass", "volume.closed", "volume.checked",
+    "access.print", "access.renewed", "access.break_glass", "volume.closed", "volume.checked", "retention.marked",
+    "retention.unmarked", "hold.placed", "hold.reviewed", "hold.released",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
+_NO_OBJECTS: Final = {"case", "hold"}
+"""Kinds of what such an entry may be about instead."""
 _OF_STAFF: Final = {
     "admin.officer_recorded", "admin.legal_staff_recorded", "admin.officer_photo_set", "admin.officer_photo_removed",
 }  # fmt: skip
@@ -88,7 +92,7 @@ def note(told: Told, rows: Rows) -> None:
         about = told.fields.get("obj")
         ref = (None, None) if about is None else (about["kind"], UUID(about["id"]))
         rows.add_later("access_record", **common, ref_kind=ref[0], ref_id=ref[1], is_judged=True)
-    if told.type in _TOUCHING and told.kind != "case":
+    if told.type in _TOUCHING and told.kind not in _NO_OBJECTS:
         rows.add_later("custody_event", **common, object_id=evidence.object_of(told, rows), case_id=told.case)
     if told.type in _OF_STAFF:
         rows.add_later("staff_event", **common, person_id=told.about)

@@ -19,6 +19,8 @@ from archive.web.pages import (
     devices,
     draft_new,
     drafts,
+    hold,
+    holds,
     house,
     inbox,
     items,
@@ -26,6 +28,7 @@ from archive.web.pages import (
     legal_staff,
     lists,
     log_health,
+    marks,
     notices,
     objects,
     officer,
@@ -122,6 +125,9 @@ _PAGES = (
     schedule,
     validation,
     trust_lists,
+    holds,
+    hold,
+    marks,
 )
 
 

@@ -27,6 +27,7 @@ from archive.web.pages.content import disposition
 from archive.web.pages.contents import contents_of, shown_contents
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Filer, ObjectIdPath, Reader, UploadIdPath, Verifier, Viewer, grant_id_in_path
+from archive.web.pages.keeping import keeping_of_object
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparation
 from archive.web.pages.purposes import given_purpose, retrieval_context
@@ -264,6 +265,7 @@ def _item_context(
         "store_lock": services.worm.standing(tx),
         "retention": retention_of(tx, object_id, caller, services),
         "trail": object_trail(tx, object_id, texts=texts),
+        **keeping_of_object(tx, object_id),
         "receptions": receptions(tx, object_id),
         **recording_context(tx, object_id),
         "preparation": preparation(tx, object_id) if view.item.play_state == "pending" else None,
@@ -302,6 +304,7 @@ def show_record(
             "store_lock": services.worm.standing(tx),
             "retention": retention_of(tx, object_id, caller, services),
             "trail": object_trail(tx, object_id, texts=texts),
+            **keeping_of_object(tx, object_id),
             "filed_by": actor_names(tx, [view.record.filed_by], texts=texts)[view.record.filed_by],
             **retrieval_context(tx, view.original, tuple(GrantKind), caller, services, texts=texts),
             **history_context(tx, object_id, texts=texts),

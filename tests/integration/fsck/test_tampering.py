@@ -111,11 +111,16 @@ from ingest.accept import finish_upload
 from ingest.docks import revoke_dock, set_dock_limits
 from ingest.errors import Quarantined
 from retention.fixity import check_fixity
+from retention.holding.hold_queries import HoldQuery
+from retention.holding.holds import NewHold, place_hold, release_hold, review_hold
+from retention.holding.marks import Marked
+from retention.holding.terms import HoldScope, MarkedKind
 from retention.planning.planner import RetentionPlanner
 from retention.schedules import register as schedules
 from retention.schedules.listings import schedule_view
 from retention.schedules.register import save_schedule
 from retention.schedules.shipped import Shipped, shipped_schedule
+from retention.schedules.terms import Mark
 from retention.schedules.trials import ask_trial
 from signing.certificates import MANIFEST_SIGNING
 from signing.document_keys import HeldKey
@@ -144,6 +149,9 @@ UNBOUND = {
     "supervision": {"id"},
     # What somebody is told, and where; no part of any case.
     "mail_address": None, "notice": None, "notice_choice": None, "complaint_alarm": None, "complaint_count": None,
+    "hold_alarm": None, "hold_count": None,
+    # When everything that a hold covers had its row; scans go on.
+    "hold": {"scanned_at"},
     "api_key": {"prefix", "secret_hash", "key_id", "created_at", "expires_at", "last_used_at"},
     "session": None, "enrolment_code": None,
     # Work, not history.
@@ -263,6 +271,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
         at=at(),
     )
     retrieve(home, object_id)
+    keep(home, case_id, object_id)
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
     home.services.worm.run()
     home.sequence()
@@ -287,6 +296,35 @@ def plan_everything(home: ArchiveHome) -> None:
     while planner.sweep_some():
         pass
     assert planner.note_changes() == 0
+
+
+def keep(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
+    """Marks: one that stands, one that was taken back. Holds: one that was reviewed and covers more, one released."""
+    database, rules, marks = home.database, home.services.holds.rules, home.services.marks
+    today, other = local_day(home.clock.now()), home.person(Role.RECORDS_MANAGER)
+    for on, mark in (
+        (Marked(MarkedKind.CASE, case_id), Mark.COMPLEX),
+        (Marked(MarkedKind.OBJECT, object_id), Mark.EVIDENCE),
+    ):
+        mark_id = marks.set_mark(database, on, mark, reason="重大", by=OPERATOR, at=home.clock.now())
+    marks.take_back(database, mark_id, reason="误标", by=OPERATOR, at=home.clock.now())
+    for scope, ref_id, query in (
+        (HoldScope.OBJECT, object_id, None), (HoldScope.QUERY, None, HoldQuery(FIRST_UNIT, device_serial="CAM-0042")),
+        (HoldScope.CASE, case_id, None),
+    ):  # fmt: skip
+        given = NewHold(scope, ref_id, query, "法院应诉通知书", "诉讼", today + timedelta(days=30), scope.value)
+        hold_id = place_hold(database, rules, given, by=OPERATOR, at=home.clock.now())
+        if scope is HoldScope.OBJECT:
+            release_hold(database, hold_id, reason="判决生效", by=other.actor, at=home.clock.now())
+    review_hold(
+        database, rules, hold_id, review_on=today + timedelta(days=60), reason="二审", by=other.actor,
+        at=home.clock.now(),
+    )  # fmt: skip
+    file_text_record(
+        database, home.services.objects, home.services.signer, case_id=case_id, form=RecordForm.OTHER, title="补充",
+        name="补充.pdf", pdf=PDF + b"later", by=OPERATOR, at=home.clock.now(),
+    )  # fmt: skip
+    assert home.services.hold_scans.scan() == 1
 
 
 def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: ObjectId) -> None:

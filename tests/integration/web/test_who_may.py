@@ -86,6 +86,9 @@ _ADMINS = frozenset({Role.ADMINISTRATOR})
 _TEMPLATE_READERS = _FILERS | _ADMINS
 _KEEPERS = frozenset({Role.RECORDS_MANAGER})
 _RETENTION_READERS = _EXPORTERS | _KEEPERS | _AUDITORS | {Role.LEGAL_REVIEWER}
+_RETAINERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR, Role.AUDITOR, Role.RECORDS_MANAGER, Role.LEGAL_REVIEWER})
+_HOLDERS = _RETAINERS - {Role.AUDITOR}
+_MARKERS = _FILERS | {Role.RECORDS_MANAGER}
 
 
 @dataclass(frozen=True)
@@ -395,6 +398,15 @@ _TABLE = [
     Row(_GET, "/devices/{device_id}", _EVERYBODY, 404, 404),
     Row(_POST, "/devices/{device_id}/changes", _FILERS, 404, 403),
     Row(_POST, "/devices/{device_id}/handovers", _FILERS, 404, 403),
+    Row(_GET, "/holds", _RETAINERS, 200, 403),
+    Row(_POST, "/holds", _HOLDERS, 422, 403),
+    Row(_POST, "/holds/preview", _HOLDERS, 200, 403),
+    Row(_GET, "/holds/{hold_id}", _EVERYBODY, 404, 404),
+    Row(_POST, "/holds/{hold_id}/reviews", _HOLDERS, 404, 403),
+    Row(_POST, "/holds/{hold_id}/release", _HOLDERS, 404, 403),
+    Row(_POST, "/objects/{object_id}/marks", _MARKERS, 303, 403),
+    Row(_POST, "/cases/{case_id}/marks", _MARKERS, 303, 403),
+    Row(_POST, "/marks/{mark_id}/removal", _MARKERS, 404, 403),
 ]
 # Signing out has no row: it would end the session that the other rows use. test_sign_in tries it.
 # The door for browsers takes JSON and answers machines: tests/integration/ingest/test_browser_door.py.

@@ -62,6 +62,10 @@ from archive.web.pages.sheets import SHEETS
 from archive.web.pages.trace import COLUMNS as TRACE_COLUMNS
 from ingest import follow_ups
 from ingest.media.allowed import Kind
+from retention.holding.hold_listings import Review, WhichHolds
+from retention.holding.hold_scans import SCAN_HOLDS
+from retention.holding.sweeping import WATCH_HOLDS
+from retention.holding.terms import HeldKind, HoldScope
 from retention.schedules.content import told_rule
 from retention.schedules.faults import fault_codes
 from retention.schedules.listings import Standing as ScheduleStanding
@@ -212,6 +216,8 @@ _LISTS: dict[str, Iterable[str]] = {
         WATCH_DEADLINES,
         WATCH_RETRIEVALS,
         WATCH_CERTIFICATES,
+        SCAN_HOLDS,
+        WATCH_HOLDS,
         CLOSE_VOLUME,
         EXTEND_VOLUME,
         CHECK_VOLUME,
@@ -266,6 +272,11 @@ _LISTS: dict[str, Iterable[str]] = {
     "complaint_filter": Which,
     "complaint_about": ("case", "officer", "object"),
     "urgency": Urgency,
+    "hold_scope": HoldScope,
+    "hold_filter": WhichHolds,
+    "hold_standing": Review,
+    "held_kind": HeldKind,
+    "mark": Mark,
     "device_state": DeviceState,
     "device_filter": WhichDevices,
     "device_column": COLUMNS,
