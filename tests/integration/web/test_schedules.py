@@ -13,6 +13,7 @@ from sqlalchemy import delete, update
 from archive.access.accounts import create_account
 from archive.access.policy import Role
 from archive.calendar.days import local_day
+from archive.db.sight import FIRST_UNIT
 from archive.kernel.ids import TrialId
 from archive.ledger.entries import OPERATOR
 from retention.schedules.models import RetentionSchedule, ScheduleTrial
@@ -109,7 +110,7 @@ def test_what_ships_is_shown_in_both_languages(auditor: httpx.Client, keeper: ht
     ):
         assert said in one, said
     english = words(auditor.get("/schedules/shipped/police", headers=EN))
-    for said in ("Binds the police only", "6 months", "Permanent", "Video and Audio", "Recording"):
+    for said in ("Binds the police only", "6 months", "Permanent", "Audio, Video", "Recording"):
         assert said in english, said
 
 
@@ -380,8 +381,9 @@ def test_a_trial_is_asked_for_watched_and_kept(keeper: httpx.Client, second: htt
     assert "<html" not in done.text
     assert "hx-trigger" not in done.text
     told = words(done)
-    for said in ("缩短", "尚未算定期限", "自定条目", "官渡区综合行政执法局", "未结案件按今日结案推算"):
+    for said in ("缩短", "尚未算定期限", "自定条目", "按单位", "未结案件按今日结案推算"):
         assert said in told, said
+    assert str(FIRST_UNIT) not in told, "units are told by their names"
     assert words(second.get(path)).count("已算完") == 1
     assert "已算完" not in words(keeper.get(make(keeper)))
     other = make(keeper)
