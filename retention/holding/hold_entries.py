@@ -1,7 +1,7 @@
 """Telling of holds in the log: each entry about a hold, and which objects it covers, some at a time.
 
-A hold on one object is part of that object's custody trail. What a hold on a case, a subject or a query covers stands in
-the details of the hold's own entries: an entry for each object would be thousands at once. Source: docs/adr/0034.
+A hold on one object is part of that object's custody trail. What a hold on a case, a subject or a query covers stands
+in the details of the hold's own entries: one for each object would be thousands at once. Source: docs/adr/0034.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,9 +42,7 @@ def tell_of_hold(
 
 def write_held(tx: Session, hold_id: UUID, object_ids: Sequence[UUID], *, at: Instant) -> None:
     """Write that a hold covers objects; the caller tells of them."""
-    insert_rows(
-        tx, HeldObject, [{"hold_id": hold_id, "object_id": object_id, "since": at} for object_id in object_ids]
-    )
+    insert_rows(tx, HeldObject, [{"hold_id": hold_id, "object_id": object_id, "since": at} for object_id in object_ids])
 
 
 def extend_hold(tx: Session, hold: Hold, object_ids: Sequence[UUID], *, by: Actor, at: Instant) -> None:

@@ -48,7 +48,9 @@ def test_a_hold_is_placed_once_read_reviewed_and_released_by_another(
 
 
 def test_a_query_is_of_the_own_unit_unless_another_one_is_named(home: ArchiveHome, cms: CaseSystem) -> None:
-    sent = body(home, scope="query", query={"device": "CAM-77", "kind": "footage", "recorded_from": "2026-03-01T00:00:00+08:00"})
+    sent = body(
+        home, scope="query", query={"device": "CAM-77", "kind": "footage", "recorded_from": "2026-03-01T00:00:00+08:00"}
+    )
     told = cms.client.post("/api/v1/holds", json=sent).json()
     assert told["query"] == {
         "unit": str(FIRST_UNIT), "device": "CAM-77", "kind": "footage", "recorded_from": "2026-02-28T16:00:00.000000Z",
@@ -76,9 +78,7 @@ def test_what_cannot_be_is_refused_in_words(home: ArchiveHome, cms: CaseSystem) 
     assert cms.client.get("/api/v1/holds?which=some").status_code == 422
 
 
-def test_a_request_that_says_something_else_is_refused(
-    home: ArchiveHome, dock: EnrolledDock, cms: CaseSystem
-) -> None:
+def test_a_request_that_says_something_else_is_refused(home: ArchiveHome, dock: EnrolledDock, cms: CaseSystem) -> None:
     item = home.deliver(dock, b"asked for twice", "twice.mp4")
     sent = body(home, ref=str(item))
     assert cms.client.post("/api/v1/holds", json=sent).status_code == 200

@@ -33,7 +33,12 @@ def lawyer(browsers: dict[Role | None, httpx.Client]) -> httpx.Client:
 
 def filled(bureau: Bureau, **changes: str) -> dict[str, str]:
     day = local_day(bureau.now()) + timedelta(days=90)
-    usual = {"authority": PAPER, "reason": "行政诉讼", "review_on": day.isoformat(), "request": f"web-{next(_requests)}"}
+    usual = {
+        "authority": PAPER,
+        "reason": "行政诉讼",
+        "review_on": day.isoformat(),
+        "request": f"web-{next(_requests)}",
+    }
     return {"scope": "case", "case": NUMBER, **usual, **changes}
 
 
@@ -50,7 +55,7 @@ def release(client: httpx.Client, path: str) -> httpx.Response:
 
 def count(bureau: Bureau, table: str) -> Any:
     with bureau.services.database.read() as tx:
-        return tx.scalar(text(f"SELECT count(*) FROM {table}"))  # noqa: S608 - named by tests
+        return tx.scalar(text(f"SELECT count(*) FROM {table}"))
 
 
 def test_a_hold_is_placed_shown_reviewed_and_released_by_another(
@@ -153,7 +158,11 @@ def test_things_say_that_they_are_held_and_to_whom_they_may_by_what(
     keeper: httpx.Client, lawyer: httpx.Client, handler: httpx.Client, bureau: Bureau
 ) -> None:
     path = place(keeper, bureau)
-    addresses = [f"/items/{bureau.items['video']}", f"/records/{bureau.records['inspection']}", f"/cases/{bureau.cases['main']}"]
+    addresses = [
+        f"/items/{bureau.items['video']}",
+        f"/records/{bureau.records['inspection']}",
+        f"/cases/{bureau.cases['main']}",
+    ]
     for address in addresses:
         assert f'href="{path}"' in lawyer.get(address).text
         page = handler.get(address)

@@ -49,7 +49,10 @@ def queries(units: list[object]) -> st.SearchStrategy[HoldQuery]:
 
 def filled(scene: HoldingScene) -> list[ObjectId]:
     """Deliver recordings of three units, four cameras and six days, and file them under cases of five numbers."""
-    docks = [scene.dock, *(scene.home.dock(f"Dock {n}", unit_id=unit) for n, unit in enumerate((scene.team, scene.other_team)))]
+    docks = [
+        scene.dock,
+        *(scene.home.dock(f"Dock {n}", unit_id=unit) for n, unit in enumerate((scene.team, scene.other_team))),
+    ]
     items = []
     for number in range(12):
         recorded = START + timedelta(days=number % 6)
@@ -57,7 +60,9 @@ def filled(scene: HoldingScene) -> list[ObjectId]:
         items.append(
             scene.item(
                 dock=docks[number % 3],
-                device={"serial": SERIALS[number % 4], "officer": OFFICERS[number % 2]} if number % 5 else {"serial": "CAM-1"},
+                device={"serial": SERIALS[number % 4], "officer": OFFICERS[number % 2]}
+                if number % 5
+                else {"serial": "CAM-1"},
                 times={"signed": "2026-03-09T08:00:00Z", **times},
             )
         )

@@ -234,7 +234,7 @@ def test_the_order_of_placing_does_not_matter(tmp_path: Path) -> None:
 
     @settings(max_examples=20, deadline=None)
     @given(order=st.permutations(range(len(place))), kept=st.sets(st.integers(0, len(place) - 1)), scans=st.booleans())
-    def placed(order: list[int], kept: set[int], scans: bool) -> None:  # noqa: FBT001 - hypothesis passes by name
+    def placed(order: list[int], kept: set[int], scans: bool) -> None:
         holds = {which: place[which]() for which in order}
         if scans:
             scene.home.services.hold_scans.scan()

@@ -172,7 +172,9 @@ def test_all_stops_are_told_together_also_to_who_sees_nothing(scene: HoldingScen
     beside = scene.person("beside", unit=scene.team)
     with scene.seen_by(beside).read() as tx:
         found = stops_of(tx, [item], scene.now)
-    assert found == {item: (Stop(StopKind.NOT_PLANNED), Stop(StopKind.HOLD, hold_id), Stop(StopKind.OPEN_CASE, case_id))}
+    assert found == {
+        item: (Stop(StopKind.NOT_PLANNED), Stop(StopKind.HOLD, hold_id), Stop(StopKind.OPEN_CASE, case_id))
+    }
 
 
 @contextmanager
