@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, Subquery, and_, func, literal, or_, select, union, union_all
+from sqlalchemy import Select, Subquery, and_, cast, func, or_, select, union, union_all
 from sqlalchemy.orm import Session, aliased
 
 from archive.cases.models import Case, CaseLink, SubjectMerge
@@ -173,7 +173,7 @@ def query_facts(tx: Session, object_ids: Sequence[UUID]) -> Mapping[UUID, QueryF
 def _member_since(object_ids: Sequence[UUID]) -> Subquery:
     """Return the cases of these objects: those of now with no time, those that they were ever filed under with one."""
     filed = filed_under(object_ids)
-    now = select(filed.c.object_id, filed.c.case_id, literal(None, CustodyEvent.at.type).label("since"))
+    now = select(filed.c.object_id, filed.c.case_id, cast(None, CustodyEvent.at.type).label("since"))
     ever = select(CustodyEvent.object_id, CustodyEvent.case_id, CustodyEvent.at).where(
         CustodyEvent.object_id.in_(object_ids), CustodyEvent.type == EntryType.CASE_LINK.value
     )

@@ -1,7 +1,7 @@
 """Telling of holds in the log: each entry about a hold, and which objects it covers, some at a time.
 
-A hold on one object is part of that object's custody trail. What a hold on a case, a subject or a query covers stands in
-the details of the hold's own entries: an entry for each object would be thousands at once. Source: docs/adr/0034.
+A hold on one object is part of that object's custody trail. What a hold on a case, a subject or a query covers stands
+in the details of the hold's own entries: one for each object would be thousands at once. Source: docs/adr/0034.
 """
 
 from collections.abc import Mapping, Sequence

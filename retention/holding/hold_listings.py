@@ -85,7 +85,7 @@ class HoldRow:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How much a hold covers, as far as whoever counts sees it. Beyond 10,000 objects nothing is counted (`is_more`)."""
+    """How much a hold covers, as far as whoever counts sees it, up to 10,000 objects; `is_more`: there are more."""
 
     objects: int
     size_bytes: int

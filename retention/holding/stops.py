@@ -21,9 +21,9 @@ def stops_of(
     """Return every stop of each of these objects at a moment; an empty tuple means that nothing stops it.
 
     Whoever asks: also what the transaction does not see. The number of queries is the same for each 1,000 objects.
-    `leave_out` is the disposition list that asks, whose own hand on its objects is not told. Whoever is about to destroy
-    asks in the transaction that says so, with the rows of the objects locked (`FOR UPDATE`): a hold that is placed at
-    the same moment then waits, or is told.
+    `leave_out` is the disposition list that asks, whose own hand on its objects is not told. Whoever is about to
+    destroy asks in the transaction that says so, with the rows of the objects locked (`FOR UPDATE`): a hold that is
+    placed at the same moment then waits, or is told.
     """
     found: dict[UUID, set[Stop]] = {object_id: set() for object_id in object_ids}
     with unbound(tx):

@@ -57,7 +57,7 @@ class HoldJobs:
 def tell_reviews(database: Database, rules: HoldRules, *, at: Instant) -> int:
     """Tell people of up to 200 reviews that nobody was told of; return how many there were. Each is told once.
 
-    Whoever placed the hold is told; once the day has passed, everybody of the nearest unit who places holds is told too.
+    Whoever placed the hold is told; once the day has passed, everybody of the nearest unit who places holds is too.
     """
     count, today = 0, local_day(at)
     for level, kind in _LEVELS.items():

@@ -56,8 +56,7 @@ class QuerySent(Sent):
     kind: HeldKind | None = None
     category: Annotated[Category | None, Field(description="Filed under a case of this category.")] = None
     number_prefix: Annotated[
-        str | None,
-        Field(description="Filed under a case whose number begins so.", max_length=4 * MAX_PREFIX_CHARACTERS),
+        str | None, Field(description="With a case whose number begins so.", max_length=4 * MAX_PREFIX_CHARACTERS)
     ] = None
     device: Annotated[str | None, Field(description="Serial number.", max_length=4 * MAX_SERIAL_CHARACTERS)] = None
     officer: Annotated[str | None, Field(description="Certificate number.", max_length=4 * MAX_OFFICER_CHARACTERS)] = (
