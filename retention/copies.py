@@ -33,7 +33,9 @@ from archive.ports.clock import Clock
 from retention.models import CopyPlace, ObjectCopy
 
 COPY_OBJECTS: Final = "copy_objects"
-ADDING: Final = ("object.preserved", "record.filed", "volume.closed", "record.extended", "volume.checked")
+ADDING: Final = (
+    "object.preserved", "record.filed", "volume.closed", "record.extended", "volume.checked", "disposal.certified",
+)  # fmt: skip
 """Types of entries that come with a version of an object."""
 _EVERY: Final = timedelta(minutes=1)
 _AGAIN: Final = timedelta(minutes=5)
@@ -41,6 +43,9 @@ _FAULTY_AGAIN: Final = timedelta(hours=1)
 _SCANNED_AT_ONCE: Final = 10_000
 _BATCH: Final = 100
 _BATCH_BYTES: Final = 1 << 30
+
+_GONE: Final = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
+"""What is destroyed, or is being: nothing of it is copied or locked any more."""
 
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
 
@@ -150,7 +155,9 @@ class Copies:
         at, place_id = self.clock.now(), self._prepare()
         here = ObjectCopy.place_id == place_id
         with self.database.read() as tx:
-            ends_soon = select(ObjectCopy.object_id).where(here, ObjectCopy.locked_until < at + self.term * 2 / 3)
+            ends_soon = select(ObjectCopy.object_id).where(
+                here, ObjectCopy.locked_until < at + self.term * 2 / 3, ObjectCopy.object_id.not_in(_GONE)
+            )
             due = list(tx.scalars(ends_soon.order_by(ObjectCopy.locked_until).limit(_BATCH)))
         objects = OcflRoot(self.target())
         for object_id in due:
@@ -244,7 +251,8 @@ class Copies:
         pending = (
             select(CustodyEvent.object_id, CustodyEvent.at)
             .join(LogPending, LogPending.entry_id == CustodyEvent.entry_id)
-            .where(CustodyEvent.type.in_(ADDING))
+            .join(PreservedObject, PreservedObject.id == CustodyEvent.object_id)
+            .where(CustodyEvent.type.in_(ADDING), PreservedObject.destroyed_at.is_(None))
         )
         found: dict[UUID, Instant] = {}
         for query in (placed, pending):
@@ -278,6 +286,7 @@ class Copies:
     def _due(self, place_id: UUID, at: Instant) -> Sequence[Row[UUID, int | None]]:
         due = select(ObjectCopy.object_id, ObjectCopy.due_index).where(
             ObjectCopy.place_id == place_id,
+            ObjectCopy.object_id.not_in(_GONE),
             ObjectCopy.due_index.is_not(None),
             or_(ObjectCopy.tried_at.is_(None), ObjectCopy.tried_at < at - _FAULTY_AGAIN),
         )
@@ -322,11 +331,12 @@ class Copies:
 
 
 def _adding() -> Select[int, UUID, Instant]:
-    """Return the query for the entries that come with a version, in the order of the log."""
+    """Return the query for the entries that come with a version, in the order of the log; not of what was destroyed."""
     return (
         select(LogLeaf.index.label("leaf"), CustodyEvent.object_id, CustodyEvent.at)
         .join(CustodyEvent, CustodyEvent.entry_id == LogLeaf.entry_id)
-        .where(CustodyEvent.type.in_(ADDING))
+        .join(PreservedObject, PreservedObject.id == CustodyEvent.object_id)
+        .where(CustodyEvent.type.in_(ADDING), PreservedObject.destroyed_at.is_(None))
         .order_by(LogLeaf.index)
     )
 

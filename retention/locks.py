@@ -57,7 +57,9 @@ class LockRenewals:
         last = UUID(int=0)
         while True:
             fresh = select(PreservedObject.id, PreservedObject.preserved_at).where(
-                PreservedObject.id > last, ~exists().where(ObjectLock.object_id == PreservedObject.id)
+                PreservedObject.id > last,
+                PreservedObject.destroyed_at.is_(None),
+                ~exists().where(ObjectLock.object_id == PreservedObject.id),
             )
             with self.database.begin() as tx:
                 found = tx.execute(fresh.order_by(PreservedObject.id).limit(_MOST_NOTED)).all()
@@ -73,7 +75,10 @@ class LockRenewals:
         """
         at = self.clock.now()
         with self.database.read() as tx:
-            ends_soon = select(ObjectLock.object_id).where(ObjectLock.locked_until < at + self.term * 2 / 3)
+            gone = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
+            ends_soon = select(ObjectLock.object_id).where(
+                ObjectLock.locked_until < at + self.term * 2 / 3, ObjectLock.object_id.not_in(gone)
+            )
             due = list(tx.scalars(ends_soon.order_by(ObjectLock.locked_until).limit(_BATCH)))
         for object_id in due:
             self.objects.lock(ObjectId(object_id))

@@ -31,6 +31,7 @@ from archive.adapters.durable import (
 )
 from archive.adapters.immutable import holds_immutable, set_immutable
 from archive.kernel.errors import InvalidInput
+from archive.kernel.instants import Instant
 from archive.ports.blobs import (
     BadKey,
     BlobChanged,
@@ -183,6 +184,16 @@ class FilesystemStore:
 
     def lock(self, keys: Iterable[str]) -> None:
         """Do nothing: a file system has no locks that end by themselves; see the port and `protect`."""
+
+    def locked_until(self, key: str) -> Instant | None:
+        """Return None: see `lock`. Raises: BlobMissing."""
+        self._stat(key, self._path(key))
+        return None
+
+    def is_held(self, key: str) -> bool:
+        """Return False: see `lock`. Raises: BlobMissing."""
+        self._stat(key, self._path(key))
+        return False
 
     def protect(self, key: str) -> bool:
         """Set the immutable flag on a stored blob where asked for; return whether it is set.

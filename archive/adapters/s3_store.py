@@ -26,7 +26,7 @@ from archive.adapters.s3_client import ConflictingWrite, S3Place, refusals, s3_c
 from archive.adapters.s3_parts import Parts, checksum, part_size, read_part
 from archive.adapters.s3_presigning import S3Addresses
 from archive.kernel.errors import InvalidInput
-from archive.ports.blobs import BlobChanged, BlobExists, BlobMissing, StoreBroken, StoreUnavailable, check_key
+from archive.ports.blobs import BlobChanged, BlobExists, BlobLocked, BlobMissing, StoreBroken, StoreUnavailable, check_key
 
 _AT_ONCE: Final = 4
 _THREADS: Final = 8
@@ -143,14 +143,27 @@ class S3Store:
             yield name[len(self._prefix) :]
 
     def delete(self, key: str) -> None:
-        """Remove every version of a blob; see the port. Raises: StoreUnavailable where one is locked."""
+        """Remove every version of a blob, and what was laid over it; see the port.
+
+        A copy that was fetched to this machine goes too.
+        """
         name, versions = self._name(key), self._versions(self._name(key))
+        markers = self._markers(name)
+        if not versions and not markers:
+            raise BlobMissing(key=key)
+        for version in versions if self._lock_until() is not None else ():
+            until = self._lock_of(name, version.id)
+            if self._is_held(name, version.id) or (until is not None and until > datetime.now(UTC)):
+                raise BlobLocked(key=key)
+        self._forget(name)
+        # What somebody laid over it goes first: of a delete that breaks off, what was put first is left.
+        for version_id in (*markers, *(version.id for version in versions)):
+            with refusals(key):
+                self._client.delete_object(Bucket=self._place.bucket, Key=name, VersionId=version_id)
+            if self._fetched is not None:
+                self._fetched.forget(self._fetched_name(name, version_id))
         if not versions:
             raise BlobMissing(key=key)
-        self._forget(name)
-        for version in versions:
-            with refusals(key):
-                self._client.delete_object(Bucket=self._place.bucket, Key=name, VersionId=version.id)
 
     def local_path(self, key: str) -> Path | None:
         """Return None: what is in a bucket is no local file. Raises: BlobMissing."""
@@ -163,7 +176,7 @@ class S3Store:
         if self._fetched is None:
             raise StoreUnavailable("This store has no local folder to fetch to", key=key)
         version = self._version(key)
-        name = f"{self._place.bucket}/{self._name(key)}?{version.id}"
+        name = self._fetched_name(self._name(key), version.id)
         with self._fetched.file(name, version.size_bytes, _opening(self, key)) as path:
             yield path
 
@@ -227,6 +240,10 @@ class S3Store:
         """Return until when a blob is locked (COMPLIANCE), as the server says; None for not. Raises: BlobMissing."""
         name = self._name(key)
         return self._lock_of(name, self._version(key).id)
+
+    def is_held(self, key: str) -> bool:
+        """Return whether a blob is under legal hold, as the server says; see the port."""
+        return self._is_held(self._name(key), self._version(key).id)
 
     def close(self) -> None:
         """Give back threads and connections."""
@@ -315,6 +332,16 @@ class S3Store:
         found: datetime | None = told.get("RetainUntilDate") if told.get("Mode") == "COMPLIANCE" else None
         return found
 
+    def _is_held(self, name: str, version_id: str) -> bool:
+        with refusals(name):
+            try:
+                answer = self._client.get_object_legal_hold(Bucket=self._place.bucket, Key=name, VersionId=version_id)
+            except ClientError as exc:
+                if exc.response.get("Error", {}).get("Code") in _NOT_LOCKED:
+                    return False
+                raise
+        return bool(answer.get("LegalHold", {}).get("Status") == "ON")
+
     # ---- versions --------------------------------------------------------------------------------------------------
 
     def _version(self, key: str) -> _Version:
@@ -346,6 +373,15 @@ class S3Store:
                 if any(row["Key"] != name for row in rows):
                     break  # what begins with the key comes behind it
         return found
+
+    def _markers(self, name: str) -> list[str]:
+        """Return the ids of the delete markers over a key."""
+        with refusals(name):
+            pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._place.bucket, Prefix=name)
+            return [row["VersionId"] for page in pages for row in page.get("DeleteMarkers", ()) if row["Key"] == name]
+
+    def _fetched_name(self, name: str, version_id: str) -> str:
+        return f"{self._place.bucket}/{name}?{version_id}"
 
     def _newest(self, name: str) -> _Version | None:
         try:

@@ -154,3 +154,4 @@ def _begin(services: Services) -> None:
     services.locks.begin()
     services.copies.begin()
     services.drills.begin()
+    services.dispositions.begin()

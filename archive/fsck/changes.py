@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from archive.fsck.gone import Gone
 from archive.fsck.raw import Entry, as_instant, as_uuid, entries, is_at, rows
 from archive.kernel.findings import Finding, invalid, valid
 from archive.kernel.instants import parse_instant
@@ -104,7 +105,7 @@ _TABLES: Final = (
     ),
     _Told(
         "preserved_object",
-        ("object.preserved", "record.filed", "volume.closed"),
+        ("object.preserved", "record.filed", "volume.closed", "disposal.certified"),
         when="preserved_at",
         details={"name": "name", "unit_id": "unit"},
     ),
@@ -238,6 +239,8 @@ _TABLES: Final = (
 )
 
 
+_GOES: Final = "evidence_item"
+"""The table whose rows go with what they are about."""
 _ASKED: Final = {kind for table in _TABLES for kind in (*table.types, *table.later)} | {
     "derivative.created",
     "admin.dock_revoked",
@@ -245,8 +248,8 @@ _ASKED: Final = {kind for table in _TABLES for kind in (*table.types, *table.lat
 _LATER: Final = {kind for table in _TABLES for kind in table.later}
 
 
-def check_changes(connection: Connection) -> Iterator[Finding]:
-    """Hold rows and entries against each other, in both directions."""
+def check_changes(connection: Connection, gone: Gone) -> Iterator[Finding]:
+    """Hold rows and entries against each other, in both directions. Of what was destroyed some rows are gone too."""
     told: dict[str, dict[str, Entry]] = {}
     later: dict[str, list[Entry]] = {}
     for entry in entries(connection, _ASKED):
@@ -264,6 +267,8 @@ def check_changes(connection: Connection) -> Iterator[Finding]:
             changes.sort(key=lambda entry: entry.id)  # ids are ordered by time
             yield from _faults(table, row, logged.pop(where, None), changes)
         for row_id in logged:
+            if table.table == _GOES and row_id in gone.done:
+                continue
             yield invalid("fsck.row_missing", f"The log tells of a row that {table.table} lacks", row_id)
     yield from _cases_of_acts(connection, told.get("case.act", {}))
     for row in rows(connection, "SELECT id FROM rendition"):  # an older one may have been replaced
@@ -292,7 +297,7 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
     for entry in entries(connection, {*_TOUCHING, *_GRANTING, "access.renewed"}):
         # What is exported as a case has an entry for the case itself, which touches no object, and needs no grants.
         is_package = entry.type == "access.export" and entry.told("case") is not None
-        if entry.type in _TOUCHING and entry.told("obj", "kind") != "case":
+        if entry.type in _TOUCHING and entry.told("obj", "kind") not in _NOT_OBJECTS:
             touched[entry.id] = entry
         if entry.type in _GRANTING and not is_package:
             granted[entry.id] = entry
@@ -313,9 +318,11 @@ _TOUCHING: Final = {
     "fixity.ok", "fixity.fail", "validation.checked",
     "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
     "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
-    "volume.closed", "volume.checked",
+    "volume.closed", "volume.checked", "disposal.begun", "disposal.withdrawn", "disposal.done", "disposal.certified",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
+_NOT_OBJECTS: Final = {"case", "disposition"}
+"""Kinds of what such an entry may be about and that is not preserved."""
 _STEPS: Final = {"record.set", "record.signed", "record.refused", "record.sealed", "record.stamped"}
 _GRANTING: Final = {
     "access.view": "view", "access.export": "export", "access.print": "print", "access.break_glass": "view",

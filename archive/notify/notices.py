@@ -41,6 +41,8 @@ class NoticeKind(StrEnum):
     CERTIFICATE_ENDING = "certificate.ending"
     RECORDING_WISHED = "recording.wished"
     RECORDING_ARRIVED = "recording.arrived"
+    DISPOSAL_WAITING = "disposal.waiting"
+    DISPOSAL_ENDED = "disposal.ended"
 
 
 PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
@@ -59,6 +61,8 @@ PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
     NoticeKind.CERTIFICATE_ENDING: frozenset({"name", "day"}),
     NoticeKind.RECORDING_WISHED: frozenset({"name", "recording"}),
     NoticeKind.RECORDING_ARRIVED: frozenset({"recording"}),
+    NoticeKind.DISPOSAL_WAITING: frozenset({"number", "day"}),
+    NoticeKind.DISPOSAL_ENDED: frozenset({"number"}),
 }
 """What stands in the text of each kind."""
 

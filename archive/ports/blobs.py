@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from archive.kernel.errors import Conflict, InvalidInput, LiuhenError, NotFound, Unavailable
+from archive.kernel.instants import Instant
 
 _MAX_KEY_BYTES: Final = 1024
 _MAX_SEGMENT_BYTES: Final = 255
@@ -39,6 +40,12 @@ class BlobChanged(Conflict):
     """The blob is not the one that was to be replaced; it was not touched."""
 
     code = "store.blob_changed"
+
+
+class BlobLocked(Conflict):
+    """The blob is locked or under legal hold; nothing of it was deleted."""
+
+    code = "store.blob_locked"
 
 
 class StoreBroken(LiuhenError):
@@ -124,7 +131,10 @@ class BlobStore(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove a blob durably. Only disposition and the dropping of renditions may call it. Raises: BlobMissing."""
+        """Remove a blob durably, every version of it. Only disposition and the dropping of renditions may call it.
+
+        Raises: BlobMissing; BlobLocked, before anything was removed.
+        """
         ...
 
     def local_path(self, key: str) -> Path | None:
@@ -155,4 +165,12 @@ class LockableBlobStore(BlobStore, Protocol):
         A store that has no locks does nothing.
         Raises: BlobMissing; StoreBroken where the store does not keep what it was asked for.
         """
+        ...
+
+    def locked_until(self, key: str) -> Instant | None:
+        """Return until when a blob is locked, as the store says it now; None for not. Raises: BlobMissing."""
+        ...
+
+    def is_held(self, key: str) -> bool:
+        """Return whether a blob is under legal hold, as the store says it now. Raises: BlobMissing."""
         ...

@@ -58,6 +58,7 @@ from archive.settings import Settings
 from archive.trust.register import CertificateRegister
 from archive.wiring import (
     copy_parts,
+    disposition_parts,
     judging_parts,
     key_parts,
     log_parts,
@@ -78,6 +79,8 @@ from ingest.media.tools import open_toolbox
 from ingest.places import place_of
 from ingest.workshop import Handler, Workshop
 from retention.copies import Copies
+from retention.disposition.jobs import DispositionJobs
+from retention.disposition.rules import DisposalRules
 from retention.drills import Drills
 from retention.fixity import Fixity
 from retention.locks import LockRenewals
@@ -179,6 +182,29 @@ class Services:
         """What builds and keeps the packages that people ask for."""
         keep, folder = timedelta(days=self.settings.package_keep_days), self.settings.home.absolute() / "packages"
         return Packages(self.packager, folder, keep, self.settings.reserve_bytes)
+
+    @property
+    def disposal_rules(self) -> DisposalRules:
+        """What lists of what may go are made by."""
+        return disposition_parts.disposal_rules(self.settings, self.copies)
+
+    @property
+    def dispositions(self) -> DispositionJobs:
+        """What carries out lists of what may go, and certifies that."""
+        return disposition_parts.dispositions(
+            self.settings,
+            self.database,
+            self.clock,
+            stores=self.stores,
+            objects=self.objects,
+            copies=self.copies,
+            journal=self.journal,
+            packages=self.packages,
+            long_term=self.renewals.long_term,
+            authority=self.authority,
+            signer=self.signer,
+            typeface=self.seals.room.typeface,
+        )
 
     @property
     def drills(self) -> Drills:
@@ -485,6 +511,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         federation=people_parts.federation(settings, identifiers),
     )
     late = {**services.packages.handlers, **DirectJobs(services.intake).handlers, **services.drills.handlers}
+    late |= services.dispositions.handlers
     return replace(services, handlers={**services.handlers, **late})
 
 

@@ -19,6 +19,7 @@ from ingest.proxies import ProxyJobs
 from ingest.recordings import RecordingJobs
 from ingest.renditions import PlayableJobs
 from ingest.workshop import Handler, Workshop
+from retention.disposition.reaching import lists_of_units, reach_lists
 from signing.secret_file import secret_from_file
 
 
@@ -42,7 +43,11 @@ def handlers(workshop: Workshop, settings: Settings, delivery: DeliveryJobs) -> 
         ReachJobs(
             workshop.database,
             workshop.clock,
-            others=[(complaints_of_units, reach_complaints), (devices_of_units, reach_devices)],
+            others=[
+                (complaints_of_units, reach_complaints),
+                (devices_of_units, reach_devices),
+                (lists_of_units, reach_lists),
+            ],
         ),
     )
     return {kind: handler for family in families for kind, handler in family.handlers.items()}

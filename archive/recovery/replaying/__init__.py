@@ -14,6 +14,7 @@ from archive.ledger.entries import EntryType
 from archive.recovery.replaying import (
     cases,
     complaints,
+    dispositions,
     documents,
     evidence,
     organisation,
@@ -32,7 +33,10 @@ _LOADED: Final = (_custody, _jobs, _search)
 Handler = Callable[[Told, Rows, Sources], None]
 HANDLERS: Final[Mapping[str, Handler]] = {
     kind: handler
-    for module in (organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval, upkeep)
+    for module in (
+        *(organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval, upkeep),
+        dispositions,
+    )
     for kind, handler in module.HANDLERS.items()
 }
 _TOUCHING: Final = {
@@ -40,8 +44,11 @@ _TOUCHING: Final = {
     "access.export", "fixity.ok", "fixity.fail", "validation.checked", "derivative.created", "derivative.failed",
     "derivative.verified", "derivative.dropped", "item.described", "recording.grouped", "object.classified",
     "access.print", "access.renewed", "access.break_glass", "volume.closed", "volume.checked",
+    "disposal.begun", "disposal.withdrawn", "disposal.done", "disposal.certified",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
+_SAYS_CONTENT: Final = "item.described"
+"""Tells what was found in something; of what was destroyed nothing of it is wanted."""
 _OF_STAFF: Final = {
     "admin.officer_recorded", "admin.legal_staff_recorded", "admin.officer_photo_set", "admin.officer_photo_removed",
 }  # fmt: skip
@@ -55,7 +62,7 @@ NO_ROWS: Final = {
     EntryType.ADMIN_SIGN_IN_REFUSED, EntryType.ADMIN_SIGNED_OUT, EntryType.ADMIN_SIGN_IN_BEGUN,
     EntryType.ADMIN_SESSION_ENDED, EntryType.ADMIN_PASSWORD_CHANGED, EntryType.ADMIN_FACTOR_REMOVED,
     EntryType.ADMIN_RECOVERY_BEGUN, EntryType.ADMIN_RECOVERY_CONFIRMED, EntryType.ADMIN_RECOVERY_WITHDRAWN,
-    EntryType.ADMIN_ACCOUNT_RECOVERED, EntryType.ADMIN_RECOVERED, EntryType.INGEST_WISHED,
+    EntryType.ADMIN_RECOVERED, EntryType.INGEST_WISHED,
     EntryType.RETENTION_EXTENDED,
 }  # fmt: skip
 """Types that tell of no row that comes back: secrets, sessions, work. Erasures belong to the log's own rows."""
@@ -69,6 +76,8 @@ def is_known(kind: str) -> bool:
 def replay(told: Told, rows: Rows, sources: Sources) -> None:
     """Write the rows that one entry tells of. Raises: FactUnknown; ValueError and KeyError for a detail of odd form."""
     handler = HANDLERS.get(told.type)
+    if told.type == _SAYS_CONTENT and told.about in sources.destroyed:
+        return
     if handler is not None:
         handler(told, rows, sources)
 
@@ -83,7 +92,7 @@ def note(told: Told, rows: Rows) -> None:
         about = told.fields.get("obj")
         ref = (None, None) if about is None else (about["kind"], UUID(about["id"]))
         rows.add_later("access_record", **common, ref_kind=ref[0], ref_id=ref[1], is_judged=True)
-    if told.type in _TOUCHING and told.kind != "case":
+    if told.type in _TOUCHING and told.kind not in {"case", "disposition"}:
         rows.add_later("custody_event", **common, object_id=evidence.object_of(told, rows), case_id=told.case)
     if told.type in _OF_STAFF:
         rows.add_later("staff_event", **common, person_id=told.about)
