@@ -26,7 +26,15 @@ from archive.adapters.s3_client import ConflictingWrite, S3Place, refusals, s3_c
 from archive.adapters.s3_parts import Parts, checksum, part_size, read_part
 from archive.adapters.s3_presigning import S3Addresses
 from archive.kernel.errors import InvalidInput
-from archive.ports.blobs import BlobChanged, BlobExists, BlobLocked, BlobMissing, StoreBroken, StoreUnavailable, check_key
+from archive.ports.blobs import (
+    BlobChanged,
+    BlobExists,
+    BlobLocked,
+    BlobMissing,
+    StoreBroken,
+    StoreUnavailable,
+    check_key,
+)
 
 _AT_ONCE: Final = 4
 _THREADS: Final = 8

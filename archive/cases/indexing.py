@@ -104,9 +104,7 @@ def missing_count(tx: Session) -> int:
         tx.scalar(
             select(func.count())
             .select_from(id_column.class_)
-            .where(
-                or_(*(~exists().where(found == id_column) for found in known)), id_column.not_in(gone), *conditions
-            )
+            .where(or_(*(~exists().where(found == id_column) for found in known)), id_column.not_in(gone), *conditions)
         )
         or 0
         for id_column, _, conditions in _sources()

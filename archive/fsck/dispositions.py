@@ -185,7 +185,10 @@ def _lacks(entries: Sequence[Entry], first: Entry) -> str:
         return "somebody was against it"
     if len({detail.get("sha256") for _, detail in told}) != 1:
         return "they decided about different lists"
-    if len({detail.get("standing") for kind, detail in told if kind in {"disposal.decided", "disposal.supervised"}}) > 1:
+    if (
+        len({detail.get("standing") for kind, detail in told if kind in {"disposal.decided", "disposal.supervised"}})
+        > 1
+    ):
         return "they decided about different objects"
     days = next(int(detail.get("period_days", 0)) for kind, detail in told if kind == "disposal.proposed")
     agreed = max(parse_instant(str(entry.told("t"))) for entry in parts)

@@ -136,9 +136,7 @@ def _index_faults(
 
 def _check_faults(connection: Connection, stored: Mapping[str, StoredObject], gone: Gone) -> Iterator[Finding]:
     logged = {
-        entry.id: entry
-        for entry in entries(connection, {"volume.checked"})
-        if entry.told("obj", "id") not in gone.done
+        entry.id: entry for entry in entries(connection, {"volume.checked"}) if entry.told("obj", "id") not in gone.done
     }
     objects = {as_uuid(row["id"]): _object_of(row) for row in rows(connection, "SELECT id, object_id FROM volume")}
     for row in rows(connection, "SELECT * FROM volume_check"):

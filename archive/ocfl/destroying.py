@@ -49,6 +49,10 @@ class Extent:
         """Return both together."""
         return Extent(self.files + other.files, self.size_bytes + other.size_bytes)
 
+    def __sub__(self, other: "Extent") -> "Extent":
+        """Return what this is more than the other, less than nothing where it is less."""
+        return Extent(self.files - other.files, self.size_bytes - other.size_bytes)
+
 
 def destroy(store: LockableBlobStore, object_id: ObjectId, *, at: Instant) -> None:
     """Remove every blob of an object.

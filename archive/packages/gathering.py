@@ -108,9 +108,7 @@ def gather_case(tx: Session, case_id: CaseId, *, policy: WitnessPolicy = NO_WITN
     objects = [
         _object(tx, row, links[row.id], sorted(by_id.get(row.id, ()))) for row in rows if row.destroyed_at is None
     ]
-    destroyed = [
-        GatheredTombstone(row, sorted(by_id.get(row.id, ()))) for row in rows if row.destroyed_at is not None
-    ]
+    destroyed = [GatheredTombstone(row, sorted(by_id.get(row.id, ()))) for row in rows if row.destroyed_at is not None]
     entries = [_entry(tx, index, checkpoint.size, note) for index in sorted(set().union(*by_id.values()))]
     types = {entry.index: entry.fields["type"] for entry in entries}
     for found in objects:

@@ -1,1 +1,1 @@
-"""How kept ends: lists of what may go (鉴定处置), decided by several people, destroyed, and remembered by tombstones."""
+"""How keeping ends: lists of what may go (鉴定处置), decided by several people, destroyed, remembered by tombstones."""

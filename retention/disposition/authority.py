@@ -64,13 +64,9 @@ def objection(taken: Sequence[Taken], person: UUID, part: Part, roles: Collectio
         return Objection.HAS_A_PART
     if part is Part.PROPOSE:
         return Objection.TOO_LATE if taken else None
-    if not _of(taken, Part.PROPOSE):
-        return Objection.TOO_EARLY
     if part is Part.SUPERVISE:
         return _objection_to_supervisor(taken, roles)
-    if _of(taken, Part.APPROVE):
-        return Objection.TOO_LATE
-    return _objection_to_approval(taken) if part is Part.APPROVE else None
+    return _objection_before_approval(taken, part)
 
 
 def is_sufficient(taken: Sequence[Taken]) -> bool:
@@ -97,7 +93,13 @@ def is_seasoned(roles_since: Instant, *, at: Instant, period: timedelta) -> bool
     return at - roles_since >= period
 
 
-def _objection_to_approval(taken: Sequence[Taken]) -> Objection | None:
+def _objection_before_approval(taken: Sequence[Taken], part: Part) -> Objection | None:
+    if not _of(taken, Part.PROPOSE):
+        return Objection.TOO_EARLY
+    if _of(taken, Part.APPROVE):
+        return Objection.TOO_LATE
+    if part is Part.APPRAISE:
+        return None
     appraisers = _of(taken, Part.APPRAISE)
     if any(not each.agrees for each in appraisers):
         return Objection.OPPOSED

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -185,7 +185,7 @@ class Carrier:
         Raises: CountsDiffer.
         """
         counted = [self._counted(item) for item in self._all(list_id)]
-        told = balance(counted, _STORES)
+        told = balance(counted, _STORES, remade=("renditions",))
         at = self.clock.now()
         with self.database.begin() as tx:
             this = (DispositionList.id == list_id, DispositionList.state == ListState.DESTROYING.value)
@@ -193,7 +193,7 @@ class Carrier:
                 tx.execute(update(DispositionList).where(*this).values(balance=told.as_json()))
             else:
                 state = ListState.DESTROYED if told.objects_destroyed else ListState.LAPSED
-                ended = {} if told.objects_destroyed else {"ended_at": at}
+                ended: dict[str, Any] = {} if told.objects_destroyed else {"ended_at": at}
                 ended |= {"state": state.value, "done_at": at, "balance": told.as_json()}
                 tx.execute(update(DispositionList).where(*this).values(**ended, trouble=None, trouble_at=None))
                 if state is ListState.LAPSED:
@@ -235,9 +235,7 @@ def note_trouble(database: Database, list_id: UUID, error: LiuhenError, *, at: I
         row = tx.scalar(select(DispositionList).where(DispositionList.id == list_id).with_for_update())
         if row is None or row.trouble == code:
             return
-        tx.execute(
-            update(DispositionList).where(DispositionList.id == list_id).values(trouble=code, trouble_at=at)
-        )
+        tx.execute(update(DispositionList).where(DispositionList.id == list_id).values(trouble=code, trouble_at=at))
         if not error.retryable:
             tell_people(tx, list_id, at=at)
 

@@ -119,9 +119,7 @@ class Certifier:
             if held.certificate_id is None:
                 fresh = new_uuid7()
                 insert_row(tx, PreservationIntent, object_id=fresh, begun_at=self.clock.now())
-                tx.execute(
-                    update(DispositionList).where(DispositionList.id == row.id).values(certificate_id=fresh)
-                )
+                tx.execute(update(DispositionList).where(DispositionList.id == row.id).values(certificate_id=fresh))
                 return ObjectId(fresh)
             return ObjectId(held.certificate_id)
 

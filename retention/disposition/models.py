@@ -18,7 +18,8 @@ class DispositionList(Reached, Base):
 
     `sha256` is the digest of its canonical content (`retention.disposition.freezing`). `recovers_until` is when the
     recovery period ends, known once both supervisors have agreed. `balance` says what there was, what went and what
-    was left, once it was carried out; `certificate_id` is the object that its certificate is or will be. `trouble` is the code of what keeps it from going on, since `trouble_at`.
+    was left, once it was carried out; `certificate_id` is the object that its certificate is or will be.
+    `trouble` is the code of what keeps it from going on, since `trouble_at`.
     """
 
     reached_by = "id"

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from archive.access.callers import text_of_roles
@@ -15,13 +15,14 @@ from archive.cases.models import Case, CaseLink
 from archive.custody.models import PreservedObject
 from archive.db.base import insert_row, insert_rows
 from archive.db.database import Database, unique_or
-from archive.db.sight import unbound
+from archive.db.sight import sight_of, unbound
 from archive.kernel.errors import Conflict, InvalidInput
 from archive.kernel.ids import DispositionId, new_uuid7
 from archive.kernel.instants import Instant
 from archive.kernel.texts import clean_text
 from archive.ledger.append import append_entry
 from archive.ledger.entries import EntryType, NewEntry, Target
+from archive.volumes.models import Volume
 from retention.disposition.confirming import Confirmed
 from retention.disposition.deciding import require_part
 from retention.disposition.freezing import content_of, digest_of_content
@@ -206,16 +207,16 @@ def _values(row: DispositionList | DispositionItem) -> dict[str, object]:
     return {column.key: getattr(row, column.key) for column in row.__mapper__.column_attrs}
 
 
-def _chosen(tx: Session, rules: DisposalRules, wanted: Wanted, *, at: Instant) -> Sequence[Row[tuple[object, ...]]]:
+def _chosen(tx: Session, rules: DisposalRules, wanted: Wanted, *, at: Instant) -> Sequence[Row[Any]]:
     """Return what is wanted and not stopped, locked against another list that wants it too."""
-    chosen: list[Row[tuple[object, ...]]] = []
+    chosen: list[Row[Any]] = []
     looked_at, after = 0, None
     while looked_at < _LOOKED_AT:
         rows = _due(tx, wanted, at=at, after=after, limit=_BATCH)
         ids = [row.object_id for row in rows]
-        tx.execute(
-            select(PreservedObject.id).where(PreservedObject.id.in_(ids)).order_by(PreservedObject.id).with_for_update()
-        ).all()
+        locked = select(PreservedObject.id).where(PreservedObject.id.in_(ids)).order_by(PreservedObject.id)
+        with unbound(tx):
+            tx.execute(locked.with_for_update()).all()
         stops = rules.stops(tx, ids, at)
         chosen += [row for row in rows if not stops[row.object_id]]
         looked_at += len(rows)
@@ -238,7 +239,7 @@ def _all_candidates(tx: Session, rules: DisposalRules, wanted: Wanted, *, at: In
 
 def _due(
     tx: Session, wanted: Wanted, *, at: Instant, after: tuple[Instant, UUID] | None, limit: int
-) -> Sequence[Row[tuple[object, ...]]]:
+) -> Sequence[Row[Any]]:
     due_by = at if wanted.due_by is None else min(at, wanted.due_by)
     query = (
         select(
@@ -274,7 +275,18 @@ def _due(
                 and_(RetentionPlan.retain_until == until, RetentionPlan.object_id > object_id),
             )
         )
-    return tx.execute(query.order_by(RetentionPlan.retain_until, RetentionPlan.object_id).limit(limit)).all()
+    query = query.where(_is_seen(tx)).order_by(RetentionPlan.retain_until, RetentionPlan.object_id).limit(limit)
+    with unbound(tx):
+        return tx.execute(query).all()
+
+
+def _is_seen(tx: Session) -> ColumnElement[bool]:
+    """Return the condition that the transaction sees an object; a volume is seen by who sees its case."""
+    sight = sight_of(tx)
+    if sight is None:
+        return true()
+    volumes = select(Volume.object_id).where(sight.sees(Volume.__table__.c.case_id))
+    return or_(sight.sees(PreservedObject.__table__.c.id), PreservedObject.id.in_(volumes))
 
 
 def _next_serial(tx: Session, year: int) -> int:

@@ -1,6 +1,10 @@
-"""Whether counts balance: what was in the stores before is what was destroyed and what was left. Pure."""
+"""Whether counts balance: what there was before, and what came since, is what was destroyed and what was left. Pure.
 
-from collections.abc import Iterable, Mapping
+Between the first count and its destruction a version may be added to an object, and it may be copied: what comes is told.
+That something went by itself is a difference, but for what can be made again: workers make that and drop it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -27,6 +31,7 @@ class Balance:
     """The counts of a list, by store. `differing` are the objects that do not balance."""
 
     before: Mapping[str, Extent]
+    added: Mapping[str, Extent]
     destroyed: Mapping[str, Extent]
     left: Mapping[str, Extent]
     objects_before: int
@@ -36,13 +41,16 @@ class Balance:
 
     @property
     def holds(self) -> bool:
-        """Whether before is destroyed and left together, in each store, and for each object."""
-        together = {name: self.destroyed[name] + self.left[name] for name in self.before}
+        """Whether both sides are the same in each store, and for each object."""
+        is_even = all(
+            self.before[name] + self.added[name] == self.destroyed[name] + self.left[name] for name in self.before
+        )
         objects = self.objects_destroyed + self.objects_left
-        return together == dict(self.before) and objects == self.objects_before and not self.differing
+        return is_even and objects == self.objects_before and not self.differing
 
     def as_json(self) -> dict[str, Any]:
         """Return the counts as rows, entries and the certificate hold them."""
+        parts = {"before": self.before, "added": self.added, "destroyed": self.destroyed, "left": self.left}
         return {
             "holds": self.holds,
             "objects": {
@@ -52,8 +60,7 @@ class Balance:
             },
             "stores": {
                 name: {
-                    part: {"files": each[name].files, "bytes": each[name].size_bytes}
-                    for part, each in (("before", self.before), ("destroyed", self.destroyed), ("left", self.left))
+                    part: {"files": each[name].files, "bytes": each[name].size_bytes} for part, each in parts.items()
                 }
                 for name in self.before
             },
@@ -61,35 +68,44 @@ class Balance:
         }
 
 
-def balance(counted: Iterable[Counted], stores: Iterable[str]) -> Balance:
-    """Balance the counts of all objects of a list, struck ones aside."""
-    names = tuple(stores)
-    every = list(counted)
+def balance(counted: Iterable[Counted], stores: Iterable[str], *, remade: Collection[str] = ()) -> Balance:
+    """Balance the counts of all objects of a list, struck ones aside. `remade` names stores of what is made again."""
+    every, names = list(counted), tuple(stores)
+    added, differing = dict.fromkeys(names, Extent()), []
+    for each in every:
+        more = {name: _end(each, name) - _of(each.before, name) for name in names}
+        shrunk = {name for name, by in more.items() if name not in remade and (by.files < 0 or by.size_bytes < 0)}
+        for name in more.keys() - shrunk:
+            added[name] += more[name]
+        is_there = each.is_destroyed and any(_of(each.now, name).files for name in names)
+        if shrunk or is_there:
+            differing.append(each.object_id)
     gone = [each for each in every if each.is_destroyed]
     left = [each for each in every if not each.is_destroyed]
     return Balance(
         before=_sum(names, (each.before for each in every)),
+        added=added,
         destroyed=_sum(names, (each.found or {} for each in gone)),
         left=_sum(names, (each.now for each in left)),
         objects_before=len(every),
         objects_destroyed=len(gone),
         objects_left=len(left),
-        differing=tuple(each.object_id for each in every if not _is_even(each, names)),
+        differing=tuple(differing),
     )
 
 
-def _is_even(each: Counted, names: tuple[str, ...]) -> bool:
-    def of(told: Mapping[str, Extent] | None) -> list[Extent]:
-        return [(told or {}).get(name, Extent()) for name in names]
+def _end(each: Counted, name: str) -> Extent:
+    """Return the last count of an object that was not yet destroyed, or never is."""
+    return _of(each.found or {}, name) if each.is_destroyed else _of(each.now, name)
 
-    if each.is_destroyed:
-        return of(each.before) == of(each.found) and not any(extent.files for extent in of(each.now))
-    return of(each.before) == of(each.now)
+
+def _of(told: Mapping[str, Extent], name: str) -> Extent:
+    return told.get(name, Extent())
 
 
 def _sum(names: tuple[str, ...], told: Iterable[Mapping[str, Extent]]) -> Mapping[str, Extent]:
     sums = dict.fromkeys(names, Extent())
     for each in told:
         for name in names:
-            sums[name] += each.get(name, Extent())
+            sums[name] += _of(each, name)
     return sums

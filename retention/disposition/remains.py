@@ -16,6 +16,7 @@ from sqlalchemy import JSON, LargeBinary, String, Uuid, column, delete, select, 
 from sqlalchemy.orm import Session
 
 from archive.cases.indexing import index_objects
+from archive.cases.models import CaseLink
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.database import overwrite_deleted
 from archive.documents.models import Draft, ItemText, RecordExtension, RecordScan, TextRecord
@@ -30,8 +31,7 @@ from archive.ledger.models import LogErasure
 from archive.ocfl.destroying import Extent
 from archive.ocfl.root import OcflRoot
 from archive.ports.blobs import BlobMissing, BlobStore
-from archive.volumes.models import VolumeCheck, VolumeLine
-from archive.volumes.models import Volume as VolumeRow
+from archive.volumes.models import Volume, VolumeCheck, VolumeLine
 from retention.copies import Copies
 from retention.models import ObjectCopy, ObjectLock
 
@@ -174,8 +174,12 @@ def forget_rows(tx: Session, row: PreservedObject, *, rules: RecordingRules, at:
 
 
 def _forget_volume(tx: Session, object_id: ObjectId) -> None:
-    """Remove the lines of a volume and its checks: what stood in it. Number, root and counts of the volume stay."""
-    volumes = select(VolumeRow.id).where(VolumeRow.object_id == object_id)
+    """Remove the lines of a volume and its checks: what stood in it. Number, root and counts of the volume stay.
+
+    What was bound in it is bound no more.
+    """
+    volumes = select(Volume.id).where(Volume.object_id == object_id)
+    tx.execute(update(CaseLink).where(CaseLink.volume_id.in_(volumes)).values(volume_id=None))
     for inside in (VolumeLine, VolumeCheck):
         tx.execute(delete(inside).where(inside.volume_id.in_(volumes)))
 

@@ -8,7 +8,7 @@ class ListState(StrEnum):
 
     Proposed: it is being appraised. Approved: it waits for its two supervisors. Waiting: everybody has agreed, and the
     recovery period runs. Destroying: it is being carried out. Destroyed: it was, and waits for its certificate.
-    Certified: it ended. Refused, withdrawn: it ended before anything was destroyed. Lapsed: nothing was left to destroy.
+    Certified: it ended. Refused, withdrawn: it ended before anything was gone. Lapsed: nothing was left to destroy.
     """
 
     PROPOSED = "proposed"

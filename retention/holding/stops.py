@@ -42,9 +42,7 @@ def stops_of(
         ):
             found[object_id].append(Stop(StopKind.HOLD, hold_id))
         filed = select(CaseLink.object_id, Case.id).join(Case, Case.id == CaseLink.case_id)
-        for object_id, case_id in tx.execute(
-            filed.where(CaseLink.object_id.in_(object_ids), Case.closed_at.is_(None))
-        ):
+        for object_id, case_id in tx.execute(filed.where(CaseLink.object_id.in_(object_ids), Case.closed_at.is_(None))):
             found[object_id].append(Stop(StopKind.OPEN_CASE, case_id))
         locks = select(ObjectLock.object_id, ObjectLock.locked_until)
         for object_id, until in tx.execute(

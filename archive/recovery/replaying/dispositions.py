@@ -119,6 +119,7 @@ def done(told: Told, rows: Rows, _: Sources) -> None:
     for volume in rows.all("volume", object_id=object_id):
         for inside in ("volume_line", "volume_check"):
             rows.remove(inside, volume_id=volume["id"])
+        rows.change("case_link", {"volume_id": volume["id"]}, volume_id=None)
     blank = {"content_path": "", "media_type": "", **({} if told.kind == "volume" else {"name": ""})}
     rows.change("preserved_object", {"id": object_id}, destroyed_at=told.at, **blank)
 
