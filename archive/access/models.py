@@ -16,7 +16,7 @@ from archive.organisation.models import FIRST_UNIT
 class Account(Base):
     """A person who signs in: with roles, in one unit, and as the officer that this person is, if any.
 
-    Several roles stand with blanks between them; `roles_since` is when they were last changed, or the account given back
+    Several roles stand with blanks between them; `roles_since` is when they last changed, or the account was given back
     to somebody: None since it was made.
     """
 

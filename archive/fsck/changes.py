@@ -266,9 +266,7 @@ def check_changes(connection: Connection, gone: Gone) -> Iterator[Finding]:
             changes = [entry for entry in later.get(where, []) if entry.type in table.later]
             changes.sort(key=lambda entry: entry.id)  # ids are ordered by time
             yield from _faults(table, row, logged.pop(where, None), changes)
-        for row_id in logged:
-            if table.table == _GOES and row_id in gone.done:
-                continue
+        for row_id in logged.keys() - (gone.done if table.table == _GOES else frozenset()):
             yield invalid("fsck.row_missing", f"The log tells of a row that {table.table} lacks", row_id)
     yield from _cases_of_acts(connection, told.get("case.act", {}))
     for row in rows(connection, "SELECT id FROM rendition"):  # an older one may have been replaced

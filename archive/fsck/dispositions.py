@@ -1,8 +1,8 @@
-"""Lists of what may be destroyed against the log: what stood on them, who decided, what was destroyed and by what right.
+"""Lists of what may be destroyed against the log: what stood on them, who decided, what went and by what right.
 
 Whoever owns the database can write rows. Here each is held against the entry of whoever did what it says; that enough
-people had agreed, early enough, is counted from the entries alone. Objects that are gone without a tombstone are told by
-the check of objects.
+people had agreed, early enough, is counted from the entries alone. Objects that are gone without a tombstone are told
+by the check of objects.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from archive.kernel.findings import Finding, indeterminate, invalid, valid
 from archive.kernel.instants import format_instant, parse_instant
 
 _LEAST: Final = {"disposal.proposed": 1, "disposal.appraised": 3, "disposal.decided": 1, "disposal.supervised": 2}
+_AFTER_APPRAISAL: Final = {"disposal.decided", "disposal.supervised"}
 _COLUMNS: Final = {"number": "number", "title": "title", "reason": "reason", "sha256": "sha256", "year": "year"}
 _MORE: Final = {"serial": "serial", "period_days": "period_days"}
 _FROM_WAITING: Final = {"waiting", "destroying", "lapsed"}
@@ -48,7 +49,7 @@ def check_dispositions(connection: Connection) -> Iterator[Finding]:
     for where in items.keys() - lists.keys():
         yield invalid("fsck.unlogged", "Objects stand on a disposition list that is not there", where)
     yield from _authority(logged)
-    yield from _seasons(connection, logged)
+    yield from _seasons(logged)
     yield from check_parts(connection, logged)
     yield from check_tombstones(connection, logged)
     yield from check_certificates_of_lists(connection, logged)
@@ -165,41 +166,47 @@ def _lacks(entries: Sequence[Entry], first: Entry) -> str:
     parts = [entry for entry in before if entry.type in _LEAST]
     if any(entry.detail is None for entry in parts):
         return ""  # erased, which nobody can do; told by the check of the journal
+    lacking = [*_people_lack(parts), *_words_lack(parts), *_time_lacks(parts, first)]
+    if any(entry.type == "disposal.withdrawn" for entry in before):
+        lacking.append("it was withdrawn")
+    return "; ".join(lacking)
+
+
+def _people_lack(parts: Sequence[Entry]) -> Iterator[str]:
     people = [str(entry.told("actor")) for entry in parts]
     if len(set(people)) != len(people):
-        return "one person has two parts"
+        yield "one person has two parts"
     for kind, least in _LEAST.items():
-        of_kind = [entry for entry in parts if entry.type == kind]
-        if len(of_kind) < least or (kind != "disposal.appraised" and len(of_kind) > least):
-            return f"{len(of_kind)} entries of {kind}"
-    told = [(entry.type, dict(entry.detail or {})) for entry in parts]
-    roles = [set(str(detail.get("roles", "")).split()) for _, detail in told]
-    if any(each & {"administrator", "operator"} for each in roles):
-        return "an administrator took part"
-    if not any(
-        kind == "disposal.supervised" and "records_manager" in str(detail.get("roles", "")).split()
-        for kind, detail in told
-    ):
-        return "no supervisor is of records management"
-    if any(detail.get("opinion") == "keep" or detail.get("approves") is False for _, detail in told):
-        return "somebody was against it"
-    if len({detail.get("sha256") for _, detail in told}) != 1:
-        return "they decided about different lists"
-    if (
-        len({detail.get("standing") for kind, detail in told if kind in {"disposal.decided", "disposal.supervised"}})
-        > 1
-    ):
-        return "they decided about different objects"
-    days = next(int(detail.get("period_days", 0)) for kind, detail in told if kind == "disposal.proposed")
-    agreed = max(parse_instant(str(entry.told("t"))) for entry in parts)
-    if parse_instant(str(first.told("t"))) < agreed + timedelta(days=days):
-        return "the recovery period was not over"
-    return "" if not any(entry.type == "disposal.withdrawn" for entry in before) else "it was withdrawn"
+        count = sum(entry.type == kind for entry in parts)
+        if count < least or (kind != "disposal.appraised" and count > least):
+            yield f"{count} entries of {kind}"
+    roles = [(entry.type, str((entry.detail or {}).get("roles", "")).split()) for entry in parts]
+    if any({"administrator", "operator"} & set(each) for _, each in roles):
+        yield "an administrator took part"
+    if not any(kind == "disposal.supervised" and "records_manager" in each for kind, each in roles):
+        yield "no supervisor is of records management"
 
 
-def _seasons(connection: Connection, logged: Logged) -> Iterator[Finding]:
+def _words_lack(parts: Sequence[Entry]) -> Iterator[str]:
+    told = [dict(entry.detail or {}) for entry in parts]
+    if any(detail.get("opinion") == "keep" or detail.get("approves") is False for detail in told):
+        yield "somebody was against it"
+    if len({detail.get("sha256") for detail in told}) != 1:
+        yield "they decided about different lists"
+    last = [detail for entry, detail in zip(parts, told, strict=True) if entry.type in _AFTER_APPRAISAL]
+    if len({detail.get("standing") for detail in last}) > 1:
+        yield "they decided about different objects"
+
+
+def _time_lacks(parts: Sequence[Entry], first: Entry) -> Iterator[str]:
+    days = [int((entry.detail or {}).get("period_days", 0)) for entry in parts if entry.type == "disposal.proposed"]
+    agreed = max((parse_instant(str(entry.told("t"))) for entry in parts), default=None)
+    if agreed is None or not days or parse_instant(str(first.told("t"))) < agreed + timedelta(days=max(days)):
+        yield "the recovery period was not over"
+
+
+def _seasons(logged: Logged) -> Iterator[Finding]:
     """Hold since when people had their roles, by the log, against when they took a part."""
-    del connection
     for where, entries in logged.lists.items():
         proposed = next((entry for entry in entries if entry.type == "disposal.proposed"), None)
         if proposed is None or proposed.detail is None:

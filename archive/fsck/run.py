@@ -15,8 +15,8 @@ from archive.fsck.changes import check_changes, check_custody
 from archive.fsck.complaints import check_complaints
 from archive.fsck.copies import SecondCopy, check_copies, check_copy, check_drills
 from archive.fsck.cosignatures import check_cosignatures
-from archive.fsck.dock_keys import check_dock_keys
 from archive.fsck.dispositions import check_dispositions
+from archive.fsck.dock_keys import check_dock_keys
 from archive.fsck.drafts import check_drafts
 from archive.fsck.extensions import check_extensions
 from archive.fsck.gone import read_gone

@@ -277,7 +277,7 @@ def _due(
         )
     query = query.where(_is_seen(tx)).order_by(RetentionPlan.retain_until, RetentionPlan.object_id).limit(limit)
     with unbound(tx):
-        return tx.execute(query).all()
+        return list[Row[Any]](tx.execute(query))
 
 
 def _is_seen(tx: Session) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """Whether counts balance: what there was before, and what came since, is what was destroyed and what was left. Pure.
 
-Between the first count and its destruction a version may be added to an object, and it may be copied: what comes is told.
+Between the first count and its destruction a version may be added to an object, and it may be copied: that is told.
 That something went by itself is a difference, but for what can be made again: workers make that and drop it.
 """
 

@@ -19,10 +19,11 @@ from retention.disposition.proposing import Wanted, propose_list
 from retention.disposition.rules import DisposalRules
 from retention.disposition.terms import ListState, Opinion
 from retention.planning.models import RetentionPlan
-from tests.support.archive_home import PASSWORD, ArchiveHome
+from tests.support.archive_home import PASSWORD, ArchiveHome, EnrolledDock
 
 SEASON = timedelta(days=8)
 """Longer than the recovery period, which is 7 days."""
+_ALL = Wanted()
 _PEOPLE = {
     "keeper": Role.RECORDS_MANAGER,
     "first": Role.LEGAL_REVIEWER,
@@ -50,7 +51,7 @@ class Disposal:
         caller = self.home.signed_in(name)
         return confirm(self.home.services.sign_ins, caller, PASSWORD, at=self.home.clock.now())
 
-    def propose(self, wanted: Wanted = Wanted(), *, by: str = "keeper") -> DispositionId:
+    def propose(self, wanted: Wanted = _ALL, *, by: str = "keeper") -> DispositionId:
         return propose_list(
             self.home.database,
             self.rules,
@@ -109,7 +110,7 @@ class Disposal:
         self.supervise(list_id, "watcher")
         assert self.supervise(list_id, "archivist") is not None
 
-    def agreed(self, wanted: Wanted = Wanted()) -> DispositionId:
+    def agreed(self, wanted: Wanted = _ALL) -> DispositionId:
         """Return a list that everybody agreed to, whose recovery period is over and whose entries are in the log."""
         list_id = self.propose(wanted)
         self.agree(list_id)
@@ -157,3 +158,15 @@ def due(home: ArchiveHome, *object_ids: ObjectId, ago: timedelta = timedelta(day
                 insert_row(tx, RetentionPlan, object_id=object_id, **values)
             else:
                 tx.execute(update(RetentionPlan).where(RetentionPlan.object_id == object_id).values(**values))
+
+
+def destroy_one(home: ArchiveHome, dock: EnrolledDock, content: bytes = b"what is destroyed") -> ObjectId:
+    """Deliver a recording, and let the people agree to its end; return it when its tombstone is up."""
+    disposal = new_disposal(home)
+    gone = home.deliver(dock, content, "gone.mp4")
+    home.sequence()
+    due(home, gone)
+    list_id = disposal.agreed()
+    disposal.work()
+    assert disposal.tombstone(gone) is not None, disposal.row(list_id).trouble
+    return gone

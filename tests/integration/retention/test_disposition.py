@@ -15,10 +15,11 @@ from archive.jobs.queue import LONG, PROMPT
 from archive.kernel.findings import Outcome
 from archive.kernel.ids import AccountId, ObjectId
 from archive.ledger.entries import OPERATOR
+from archive.ledger.erasure import NotErasable
 from archive.packages.building import build_package
 from archive.packages.verification.check import Given, check_package
-from archive.search.queries import Filters, found_ids
 from archive.search.documents import Depth
+from archive.search.queries import Filters, found_ids
 from archive.worker.loop import Worker
 from retention.disposition.confirming import NotConfirmed, confirm
 from retention.disposition.deciding import ListMovedOn, PartRefused, withdraw
@@ -27,8 +28,8 @@ from retention.disposition.terms import ItemState, ListState, Opinion
 from retention.fixity import check_fixity
 from retention.holding.models import HeldObject, Hold
 from retention.stops import StopKind
-from tests.support.archive_home import PASSWORD, ArchiveHome
-from tests.support.disposals import SEASON, Disposal, due, new_disposal
+from tests.support.archive_home import PASSWORD, ArchiveHome, EnrolledDock
+from tests.support.disposals import SEASON, Disposal, destroy_one, due, new_disposal
 
 Deliver = Callable[..., ObjectId]
 
@@ -288,7 +289,7 @@ def test_a_case_package_says_what_was_destroyed(
         home.services.packager, case_id, out, with_renditions=False, by=OPERATOR, purpose="court", report=lambda _: None
     )
     told = (out / "data/case.json").read_text("utf-8")
-    assert f'"destroyed":[{{"destroyed":' in told
+    assert '"destroyed":[{"destroyed":' in told
     assert str(gone) in told
     assert not (out / f"data/evidence/{gone}").exists()
     assert (out / f"data/evidence/{kept}").exists()
@@ -313,3 +314,9 @@ def test_the_worker_carries_it_out_by_itself(home: ArchiveHome, deliver: Deliver
     with home.database.read() as tx:
         ids, _ = found_ids(tx, "1.mp4", filters=Filters(), depth=Depth.CATALOGUE, cursor=None, limit=10)
     assert list(ids) == []
+
+
+def test_what_was_decided_is_never_erased(home: ArchiveHome, dock: EnrolledDock) -> None:
+    destroy_one(home, dock)
+    with pytest.raises(NotErasable):
+        home.erase(lambda entry: entry["type"].startswith("disposal."))
