@@ -322,6 +322,12 @@ class Settings(BaseSettings):
         default=None,
         description="What is asked of officers and reviewers (TOML); empty means the rules that are shipped.",
     )
+    disposal_recovery_days: int = Field(
+        default=7,
+        ge=1,
+        le=3650,
+        description="Days between the last agreement to a disposition list and the first destruction.",
+    )
     package_keep_days: int = Field(
         default=7, ge=1, description="Days after which a package that was built for download is removed."
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from archive.custody.events import digests_of, preserved_object, record_event
+from archive.custody.events import digests_of, kept_object, record_event
 from archive.custody.models import PreservedObject
 from archive.db.database import Database
 from archive.documents.long_term import newest_extension
@@ -53,7 +53,7 @@ def judge_object(own: OwnDocuments, judge: Judge, object_id: ObjectId, *, folder
     Raises: ObjectNotFound, NotSignedDocument, TooLarge, BlobMissing; what judging raises.
     """
     with own.database.read() as tx:
-        row, extension = preserved_object(tx, object_id), newest_extension(tx, object_id)
+        row, extension = kept_object(tx, object_id), newest_extension(tx, object_id)
         tx.expunge_all()
     if row.media_type != _PDF:
         raise NotSignedDocument

@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from archive.custody.events import preserved_object, record_event
+from archive.custody.events import kept_object, record_event
 from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.evidence.items import evidence_item
@@ -90,7 +90,7 @@ class Workshop:
         def handle(job: ClaimedJob, report: Report) -> None:
             object_id = object_of(job)
             with self.database.read() as tx:
-                content_path = preserved_object(tx, object_id).content_path
+                content_path = kept_object(tx, object_id).content_path
             with self.objects.borrow(object_id, content_path) as source:
                 work(job, report, object_id, source)
 

@@ -34,7 +34,9 @@ from retention.copy_locks import CopyLocks, keep_some
 from retention.models import CopyPlace, ObjectCopy
 
 COPY_OBJECTS: Final = "copy_objects"
-ADDING: Final = ("object.preserved", "record.filed", "volume.closed", "record.extended", "volume.checked")
+ADDING: Final = (
+    "object.preserved", "record.filed", "volume.closed", "record.extended", "volume.checked", "disposal.certified",
+)  # fmt: skip
 """Types of entries that come with a version of an object."""
 _EVERY: Final = timedelta(minutes=1)
 _AGAIN: Final = timedelta(minutes=5)
@@ -42,6 +44,9 @@ _FAULTY_AGAIN: Final = timedelta(hours=1)
 _SCANNED_AT_ONCE: Final = 10_000
 _BATCH: Final = 100
 _BATCH_BYTES: Final = 1 << 30
+
+_GONE: Final = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
+"""What is destroyed, or is being: nothing of it is copied or locked any more."""
 
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
 
@@ -235,7 +240,8 @@ class Copies:
         pending = (
             select(CustodyEvent.object_id, CustodyEvent.at)
             .join(LogPending, LogPending.entry_id == CustodyEvent.entry_id)
-            .where(CustodyEvent.type.in_(ADDING))
+            .join(PreservedObject, PreservedObject.id == CustodyEvent.object_id)
+            .where(CustodyEvent.type.in_(ADDING), PreservedObject.destroyed_at.is_(None))
         )
         found: dict[UUID, Instant] = {}
         for query in (placed, pending):
@@ -269,6 +275,7 @@ class Copies:
     def _due(self, place_id: UUID, at: Instant) -> Sequence[Row[UUID, int | None]]:
         due = select(ObjectCopy.object_id, ObjectCopy.due_index).where(
             ObjectCopy.place_id == place_id,
+            ObjectCopy.object_id.not_in(_GONE),
             ObjectCopy.due_index.is_not(None),
             or_(ObjectCopy.tried_at.is_(None), ObjectCopy.tried_at < at - _FAULTY_AGAIN),
         )
@@ -314,11 +321,12 @@ class Copies:
 
 
 def _adding() -> Select[int, UUID, Instant]:
-    """Return the query for the entries that come with a version, in the order of the log."""
+    """Return the query for the entries that come with a version, in the order of the log; not of what was destroyed."""
     return (
         select(LogLeaf.index.label("leaf"), CustodyEvent.object_id, CustodyEvent.at)
         .join(CustodyEvent, CustodyEvent.entry_id == LogLeaf.entry_id)
-        .where(CustodyEvent.type.in_(ADDING))
+        .join(PreservedObject, PreservedObject.id == CustodyEvent.object_id)
+        .where(CustodyEvent.type.in_(ADDING), PreservedObject.destroyed_at.is_(None))
         .order_by(LogLeaf.index)
     )
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, select, update
 
+from archive.custody.models import PreservedObject
 from archive.db.database import Database
 from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
@@ -30,7 +31,8 @@ class CopyLocks:
 
 def keep_some(database: Database, objects: OcflRoot, locks: CopyLocks, *, at: Instant) -> int:
     """Bring the locks of up to 100 copies to what is asked for; return how many. Raises: StoreUnavailable."""
-    here = (ObjectCopy.place_id == locks.place_id, ObjectCopy.head > 0)
+    gone = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
+    here = (ObjectCopy.place_id == locks.place_id, ObjectCopy.head > 0, ObjectCopy.object_id.not_in(gone))
     noted = select(ObjectCopy.object_id, ObjectCopy.locked_until, ObjectCopy.has_hold).where(*here)
     for which in _due(at, locks.term):
         last = UUID(int=0)

@@ -175,7 +175,8 @@ class Drills:
     def _copied(self) -> Select[UUID]:
         here = CopyPlace.place == self.copies.place[:300]
         query = select(ObjectCopy.object_id).join(CopyPlace, CopyPlace.id == ObjectCopy.place_id)
-        return query.where(here, ObjectCopy.head > 0)
+        query = query.join(PreservedObject, PreservedObject.id == ObjectCopy.object_id)
+        return query.where(here, ObjectCopy.head > 0, PreservedObject.destroyed_at.is_(None))
 
     def _some_objects(self, count: int) -> Sequence[ObjectId]:
         """Return random objects of which there is a copy. Nobody can know before which these are."""
@@ -189,7 +190,12 @@ class Drills:
     def _some_cases(self) -> Sequence[tuple[CaseId, int]]:
         """Return some random cases all of whose objects are copied, each with the bytes of these."""
         other = aliased(CaseLink)
-        not_copied = exists().where(other.case_id == CaseLink.case_id, other.object_id.not_in(self._copied()))
+        gone = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
+        not_copied = exists().where(
+            other.case_id == CaseLink.case_id,
+            other.object_id.not_in(self._copied()),
+            other.object_id.not_in(gone),
+        )
         whole = select(CaseLink.case_id).where(~not_copied).distinct()
         with self.copies.database.read() as tx:
             known = tx.scalar(select(func.count()).select_from(whole.subquery())) or 0

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.custody.events import digests_of, preserved_object, record_event
+from archive.custody.events import digests_of, kept_object, record_event
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.database import Database
 from archive.kernel.canonical import parse_canonical
@@ -30,6 +30,7 @@ _PRESERVING: Final = (
     EntryType.OBJECT_PRESERVED.value,
     EntryType.RECORD_FILED.value,
     EntryType.VOLUME_CLOSED.value,
+    EntryType.DISPOSAL_CERTIFIED.value,
 )
 
 
@@ -51,7 +52,7 @@ def check_fixity(fixity: Fixity, object_id: ObjectId, *, by: Actor) -> Report:
     preservation, which has its place in the tree once it is sequenced. The outcome is written to custody trail and
     log (`fixity.ok`, `fixity.fail`); an indeterminate check is a `fixity.fail` with its findings.
 
-    Raises: ObjectNotFound.
+    Raises: ObjectNotFound, ObjectDestroyed.
     """
     row, report = examine(fixity, object_id)
     held = report.outcome is Outcome.VALID
@@ -82,10 +83,10 @@ def check_fixity(fixity: Fixity, object_id: ObjectId, *, by: Actor) -> Report:
 def examine(fixity: Fixity, object_id: ObjectId) -> tuple[PreservedObject, Report]:
     """Do what `check_fixity` does and write nothing down; return the catalogue's row and what was found.
 
-    Raises: ObjectNotFound.
+    Raises: ObjectNotFound, ObjectDestroyed.
     """
     with fixity.database.read() as tx:
-        row = preserved_object(tx, object_id)
+        row = kept_object(tx, object_id)
         logged = _logged(tx, object_id, digests_of(row))  # 4
     findings = [
         *fixity.objects.validate(object_id).findings,  # 1

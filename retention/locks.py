@@ -31,6 +31,7 @@ EXTEND_LOCKS: Final = "extend_locks"
 _EVERY: Final = timedelta(days=1)
 _SOON: Final = timedelta(minutes=1)
 _BATCH: Final = 100
+_GONE: Final = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTED: Final = select(ObjectLock.object_id, ObjectLock.locked_until, ObjectLock.has_hold)
 
@@ -124,7 +125,8 @@ class LockRenewals:
             at = self.clock.now()
             with self.database.read() as tx:
                 found = which(last)
-                ids = list(tx.scalars(found.order_by(found.selected_columns[0]).limit(_BATCH)))
+                object_id = found.selected_columns[0]
+                ids = list(tx.scalars(found.where(object_id.not_in(_GONE)).order_by(object_id).limit(_BATCH)))
                 standing = standings(tx, ids, _NOTED, self._first)
             done = bring(self.objects, standing, at=at, term=self.term)
             with self.database.begin() as tx:

@@ -24,6 +24,7 @@ class StopKind(StrEnum):
     DAMAGED = "damaged"
     IN_DISPOSITION = "in_disposition"
     BEING_MOVED = "being_moved"
+    COPY_OUT_OF_REACH = "copy_out_of_reach"
 
 
 @dataclass(frozen=True, slots=True)

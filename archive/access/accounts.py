@@ -161,7 +161,9 @@ def change_account(
         if not changed:
             return
         was = {name: getattr(row, name) for name in changed}
-        tx.execute(update(Account).where(Account.id == account_id).values(**changed))
+        has_more = "roles" in changed or was.get("disabled_at") is not None
+        since = {"roles_since": at} if has_more else {}
+        tx.execute(update(Account).where(Account.id == account_id).values(**changed, **since))
         if not is_enabled:
             tx.execute(delete(Session).where(Session.account_id == account_id))
         detail = {**told_account(wanted), "was": told_account(was)}

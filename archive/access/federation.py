@@ -161,7 +161,8 @@ def _follow(tx: Tx, account: Account, roles: frozenset[Role] | None, unit_id: UU
     if not changed:
         return
     was = {name: getattr(account, name) for name in changed}
-    tx.execute(update(Account).where(Account.id == account.id).values(**changed))
+    since = {"roles_since": at} if "roles" in changed else {}
+    tx.execute(update(Account).where(Account.id == account.id).values(**changed, **since))
     detail = {**told_account(changed), "was": told_account(was), "provider": True}
     append_entry(tx, NewEntry(EntryType.ADMIN_ACCOUNT_CHANGED, ARCHIVE, _target(account.id), detail=detail), at=at)
 

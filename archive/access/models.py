@@ -16,7 +16,8 @@ from archive.organisation.models import FIRST_UNIT
 class Account(Base):
     """A person who signs in: with roles, in one unit, and as the officer that this person is, if any.
 
-    Several roles stand with blanks between them.
+    Several roles stand with blanks between them; `roles_since` is when they last changed, or the account was given back
+    to somebody: None since it was made.
     """
 
     __tablename__ = "account"
@@ -29,6 +30,7 @@ class Account(Base):
     officer_id: Mapped[uuid.UUID | None] = mapped_column(unique=True, index=True)
     password_hash: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(Moment)
+    roles_since: Mapped[datetime | None] = mapped_column(Moment)
     disabled_at: Mapped[datetime | None] = mapped_column(Moment)
     terms_version: Mapped[str | None] = mapped_column(String(40))
     provider_subject: Mapped[str | None] = mapped_column(String(255), unique=True, index=True)

@@ -189,7 +189,8 @@ def recover_account(
         if tx.execute(used.values(ended_at=at).returning(Recovery.id)).scalar_one_or_none() is None:
             raise RecoveryRefused
         changed = update(Account).where(Account.id == account.id, Account.disabled_at.is_(None))
-        if tx.execute(changed.values(password_hash=password_hash).returning(Account.id)).scalar_one_or_none() is None:
+        fresh = {"password_hash": password_hash, "roles_since": at}
+        if tx.execute(changed.values(**fresh).returning(Account.id)).scalar_one_or_none() is None:
             raise RecoveryRefused
         forget_refusals(tx, subject, sources[0])
         drop_factors(tx, account.id)

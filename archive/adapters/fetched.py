@@ -37,7 +37,7 @@ class FetchedBlobs:
         """
         with storage_errors():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._folder / f"{hashlib.sha256(name.encode()).hexdigest()}{Path(name).suffix[:16]}"
+        path = self._path(name)
         fd = self._held(path) or self._fetch(path, size_bytes, source)
         try:
             os.utime(fd)
@@ -52,6 +52,13 @@ class FetchedBlobs:
                 if self._free() >= wanted_bytes:
                     return
                 _remove_unused(path)
+
+    def forget(self, name: str) -> None:
+        """Remove the copy of a blob that is no more; whoever reads it just now reads on."""
+        self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()}{Path(name).suffix[:16]}"
 
     def _held(self, path: Path) -> int | None:
         """Return the file held against removal; None where it is not there."""

@@ -147,13 +147,13 @@ class S3Store:
             yield name[len(self._prefix) :]
 
     def delete(self, key: str) -> None:
-        """Remove every version of a blob by its id; see the port.
+        """Remove every version of a blob by its id, what was laid over it, and a copy that was fetched; see the port.
 
         Locks are asked for first: not every server refuses what it should, and of several versions none may go alone.
         """
         name = self._name(key)
         versions, markers = self._listed(name)
-        if not versions:
+        if not versions and not markers:
             raise BlobMissing(key=key)
         if self._may_lock:
             for version in versions:
@@ -163,6 +163,10 @@ class S3Store:
         for version_id in (*markers, *(version.id for version in versions)):
             with refusals(key):
                 self._client.delete_object(Bucket=self._place.bucket, Key=name, VersionId=version_id)
+            if self._fetched is not None:
+                self._fetched.forget(self._fetched_name(name, version_id))
+        if not versions:
+            raise BlobMissing(key=key)
 
     def local_path(self, key: str) -> Path | None:
         """Return None: what is in a bucket is no local file. Raises: BlobMissing."""
@@ -175,7 +179,7 @@ class S3Store:
         if self._fetched is None:
             raise StoreUnavailable("This store has no local folder to fetch to", key=key)
         version = self._version(key)
-        name = f"{self._place.bucket}/{self._name(key)}?{version.id}"
+        name = self._fetched_name(self._name(key), version.id)
         with self._fetched.file(name, version.size_bytes, _opening(self, key)) as path:
             yield path
 
@@ -353,6 +357,9 @@ class S3Store:
                 if any(row["Key"] != name for row in (*rows, *gone)):
                     break  # what begins with the key comes behind it
         return found, markers
+
+    def _fetched_name(self, name: str, version_id: str) -> str:
+        return f"{self._place.bucket}/{name}?{version_id}"
 
     def _newest(self, name: str) -> _Version | None:
         try:

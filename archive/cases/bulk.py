@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from archive.cases.filing import AlreadyLinked, require_case, write_link
 from archive.cases.models import CaseLink
-from archive.custody.events import preserved_object
+from archive.custody.events import object_to_file
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import InvalidInput
 from archive.kernel.ids import ActId, CaseId, ObjectId
@@ -46,6 +46,6 @@ def link_objects(
         )
         fresh = sorted(set(object_ids) - linked)
         for object_id in fresh:
-            preserved_object(tx, object_id)
+            object_to_file(tx, object_id)
             write_link(tx, case_id, object_id, act_id=act_id, reason=reason, by=by, at=at)
     return len(fresh)

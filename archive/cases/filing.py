@@ -14,7 +14,7 @@ from archive.cases.indexing import index_act, index_objects, index_sight
 from archive.cases.models import Act, Case, CaseLink
 from archive.cases.subjects import KnownSubject, NewSubject, settle_subject
 from archive.cases.terms import Category, Stage
-from archive.custody.events import preserved_object, record_event
+from archive.custody.events import object_to_file, record_event
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.db.sight import sight_of
@@ -212,10 +212,10 @@ def link_object(
     by: Actor,
     at: Instant,
 ) -> None:
-    """File a preserved object under a case. Raises: CaseNotFound, ObjectNotFound, AlreadyLinked."""
+    """File a preserved object under a case. Raises: CaseNotFound, ObjectNotFound, ObjectDestroyed, AlreadyLinked."""
     with unique_or(AlreadyLinked), database.begin() as tx:
         require_case(tx, case_id)
-        preserved_object(tx, object_id)
+        object_to_file(tx, object_id)
         if tx.get(CaseLink, (case_id, object_id)) is not None:
             raise AlreadyLinked
         write_link(tx, case_id, object_id, act_id=act_id, reason=clean_text(reason, "reason", 500), by=by, at=at)

@@ -95,12 +95,16 @@ def rebuild_index(database: Database, *, on_progress: Callable[[int], None] = la
 
 
 def missing_count(tx: Session) -> int:
-    """Return how many things of the catalogue the index does not know: none, unless it has to be rebuilt."""
+    """Return how many things of the catalogue the index does not know: none, unless it has to be rebuilt.
+
+    What was destroyed is in no index.
+    """
+    gone = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
     return sum(
         tx.scalar(
             select(func.count())
             .select_from(id_column.class_)
-            .where(or_(*(~exists().where(found == id_column) for found in known)), *conditions)
+            .where(or_(*(~exists().where(found == id_column) for found in known)), id_column.not_in(gone), *conditions)
         )
         or 0
         for id_column, _, conditions in _sources()
@@ -123,7 +127,8 @@ def _sources() -> Sequence[tuple[InstrumentedAttribute[UUID], _Batch, Sequence[A
 
 
 def _portions(database: Database) -> Iterator[tuple[Sequence[UUID], _Batch]]:
-    for id_column, build, conditions in _sources():
+    gone = (PreservedObject.id, _object_documents, (PreservedObject.destroyed_at.is_not(None),))  # who sees tombstones
+    for id_column, build, conditions in (*_sources(), gone):
         last: UUID | None = None
         query = select(id_column).where(*conditions).order_by(id_column).limit(_BATCH)
         while True:
@@ -244,7 +249,7 @@ def _item_documents(
         )
         .join(original, original.id == item.object_id)
         .outerjoin(ItemText, ItemText.object_id == item.object_id)
-        .where(item.object_id.in_(ids))
+        .where(item.object_id.in_(ids), original.destroyed_at.is_(None))
     )  # fmt: skip
     for row in rows:
         fields, facets = _filed(links[row.object_id])
@@ -281,7 +286,7 @@ def _record_documents(
         )
         .join(PreservedObject, PreservedObject.id == TextRecord.object_id)
         .outerjoin(ItemText, ItemText.object_id == TextRecord.object_id)
-        .where(TextRecord.object_id.in_(ids))
+        .where(TextRecord.object_id.in_(ids), PreservedObject.destroyed_at.is_(None))
     )  # fmt: skip
     for object_id, title, form, filed_at, file_name, content in rows:
         fields, facets = _filed(links[object_id])

@@ -56,7 +56,7 @@ class RecordRow:
 class CaseView:
     """A case with the subject that its own one stands under, its acts, text records and footage.
 
-    `officers` are those who took part in each act, by its id.
+    `officers` are those who took part in each act, by its id; `destroyed` is what was filed here and is gone.
     """
 
     case: Case
@@ -65,6 +65,7 @@ class CaseView:
     records: Sequence[RecordRow]
     items: Sequence[ItemRow]
     officers: Mapping[UUID, Sequence[Officer]]
+    destroyed: Sequence[PreservedObject]
 
 
 def cases(tx: Session, *, cursor: str | None = None, limit: int = 50, words: str = "") -> Slice[CaseRow]:
@@ -123,16 +124,22 @@ def case_view(tx: Session, case_id: CaseId) -> CaseView:
         select(TextRecord, PreservedObject, CaseLink.act_id)
         .join(PreservedObject, PreservedObject.id == TextRecord.object_id)
         .join(CaseLink, CaseLink.object_id == TextRecord.object_id)
-        .where(CaseLink.case_id == case_id)
+        .where(CaseLink.case_id == case_id, PreservedObject.destroyed_at.is_(None))
         .order_by(TextRecord.filed_at, TextRecord.object_id)
     )
     footage = tx.execute(
         select(EvidenceItem, PreservedObject, CaseLink.act_id)
         .join(PreservedObject, PreservedObject.id == EvidenceItem.object_id)
         .join(CaseLink, CaseLink.object_id == EvidenceItem.object_id)
-        .where(CaseLink.case_id == case_id)
+        .where(CaseLink.case_id == case_id, PreservedObject.destroyed_at.is_(None))
         .order_by(func.coalesce(EvidenceItem.recorded_at, EvidenceItem.received_at), EvidenceItem.object_id)
     )
+    destroyed = tx.scalars(
+        select(PreservedObject)
+        .join(CaseLink, CaseLink.object_id == PreservedObject.id)
+        .where(CaseLink.case_id == case_id, PreservedObject.destroyed_at.is_not(None))
+        .order_by(PreservedObject.destroyed_at, PreservedObject.id)
+    ).all()
     return CaseView(
         case,
         subject,
@@ -140,6 +147,7 @@ def case_view(tx: Session, case_id: CaseId) -> CaseView:
         [RecordRow(*row) for row in records],
         [ItemRow(*row) for row in footage],
         _officers_of(tx, case_id),
+        destroyed,
     )
 
 

@@ -34,7 +34,9 @@ CASE: Final = "case"
 SUBJECT: Final = "subject"
 _SENDING: Final = (EntryType.INGEST_RECEIVED.value, EntryType.RECORD_FILED.value)
 ITEM: Final = "item"
-OBJECTS: Final = (ITEM, "record")
+GONE: Final = "gone"
+"""The kind of what was destroyed: who saw it sees its tombstone, and no list of items holds it."""
+OBJECTS: Final = (ITEM, "record", GONE)
 """Kinds of what is reached; items and text records have that of their preserved object."""
 
 
@@ -102,6 +104,7 @@ def _rows_of_objects(tx: Session, object_ids: Collection[UUID]) -> Iterator[_Row
             PreservedObject.preserved_at,
             PreservedObject.unit_id,
             PreservedObject.classes,
+            PreservedObject.destroyed_at,
             Officer.id,
         )
         .outerjoin(EvidenceItem, EvidenceItem.object_id == PreservedObject.id)
@@ -124,7 +127,8 @@ def _rows_of_objects(tx: Session, object_ids: Collection[UUID]) -> Iterator[_Row
         )
     ):
         senders[object_id].add(actor_id)
-    for object_id, kind, at, unit_id, own_classes, officer_id in rows:
+    for object_id, own_kind, at, unit_id, own_classes, destroyed_at, officer_id in rows:
+        kind = own_kind if destroyed_at is None else GONE
         classes = own_classes
         for _, of_case in filed[object_id]:
             classes |= of_case

@@ -87,7 +87,8 @@ def thing_counts(tx: Session, subject_id: SubjectId) -> Mapping[ThingKind, int]:
 
 def _parts(everybody: Sequence[SubjectId]) -> Subquery:
     case_ids = select(Case.id).where(Case.subject_id.in_(everybody))
-    filed = select(CaseLink.object_id).where(CaseLink.case_id.in_(case_ids))
+    gone = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
+    filed = select(CaseLink.object_id).where(CaseLink.case_id.in_(case_ids), CaseLink.object_id.not_in(gone))
     return union_all(
         select(literal(ThingKind.CASE.value).label("kind"), Case.opened_at.label("at"), Case.id.label("id")).where(
             Case.subject_id.in_(everybody)

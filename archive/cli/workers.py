@@ -157,3 +157,4 @@ def _begin(services: Services) -> None:
     services.locks.begin()
     services.copies.begin()
     services.drills.begin()
+    services.dispositions.begin()

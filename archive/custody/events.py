@@ -13,7 +13,7 @@ from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.base import insert_row
 from archive.kernel.canonical import parse_json
 from archive.kernel.digests import Digest, DigestSet
-from archive.kernel.errors import NotFound
+from archive.kernel.errors import LiuhenError, NotFound
 from archive.kernel.ids import EntryId, ObjectId
 from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
@@ -25,6 +25,13 @@ class ObjectNotFound(NotFound):
     """There is no such item or record, or it is not yours to see."""
 
     code = "custody.object_not_found"
+
+
+class ObjectDestroyed(LiuhenError):
+    """This was destroyed when its time was over; its tombstone stays."""
+
+    code = "custody.object_destroyed"
+    exit_code = 66
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,24 @@ def preserved_object(tx: Session, object_id: ObjectId) -> PreservedObject:
     if row is None:
         raise ObjectNotFound(object_id=object_id)
     return row
+
+
+def kept_object(tx: Session, object_id: ObjectId) -> PreservedObject:
+    """Return the row of an object whose content is there. Raises: ObjectNotFound, ObjectDestroyed."""
+    row = preserved_object(tx, object_id)
+    if row.destroyed_at is not None:
+        raise ObjectDestroyed(object_id=object_id)
+    return row
+
+
+def object_to_file(tx: Session, object_id: ObjectId) -> PreservedObject:
+    """Return the row of an object whose content is there and stays to the end of the transaction.
+
+    Whoever is about to destroy it waits, and then sees what was written here. Raises: ObjectNotFound, ObjectDestroyed.
+    """
+    this = select(PreservedObject).where(PreservedObject.id == object_id).with_for_update(read=True, key_share=True)
+    tx.scalar(this.execution_options(populate_existing=True))
+    return kept_object(tx, object_id)
 
 
 def digests_of(row: PreservedObject) -> DigestSet:

@@ -17,7 +17,8 @@ _IS_COPY: Final = text("type IN ('access.export', 'access.print', 'access.list_e
 class PreservedObject(Reached, Base):
     """One OCFL object: an evidence item or a text record, with the digests of its original, and the unit that has it.
 
-    `classes` are the restricted classes that were set on it, as bits.
+    `classes` are the restricted classes that were set on it, as bits. `destroyed_at` is since when nobody is shown its
+    content, because it is being or was destroyed: the row stays with its digests.
     """
 
     reached_by = "id"
@@ -36,6 +37,7 @@ class PreservedObject(Reached, Base):
     preserved_at: Mapped[datetime] = mapped_column(Moment)
     unit_id: Mapped[uuid.UUID] = mapped_column(index=True, server_default=FIRST_UNIT.hex)
     classes: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    destroyed_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
 class CustodyEvent(Reached, Base):

@@ -24,6 +24,7 @@ KEYS: Final[Mapping[str, Sequence[Sequence[str]]]] = {
     "log_segment": (("size",), ("previous_size",)),
     "log_erasure": (("entry_id",), ("told_by",)),
     "custody_event": (("entry_id",),),
+    "tombstone": (("object_id",), ("entry_id",)),
 }
 """The tables, each with the keys that a row takes for good."""
 ERASABLE: Final = "log_detail"

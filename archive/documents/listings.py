@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.custody.events import ObjectNotFound
+from archive.custody.events import ObjectNotFound, kept_object
 from archive.custody.models import PreservedObject
 from archive.documents.drafts import DraftState, drafts_of_case
 from archive.documents.models import Draft, DraftPdf, RecordExtension, TextRecord
@@ -25,7 +25,7 @@ class RecordView:
 
 
 def text_record(tx: Session, object_id: ObjectId) -> RecordView:
-    """Return one text record. Raises: ObjectNotFound."""
+    """Return one text record. Raises: ObjectNotFound, ObjectDestroyed."""
     row = tx.execute(
         select(TextRecord, PreservedObject)
         .join(PreservedObject, PreservedObject.id == TextRecord.object_id)
@@ -33,6 +33,7 @@ def text_record(tx: Session, object_id: ObjectId) -> RecordView:
     ).one_or_none()
     if row is None:
         raise ObjectNotFound(object_id=object_id)
+    kept_object(tx, object_id)
     return RecordView(*row)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from archive.custody.events import preserved_object, record_event
+from archive.custody.events import kept_object, record_event
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.documents.models import Draft, DraftPdf, RecordExtension
@@ -65,7 +65,7 @@ class LongTerm:
             the authority of time raises.
         """
         with self.database.read() as tx:
-            row, last = preserved_object(tx, object_id), newest_extension(tx, object_id)
+            row, last = kept_object(tx, object_id), newest_extension(tx, object_id)
             certificates = _certificates_of(tx, object_id)
         path, sha512 = (row.content_path, row.sha512) if last is None else (last.path, last.sha512)
         with self.objects.open_file(object_id, path) as file:

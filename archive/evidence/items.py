@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.custody.events import ObjectNotFound
+from archive.custody.events import ObjectNotFound, kept_object
 from archive.custody.models import PreservedObject
 from archive.evidence.models import EvidenceItem, ItemLook, Rendition
 from archive.kernel.ids import ObjectId
@@ -26,10 +26,10 @@ class ItemView:
 
 
 def evidence_item(tx: Session, object_id: ObjectId) -> ItemView:
-    """Return one item. Raises: ObjectNotFound."""
+    """Return one item. Raises: ObjectNotFound, ObjectDestroyed."""
     item = tx.get(EvidenceItem, object_id)
-    original = tx.get(PreservedObject, object_id)
-    if item is None or original is None:
+    original = kept_object(tx, object_id)
+    if item is None:
         raise ObjectNotFound(object_id=object_id)
     renditions = tx.scalars(select(Rendition).where(Rendition.object_id == object_id).order_by(Rendition.kind))
     return ItemView(item, original, list(renditions))

@@ -55,6 +55,13 @@ def group_item(tx: Session, object_id: ObjectId, *, rules: RecordingRules, at: I
     return changes.count > 0
 
 
+def ungroup_item(tx: Session, object_id: ObjectId, *, rules: RecordingRules, at: Instant) -> None:
+    """Take an item that is destroyed out of its recording, and group anew what is left of that; as `group_item`."""
+    _wait_for_devices(tx, [_held_key(tx, object_id)])
+    if _held_key(tx, object_id) is not None:
+        _leave(tx, object_id, rules, _Changes(tx, at))
+
+
 def _held_key(tx: Session, object_id: UUID) -> str | None:
     held = select(Recording.device_key).join(Clip, Clip.recording_id == Recording.id)
     return tx.scalar(held.where(Clip.object_id == object_id))

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from archive.fsck.gone import Gone
 from archive.fsck.raw import Entry, Place, as_uuid, entries, file_digests, files_below, is_plain_file, read_object, rows
 from archive.fsck.stores import StoredObject
 from archive.kernel.errors import LiuhenError
@@ -16,7 +17,7 @@ from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, va
 from archive.kernel.instants import parse_instant
 from signing.cades import check_detached
 
-_PRESERVING: Final = {"object.preserved", "record.filed", "volume.closed"}
+_PRESERVING: Final = {"object.preserved", "record.filed", "volume.closed", "disposal.certified"}
 _STATE_OF: Final = {"ingest.received": "accepted", "ingest.quarantined": "quarantined"}
 _SIGNED_WITHIN: Final = timedelta(minutes=10)
 """The manifest is signed shortly after the time of reception that it names; its signature counts whole seconds."""
@@ -26,6 +27,7 @@ def check_objects(
     connection: Connection,
     stored: Mapping[str, StoredObject],
     *,
+    gone: Gone,
     trust_roots_pem: bytes | None,
     is_begun: Callable[[str], bool],
 ) -> Iterator[Finding]:
@@ -40,11 +42,11 @@ def check_objects(
         object_id = as_uuid(row["id"])
         known.add(object_id)
         found = stored.get(object_id)
-        faults = list(_object_faults(row, found, logged.pop(object_id, [])))
+        faults = list(_object_faults(row, found, logged.pop(object_id, []), gone))
         if items.get(object_id, row["sha512"]) != row["sha512"]:
             faults.append(invalid("fsck.item_differs", "The item has another sha512 than its original", object_id))
         yield from faults
-        if found is not None and found.is_visible:
+        if found is not None and found.is_visible and not gone.has(object_id):
             unjudged += trust_roots_pem is None
             yield from _signature(found, row, trust_roots_pem)
         if not faults:
@@ -72,7 +74,9 @@ def _preserving_entries(connection: Connection) -> dict[str, list[Entry]]:
     return found
 
 
-def _object_faults(row: Mapping[str, Any], stored: StoredObject | None, logged: list[Entry]) -> Iterator[Finding]:
+def _object_faults(
+    row: Mapping[str, Any], stored: StoredObject | None, logged: list[Entry], gone: Gone
+) -> Iterator[Finding]:
     where = as_uuid(row["id"])
     told = (int(row["size_bytes"]), row["sha256"], row["sha512"])
     if len(logged) != 1:
@@ -81,6 +85,11 @@ def _object_faults(row: Mapping[str, Any], stored: StoredObject | None, logged: 
         logged_as = (entry.told("size"), entry.told("dig", "sha256"), entry.told("dig", "sha512"))
         if logged_as != told or entry.told("dig", "sm3") != row["sm3"]:
             yield invalid("fsck.entry_differs", "The log entry names other digests than the catalogue", where)
+    if where in gone.done and stored is not None:
+        told_of = "An object that was destroyed is in the store"
+        yield invalid("fsck.destroyed_there", told_of, str(stored.folder))
+    if gone.has(where):
+        return
     if stored is None or not stored.is_visible:
         place = where if stored is None else str(stored.folder / "inventory.json")
         yield invalid("fsck.object_missing", "The catalogue names an object that the store does not hold", place)
@@ -216,9 +225,17 @@ def _size_bytes(path: Path) -> int:
     return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 
-def check_derived(connection: Connection, renditions: Place, quarantine: Place) -> Iterator[Finding]:
-    """Hold renditions and quarantined bytes against their rows, and quarantined manifests against their uploads."""
-    for row in rows(connection, "SELECT key, size_bytes, sha256 FROM rendition"):
+def check_derived(connection: Connection, renditions: Place, quarantine: Place, gone: Gone) -> Iterator[Finding]:
+    """Hold renditions and quarantined bytes against their rows, and quarantined manifests against their uploads.
+
+    Of what was destroyed nothing is left that was made from it.
+    """
+    for item in _inside(renditions):
+        if item.name in gone.done:
+            yield invalid("fsck.destroyed_there", "Something of an object that was destroyed is there", str(item))
+    for row in rows(connection, "SELECT object_id, key, size_bytes, sha256 FROM rendition"):
+        if as_uuid(row["object_id"]) in gone.begun:
+            continue
         yield from _copy_faults("rendition", renditions / row["key"], (int(row["size_bytes"]), row["sha256"]))
     for path in _kept_aside(renditions):
         yield from _kept_aside_faults(path)
@@ -266,13 +283,15 @@ def _kept_aside_faults(path: Place) -> Iterator[Finding]:
         yield indeterminate("fsck.unread", f"A stored copy cannot be read: {exc.strerror}", str(path))
 
 
-def check_jobs(connection: Connection) -> Iterator[Finding]:
+def check_jobs(connection: Connection, gone: Gone) -> Iterator[Finding]:
     """Make sure that every item is looked at: it has an outcome, or a job that will bring one."""
     for row in rows(
         connection,
         "SELECT object_id FROM evidence_item WHERE play_state = 'pending'",
     ):
         where = as_uuid(row["object_id"])
+        if where in gone.begun:
+            continue
         alive = list(
             rows(
                 connection,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from archive.fsck.gone import Gone
 from archive.fsck.raw import Entry, as_instant, as_uuid, entries, is_at, rows
 from archive.kernel.findings import Finding, invalid, valid
 from archive.kernel.instants import parse_instant
@@ -104,7 +105,7 @@ _TABLES: Final = (
     ),
     _Told(
         "preserved_object",
-        ("object.preserved", "record.filed", "volume.closed"),
+        ("object.preserved", "record.filed", "volume.closed", "disposal.certified"),
         when="preserved_at",
         details={"name": "name", "unit_id": "unit"},
     ),
@@ -252,6 +253,8 @@ _TABLES: Final = (
 )
 
 
+_GOES: Final = "evidence_item"
+"""The table whose rows go with what they are about."""
 _ASKED: Final = {kind for table in _TABLES for kind in (*table.types, *table.later)} | {
     "derivative.created",
     "admin.dock_revoked",
@@ -259,8 +262,8 @@ _ASKED: Final = {kind for table in _TABLES for kind in (*table.types, *table.lat
 _LATER: Final = {kind for table in _TABLES for kind in table.later}
 
 
-def check_changes(connection: Connection) -> Iterator[Finding]:
-    """Hold rows and entries against each other, in both directions."""
+def check_changes(connection: Connection, gone: Gone) -> Iterator[Finding]:
+    """Hold rows and entries against each other, in both directions. Of what was destroyed some rows are gone too."""
     told: dict[str, dict[str, Entry]] = {}
     later: dict[str, list[Entry]] = {}
     for entry in entries(connection, _ASKED):
@@ -277,7 +280,7 @@ def check_changes(connection: Connection) -> Iterator[Finding]:
             changes = [entry for entry in later.get(where, []) if entry.type in table.later]
             changes.sort(key=lambda entry: entry.id)  # ids are ordered by time
             yield from _faults(table, row, logged.pop(where, None), changes)
-        for row_id in logged:
+        for row_id in logged.keys() - (gone.done if table.table == _GOES else frozenset()):
             yield invalid("fsck.row_missing", f"The log tells of a row that {table.table} lacks", row_id)
     yield from _cases_of_acts(connection, told.get("case.act", {}))
     for row in rows(connection, "SELECT id FROM rendition"):  # an older one may have been replaced
@@ -328,10 +331,10 @@ _TOUCHING: Final = {
     "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
     "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
     "volume.closed", "volume.checked", "retention.marked", "retention.unmarked", "hold.placed", "hold.reviewed",
-    "hold.released",
+    "hold.released", "disposal.begun", "disposal.withdrawn", "disposal.done", "disposal.certified",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
-_NO_OBJECTS: Final = {"case", "hold"}
+_NO_OBJECTS: Final = {"case", "hold", "disposition"}
 """Kinds of what such an entry may be about instead."""
 _STEPS: Final = {"record.set", "record.signed", "record.refused", "record.sealed", "record.stamped"}
 _GRANTING: Final = {

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from archive.fsck.gone import Gone
 from archive.fsck.plans import lock_faults, planned
 from archive.fsck.raw import Entry, LockOf, Place, as_instant, as_uuid, entries, is_at, read_object, rows
 from archive.fsck.stores import StoredObject, stored_objects
@@ -16,7 +17,9 @@ from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, valid
 from signing.cades import check_detached
 
-_ADDING: Final = "('object.preserved', 'record.filed', 'volume.closed', 'record.extended', 'volume.checked')"
+_ADDING: Final = (
+    "('object.preserved', 'record.filed', 'volume.closed', 'record.extended', 'volume.checked', 'disposal.certified')"
+)
 _LOST: Final = f"""
 SELECT p.place, e.object_id FROM copy_place p
 JOIN log_leaf l ON l.leaf_index < p.scanned
@@ -42,8 +45,11 @@ class SecondCopy:
     covered: Callable[[], Collection[str]] = tuple
 
 
-def check_copies(connection: Connection) -> Iterator[Finding]:
-    """Hold what is said to be copied against the entries that tell of it, and what is due against the log."""
+def check_copies(connection: Connection, gone: Gone) -> Iterator[Finding]:
+    """Hold what is said to be copied against the entries that tell of it, and what is due against the log.
+
+    Of what was destroyed no copy is known any more.
+    """
     logged, is_any_erased = _entries_of_copies(connection)
     places = {as_uuid(row["id"]): row for row in rows(connection, "SELECT * FROM copy_place")}
     count = 0
@@ -56,8 +62,12 @@ def check_copies(connection: Connection) -> Iterator[Finding]:
         if place is None or not _is_told(row, of_it, where):
             yield invalid("fsck.row_changed", "A copy is not what its log entry says", where)
     for name, object_id in logged:
+        if object_id in gone.done:
+            continue
         yield invalid("fsck.row_missing", f"The log tells of a copy that the catalogue lacks, in {name}", object_id)
     for row in rows(connection, _LOST):
+        if as_uuid(row["object_id"]) in gone.done:
+            continue
         told = "An object is neither copied nor waits for it: the copier looked past its entry"
         yield invalid("fsck.copy_lost", told, as_uuid(row["object_id"]))
     size = next(iter(rows(connection, "SELECT count(*) AS size FROM log_leaf")))["size"]
@@ -99,6 +109,7 @@ def check_copy(
     copy: SecondCopy,
     stored: Mapping[str, StoredObject],
     *,
+    gone: Gone,
     now: Callable[[str], Standing | None],
 ) -> Iterator[Finding]:
     """Read the whole copy, and hold it against the catalogue and the first.
@@ -117,6 +128,12 @@ def check_copy(
     try:
         for found in stored_objects(copy.store, faults, lock_of=copy.lock_of):
             seen.add(found.object_id)
+            if found.object_id in gone.done:
+                told_of = "An object that was destroyed is in the second copy"
+                yield invalid("fsck.destroyed_there", told_of, str(found.folder))
+            if gone.has(found.object_id):
+                faults.clear()
+                continue
             plan = plans.get(found.object_id)
             faults.extend(lock_faults(found, plan, at=copy.now(), locks_as_it_comes=copy.locks_as_it_comes))
             known, ask = heads.get(found.object_id), partial(now, found.object_id)
@@ -127,7 +144,7 @@ def check_copy(
         return
     yield from _as_of_copy(faults)
     for object_id, head in heads.items():
-        if head and object_id not in seen:
+        if head and object_id not in seen and object_id not in gone.begun:
             yield invalid("fsck.copy_missing", "An object that was copied is not in the second copy", object_id)
     for key in sorted(copy.covered()):
         yield invalid("fsck.covered", "Something was laid over a file of the second copy", key)

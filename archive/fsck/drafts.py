@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from archive.fsck.gone import Gone
 from archive.fsck.raw import Entry, Place, as_instant, as_uuid, entries, file_digests, is_at, is_plain_file, rows
 from archive.kernel.findings import Finding, indeterminate, invalid, valid
 
@@ -16,8 +17,11 @@ _SET: Final = "record.set"
 _STEPS: Final = {_SET, "record.signed", "record.refused", "record.sealed", "record.stamped"}
 
 
-def check_drafts(connection: Connection, store: Place) -> Iterator[Finding]:
-    """Hold set records and their PDFs against the entries that tell of them, in both directions."""
+def check_drafts(connection: Connection, store: Place, gone: Gone) -> Iterator[Finding]:
+    """Hold set records and their PDFs against the entries that tell of them, in both directions.
+
+    Of a record that was destroyed the PDFs are gone; who signed what when stays.
+    """
     yield from _templates(connection)
     logged = {entry.id: entry for entry in entries(connection, _STEPS)}
     filed = {str(entry.told("obj", "id")) for entry in entries(connection, {"record.filed"})}
@@ -38,7 +42,11 @@ def check_drafts(connection: Connection, store: Place) -> Iterator[Finding]:
             yield invalid("fsck.row_changed", "A PDF of a draft is not what its log entry says", where)
         if str(entry.told("obj", "id")) in filed and entry.id not in events:
             yield invalid("fsck.row_missing", "A log entry has no custody event", entry.id)
-        yield from _bytes(row, store, where)
+        if as_uuid(row["draft_id"]) in gone.done:
+            if (store / str(row["key"])).exists():
+                yield invalid("fsck.destroyed_there", "The PDF of a record that was destroyed is there", where)
+        elif as_uuid(row["draft_id"]) not in gone.begun:
+            yield from _bytes(row, store, where)
     for where in logged:
         yield invalid("fsck.row_missing", "The log tells of a PDF of a draft that the catalogue lacks", where)
     yield valid("fsck.drafts", f"{count} PDFs of drafts were held against log and store")

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from archive.fsck.gone import Gone
 from archive.fsck.raw import Entry, as_instant, as_uuid, entries, is_at, rows
 from archive.fsck.stores import StoredObject
 from archive.kernel.findings import Finding, invalid, valid
@@ -12,9 +13,13 @@ from archive.kernel.findings import Finding, invalid, valid
 _EXTENDED: Final = "record.extended"
 
 
-def check_extensions(connection: Connection, stored: Mapping[str, StoredObject]) -> Iterator[Finding]:
-    """Hold every extension against its entry and its bytes, in both directions."""
-    logged = {entry.id: entry for entry in entries(connection, {_EXTENDED})}
+def check_extensions(connection: Connection, stored: Mapping[str, StoredObject], gone: Gone) -> Iterator[Finding]:
+    """Hold every extension of a record against its entry and its bytes, in both directions."""
+    logged = {
+        entry.id: entry
+        for entry in entries(connection, {_EXTENDED})
+        if entry.told("obj", "kind") == "record" and entry.told("obj", "id") not in gone.done
+    }
     count = len(logged)
     for row in rows(connection, "SELECT * FROM record_extension"):
         where = f"{as_uuid(row['object_id'])} {row['number']}"
@@ -23,7 +28,7 @@ def check_extensions(connection: Connection, stored: Mapping[str, StoredObject])
             yield invalid("fsck.unlogged", "An extension of a record has no log entry", where)
         elif not _is_told(row, entry):
             yield invalid("fsck.row_changed", "An extension of a record is not what its log entry says", where)
-        found = stored.get(as_uuid(row["object_id"]))
+        found = None if as_uuid(row["object_id"]) in gone.begun else stored.get(as_uuid(row["object_id"]))
         told = (row["size_bytes"], row["sha256"], row["sha512"])
         if found is not None and found.is_visible and told not in _at_path(found, str(row["path"])):
             yield invalid("fsck.extension_changed", "An extension does not have the digests of the catalogue", where)

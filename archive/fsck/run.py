@@ -15,9 +15,11 @@ from archive.fsck.changes import check_changes, check_custody
 from archive.fsck.complaints import check_complaints
 from archive.fsck.copies import SecondCopy, check_copies, check_copy, check_drills
 from archive.fsck.cosignatures import check_cosignatures
+from archive.fsck.dispositions import check_dispositions
 from archive.fsck.dock_keys import check_dock_keys
 from archive.fsck.drafts import check_drafts
 from archive.fsck.extensions import check_extensions
+from archive.fsck.gone import read_gone
 from archive.fsck.handovers import check_handovers
 from archive.fsck.held import Held
 from archive.fsck.holds import check_holds
@@ -87,12 +89,17 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
     with target.database.snapshot() as tx:
         connection = tx.connection()
         next(iter(rows(connection, "SELECT count(*) FROM log_checkpoint")))  # the snapshot begins here
+        gone = read_gone(connection)
         walked = stored_objects(places.store, begun, lock_of=places.lock_of)
         stored = {found.object_id: found for found in walked}
-        yield from begun
+        yield from map(gone.softened, begun)
         checks = {
             "objects": check_objects(
-                connection, stored, trust_roots_pem=roots, is_begun=lambda found: _is_begun(target.database, found)
+                connection,
+                stored,
+                gone=gone,
+                trust_roots_pem=roots,
+                is_begun=lambda found: _is_begun(target.database, found),
             ),
             "uploads": check_uploads(
                 connection,
@@ -102,18 +109,19 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
                 is_staged=lambda found: _is_staged(target.database, found),
             ),
             "custody": check_custody(connection),
-            "changes": check_changes(connection),
+            "changes": check_changes(connection, gone),
             "certificates": check_certificates(connection),
-            "extensions": check_extensions(connection, stored),
-            "volumes": check_volumes(connection, stored),
-            "drafts": check_drafts(connection, places.drafts),
+            "dispositions": check_dispositions(connection),
+            "extensions": check_extensions(connection, stored, gone),
+            "volumes": check_volumes(connection, stored, gone),
+            "drafts": check_drafts(connection, places.drafts, gone),
             "looks": check_looks(connection),
             "recordings": check_recordings(connection),
             "texts": check_texts(connection),
             "subjects": check_subjects(connection),
             "rights": check_rights(connection),
             "accesses": check_accesses(connection),
-            "derived": check_derived(connection, places.renditions, places.quarantine),
+            "derived": check_derived(connection, places.renditions, places.quarantine, gone),
             "staff": check_staff(connection),
             "complaints": check_complaints(connection),
             "holds": check_holds(connection),
@@ -122,10 +130,10 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "dock keys": check_dock_keys(connection),
             "schedules": check_schedules(connection),
             "packages": check_packages(connection),
-            "jobs": check_jobs(connection),
+            "jobs": check_jobs(connection, gone),
             "plans": check_plans(connection),
             "locks": check_locks(connection, stored, at=places.now(), locks_as_it_comes=places.locks_as_it_comes),
-            "copies": check_copies(connection),
+            "copies": check_copies(connection, gone),
             "drills": check_drills(connection, trust_roots_pem=roots),
             "journal": check_journal(
                 connection,
@@ -145,7 +153,7 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
         if target.copy is not None:
             place = target.copy.name
             checks["second copy"] = check_copy(
-                connection, target.copy, stored, now=lambda found: _copied_now(target.database, found, place)
+                connection, target.copy, stored, gone=gone, now=lambda found: _copied_now(target.database, found, place)
             )
         for name, found in checks.items():
             yield from _to_the_end(name, found)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from archive.fsck.gone import Gone
 from archive.fsck.raw import Entry, as_instant, as_uuid, entries, is_at, read_object, rows, said_by
 from archive.fsck.stores import StoredObject
 from archive.kernel.canonical import NotCanonical, canonical_json
@@ -22,8 +23,11 @@ _PLAIN: Final = (
 _LINE: Final = ("section", "title", "first_page", "last_page")
 
 
-def check_volumes(connection: Connection, stored: Mapping[str, StoredObject]) -> Iterator[Finding]:
-    """Hold volumes, their lines and what is bound in them against log and index, in both directions."""
+def check_volumes(connection: Connection, stored: Mapping[str, StoredObject], gone: Gone) -> Iterator[Finding]:
+    """Hold volumes, their lines and what is bound in them against log and index, in both directions.
+
+    Of a volume that was destroyed nothing is left but its row.
+    """
     logged: dict[str, list[Entry]] = {}
     for entry in sorted(entries(connection, {"volume.opened", "volume.closed"}), key=lambda entry: entry.id):
         logged.setdefault(_volume_of(entry), []).append(entry)
@@ -41,13 +45,14 @@ def check_volumes(connection: Connection, stored: Mapping[str, StoredObject]) ->
         yield from _row_faults(row, changes, where)
         if row["state"] == "closed":
             bound = f"{as_uuid(row['case_id'])} "
-            yield from _index_faults(row, stored, lines.get(where, []), links.pop(where, set()), bound, where)
-            lines.pop(where, None)
+            its_links, its_lines = links.pop(where, set()), lines.pop(where, [])
+            if not gone.has(_object_of(row)):
+                yield from _index_faults(row, stored, its_lines, its_links, bound, where)
     for where in logged:
         yield invalid("fsck.row_missing", "The log tells of a volume that the catalogue lacks", where)
     for where in {*lines, *links}:
         yield invalid("fsck.unlogged", "Lines or papers are bound in a volume that is not closed", where)
-    yield from _check_faults(connection, stored)
+    yield from _check_faults(connection, stored, gone)
     yield valid("fsck.volumes", f"{count} volumes were held against log and store")
 
 
@@ -129,8 +134,10 @@ def _index_faults(
         yield invalid("fsck.link", "The papers that are bound in a volume are not those of its index", where)
 
 
-def _check_faults(connection: Connection, stored: Mapping[str, StoredObject]) -> Iterator[Finding]:
-    logged = {entry.id: entry for entry in entries(connection, {"volume.checked"})}
+def _check_faults(connection: Connection, stored: Mapping[str, StoredObject], gone: Gone) -> Iterator[Finding]:
+    logged = {
+        entry.id: entry for entry in entries(connection, {"volume.checked"}) if entry.told("obj", "id") not in gone.done
+    }
     objects = {as_uuid(row["id"]): _object_of(row) for row in rows(connection, "SELECT id, object_id FROM volume")}
     for row in rows(connection, "SELECT * FROM volume_check"):
         volume_id = as_uuid(row["volume_id"])
@@ -149,6 +156,8 @@ def _check_faults(connection: Connection, stored: Mapping[str, StoredObject]) ->
             or (said is not None and not _is_said(row, said, findings))
         ):
             yield invalid("fsck.row_changed", "A check of a volume is not what its log entry says", where)
+        if object_id in gone.begun:
+            continue
         found = stored.get(object_id)
         held = {} if found is None else found.digests
         if not any(

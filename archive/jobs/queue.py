@@ -294,6 +294,12 @@ def repeat_job(tx: Session, job: ClaimedJob, *, until: Instant) -> None:
     _only_holder(tx, job, {**_AFRESH, "not_before": until})
 
 
+def end_job(tx: Session, key: str, *, why: str, at: Instant) -> None:
+    """Give up a job that makes no sense any more; whoever has it under way loses the lease."""
+    given_up = {"state": "dead", "finished_at": at, "lease_token": None, "lease_until": None, "last_error": why}
+    tx.execute(update(Job).where(Job.key == key, Job.state.in_(("ready", "running"))).values(**given_up))
+
+
 def hasten_job(tx: Session, key: str, *, at: Instant) -> None:
     """Let a job that was put off be due at `at`; one that is under way or has ended stays so."""
     tx.execute(update(Job).where(Job.key == key, Job.state == "ready", Job.not_before > at).values(not_before=at))

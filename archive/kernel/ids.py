@@ -72,6 +72,7 @@ VolumeId = NewType("VolumeId", uuid.UUID)
 JudgementId = NewType("JudgementId", uuid.UUID)
 """A judgement on signatures, kept for whoever asked for it."""
 DeviceId = NewType("DeviceId", uuid.UUID)
+DispositionId = NewType("DispositionId", uuid.UUID)
 """A camera or another source in the register of devices."""
 ScheduleId = NewType("ScheduleId", uuid.UUID)
 """A version of the retention schedule."""

@@ -29,6 +29,7 @@ from archive.ports.blobs import BlobMissing
 
 ENTRY_KIND: Final = "entry"
 """What a `detail.erased` is about where the erased entry was about nothing; `ver` names that entry always."""
+_STAYS: Final = {EntryType.DETAIL_ERASED} | {each for each in EntryType if each.startswith("disposal.")}
 _MOST_TEXT: Final = 2000
 
 
@@ -45,7 +46,7 @@ class EntryUnknown(NotFound):
 
 
 class NotErasable(InvalidInput):
-    """This detail says why another one was erased, and stays."""
+    """This detail says why something was erased or destroyed, and by whose right; it stays."""
 
     code = "ledger.not_erasable"
 
@@ -133,7 +134,7 @@ def _erase_row(tx: Session, entry_id: EntryId, *, reason: str, authority: str, b
     if _place(tx, entry_id) is None:
         raise NotInJournalYet(entry=entry_id)
     fields = parse_canonical(entry.body)
-    if fields["type"] == EntryType.DETAIL_ERASED:
+    if fields["type"] in _STAYS:
         raise NotErasable(entry=entry_id)
     # About what the erased entry is about, so that whoever must be told of that is told of this.
     about = fields.get("obj") or {"kind": ENTRY_KIND, "id": str(entry_id)}

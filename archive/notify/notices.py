@@ -43,6 +43,8 @@ class NoticeKind(StrEnum):
     HOLD_REVIEW_OVERDUE = "hold.review_overdue"
     RECORDING_WISHED = "recording.wished"
     RECORDING_ARRIVED = "recording.arrived"
+    DISPOSAL_WAITING = "disposal.waiting"
+    DISPOSAL_ENDED = "disposal.ended"
 
 
 PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
@@ -63,6 +65,8 @@ PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
     NoticeKind.HOLD_REVIEW_OVERDUE: frozenset({"number", "day"}),
     NoticeKind.RECORDING_WISHED: frozenset({"name", "recording"}),
     NoticeKind.RECORDING_ARRIVED: frozenset({"recording"}),
+    NoticeKind.DISPOSAL_WAITING: frozenset({"number", "day"}),
+    NoticeKind.DISPOSAL_ENDED: frozenset({"number"}),
 }
 """What stands in the text of each kind."""
 

@@ -1,6 +1,6 @@
 """What can go wrong with an object, apart from what the blob store itself reports."""
 
-from archive.kernel.errors import Conflict, NotFound
+from archive.kernel.errors import Conflict, NotFound, Unavailable
 from archive.ports.blobs import StoreBroken
 
 
@@ -42,3 +42,15 @@ class BrokenInventory(StoreBroken):
     """An inventory is not what a writer of this archive leaves."""
 
     code = "ocfl.inventory_broken"
+
+
+class ObjectLocked(Conflict):
+    """The store keeps a file of this object locked; nothing was deleted."""
+
+    code = "ocfl.object_locked"
+
+
+class ObjectNotGone(Unavailable):
+    """Files of an object that was deleted are there again; try again."""
+
+    code = "ocfl.object_not_gone"

@@ -23,7 +23,7 @@ from typing import BinaryIO
 from archive.kernel.findings import Report
 from archive.kernel.ids import ObjectId
 from archive.kernel.instants import Instant
-from archive.ocfl import mending
+from archive.ocfl import destroying, mending
 from archive.ocfl.errors import ObjectExists, ObjectMissing, VersionClaimed
 from archive.ocfl.files import (
     Shown,
@@ -158,6 +158,21 @@ class OcflRoot:
         """Return the keys of what is written once, of all versions."""
         inventory = self.read_inventory(object_id)
         return [key for number in range(1, inventory.head + 1) for key in version_keys(inventory, number)]
+
+    def destroy(self, object_id: ObjectId, *, at: Instant) -> None:
+        """Delete every blob of an object; see `destroying.destroy`. Only disposition may call it.
+
+        Idempotent: yes. Raises: ObjectLocked, ObjectNotGone, StoreUnavailable.
+        """
+        destroying.destroy(self._store, object_id, at=at)
+
+    def last_lock(self, object_id: ObjectId) -> destroying.LastLock | None:
+        """Return what keeps any file of an object from being deleted; None for nothing."""
+        return destroying.last_lock(self._store, object_id)
+
+    def extent(self, object_id: ObjectId) -> destroying.Extent:
+        """Return how many files of an object there are, and how large they are together; none where it is not there."""
+        return destroying.extent(self._store, object_id)
 
     def exists(self, object_id: ObjectId) -> bool:
         """Return whether the object is there, which is: has a root inventory."""

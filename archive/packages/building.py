@@ -143,7 +143,7 @@ def write_grant(tx: Session, new: NewPackage, *, at: Instant) -> EntryId:
     rows = tx.scalars(
         select(PreservedObject)
         .join(CaseLink, CaseLink.object_id == PreservedObject.id)
-        .where(CaseLink.case_id == new.case_id)
+        .where(CaseLink.case_id == new.case_id, PreservedObject.destroyed_at.is_(None))
         .order_by(PreservedObject.id)
     ).all()
     entry = NewEntry(EntryType.ACCESS_EXPORT, new.by, Target("case", new.case_id), case=new.case_id)

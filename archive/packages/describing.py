@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, register_namespac
 from archive.kernel.canonical import canonical_json
 from archive.kernel.instants import Instant, format_instant
 from archive.ledger.entries import ARCHIVE
-from archive.packages.gathering import GatheredCase, GatheredEntry, GatheredObject
+from archive.packages.gathering import GatheredCase, GatheredEntry, GatheredObject, GatheredTombstone
 
 _NOT_XML: Final = re.compile("[^\t\n\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 PREMIS: Final = "http://www.loc.gov/premis/v3"
@@ -72,6 +72,7 @@ def case_document(
                 ],
             },
             "objects": [_object(found, paths[found.row.id]) for found in gathered.objects],
+            **({"destroyed": list(map(_tombstone, gathered.destroyed))} if gathered.destroyed else {}),
             "renditions": [
                 {
                     "object": str(placed.object_id),
@@ -117,6 +118,22 @@ def _object(found: GatheredObject, path: str) -> dict[str, Any]:
     )
 
 
+def _tombstone(found: GatheredTombstone) -> dict[str, Any]:
+    """Return what is left to say of an object that was destroyed: digests and entries."""
+    row = found.row
+    return _known(
+        id=str(row.id),
+        kind=row.kind,
+        size=row.size_bytes,
+        sha256=row.sha256,
+        sha512=row.sha512,
+        sm3=row.sm3,
+        received=format_instant(row.preserved_at),
+        destroyed=_time(row.destroyed_at),
+        entries=list(found.entries),
+    )
+
+
 def premis_document(gathered: GatheredCase, paths: Mapping[UUID, str]) -> bytes:
     """Return `data/events/premis.xml`: the case, a file for each original, an event for each entry, the agents by id.
 
@@ -135,6 +152,11 @@ def premis_document(gathered: GatheredCase, paths: Mapping[UUID, str]) -> bytes:
         _premis_object(root, found, paths[found.row.id])
         for index in found.entries:
             objects_of.setdefault(index, []).append(found.row.id)
+    for gone in gathered.destroyed:
+        element = SubElement(root, _p("object"), {f"{{{_XSI}}}type": "intellectualEntity"})
+        _pair(element, "objectIdentifier", "UUID", str(gone.row.id))
+        for index in gone.entries:
+            objects_of.setdefault(index, []).append(gone.row.id)
     agents = set()
     for entry in gathered.entries:
         event = SubElement(root, _p("event"))

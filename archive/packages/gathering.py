@@ -61,6 +61,14 @@ class GatheredObject:
 
 
 @dataclass(frozen=True, slots=True)
+class GatheredTombstone:
+    """An object of the case that was destroyed, or is being: what it was, and the indices of all entries about it."""
+
+    row: PreservedObject
+    entries: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class GatheredCase:
     """Everything that is known of a case, as of one checkpoint; `note` is that, signed and cosigned."""
 
@@ -68,6 +76,7 @@ class GatheredCase:
     subject: Subject
     acts: Sequence[Act]
     objects: Sequence[GatheredObject]
+    destroyed: Sequence[GatheredTombstone]
     entries: Sequence[GatheredEntry]
     checkpoint: LogCheckpoint
     note: bytes
@@ -90,22 +99,24 @@ def gather_case(tx: Session, case_id: CaseId, *, policy: WitnessPolicy = NO_WITN
     case = tx.get_one(Case, case_id)
     links = dict(tx.execute(select(CaseLink.object_id, CaseLink.act_id).where(CaseLink.case_id == case_id)).all())
     by_id = _entries_about(tx, case_id, set(links), checkpoint.size)
+    rows = tx.scalars(
+        select(PreservedObject)
+        .join(CaseLink, CaseLink.object_id == PreservedObject.id)
+        .where(CaseLink.case_id == case_id)
+        .order_by(PreservedObject.preserved_at, PreservedObject.id)
+    ).all()
     objects = [
-        _object(tx, row, links[row.id], sorted(by_id.get(row.id, ())))
-        for row in tx.scalars(
-            select(PreservedObject)
-            .join(CaseLink, CaseLink.object_id == PreservedObject.id)
-            .where(CaseLink.case_id == case_id)
-            .order_by(PreservedObject.preserved_at, PreservedObject.id)
-        )
+        _object(tx, row, links[row.id], sorted(by_id.get(row.id, ()))) for row in rows if row.destroyed_at is None
     ]
+    destroyed = [GatheredTombstone(row, sorted(by_id.get(row.id, ()))) for row in rows if row.destroyed_at is not None]
     entries = [_entry(tx, index, checkpoint.size, note) for index in sorted(set().union(*by_id.values()))]
     types = {entry.index: entry.fields["type"] for entry in entries}
     for found in objects:
         if _SIZED_BY[found.row.kind] not in {types[index] for index in found.entries}:
             raise NotCoveredYet(object_id=str(found.row.id))
     acts = tx.scalars(select(Act).where(Act.case_id == case_id).order_by(Act.started_at, Act.id)).all()
-    return GatheredCase(case, tx.get_one(Subject, case.subject_id), acts, objects, entries, checkpoint, note)
+    subject = tx.get_one(Subject, case.subject_id)
+    return GatheredCase(case, subject, acts, objects, destroyed, entries, checkpoint, note)
 
 
 def _entries_about(tx: Session, case_id: UUID, object_ids: set[UUID], size: int) -> dict[UUID, set[int]]:

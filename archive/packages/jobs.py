@@ -19,21 +19,22 @@ from sqlalchemy.orm import Session
 from archive.cases.models import CaseLink
 from archive.custody.models import PreservedObject
 from archive.evidence.models import Rendition
-from archive.jobs.queue import ClaimedJob, finish_job
+from archive.jobs.queue import ClaimedJob, end_job, finish_job
 from archive.kernel.errors import DISK_FULL, InvalidInput, StorageFull
-from archive.kernel.ids import CaseId, PackageId, parse_uuid
+from archive.kernel.ids import CaseId, ObjectId, PackageId, parse_uuid
 from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import ARCHIVE, Actor, EntryType, NewEntry, Target
 from archive.packages.building import Packager, write_package
 from archive.packages.models import CasePackage, PackageDownload
-from archive.packages.requests import BUILD_PACKAGE, PackageMissing, granted_objects, package_view
+from archive.packages.requests import BUILD_PACKAGE, PackageMissing, granted_objects, package_job_key, package_view
 from archive.packages.zipping import Member, StoredZip
 from signing.keyfiles import PRIVATE, replace_durably
 
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
 
 _LIST: Final = ".files.json"
+_DESTROYED: Final = "package.object_destroyed: something that it was to hold is being destroyed"
 _ID_CHARACTERS: Final = 36
 """What each name in the folder begins with, also those of files that a kill left half written."""
 
@@ -112,6 +113,20 @@ class Packages:
         if row.made_at is None:
             raise PackageMissing
         return StoredZip(self._place(row.id), files, top=row.name, at=row.made_at)
+
+    def drop_holding(self, tx: Session, object_id: ObjectId, *, at: Instant) -> None:
+        """Remove the packages that hold an object, in the caller's transaction; their files go with the next sweep.
+
+        One that is being built comes to nothing.
+        """
+        holding = select(CasePackage).join(CaseLink, CaseLink.case_id == CasePackage.case_id)
+        rows = holding.where(CaseLink.object_id == object_id, CasePackage.state != "removed")
+        for row in tx.scalars(rows.order_by(CasePackage.id).with_for_update(of=CasePackage)).all():
+            if row.state == "asked":
+                end_job(tx, package_job_key(row.id), why=_DESTROYED, at=at)
+                continue
+            tx.execute(update(CasePackage).where(CasePackage.id == row.id).values(state="removed", removed_at=at))
+            _tell(tx, EntryType.DERIVATIVE_DROPPED, row, {"kind": "package", "package": str(row.id)}, at=at)
 
     def sweep(self) -> None:
         """Remove packages that are older than they are kept, and what jobs that were given up have left.

@@ -262,7 +262,8 @@ def _sees_all_of(tx: Session, case_id: CaseId) -> bool:
 
 
 def _may_copy(tx: Session, object_ids: Collection[UUID], *, by: Caller, rules: RetrievalRules, at: Instant) -> bool:
-    rows = tx.scalars(select(PreservedObject).where(PreservedObject.id.in_(object_ids))).all()
+    kept = (PreservedObject.id.in_(object_ids), PreservedObject.destroyed_at.is_(None))
+    rows = tx.scalars(select(PreservedObject).where(*kept)).all()
     return all(admission_to(tx, row, GrantKind.EXPORT, by=by, rules=rules, at=at).is_open for row in rows)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from archive.cases.indexing import rebuild_index
 from archive.complaints.models import Complaint
 from archive.complaints.reaching import reach_complaints
-from archive.custody.models import AccessRecord, CustodyEvent
+from archive.custody.models import AccessRecord, CustodyEvent, PreservedObject
 from archive.db.base import insert_rows
 from archive.db.database import Database
 from archive.devices.models import Device
@@ -37,6 +37,8 @@ from archive.ledger.entries import OPERATOR, EntryType, NewEntry, Target
 from archive.ledger.models import LogDetail
 from archive.recovery.told import as_moment
 from archive.retrieval.models import UnusualAccess
+from retention.disposition.models import DispositionList
+from retention.disposition.reaching import reach_lists
 from retention.holding.models import Hold
 from retention.holding.reaching import reach_holds
 from retention.models import ObjectCopy, ObjectLock
@@ -170,8 +172,14 @@ def _end(clip: dict[str, Any]) -> Instant:
 
 
 def _reach(database: Database) -> None:
-    """Bring in step who sees complaints, devices and holds; the index does the same for what is in it."""
-    for column, reach in ((Complaint.id, reach_complaints), (Device.id, reach_devices), (Hold.id, reach_holds)):
+    """Bring in step who sees complaints, devices, holds and lists; the index does the same for what is in it."""
+    families = (
+        (Complaint.id, reach_complaints),
+        (Device.id, reach_devices),
+        (Hold.id, reach_holds),
+        (DispositionList.id, reach_lists),
+    )
+    for column, reach in families:
         with database.read() as tx:
             ids = tx.scalars(select(column)).all()
         for start in range(0, len(ids), _BATCH):
@@ -214,7 +222,8 @@ def _jobs(database: Database, at: Instant) -> int:
             add_job(tx, "probe_item", {"object_id": str(object_id)}, at=at, queue=PROMPT, key=f"probe:{object_id}")
             count += 1
         unread = select(TextRecord.object_id).where(
-            (TextRecord.pages.is_(None)) | (TextRecord.object_id.not_in(select(ItemText.object_id)))
+            (TextRecord.pages.is_(None)) | (TextRecord.object_id.not_in(select(ItemText.object_id))),
+            TextRecord.object_id.in_(select(PreservedObject.id).where(PreservedObject.destroyed_at.is_(None))),
         )
         for object_id in tx.scalars(unread).all():
             add_job(tx, READ_RECORD, {"object_id": str(object_id)}, at=at, key=f"text:{object_id}")

@@ -1,8 +1,10 @@
 """The log as it lies outside of the database: checkpoints, bundles of entries, segments of the journal."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from uuid import UUID
 
 from archive.kernel.canonical import parse_canonical
 from archive.kernel.errors import LiuhenError
@@ -20,6 +22,8 @@ from archive.ports.blobs import BlobMissing
 from archive.recovery.sources import Sources
 
 _ERASING: Final = b'"detail.erased"'
+_DISPOSING: Final = b'"disposal.'
+_GOING: Final = {EntryType.DISPOSAL_BEGUN.value, EntryType.DISPOSAL_DONE.value}
 MOST_ENTRIES: Final = 4096
 """How many entries are brought back in one transaction where no segment says it."""
 
@@ -164,6 +168,22 @@ class LogSource:
                     if kept[index].state is State.KEPT:
                         found[wanted[index]] = parse_canonical(kept[index].detail).get("rest", {})
         return found
+
+    def destroyed(self) -> AbstractSet[UUID]:
+        """Return the objects that were destroyed by the end of the log, or were being. Reads all bundles once.
+
+        Raises: EntriesLost.
+        """
+        newest: dict[UUID, str] = {}
+        for start in range(0, self.head.size, MOST_ENTRIES):
+            for body in self._bodies(start, min(start + MOST_ENTRIES, self.head.size)):
+                if _DISPOSING not in body:
+                    continue
+                fields = parse_canonical(body)
+                about = fields.get("obj")
+                if about is not None:
+                    newest[parse_uuid(about["id"])] = str(fields["type"])
+        return {object_id for object_id, kind in newest.items() if kind in _GOING}
 
     def entries(self, step: Step) -> Sequence[Kept]:
         """Return the entries of a step with their details. Raises: EntriesLost."""

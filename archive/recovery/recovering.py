@@ -129,6 +129,7 @@ class Recovery:
         """Bring back all up to the end of the log. Raises: LogForeign, EntriesLost, DatabaseAhead, StorageFull."""
         result, notes = Recovered(), Notes(self._source.published)
         self._rests = self._source.rests()
+        self._sources.destroyed = self._source.destroyed()
         tree = self._begin_log(notes, result)
         result.from_size = tree.size
         progress(tree.size, self._source.head.size)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -39,6 +40,8 @@ class Sources:
     hold_rules: HoldRules
     webhook_hash: Callable[[UUID, int], bytes]
     words: WordSeal
+    destroyed: AbstractSet[UUID] = frozenset()
+    """Objects that the log says were destroyed, or were being: nothing of their content is looked for."""
     findings: list[Finding] = field(default_factory=list)
     hidden: int = 0
     """How many findings there were beyond those that are kept."""
@@ -62,6 +65,8 @@ class Sources:
     def object_file(self, object_id: UUID, path: str, *, sha256: str | None = None) -> bytes | None:
         """Return a small file of an object; None where it is not there or is another, which is told."""
         where = f"{object_id} {path}"
+        if object_id in self.destroyed:
+            return None
         try:
             with self.objects.open_file(ObjectId(object_id), path) as file:
                 data = file.read(_MOST_BYTES)
@@ -75,6 +80,8 @@ class Sources:
 
     def found(self, object_id: UUID, look: str, sha256: Any) -> Any:
         """Return what lies of a look beside the renditions; None where it is not there any more, which is told."""
+        if object_id in self.destroyed:
+            return None
         key = found_key(ObjectId(object_id), look, str(sha256))
         data = self.blob(self.renditions, key, sha256=str(sha256))
         if data is None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
 from archive.access.policy import Capability, CertificateBars, require
-from archive.custody.events import preserved_object, record_event
+from archive.custody.events import kept_object, record_event
 from archive.custody.models import PreservedObject
 from archive.db.base import insert_row
 from archive.db.database import Database
@@ -119,7 +119,7 @@ def grant_in_emergency(
     if not by.may(Capability.BREAK_GLASS):
         raise CertificateBars
     with database.begin() as tx:
-        row = preserved_object(tx, object_id)
+        row = kept_object(tx, object_id)
         if admission_to(tx, row, GrantKind.VIEW, by=by, rules=rules, at=at).decision is Decision.REFUSED:
             raise Forbidden(capability=Capability.VIEW_CONTENT.value)
         told = who_is_told(tx, row, by=by, at=at)
@@ -153,7 +153,7 @@ def renew(database: Database, grant_id: GrantId, *, by: Caller, rules: Retrieval
         if first.is_emergency:
             raise GrantNotFound
         for grant in together:
-            row = preserved_object(tx, ObjectId(grant.object_id))
+            row = kept_object(tx, ObjectId(grant.object_id))
             access = admission_to(tx, row, GrantKind(grant.kind), by=by, rules=rules, at=at)
             if not access.is_open:
                 raise GrantNotFound
@@ -206,7 +206,7 @@ def _granted(
     rules: RetrievalRules,
     at: Instant,
 ) -> GrantId:
-    row = preserved_object(tx, object_id)
+    row = kept_object(tx, object_id)
     access = admission_to(tx, row, kind, by=by, rules=rules, at=at)
     if access.decision is Decision.AT_ONCE:
         return _write(tx, row, kind, checked_purpose(tx, row.id, purpose), by=by, at=at, until=at + rules.lasts)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
 from archive.access.policy import Capability, CertificateBars, require
-from archive.custody.events import preserved_object
+from archive.custody.events import kept_object
 from archive.custody.models import PreservedObject
 from archive.db.base import insert_row
 from archive.db.database import Database
@@ -203,7 +203,7 @@ def lapse(tx: Session, row: RetrievalRequest, *, by: Actor, at: Instant) -> None
 def _locked(tx: Session, object_id: ObjectId) -> PreservedObject:
     """Return an object that nobody else asks for at the same moment. Raises: ObjectNotFound."""
     tx.execute(select(PreservedObject.id).where(PreservedObject.id == object_id).with_for_update(key_share=True))
-    return preserved_object(tx, object_id)
+    return kept_object(tx, object_id)
 
 
 def _request(tx: Session, request_id: RequestId) -> RetrievalRequest:

@@ -80,7 +80,7 @@ def _records(tx: Session, case_id: CaseId, agency: str, places: _Places) -> Mapp
         .join(CaseLink, CaseLink.object_id == TextRecord.object_id)
         .outerjoin(Draft, Draft.id == TextRecord.object_id)
         .outerjoin(RecordScan, RecordScan.object_id == TextRecord.object_id)
-        .where(CaseLink.case_id == case_id, CaseLink.volume_id.is_(None))
+        .where(CaseLink.case_id == case_id, CaseLink.volume_id.is_(None), PreservedObject.destroyed_at.is_(None))
     )
     found = {}
     for record, original, number, is_here, scan in rows:
@@ -116,7 +116,7 @@ def _items(tx: Session, case_id: CaseId, places: _Places) -> Mapping[UUID, Filed
         .join(CaseLink, CaseLink.object_id == EvidenceItem.object_id)
         .outerjoin(Act, Act.id == CaseLink.act_id)
         .outerjoin(Officer, Officer.certificate_number == EvidenceItem.officer_number)
-        .where(CaseLink.case_id == case_id, CaseLink.volume_id.is_(None))
+        .where(CaseLink.case_id == case_id, CaseLink.volume_id.is_(None), PreservedObject.destroyed_at.is_(None))
     ).all()
     found = {}
     for item, original, stage, officer in rows:

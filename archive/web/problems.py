@@ -40,6 +40,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "cases.version_mismatch": 412,
     "cases.not_linked": 404,
     "custody.object_not_found": 404,
+    "custody.object_destroyed": 410,
     "documents.not_pdf": 415,
     "documents.values_refused": 422,
     "documents.form_unfinished": 422,

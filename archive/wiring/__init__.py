@@ -58,6 +58,7 @@ from archive.settings import Settings
 from archive.trust.register import CertificateRegister
 from archive.wiring import (
     copy_parts,
+    disposition_parts,
     holding_parts,
     judging_parts,
     key_parts,
@@ -81,6 +82,8 @@ from ingest.media.tools import open_toolbox
 from ingest.places import place_of
 from ingest.workshop import Handler, Workshop
 from retention.copies import Copies
+from retention.disposition.jobs import DispositionJobs
+from retention.disposition.rules import DisposalRules
 from retention.drills import Drills
 from retention.fixity import Fixity
 from retention.holding.hold_scans import HoldScans
@@ -198,6 +201,29 @@ class Services:
     def planner(self) -> RetentionPlanner:
         """What plans until when objects are kept."""
         return self.planning.planner
+
+    @property
+    def disposal_rules(self) -> DisposalRules:
+        """What lists of what may go are made by."""
+        return disposition_parts.disposal_rules(self.settings, self.copies)
+
+    @property
+    def dispositions(self) -> DispositionJobs:
+        """What carries out lists of what may go, and certifies that."""
+        return disposition_parts.dispositions(
+            self.settings,
+            self.database,
+            self.clock,
+            stores=self.stores,
+            objects=self.objects,
+            copies=self.copies,
+            journal=self.journal,
+            packages=self.packages,
+            long_term=self.renewals.long_term,
+            authority=self.authority,
+            signer=self.signer,
+            typeface=self.seals.room.typeface,
+        )
 
     @property
     def drills(self) -> Drills:
@@ -515,7 +541,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         federation=people_parts.federation(settings, identifiers),
     )
     late = {**services.packages.handlers, **DirectJobs(services.intake).handlers, **services.drills.handlers}
-    return replace(services, handlers={**services.handlers, **services.schedule_trials.handlers, **late})
+    late |= {**services.schedule_trials.handlers, **services.dispositions.handlers}
+    return replace(services, handlers={**services.handlers, **late})
 
 
 def _host_names(settings: Settings) -> Sequence[str]:

@@ -19,6 +19,7 @@ from ingest.proxies import ProxyJobs
 from ingest.recordings import RecordingJobs
 from ingest.renditions import PlayableJobs
 from ingest.workshop import Handler, Workshop
+from retention.disposition.reaching import lists_of_units, reach_lists
 from retention.holding.reaching import holds_of_units, reach_holds
 from signing.secret_file import secret_from_file
 
@@ -47,6 +48,7 @@ def handlers(workshop: Workshop, settings: Settings, delivery: DeliveryJobs) -> 
                 (complaints_of_units, reach_complaints),
                 (devices_of_units, reach_devices),
                 (holds_of_units, reach_holds),
+                (lists_of_units, reach_lists),
             ],
         ),
     )

@@ -19,6 +19,7 @@ from archive.kernel.instants import Instant
 from archive.retrieval.models import Grant, RetrievalRequest
 from archive.retrieval.requests import RequestState
 from archive.volumes.models import Volume
+from retention.disposition.stopping import disposition_stops
 from retention.holding.hold_coverage import filed_under, holding
 from retention.models import ObjectLock
 from retention.planning.models import RetentionPlan
@@ -128,6 +129,11 @@ def store_locks(tx: Session, asked: Asked) -> Found:
     yield from ((object_id, Stop(StopKind.STORE_LOCK, None, until)) for object_id, until in rows)
 
 
+def dispositions(tx: Session, asked: Asked) -> Found:
+    """Yield the disposition list that an object stands on, and that of what was destroyed."""
+    yield from disposition_stops(tx, asked.object_ids, leave_out=asked.leave_out)
+
+
 SOURCES: Final[tuple[Source, ...]] = (
     plans,
     holds,
@@ -136,5 +142,6 @@ SOURCES: Final[tuple[Source, ...]] = (
     open_retrievals,
     bound_in_volumes,
     store_locks,
+    dispositions,
 )
 """Every source of stops; all are asked."""

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import event
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session, configure_mappers
 
 import ingest.accept
 import signing.pyhanko_signer  # noqa: F401 - imported late by the signer; here once for all children
+from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.s3_store import S3Store
 from archive.db.shared_commits import SharedCommits
@@ -62,14 +64,23 @@ def _around(owner: Any, name: str, step: _Steps) -> None:
     setattr(owner, name, stepped)
 
 
-def _child(settings: Settings, work: Callable[..., None], arguments: tuple[Any, ...], fatal: int) -> None:
-    services = build_services(settings, clock=SteppedClock())
+def _child(
+    settings: Settings,
+    work: Callable[..., None],
+    arguments: tuple[Any, ...],
+    fatal: int,
+    ahead: timedelta = timedelta(0),
+) -> None:
+    clock = SteppedClock()
+    clock.step(ahead)
+    services = build_services(settings, clock=clock)
     step = _Steps(fatal)
     for moment in ("before_commit", "after_commit"):
         event.listen(Session, moment, lambda session: _is_the_commit(session) and step())
     for store in (FilesystemStore, S3Store):
-        for name in ("put_once", "adopt", "replace_if"):
+        for name in ("put_once", "adopt", "replace_if", "delete"):
             _around(store, name, step)
+    _around(ErasableFilesystemStore, "blank", step)
     _around(ingest.accept, "remove_staged", step)
     _around(SharedCommits, "_end", step)  # where SQLite commits
     for name in ("_write", "_replace_checkpoint"):
@@ -78,12 +89,18 @@ def _child(settings: Settings, work: Callable[..., None], arguments: tuple[Any, 
     services.close()
 
 
-def run_killed(settings: Settings, work: Callable[..., None], *arguments: Any, at_step: int) -> bool:
-    """Do `work(services, *arguments)` in a process of its own that is killed at this step.
+def run_killed(
+    settings: Settings,
+    work: Callable[..., None],
+    *arguments: Any,
+    at_step: int,
+    ahead: timedelta = timedelta(0),
+) -> bool:
+    """Do `work(services, *arguments)` in a process of its own that is killed at this step; its clock is ahead so much.
 
     Return whether it was killed; False means that it came to its end before.
     """
-    child = _forkserver.Process(target=_child, args=(settings, work, arguments, at_step))
+    child = _forkserver.Process(target=_child, args=(settings, work, arguments, at_step, ahead))
     child.start()
     child.join(_PATIENCE_S)
     code = child.exitcode
@@ -129,6 +146,13 @@ def finish(services: Services, upload_id: Any) -> None:
 def work_once(services: Services) -> None:
     worker = Worker(services.database, handlers=services.handlers, clock=services.clock, lease_s=2)
     worker.run_once([PROMPT, LONG])
+
+
+def dispose(services: Services) -> None:
+    """Carry out what is agreed to, until nothing is left to do but what the log has to cover first."""
+    for _ in range(6):
+        services.sequencer.sequence()
+        services.dispositions.go_on()
 
 
 def copy_once(services: Services) -> None:

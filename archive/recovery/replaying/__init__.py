@@ -14,6 +14,7 @@ from archive.ledger.entries import EntryType
 from archive.recovery.replaying import (
     cases,
     complaints,
+    dispositions,
     documents,
     evidence,
     holds,
@@ -37,7 +38,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     kind: handler
     for module in (
         *(organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval),
-        *(holds, schedules, planning, upkeep),
+        *(holds, schedules, planning, dispositions, upkeep),
     )
     for kind, handler in module.HANDLERS.items()
 }
@@ -46,11 +47,14 @@ _TOUCHING: Final = {
     "access.export", "fixity.ok", "fixity.fail", "validation.checked", "derivative.created", "derivative.failed",
     "derivative.verified", "derivative.dropped", "item.described", "recording.grouped", "object.classified",
     "access.print", "access.renewed", "access.break_glass", "volume.closed", "volume.checked", "retention.marked",
-    "retention.unmarked", "hold.placed", "hold.reviewed", "hold.released",
+    "retention.unmarked", "hold.placed", "hold.reviewed", "hold.released", "disposal.begun", "disposal.withdrawn",
+    "disposal.done", "disposal.certified",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
-_NO_OBJECTS: Final = {"case", "hold"}
+_NO_OBJECTS: Final = {"case", "hold", "disposition"}
 """Kinds of what such an entry may be about instead."""
+_SAYS_CONTENT: Final = "item.described"
+"""Tells what was found in something; of what was destroyed nothing of it is wanted."""
 _OF_STAFF: Final = {
     "admin.officer_recorded", "admin.legal_staff_recorded", "admin.officer_photo_set", "admin.officer_photo_removed",
 }  # fmt: skip
@@ -64,7 +68,7 @@ NO_ROWS: Final = {
     EntryType.ADMIN_SIGN_IN_REFUSED, EntryType.ADMIN_SIGNED_OUT, EntryType.ADMIN_SIGN_IN_BEGUN,
     EntryType.ADMIN_SESSION_ENDED, EntryType.ADMIN_PASSWORD_CHANGED, EntryType.ADMIN_FACTOR_REMOVED,
     EntryType.ADMIN_RECOVERY_BEGUN, EntryType.ADMIN_RECOVERY_CONFIRMED, EntryType.ADMIN_RECOVERY_WITHDRAWN,
-    EntryType.ADMIN_ACCOUNT_RECOVERED, EntryType.ADMIN_RECOVERED, EntryType.INGEST_WISHED,
+    EntryType.ADMIN_RECOVERED, EntryType.INGEST_WISHED,
     EntryType.RETENTION_EXTENDED,
 }  # fmt: skip
 """Types that tell of no row that comes back: secrets, sessions, work. Erasures belong to the log's own rows."""
@@ -78,6 +82,8 @@ def is_known(kind: str) -> bool:
 def replay(told: Told, rows: Rows, sources: Sources) -> None:
     """Write the rows that one entry tells of. Raises: FactUnknown; ValueError and KeyError for a detail of odd form."""
     handler = HANDLERS.get(told.type)
+    if told.type == _SAYS_CONTENT and told.about in sources.destroyed:
+        return
     if handler is not None:
         handler(told, rows, sources)
 

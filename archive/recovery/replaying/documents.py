@@ -13,10 +13,12 @@ from archive.kernel.canonical import parse_canonical
 from archive.kernel.findings import invalid
 from archive.kernel.ids import DraftId
 from archive.kernel.names import safe_file_name
+from archive.recovery.replaying.dispositions import certificate
 from archive.recovery.replaying.retrieval import note_key_use
 from archive.recovery.rows import Rows
 from archive.recovery.sources import Sources
 from archive.recovery.told import Told, as_day
+from retention.disposition.terms import CERTIFICATE
 
 _LOADED: Final = _models
 NOTHING_WRITTEN: Final = "{}"
@@ -60,6 +62,12 @@ def dropped(told: Told, rows: Rows, _: Sources) -> None:
 
 def record_set(told: Told, rows: Rows, sources: Sources) -> None:
     """Write a draft as it was set, with its paper."""
+    if told.about in sources.destroyed and told.is_gone:
+        facts = {"revision": told["revision"], "state": told["state"]}
+        saved = {"saved_by": told.uuid("saved_by"), "saved_at": told.instant("saved_at")}
+        rows.change("draft", {"id": told.about}, **facts, **saved)
+        step(told, rows, sources)
+        return
     sha256 = told["field_values_sha256"]
     data = sources.blob(sources.drafts, values_key(DraftId(told.about), sha256), sha256=sha256)
     if data is None:
@@ -88,7 +96,7 @@ def step(told: Told, rows: Rows, _: Sources) -> None:
         draft_id=told.about,
         number=told["number"],
         kind=told.type.removeprefix("record."),
-        place=told["place"],
+        place=told.words("place"),
         key=pdf_key(told.about, told["number"], digests["sha256"]),
         entry_id=told.id,
         by_id=told.actor,
@@ -146,6 +154,8 @@ def original_path(told: Told, sources: Sources) -> str:
     """
     if "name" in told:
         return f"original/{safe_file_name(told['name'])}"
+    if told.about in sources.destroyed:
+        return ""
     manifest = sources.object_file(told.about, "metadata/manifest.json")
     if manifest is None:
         raise told.unknown("name")
@@ -153,7 +163,10 @@ def original_path(told: Told, sources: Sources) -> str:
 
 
 def extended(told: Told, rows: Rows, _: Sources) -> None:
-    """Write that a record was extended for the long term."""
+    """Write that a record, or a certificate, was extended for the long term."""
+    if told.kind == CERTIFICATE:
+        certificate(told, rows)
+        return
     rows.add(
         "record_extension",
         object_id=told.about,

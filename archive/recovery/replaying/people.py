@@ -39,7 +39,14 @@ def account_created(told: Told, rows: Rows, _: Sources) -> None:
 
 def account_changed(told: Told, rows: Rows, _: Sources) -> None:
     """Change an account."""
-    rows.change("account", {"id": told.about}, **_account(told))
+    was = told.get("was") or {}
+    since = {"roles_since": told.at} if "roles" in was or was.get("disabled") is not None else {}
+    rows.change("account", {"id": told.about}, **_account(told), **since)
+
+
+def account_recovered(told: Told, rows: Rows, _: Sources) -> None:
+    """Write since when somebody holds an account again."""
+    rows.change("account", {"id": told.about}, roles_since=told.at)
 
 
 def _account(told: Told) -> dict[str, Any]:
@@ -191,6 +198,7 @@ def webhook_removed(told: Told, rows: Rows, _: Sources) -> None:
 HANDLERS: Final[Mapping[str, Any]] = {
     "admin.account_created": account_created,
     "admin.account_changed": account_changed,
+    "admin.account_recovered": account_recovered,
     "admin.terms_accepted": terms_accepted,
     "admin.factor_set": factor_set,
     "admin.clearance_granted": clearance_granted,

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from archive.access.callers import Caller
-from archive.custody.events import preserved_object
+from archive.custody.events import kept_object
 from archive.custody.models import PreservedObject
 from archive.evidence.items import evidence_item
 from archive.evidence.models import Rendition
@@ -152,7 +152,7 @@ def document(request: Request, grant_id: GrantIdPath, caller: Viewer, services: 
 def _document(request: Request, grant_id: GrantId, caller: Caller, services: Services, kind: GrantKind) -> Response:
     with services.database.read() as tx:
         grant = granted(tx, services, grant_id, kind, caller)
-        row = preserved_object(tx, ObjectId(grant.object_id))
+        row = kept_object(tx, ObjectId(grant.object_id))
     if row.kind != "record":
         raise GrantNotFound
     blob = _original(services, row, media_type="application/pdf")
@@ -171,7 +171,7 @@ def original(request: Request, grant_id: GrantIdPath, caller: Viewer, services: 
     """Serve the preserved original as a download, never for the browser to interpret."""
     with services.database.read() as tx:
         grant = granted(tx, services, grant_id, GrantKind.EXPORT, caller)
-        row = preserved_object(tx, ObjectId(grant.object_id))
+        row = kept_object(tx, ObjectId(grant.object_id))
     blob = _original(services, row, media_type="application/octet-stream")
     return serve(request, blob, headers={"Content-Disposition": disposition("attachment", row.name)})
 

@@ -19,6 +19,7 @@ from archive.kernel.ids import (
     ClearanceId,
     ComplaintId,
     DeviceId,
+    DispositionId,
     DockId,
     DownloadId,
     DraftId,
@@ -103,6 +104,12 @@ Approver = Annotated[Caller, Depends(needs(Capability.APPROVE_RETRIEVAL))]
 GlassBreaker = Annotated[Caller, Depends(needs(Capability.BREAK_GLASS))]
 TraceReader = Annotated[Caller, Depends(needs(Capability.READ_TRACE))]
 Uploader = Annotated[Caller, Depends(needs(Capability.UPLOAD))]
+RetentionReader = Annotated[Caller, Depends(needs(Capability.READ_RETENTION))]
+HiddenRetentionReader = Annotated[Caller, Depends(needs(Capability.READ_RETENTION, hidden=True))]
+Proposer = Annotated[Caller, Depends(needs(Capability.PROPOSE_DISPOSAL))]
+Appraiser = Annotated[Caller, Depends(needs(Capability.APPRAISE_DISPOSAL))]
+DisposalApprover = Annotated[Caller, Depends(needs(Capability.APPROVE_DISPOSAL))]
+DisposalSupervisor = Annotated[Caller, Depends(needs(Capability.SUPERVISE_DISPOSAL))]
 LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
 LogHealthReader = Annotated[Caller, Depends(needs(Capability.READ_LOG_HEALTH))]
 RetentionReader = Annotated[Caller, Depends(needs(Capability.READ_RETENTION))]
@@ -272,6 +279,11 @@ def device_id_in_path(device_id: str) -> DeviceId:
     return DeviceId(_id_of(device_id))
 
 
+def disposition_id_in_path(list_id: str) -> DispositionId:
+    """Return the id of a disposition list of the address. Raises: NotFound for what is no id."""
+    return DispositionId(_id_of(list_id))
+
+
 def draft_id_in_path(draft_id: str) -> DraftId:
     """Return the id of a text record that is being written of the address. Raises: NotFound for what is no id."""
     return DraftId(_id_of(draft_id))
@@ -342,6 +354,7 @@ LegalStaffIdPath = Annotated[LegalStaffId, Depends(legal_staff_id_in_path)]
 ClearanceIdPath = Annotated[ClearanceId, Depends(clearance_id_in_path)]
 JudgementIdPath = Annotated[JudgementId, Depends(judgement_id_in_path)]
 DeviceIdPath = Annotated[DeviceId, Depends(device_id_in_path)]
+DispositionIdPath = Annotated[DispositionId, Depends(disposition_id_in_path)]
 DraftIdPath = Annotated[DraftId, Depends(draft_id_in_path)]
 CertificateIdPath = Annotated[CertificateId, Depends(certificate_id_in_path)]
 KeyRequestIdPath = Annotated[KeyRequestId, Depends(key_request_id_in_path)]

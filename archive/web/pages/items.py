@@ -35,6 +35,7 @@ from archive.web.pages.record_history import history_context
 from archive.web.pages.rendering import go_to, is_fragment, reader_texts, render
 from archive.web.pages.retention import retention_of
 from archive.web.pages.strip import device_facts, strip_of
+from archive.web.pages.tombstones import if_destroyed
 from archive.web.pages.trail import object_trail
 from archive.web.pages.versions import versions_of
 from archive.wiring import Services
@@ -57,6 +58,8 @@ def item_page(
     grant: Annotated[str | None, Query(max_length=36)] = None,
 ) -> Response:
     """Show an item, and what a grant that was just given shows."""
+    if (gone := if_destroyed(services, object_id)) is not None:
+        return gone
     grant_id = None if grant is None else grant_id_in_path(grant)
     return show_item(request, object_id, caller, services, grant_id=grant_id)
 
@@ -153,6 +156,8 @@ def receipt_file(object_id: ObjectIdPath, upload_id: UploadIdPath, caller: Verif
 @router.get("/records/{object_id}")
 def record_page(request: Request, object_id: ObjectIdPath, caller: Reader, services: ServicesDep) -> Response:
     """Show a text record."""
+    if (gone := if_destroyed(services, object_id)) is not None:
+        return gone
     return show_record(request, object_id, caller, services)
 
 

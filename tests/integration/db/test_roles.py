@@ -26,6 +26,7 @@ from archive.db.roles import TablesMissing, role_standing, statements
 from archive.doctor import examine
 from archive.kernel.findings import Outcome
 from tests.support.archive_home import ArchiveHome, SteppedClock, make_home
+from tests.support.disposals import destroy_one
 from tests.support.server import Server, serving
 
 pytestmark = [pytest.mark.service, pytest.mark.empty_database]
@@ -89,7 +90,9 @@ def one_role(roles: Roles, tmp_path: Path, clock: SteppedClock) -> Iterator[Arch
 def parted(one_role: ArchiveHome, roles: Roles, monkeypatch: pytest.MonkeyPatch) -> ArchiveHome:
     """The same with the roles parted by the command, and something in every guarded table."""
     assert part(one_role, roles, monkeypatch) == 0
-    one_role.deliver(one_role.dock(), b"what was filmed")
+    dock = one_role.dock()
+    one_role.deliver(dock, b"what was filmed")
+    destroy_one(one_role, dock)
     assert one_role.erase(lambda entry: entry["type"] == "admin.dock_enrolled") == 1
     one_role.case("what waits for its index")
     with one_role.database.begin() as tx:

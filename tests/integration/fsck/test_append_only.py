@@ -15,6 +15,7 @@ from archive.db.append_only import ADD_AND_TAKE, KEYS, missing
 from archive.kernel.findings import Outcome
 from archive.ledger.models import LogCosignature
 from tests.support.archive_home import ArchiveHome, EnrolledDock
+from tests.support.disposals import destroy_one
 from tests.support.unguarded import lift
 
 GUARDED = [*KEYS, *ADD_AND_TAKE]
@@ -23,6 +24,7 @@ THREATS = Path(__file__).parents[3] / "docs" / "threat-model.md"
 
 @pytest.fixture
 def logged(home: ArchiveHome, dock: EnrolledDock) -> ArchiveHome:
+    destroy_one(home, dock)
     home.deliver(dock, b"what was filmed")
     assert home.erase(lambda entry: entry["type"] == "admin.dock_enrolled") == 1
     home.deliver(dock, b"what waits for its index", "b.mp4")
@@ -145,6 +147,7 @@ CHANGES = {
     "log_segment": "DELETE FROM log_segment",
     "log_erasure": "DELETE FROM log_erasure",
     "custody_event": "DELETE FROM custody_event",
+    "tombstone": "DELETE FROM tombstone",
 }
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from archive.access.policy import Role
 from archive.cases.filing import CaseNotFound
-from archive.cases.restrictions import add_member
 from archive.cases.merges import merge_subjects, separate_subjects
+from archive.cases.restrictions import add_member
 from archive.cases.subjects import KnownSubject, NewSubject, SubjectNotFound, record_subject
 from archive.cases.terms import Category, SubjectKind
 from archive.custody.events import ObjectNotFound, custody_trail
