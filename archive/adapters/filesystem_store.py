@@ -235,16 +235,6 @@ class FilesystemStore:
             self._stat(key, self._path(key))
         return found
 
-    def locked_until(self, key: str) -> Instant | None:
-        """Return None: see `lock`. Raises: BlobMissing."""
-        self._stat(key, self._path(key))
-        return None
-
-    def is_held(self, key: str) -> bool:
-        """Return False: see `lock`. Raises: BlobMissing."""
-        self._stat(key, self._path(key))
-        return False
-
     def protect(self, key: str) -> bool:
         """Set the immutable flag on a stored blob where asked for; return whether it is set.
 
