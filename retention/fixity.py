@@ -84,64 +84,34 @@ def examine(fixity: Fixity, object_id: ObjectId) -> tuple[PreservedObject, Repor
 
     Raises: ObjectNotFound.
     """
+    row, reading, report = _examined(fixity, object_id)
+    del reading
+    return row, report
+
+
+def judged(fixity: Fixity, object_id: ObjectId, reading: Reading) -> Report:
+    """Return what `examine` would of an object that was just read. Raises: ObjectNotFound."""
     with fixity.database.read() as tx:
         row = preserved_object(tx, object_id)
         logged = _logged(tx, object_id, digests_of(row))  # 4
-    findings = [
-        *fixity.objects.validate(object_id).findings,  # 1
-        _original(fixity, object_id, row.content_path, digests_of(row)),  # 2
-        *_signature(fixity, object_id, digests_of(row)),  # 3
-        logged,
-    ]
-    return row, Report(tuple(findings))
+    return Report((*reading.report.findings, *_signature(fixity, reading), logged))
 
 
-def _original(fixity: Fixity, object_id: ObjectId, path: str, expected: DigestSet) -> Finding:
-    try:
-        with fixity.objects.open_file(object_id, path) as source:
-            found = hash_stream(source)
-    except NotFound:
-        return invalid("fixity.original_missing", "The original is not in the store", path)
-    except StoreBroken as exc:
-        return invalid("fixity.original_broken", f"The original is not where it must be: {exc.message}", path)
-    except (Unavailable, OSError) as exc:
-        return indeterminate("fixity.original_unreadable", f"The original cannot be read: {exc}", path)
-    if not found.agrees_with(expected):
-        return invalid("fixity.original_changed", "The original does not have the digests of the catalogue", path)
-    return valid("fixity.original", "The original has the digests that were logged when it came in", path)
+def _examined(fixity: Fixity, object_id: ObjectId) -> tuple[PreservedObject, Reading, Report]:
+    with fixity.database.read() as tx:
+        row = preserved_object(tx, object_id)
+        known = tx.get(FixityCheck, (object_id, ORIGINALS))
+    reading = fixity.objects.read(functools.partial(read_object, original=Original.of(row)))  # 1, 2
+    del known
+    return row, reading, judged(fixity, object_id, reading)
 
 
-def _signature(fixity: Fixity, object_id: ObjectId, expected: DigestSet) -> tuple[Finding, ...]:
-    try:
-        with (
-            fixity.objects.open_file(object_id, "metadata/manifest.json") as manifest,
-            fixity.objects.open_file(object_id, "metadata/manifest.json.p7s") as signature,
-        ):
-            content = manifest.read()
-            report = check_detached(
-                content, signature.read(), trust_roots_pem=fixity.trust_roots_pem, at=fixity.clock.now()
-            )
-    except (NotFound, StoreBroken):
-        return (invalid("fixity.manifest_missing", "The item manifest or its signature is missing", "metadata"),)
-    except (Unavailable, OSError) as exc:
-        return (indeterminate("fixity.manifest_unreadable", f"The item manifest cannot be read: {exc}", "metadata"),)
-    if not _names(content, object_id, expected):
-        differs = invalid(
-            "fixity.manifest_differs",
-            "The item manifest names another object, or other digests than the catalogue",
-            "metadata/manifest.json",
-        )
-        return (*report.findings, differs)
-    return tuple(report.findings)
-
-
-def _names(manifest: bytes, object_id: ObjectId, expected: DigestSet) -> bool:
-    try:
-        told = parse_canonical(manifest)
-        digests = {name: told[name] for name in expected.as_json()}
-        return bool(told["id"] == str(object_id) and DigestSet.from_json(told["size"], digests).agrees_with(expected))
-    except (InvalidInput, KeyError, TypeError):
-        return False
+def _signature(fixity: Fixity, reading: Reading) -> Sequence[Finding]:
+    content, signature = (reading.kept.get(name) for name in (MANIFEST, SIGNATURE))
+    if content is None or signature is None:
+        return ()  # told already
+    roots, at = fixity.trust_roots_pem, fixity.clock.now()
+    return check_detached(content, signature, trust_roots_pem=roots, at=at).findings
 
 
 def _logged(tx: Session, object_id: ObjectId, expected: DigestSet) -> Finding:

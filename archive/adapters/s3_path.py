@@ -1,12 +1,13 @@
 """A bucket read as if it were folders, for checks that trust no other code of ours: each listing and read is raw.
 
-A key that is written once is its oldest version, whatever lies over it; what lies over such a key is remembered.
+A key that is written once is its oldest version, whatever lies over it, or the one that mended it; what lies over such a
+key beyond that is remembered.
 """
 
 import errno
 import io
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,6 +53,8 @@ class Bucket:
         self._locks: OrderedDict[str, datetime | None] = OrderedDict()
         self.covered: set[str] = set()
         """Keys that are written once and were seen with something over them."""
+        self.mended: Mapping[str, str] = {}
+        """The version of each key that was mended, as the catalogue has it: of these it is the file."""
 
     @property
     def root(self) -> "BucketPath":
@@ -104,7 +107,13 @@ class Bucket:
                 for row in page.get("Versions", ()):
                     key = row["Key"][len(self._above) :]
                     files, inside = _folder_of(found, key).files, key.rpartition("/")[2]
-                    if inside not in files or not self._is_replaced(key):  # the newest is listed first
+                    mended = self.mended.get(key)
+                    if mended is not None:
+                        if inside not in files and row["VersionId"] != mended:  # what was put over it later
+                            self.covered.add(key)
+                        if row["VersionId"] == mended:
+                            files[inside] = _File(row["VersionId"], row["Size"])
+                    elif inside not in files or not self._is_replaced(key):  # the newest is listed first
                         if inside in files:
                             self.covered.add(key)
                         files[inside] = _File(row["VersionId"], row["Size"])
