@@ -31,6 +31,7 @@ from archive.ocfl.root import OcflRoot
 from archive.ports.blobs import BlobStore, LockableBlobStore, StoreBroken
 from archive.ports.clock import Clock
 from retention.models import CopyPlace, ObjectCopy
+from retention.rounds.due import note_copied
 
 COPY_OBJECTS: Final = "copy_objects"
 ADDING: Final = ("object.preserved", "record.filed", "volume.closed", "record.extended", "volume.checked")
@@ -311,6 +312,7 @@ class Copies:
                     .where(*this, ObjectCopy.due_index == due_index)
                     .values(due_index=None, due_since=None)
                 )
+            note_copied(tx, place_id, list(done), at)
             if done:
                 told = {
                     "place": self.place[:300],

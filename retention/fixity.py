@@ -1,29 +1,33 @@
-"""Fixity: re-reading what is stored and holding it against catalogue, inventory and signature.
+"""Fixity: re-reading one object when somebody asks, against catalogue, inventory, signature and log.
 
-First part: one object, when somebody asks. Rounds over the whole store build on it.
+Rounds over everything that is stored: `retention.rounds`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.custody.events import digests_of, preserved_object, record_event
+from archive.custody.events import digests_of, preserved_object
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.database import Database
 from archive.kernel.canonical import parse_canonical
-from archive.kernel.digests import DigestSet, hash_stream
-from archive.kernel.errors import InvalidInput, NotFound, Unavailable
-from archive.kernel.findings import Finding, Outcome, Report, indeterminate, invalid, valid
+from archive.kernel.digests import DigestSet
+from archive.kernel.errors import InvalidInput
+from archive.kernel.findings import Finding, Outcome, Report, invalid, valid
 from archive.kernel.ids import EntryId, ObjectId
-from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.kernel.instants import Instant
+from archive.ledger.entries import Actor, EntryType
 from archive.ledger.models import LogEntry
 from archive.ledger.proofs import inclusion
 from archive.ledger.tree import InclusionInvalid, TreeDamaged, leaf_hash, verify_inclusion
 from archive.ocfl.root import OcflRoot
-from archive.ports.blobs import StoreBroken
 from archive.ports.clock import Clock
+from retention.rounds.models import ORIGINALS, FixityCheck
+from retention.rounds.outcomes import Where, tell_checked
+from retention.rounds.reading import MANIFEST, SIGNATURE, Original, Reading, read_object
 from signing.cades import check_detached
 
 _PRESERVING: Final = (
@@ -44,38 +48,25 @@ class Fixity:
 
 
 def check_fixity(fixity: Fixity, object_id: ObjectId, *, by: Actor) -> Report:
-    """Re-read every byte of an object and say valid, invalid or indeterminate, naming the file.
+    """Re-read every byte of an object once and say valid, invalid or indeterminate, naming the file.
 
     1. the OCFL object is whole: every stored file has the digest of its inventory   2. the original has the digests of
     the catalogue   3. the item manifest names them, and is signed by the archive   4. so does the log entry of its
     preservation, which has its place in the tree once it is sequenced. The outcome is written to custody trail and
-    log (`fixity.ok`, `fixity.fail`); an indeterminate check is a `fixity.fail` with its findings.
+    log (`fixity.ok`, `fixity.fail`), and counts for the round; an indeterminate check is a `fixity.fail` with its
+    findings. Where stored bytes are not what they must be, the object is damaged from then on.
 
     Raises: ObjectNotFound.
     """
-    row, report = examine(fixity, object_id)
-    held = report.outcome is Outcome.VALID
-    at = fixity.clock.now()
+    with fixity.database.read() as tx:
+        row = preserved_object(tx, object_id)
+        known = tx.get(FixityCheck, (object_id, ORIGINALS))
+    reading = read_object(fixity.objects, Original.of(row), least_head=0 if known is None else known.head)  # 1, 2
+    report = judged(fixity, object_id, reading)
+    at, where = fixity.clock.now(), Where(ORIGINALS, ORIGINALS)
     with fixity.database.begin() as tx:
-        record_event(
-            tx,
-            object_id,
-            NewEntry(
-                EntryType.FIXITY_OK if held else EntryType.FIXITY_FAIL,
-                by,
-                Target(row.kind, object_id),
-                digests=digests_of(row),
-                detail={
-                    "outcome": report.outcome.value,
-                    "findings": [
-                        {"code": finding.code, "where": finding.where}
-                        for finding in report.findings
-                        if finding.outcome is not Outcome.VALID
-                    ][:20],
-                },
-            ),
-            at=at,
-        )
+        is_damage = reading.report.outcome is Outcome.INVALID
+        tell_checked(tx, row, where, report, head=reading.head, is_damage=is_damage, by=by, at=at)
     return report
 
 
@@ -84,34 +75,27 @@ def examine(fixity: Fixity, object_id: ObjectId) -> tuple[PreservedObject, Repor
 
     Raises: ObjectNotFound.
     """
-    row, reading, report = _examined(fixity, object_id)
-    del reading
-    return row, report
+    with fixity.database.read() as tx:
+        row = preserved_object(tx, object_id)
+    return row, judged(fixity, object_id, read_object(fixity.objects, Original.of(row)))
 
 
-def judged(fixity: Fixity, object_id: ObjectId, reading: Reading) -> Report:
-    """Return what `examine` would of an object that was just read. Raises: ObjectNotFound."""
+def judged(fixity: Fixity, object_id: ObjectId, reading: Reading, *, at: Instant | None = None) -> Report:
+    """Return what `examine` would of an object that was just read, its signature judged as of `at`, by default now.
+
+    Raises: ObjectNotFound.
+    """
     with fixity.database.read() as tx:
         row = preserved_object(tx, object_id)
         logged = _logged(tx, object_id, digests_of(row))  # 4
-    return Report((*reading.report.findings, *_signature(fixity, reading), logged))
+    return Report((*reading.report.findings, *_signature(fixity, reading, at or fixity.clock.now()), logged))
 
 
-def _examined(fixity: Fixity, object_id: ObjectId) -> tuple[PreservedObject, Reading, Report]:
-    with fixity.database.read() as tx:
-        row = preserved_object(tx, object_id)
-        known = tx.get(FixityCheck, (object_id, ORIGINALS))
-    reading = fixity.objects.read(functools.partial(read_object, original=Original.of(row)))  # 1, 2
-    del known
-    return row, reading, judged(fixity, object_id, reading)
-
-
-def _signature(fixity: Fixity, reading: Reading) -> Sequence[Finding]:
+def _signature(fixity: Fixity, reading: Reading, at: Instant) -> Sequence[Finding]:
     content, signature = (reading.kept.get(name) for name in (MANIFEST, SIGNATURE))
     if content is None or signature is None:
         return ()  # told already
-    roots, at = fixity.trust_roots_pem, fixity.clock.now()
-    return check_detached(content, signature, trust_roots_pem=roots, at=at).findings
+    return check_detached(content, signature, trust_roots_pem=fixity.trust_roots_pem, at=at).findings
 
 
 def _logged(tx: Session, object_id: ObjectId, expected: DigestSet) -> Finding:

@@ -16,6 +16,7 @@ from archive.adapters.durable import (
     fsync_directory,
     fsync_file,
     make_directories,
+    remove_empty_directories,
     scratch_file,
     storage_errors,
     write_all,
@@ -37,23 +38,11 @@ class FilesMender:
 
     def keep_aside(self, key: str, name: str) -> str | None:
         """Give what lies under the key a second name; see the port. What is no file is moved away."""
-        target, kept = self._root.joinpath(*check_key(key)), self._aside.joinpath(*check_key(name))
-        with storage_errors():
-            if not os.path.lexists(target):
-                return str(kept) if os.path.lexists(kept) else None
-            if os.path.lexists(kept):
-                return str(kept)
-            self._aside.mkdir(mode=0o750, exist_ok=True)
-            fsync_directory(self._aside.parent)
-            make_directories(kept.parent, below=self._aside)
-            if stat.S_ISREG(target.lstat().st_mode):
-                set_immutable(target, on=False)
-                self._keep_file(target, kept)
-            else:
-                target.rename(kept)
-                fsync_directory(target.parent)
-            fsync_directory(kept.parent)
-        return str(kept)
+        return self._aside_from(key, name, is_moved=False)
+
+    def set_aside(self, key: str, name: str) -> str | None:
+        """Give what lies under the key another name; see the port."""
+        return self._aside_from(key, name, is_moved=True)
 
     def mend(self, key: str, good: Callable[[], BinaryIO], *, size_bytes: int, sha512: str) -> None:
         """Write the good bytes beside, and rename them into place once they are known to be right; see the port."""
@@ -73,6 +62,26 @@ class FilesMender:
                 set_immutable(target, on=False)
                 temp.path.replace(target)
                 fsync_directory(target.parent)
+
+    def _aside_from(self, key: str, name: str, *, is_moved: bool) -> str | None:
+        target, kept = self._root.joinpath(*check_key(key)), self._aside.joinpath(*check_key(name))
+        with storage_errors():
+            if os.path.lexists(kept) or not os.path.lexists(target):
+                return str(kept) if os.path.lexists(kept) else None
+            self._aside.mkdir(mode=0o750, exist_ok=True)
+            fsync_directory(self._aside.parent)
+            make_directories(kept.parent, below=self._aside)
+            is_file = stat.S_ISREG(target.lstat().st_mode)
+            if is_file:
+                set_immutable(target, on=False)
+            if is_file and not is_moved:
+                self._keep_file(target, kept)
+            else:
+                target.rename(kept)
+                fsync_directory(target.parent)
+                remove_empty_directories(target.parent, below=self._root)
+            fsync_directory(kept.parent)
+        return str(kept)
 
     def _keep_file(self, target: Path, kept: Path) -> None:
         try:

@@ -30,12 +30,13 @@ SELECT c.object_id, c.head FROM object_copy c JOIN copy_place p ON p.id = c.plac
 
 @dataclass(frozen=True, slots=True)
 class SecondCopy:
-    """Where the copy lies, by the name that its entries have for it; `is_locked` and `covered` as of `Places`."""
+    """Where the copy lies, by the name that its entries have for it; the others as of `Places`."""
 
     name: str
     store: Place
     is_locked: Callable[[Place], bool] = lambda _: True
     covered: Callable[[], Collection[str]] = tuple
+    know_mended: Callable[[Mapping[str, str]], None] = lambda _: None
 
 
 def check_copies(connection: Connection) -> Iterator[Finding]:

@@ -79,7 +79,8 @@ class Places:
     """Where what is checked lies.
 
     `is_locked` asks the medium whether nobody can delete a file now. `covered` tells, after all was read, the files
-    that something was laid over: what a reader who asks for the name alone would get instead.
+    that something was laid over: what a reader who asks for the name alone would get instead. `know_mended` is told,
+    before anything is read, which version of a file of the store was put to mend it.
     """
 
     store: Place
@@ -91,6 +92,7 @@ class Places:
     staging: Path
     is_locked: Callable[[Place], bool] = lambda _: True
     covered: Callable[[], Collection[str]] = tuple
+    know_mended: Callable[[Mapping[str, str]], None] = lambda _: None
 
     @classmethod
     def of_home(cls, home: Path) -> Self:

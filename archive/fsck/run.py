@@ -18,6 +18,7 @@ from archive.fsck.cosignatures import check_cosignatures
 from archive.fsck.dock_keys import check_dock_keys
 from archive.fsck.drafts import check_drafts
 from archive.fsck.extensions import check_extensions
+from archive.fsck.fixity import check_fixity_reports, check_fixity_rounds, mended_versions, place_of_copies
 from archive.fsck.handovers import check_handovers
 from archive.fsck.held import Held
 from archive.fsck.journal import check_journal
@@ -84,6 +85,8 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
     with target.database.snapshot() as tx:
         connection = tx.connection()
         next(iter(rows(connection, "SELECT count(*) FROM log_checkpoint")))  # the snapshot begins here
+        mended = mended_versions(connection)
+        places.know_mended(mended.get("originals", {}))
         walked = stored_objects(places.store, begun, is_locked=places.is_locked)
         stored = {found.object_id: found for found in walked}
         yield from begun
@@ -120,6 +123,8 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "jobs": check_jobs(connection),
             "copies": check_copies(connection),
             "drills": check_drills(connection, trust_roots_pem=roots),
+            "fixity": check_fixity_rounds(connection),
+            "fixity reports": check_fixity_reports(connection, trust_roots_pem=roots),
             "journal": check_journal(
                 connection,
                 places,
@@ -137,6 +142,7 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
         }
         if target.copy is not None:
             place = target.copy.name
+            target.copy.know_mended(mended.get(place_of_copies(connection, place) or "", {}))
             checks["second copy"] = check_copy(
                 connection, target.copy, stored, now=lambda found: _copied_now(target.database, found, place)
             )

@@ -39,6 +39,8 @@ class NoticeKind(StrEnum):
     RETRIEVAL_EMERGENCY = "retrieval.emergency"
     RETRIEVAL_UNUSUAL = "retrieval.unusual"
     CERTIFICATE_ENDING = "certificate.ending"
+    FIXITY_DAMAGED = "fixity.damaged"
+    FIXITY_UNREPAIRED = "fixity.unrepaired"
     RECORDING_WISHED = "recording.wished"
     RECORDING_ARRIVED = "recording.arrived"
 
@@ -57,6 +59,8 @@ PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
     NoticeKind.RETRIEVAL_EMERGENCY: frozenset({"name"}),
     NoticeKind.RETRIEVAL_UNUSUAL: frozenset({"name"}),
     NoticeKind.CERTIFICATE_ENDING: frozenset({"name", "day"}),
+    NoticeKind.FIXITY_DAMAGED: frozenset({"count"}),
+    NoticeKind.FIXITY_UNREPAIRED: frozenset({"count"}),
     NoticeKind.RECORDING_WISHED: frozenset({"name", "recording"}),
     NoticeKind.RECORDING_ARRIVED: frozenset({"recording"}),
 }

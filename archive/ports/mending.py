@@ -28,6 +28,14 @@ class Mender(Protocol):
         """
         ...
 
+    def set_aside(self, key: str, name: str) -> str | None:
+        """Move what lies under a key that nothing should lie under to `name` beside the store; return where it is then.
+
+        None where nothing lies, and where the store cannot give anything up. Idempotent.
+        Raises: StorageFull, StoreUnavailable.
+        """
+        ...
+
     def mend(self, key: str, good: Callable[[], BinaryIO], *, size_bytes: int, sha512: str) -> str | None:
         """Put the bytes of `good` under a key, whatever lies there; locked as long as what lay there.
 

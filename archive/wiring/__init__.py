@@ -63,6 +63,7 @@ from archive.wiring import (
     log_parts,
     people_parts,
     record_parts,
+    rounds_parts,
     template_parts,
     volume_parts,
     worker_parts,
@@ -81,6 +82,8 @@ from retention.copies import Copies
 from retention.drills import Drills
 from retention.fixity import Fixity
 from retention.locks import LockRenewals
+from retention.rounds.checking import Rounds
+from retention.rounds.reports import FixityReports
 from retention.worm import WormProbes
 from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner
@@ -158,6 +161,8 @@ class Services:
     worm: WormProbes
     locks: LockRenewals
     copies: Copies
+    rounds: Rounds
+    fixity_reports: FixityReports
     published: Published
     journal: Journal
     packager: Packager
@@ -313,7 +318,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
     policy = log_parts.witness_policy(settings)
-    stores = open_stores(settings, clock)
+    mended = rounds_parts.mended_originals(database)
+    stores = open_stores(settings, clock, mended)
     objects = OcflRoot(stores.originals)
     folder = settings.ffmpeg
     toolbox = functools.partial(
@@ -346,6 +352,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         WormProbes(database, clock, trial_of(settings)),
         LockRenewals(database, objects, clock, term_of(settings)),
     )
+    copy_side = copy_parts.copy_side(settings, database, clock)
+    rounds = rounds_parts.rounds(settings, database, stores, mended, copy_side, clock, authority.root_pem)
+    fixity_reports = rounds_parts.reports(settings, rounds, signer)
     journal = log_parts.journal(home, database, stores)
     webhooks = worker_parts.webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
@@ -434,12 +443,16 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **case_files.handlers,
             **worm.handlers,
             **locks.handlers,
+            **rounds.handlers,
+            **fixity_reports.handlers,
             **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),
         worm=worm,
         locks=locks,
-        copies=copy_parts.copies(settings, database, stores.originals, clock),
+        copies=copy_parts.copies(database, stores.originals, copy_side, clock, settings),
+        rounds=rounds,
+        fixity_reports=fixity_reports,
         published=published,
         journal=journal,
         packager=Packager(

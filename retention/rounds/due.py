@@ -6,20 +6,21 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, case, exists, func, or_, select, update
+from sqlalchemy import Select, bindparam, case, exists, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from archive.custody.models import CustodyEvent, PreservedObject
-from archive.db.base import insert_row
+from archive.db.base import Base, insert_row
 from archive.db.database import Database
 from archive.kernel.ids import ObjectId
 from archive.kernel.instants import Instant
 from archive.ledger.models import LogLeaf
 from archive.ledger.proofs import head
 from retention.models import CopyPlace, ObjectCopy
-from retention.rounds.models import ORIGINALS, FixityCheck, FixityPlace
+from retention.rounds.models import ORIGINALS, FixityCheck, FixityDamage, FixityPlace
 from retention.rounds.pacing import LEAST_WEIGHT_BYTES, Credit
+from retention.rounds.reading import Original
 
 PRESERVING: Final = ("object.preserved", "record.filed", "volume.closed")
 """Types of entries that an object comes in with."""
@@ -31,17 +32,30 @@ _AGAIN: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An object whose turn it is. `head` is the newest version that it had, `weight` the bytes of its original.
+    """An object whose turn it is, with the newest version that it had.
 
-    `is_asked`: it was put to the front; `is_late`: its period is over; `tries` to read it were in vain.
+    `is_asked`: it was put to the front; `is_late`: its period is over.
     """
 
-    object_id: ObjectId
+    original: Original
     head: int
-    size_bytes: int
     is_asked: bool
     is_late: bool
-    tries: int
+
+    @property
+    def object_id(self) -> ObjectId:
+        """Which object it is."""
+        return self.original.object_id
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An object that was read and is whole: its newest version, how many bytes were read, and when that began."""
+
+    object_id: UUID
+    head: int
+    size_bytes: int
+    began: Instant
 
 
 def recheck(tx: Session, object_ids: Sequence[UUID], at: Instant, *, place: str = ORIGINALS) -> None:
@@ -51,7 +65,9 @@ def recheck(tx: Session, object_ids: Sequence[UUID], at: Instant, *, place: str 
     """
     for start in range(0, len(object_ids), _AT_ONCE):
         some = object_ids[start : start + _AT_ONCE]
-        _come_in(tx, place, [{"object_id": each, "since": at} for each in some])
+        if place == ORIGINALS:  # nobody may have looked at its entry yet
+            known = select(PreservedObject.id, PreservedObject.preserved_at).where(PreservedObject.id.in_(some))
+            _come_in(tx, place, [{"object_id": row.id, "since": row.preserved_at} for row in tx.execute(known)])
         these = (FixityCheck.place == place, FixityCheck.object_id.in_(some), FixityCheck.since.is_not(None))
         tx.execute(update(FixityCheck).where(*these).values(asked_at=at, read_at=None, read_bytes=None, tried_at=None))
 
@@ -105,34 +121,50 @@ def note_old_copies(database: Database) -> None:
 def turns(tx: Session, place: str, *, at: Instant, period: timedelta, is_even: bool, limit: int = 100) -> Sequence[Turn]:
     """Return whose turn it is: what was put to the front, the newest first, then the oldest check first.
 
-    Without credit for the even pace (`is_even`) only what is late. What was tried in vain waits for an hour.
+    Without credit for the even pace (`is_even`) only what is late. What was tried in vain waits for an hour; what is
+    damaged is for its repair.
     """
+    is_damaged = exists().where(
+        FixityDamage.object_id == FixityCheck.object_id,
+        FixityDamage.place == FixityCheck.place,
+        FixityDamage.repaired_at.is_(None),
+    )
     rows = (
-        select(FixityCheck, PreservedObject.size_bytes)
+        select(FixityCheck, PreservedObject)
         .join(PreservedObject, PreservedObject.id == FixityCheck.object_id)
         .where(
             FixityCheck.place == place,
             FixityCheck.read_at.is_(None),
+            FixityCheck.since.is_not(None),
+            ~is_damaged,
             or_(FixityCheck.tried_at.is_(None), FixityCheck.tried_at < at - _AGAIN),
         )
         .limit(limit)
     )
     asked = rows.where(FixityCheck.asked_at.is_not(None)).order_by(FixityCheck.object_id.desc())
-    found = [_turn(row, size_bytes, at - period) for row, size_bytes in tx.execute(asked)]
+    found = [_turn(row, original, at - period) for row, original in tx.execute(asked)]
     bound = at if is_even else at - period
     oldest = rows.where(FixityCheck.since <= bound, FixityCheck.asked_at.is_(None))
     oldest = oldest.order_by(FixityCheck.since, FixityCheck.object_id)
     if len(found) < limit:
-        found += [_turn(row, size_bytes, at - period) for row, size_bytes in tx.execute(oldest)]
+        found += [_turn(row, original, at - period) for row, original in tx.execute(oldest)]
     return found[:limit]
 
 
-def note_read(tx: Session, place: str, found: Sequence[tuple[UUID, int, int]], *, at: Instant) -> None:
-    """Note that objects were read and found whole, with newest version and bytes read: the next entry tells so."""
-    for object_id, newest, size_bytes in found:
-        this = (FixityCheck.object_id == object_id, FixityCheck.place == place, FixityCheck.since.is_not(None))
-        values = {"read_at": at, "read_bytes": size_bytes, "read_head": newest}
-        tx.execute(update(FixityCheck).where(*this).values(**values))
+def note_read(tx: Session, place: str, found: Sequence[Read], *, at: Instant) -> None:
+    """Note that objects were read and are whole: the next entry tells so. What was put to the front since, was not."""
+    table = Base.metadata.tables[FixityCheck.__tablename__]
+    fresh = or_(table.c.asked_at.is_(None), table.c.asked_at <= bindparam("began"))
+    changed = (
+        update(table)
+        .where(table.c.object_id == bindparam("id_of"), table.c.place == place, table.c.since.is_not(None), fresh)
+        .values(read_at=at, read_bytes=bindparam("bytes_of"), read_head=bindparam("head_of"))
+    )
+    rows = [
+        {"id_of": each.object_id, "bytes_of": each.size_bytes, "head_of": each.head, "began": each.began}
+        for each in found
+    ]
+    tx.connection().execute(changed, rows)
 
 
 def note_unread(tx: Session, place: str, object_id: UUID, *, code: str, at: Instant) -> int:
@@ -166,9 +198,9 @@ def _preserved() -> Select[UUID, Instant]:
     )
 
 
-def _turn(row: FixityCheck, size_bytes: int, bound: Instant) -> Turn:
+def _turn(row: FixityCheck, original: PreservedObject, bound: Instant) -> Turn:
     is_late = row.since is not None and row.since <= bound
-    return Turn(ObjectId(row.object_id), row.head, size_bytes, row.asked_at is not None, is_late, row.tries)
+    return Turn(Original.of(original), row.head, row.asked_at is not None, is_late)
 
 
 def _come_in(tx: Session, place: str, rows: Sequence[dict[str, Any]]) -> None:

@@ -81,14 +81,22 @@ def tell_whole(tx: Session, where: Where, found: Sequence[Whole], *, by: Actor, 
 
 
 def tell_checked(
-    tx: Session, row: PreservedObject, where: Where, report: Report, *, head: int, by: Actor, at: Instant
+    tx: Session,
+    row: PreservedObject,
+    where: Where,
+    report: Report,
+    *,
+    head: int,
+    is_damage: bool,
+    by: Actor,
+    at: Instant,
 ) -> None:
     """Write that one object was checked because somebody asked, as a custody event, whatever came of it.
 
-    What was damaged and is whole again counts as repaired by others. An indeterminate check changes no row.
+    What was damaged and is whole again counts as repaired by others. A check that is not valid and has found no
+    damage (`is_damage`) changes no row.
     """
-    if report.outcome is Outcome.INVALID:
-        tell_damage(tx, row, where, report, head=head, by=by, at=at)
+    if is_damage and tell_damage(tx, row, where, report, head=head, by=by, at=at, is_told_again=True) is not None:
         return
     is_whole = report.outcome is Outcome.VALID
     kind = EntryType.FIXITY_OK if is_whole else EntryType.FIXITY_FAIL
@@ -104,11 +112,20 @@ def tell_checked(
 
 
 def tell_damage(
-    tx: Session, row: PreservedObject, where: Where, report: Report, *, head: int, by: Actor, at: Instant
+    tx: Session,
+    row: PreservedObject,
+    where: Where,
+    report: Report,
+    *,
+    head: int,
+    by: Actor,
+    at: Instant,
+    is_told_again: bool = False,
 ) -> UUID | None:
     """Write that an object is damaged, and open the damage unless it is open; return its id.
 
-    An object that is not re-read any more is no damage: None. Nothing is written for damage that is open already.
+    An object that is not re-read any more is no damage: None. Of damage that is open already nothing is written, unless
+    somebody asked (`is_told_again`).
     """
     known = tx.scalar(
         select(FixityCheck).where(FixityCheck.object_id == row.id, FixityCheck.place == where.id).with_for_update()
@@ -116,17 +133,18 @@ def tell_damage(
     if known is not None and known.since is None:
         return None
     damage = open_damage(tx, row.id, where.id)
-    if damage is not None:
+    if damage is not None and not is_told_again:
         _again(tx, row.id, where, at)
         return damage.id
-    damage_id = new_uuid7()
+    damage_id = new_uuid7() if damage is None else damage.id
     parts, newest = _parts(report.findings), max(head, 0 if known is None else known.head)
     told = {"damage": str(damage_id), "parts": parts, "head": newest}
     detail = {**_shown(report), **where.as_json(), **told}
     entry = NewEntry(EntryType.FIXITY_FAIL, by, Target(row.kind, row.id), digests=digests_of(row), detail=detail)
     entry_id = record_event(tx, ObjectId(row.id), entry, at=at)
-    facts = {"object_id": row.id, "place": where.id, "state": FOUND, "found_at": at}
-    insert_row(tx, FixityDamage, id=damage_id, findings=canonical_json(parts).decode(), **facts)
+    if damage is None:
+        facts = {"object_id": row.id, "place": where.id, "state": FOUND, "found_at": at}
+        insert_row(tx, FixityDamage, id=damage_id, findings=canonical_json(parts).decode(), **facts)
     _note(tx, row.id, where, **_checked(Outcome.INVALID, entry_id, newest, at))
     return damage_id
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archive.db.database import Database
+from archive.kernel.errors import Unavailable
 from archive.ledger.models import LogEntry
 from archive.ocfl.root import OcflRoot
 from archive.ports.blobs import LockableBlobStore
@@ -30,15 +31,20 @@ class MendedVersions:
         self._database, self._place = database, place
         self._guard = threading.Lock()
         self._asked_at = -float("inf")
-        self._known: Mapping[str, str] = {}
+        self._known: Mapping[str, str] | None = None
         self._tried: dict[str, str] = {}
 
     def __call__(self, key: str) -> str | None:
         """Return the version that a key stands for since it was mended; None for one that never was."""
         with self._guard:
             if time.monotonic() - self._asked_at >= _KEPT_S:
-                self._known, self._asked_at = self._ask(), time.monotonic()
-            return self._tried.get(key) or self._known.get(key)
+                try:
+                    self._known = self._ask()
+                except Unavailable:
+                    if self._known is None:
+                        raise
+                self._asked_at = time.monotonic()
+            return self._tried.get(key) or (self._known or {}).get(key)
 
     def try_out(self, versions: Mapping[str, str]) -> None:
         """Have this process read these versions too, before the catalogue has them."""
@@ -111,6 +117,10 @@ class PlacesInUse:
             return None
         store, mender = self.copy.opened()
         return Place(place_id, self.copy.name, store, mender, self.copy.mended)
+
+    def name_of(self, place_id: str) -> str:
+        """Return the name of a place in use."""
+        return self.originals.name if place_id == ORIGINALS else self.copy.name[:300]
 
     def others(self, place_id: str) -> list[str]:
         """Return the ids of the places beside one."""

@@ -14,6 +14,7 @@ from archive.kernel.ids import ObjectId
 from archive.ocfl.inventory import Inventory
 from archive.ocfl.root import OcflRoot
 from archive.ocfl.validation import Examined
+from archive.ports.blobs import StoreUnavailable
 
 MANIFEST: Final = "metadata/manifest.json"
 SIGNATURE: Final = "metadata/manifest.json.p7s"
@@ -104,7 +105,11 @@ def read_object(
     Units: memory does not grow with file sizes.
     """
     digesting = _Digesting(original, paced)
-    examined = objects.examine(original.object_id, digesting=digesting)
+    try:
+        examined = objects.examine(original.object_id, digesting=digesting)
+    except (OSError, StoreUnavailable):
+        told = indeterminate(_UNREADABLE, "The files of the object cannot be listed")
+        return Reading(Report((told,)), Examined(Report((told,)), None, {}, {}), {})
     findings = [*examined.report.findings, _original(examined, original), *_manifest(examined, digesting.kept, original)]
     if examined.inventory is not None and examined.inventory.head < least_head:
         findings.append(invalid("fixity.version_missing", "The object lacks a version that it had"))
