@@ -39,19 +39,19 @@ Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
 class ReportMade(Conflict):
     """There is a report of this month already; it was not made anew."""
 
-    code = "fixity.report_made"
+    code = "fixity_report.made"
 
 
 class ReportNotFound(NotFound):
     """There is no report of this month."""
 
-    code = "fixity.report_not_found"
+    code = "fixity_report.not_found"
 
 
 class MonthNotOver(InvalidInput):
     """The report of a month is made when the month is over."""
 
-    code = "fixity.month_not_over"
+    code = "fixity_report.month_not_over"
 
 
 @dataclass(frozen=True, slots=True)

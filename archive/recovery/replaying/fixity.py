@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from archive.kernel.ids import ObjectId
@@ -20,19 +20,18 @@ def checked(told: Told, rows: Rows, _: Sources) -> None:
     if told.is_gone or "place_id" not in told:
         return
     if told.kind is not None:
-        _check(told, rows, told.about, told["head"], "valid")
+        _check(told, rows, {str(told.about): told["head"]}, "valid")
         return
     facts = {"place": told["place_id"], "objects": len(told["objects"]), "size_bytes": told["bytes"]}
     rows.add("fixity_batch", entry_id=told.id, at=told.at, **facts)
-    for object_id, head in told["objects"].items():
-        _check(told, rows, UUID(object_id), head, "valid")
+    _check(told, rows, told["objects"], "valid")
 
 
 def failed(told: Told, rows: Rows, _: Sources) -> None:
     """Write that an object was found damaged; a check that could not be made tells of no row."""
     if told.is_gone or "damage" not in told:
         return
-    _check(told, rows, told.about, told["head"], "invalid")
+    _check(told, rows, {str(told.about): told["head"]}, "invalid")
     damage_id = UUID(told["damage"])
     if rows.find("fixity_damage", id=damage_id) is None:
         findings = json.dumps(told["parts"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -54,7 +53,7 @@ def repaired(told: Told, rows: Rows, _: Sources) -> None:
         return
     facts = {"state": "repaired", "repaired_at": told.at, "good_place": told["good_id"]}
     rows.change("fixity_damage", {"id": UUID(told["damage"])}, **facts)
-    _check(told, rows, told.about, told["head"], "valid")
+    _check(told, rows, {str(told.about): told["head"]}, "valid")
     for file in told["files"]:
         if "version" in file:
             key = f"{object_root(ObjectId(told.about))}/{file['path']}"
@@ -70,10 +69,15 @@ def reported(told: Told, rows: Rows, _: Sources) -> None:
     rows.add("fixity_report", id=told.about, month=told["month"], made_at=told.at, result=result, signature=signature)
 
 
-def _check(told: Told, rows: Rows, object_id: UUID, head: int, outcome: str) -> None:
-    facts: dict[str, Any] = {"checked_at": told.at, "outcome": outcome, "head": head, "since": told.at}
-    where = {"object_id": object_id, "place": told["place_id"]}
-    rows.set("fixity_check", where, **facts, entry_id=told.id)
+def _check(told: Told, rows: Rows, heads: Mapping[str, int], outcome: str) -> None:
+    common = {"place": told["place_id"], "checked_at": told.at, "outcome": outcome, "since": told.at}
+    rows.set_all(
+        "fixity_check",
+        [
+            {**common, "object_id": UUID(object_id), "head": head, "entry_id": told.id, "tries": 0}
+            for object_id, head in heads.items()
+        ],
+    )
 
 
 HANDLERS: Final[Mapping[str, Callable[[Told, Rows, Sources], None]]] = {

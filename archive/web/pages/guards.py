@@ -106,6 +106,7 @@ LogHealthReader = Annotated[Caller, Depends(needs(Capability.READ_LOG_HEALTH))]
 Operator = Annotated[Caller, Depends(needs(Capability.OPERATE))]
 Administrator = Annotated[Caller, Depends(needs(Capability.ADMINISTER))]
 
+FixityReader = Annotated[Caller, Depends(needs_either(Capability.READ_RETENTION, Capability.OPERATE))]
 TemplateReader = Annotated[Caller, Depends(needs_either(Capability.FILE_CASES, Capability.ADMINISTER))]
 
 
