@@ -16,7 +16,7 @@ from archive.jobs.models import Job
 from archive.jobs.queue import AWAY
 from archive.kernel.findings import Finding, Outcome, Report, indeterminate, invalid, valid
 from archive.ledger.cosign_rounds import last_outcomes
-from archive.ledger.cosigning import standings
+from archive.ledger.cosigning import standings as witness_standings
 from archive.ledger.models import LogPending
 from archive.ledger.proofs import head, pending_count
 from archive.organisation.photos import keys_of_photos
@@ -117,7 +117,7 @@ def _witnesses(services: Services) -> list[Finding]:
         told = "No witness is configured: a log that shows different people different things is found only by comparing"
         return [indeterminate(code, told)]
     with services.database.read() as tx:
-        newest, found = head(tx), standings(tx, policy)
+        newest, found = head(tx), witness_standings(tx, policy)
     size, told_by = 0 if newest is None else newest.size, last_outcomes(services.run_folder / "witnesses.json")
     findings = []
     for standing in found:

@@ -88,7 +88,7 @@ class FilesMender:
             os.link(target, kept, follow_symlinks=False)
         except PermissionError:  # a file system without hard links
             with scratch_file(self._scratch) as temp:
-                with target.open("rb") as source, open(temp.fd, "wb", closefd=False) as copy:  # noqa: PTH123
+                with target.open("rb") as source, open(temp.fd, "wb", closefd=False) as copy:
                     shutil.copyfileobj(source, copy, _BLOCK_BYTES)
                 os.fchmod(temp.fd, _BLOB_MODE)
                 fsync_file(temp.fd)

@@ -2,8 +2,8 @@
 
 A version that is locked cannot be deleted, by nobody, and what was damaged is evidence too: so it stays where it lies,
 and the good bytes are put over it as a newer version, locked as long as it. Readers of the store get the oldest version
-of a key (`s3_store`); which other one is the good one has to be told to them, by its id. A root inventory is read as its
-newest version, and so is what is put where nothing lies any more: nobody has to be told of these.
+of a key (`s3_store`); which other one is the good one has to be told to them, by its id. Of a root inventory they get
+the newest version, and of what is put where nothing lies any more the only one: nobody has to be told of these.
 """
 
 import hashlib
@@ -90,9 +90,7 @@ class S3Mender:
             return None  # what cannot be read is not good
         return newest if hasher.hexdigest() == sha512 else None
 
-    def _put(
-        self, key: str, good: Callable[[], BinaryIO], *, size_bytes: int, sha512: str, is_new: bool
-    ) -> str:
+    def _put(self, key: str, good: Callable[[], BinaryIO], *, size_bytes: int, sha512: str, is_new: bool) -> str:
         name, hasher, size = self._name(key), hashlib.sha512(), part_size(size_bytes)
         with good() as source:
             left = size_bytes
@@ -182,4 +180,3 @@ class S3Mender:
     def _name(self, key: str) -> str:
         check_key(key)
         return self._prefix + key
-

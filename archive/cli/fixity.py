@@ -35,7 +35,9 @@ def status(home: Home = None, as_json: AsJson = False) -> None:
     else:
         print(f"period {told['period_days']} days; {told['open_damage']} damaged objects are not repaired")
         for place in told["places"]:
-            figures = ", ".join(f"{place[name]} {name}" for name in ("objects", "checked", "fresh", "overdue", "unread"))
+            figures = ", ".join(
+                f"{place[name]} {name}" for name in ("objects", "checked", "fresh", "overdue", "unread")
+            )
             print(f"{place['name']}: {figures}; oldest {place['oldest'] or 'none'}")
             if place["trouble"]:
                 print(f"  cannot be read since {place['trouble_at']}: {place['trouble']}")
@@ -88,7 +90,9 @@ def repair(
             ids = [row.id for row in tx.scalars(is_open)]
         repaired = sum(services.rounds.repairs.repair(each, by=OPERATOR, is_asked=True) for each in ids)
         with services.database.read() as tx:
-            left = [{"object": str(row.object_id), "place": row.place, "why": row.trouble} for row in tx.scalars(is_open)]
+            left = [
+                {"object": str(row.object_id), "place": row.place, "why": row.trouble} for row in tx.scalars(is_open)
+            ]
     if as_json:
         print(json.dumps({"repaired": repaired, "left": left}))
     else:

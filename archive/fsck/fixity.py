@@ -94,7 +94,8 @@ def check_fixity_rounds(connection: Connection) -> Iterator[Finding]:
 
 def _checks(connection: Connection, told: _Told) -> Iterator[Finding]:
     preserved = {
-        as_uuid(row["id"]): row["preserved_at"] for row in rows(connection, "SELECT id, preserved_at FROM preserved_object")
+        as_uuid(row["id"]): row["preserved_at"]
+        for row in rows(connection, "SELECT id, preserved_at FROM preserved_object")
     }
     left, seen, count = dict(told.checks), set(), 0
     for row in rows(connection, "SELECT * FROM fixity_check"):
@@ -104,9 +105,10 @@ def _checks(connection: Connection, told: _Told) -> Iterator[Finding]:
         known = left.pop((where, place), None)
         if row["since"] is None and where not in told.ended:
             yield invalid("fsck.row_changed", "An object is not re-read any more, and nobody has ended that", where)
+        elif known is None and told.is_any_erased:
+            continue  # which entry told of it is not known any more
         elif not _is_check(row, known, preserved.get(where) if place == _ORIGINALS else None):
-            if not (told.is_any_erased and known is None):
-                yield invalid("fsck.row_changed", "A fixity check is not what its log entry says", where)
+            yield invalid("fsck.row_changed", "A fixity check is not what its log entry says", where)
     for where, _ in left:
         yield invalid("fsck.row_missing", "The log tells of a fixity check that the catalogue lacks", where)
     for row in rows(connection, _LOST):
@@ -146,7 +148,9 @@ def _batches(connection: Connection, told: _Told) -> Iterator[Finding]:
             yield invalid("fsck.unlogged", "A row of fixity_batch has no log entry", where)
             continue
         detail = entry.detail
-        facts = None if detail is None else (detail.get("place_id"), len(detail.get("objects", {})), detail.get("bytes"))
+        facts = (
+            None if detail is None else (detail.get("place_id"), len(detail.get("objects", {})), detail.get("bytes"))
+        )
         said = (row["place"], int(row["objects"]), int(row["size_bytes"]))
         if not is_at(row["at"], entry) or (facts is not None and facts != said):
             yield invalid("fsck.row_changed", "A batch of fixity checks is not what its log entry says", where)
@@ -246,4 +250,6 @@ def _is_report(row: Mapping[str, Any], entry: Entry, result: bytes, signature: b
 
 def _named(entry: Entry) -> set[str]:
     objects = (entry.detail or {}).get("objects", ())
-    return {str(each) for each in objects} | ({str(entry.told("obj", "id"))} if entry.told("obj") is not None else set())
+    return {str(each) for each in objects} | (
+        {str(entry.told("obj", "id"))} if entry.told("obj") is not None else set()
+    )

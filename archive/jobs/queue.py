@@ -38,7 +38,7 @@ PACKAGE: Final = "package"
 COPY: Final = "copy"
 """Queue of the second copy and its drills, which move as many bytes as the store holds: one worker of its own."""
 FIXITY: Final = "fixity"
-"""Queue of re-reading everything that is stored, evenly and slowly: one worker of its own, so that it goes on always."""
+"""Queue of re-reading everything that is stored, slowly and evenly: one worker of its own, so it always goes on."""
 DELIVERY: Final = "delivery"
 """Queue of requests to other systems, which may be slow: nothing else waits behind them."""
 QUEUES: Final = (PROMPT, INTAKE, LONG, IDLE, PROXY, PACKAGE, COPY, FIXITY, DELIVERY)

@@ -85,7 +85,7 @@ class Done:
 class _Weights:
     """What a round through each place costs, asked once an hour."""
 
-    known: dict[str, tuple[int, float]] = field(default_factory=dict)
+    known: dict[str, tuple[int, int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,8 @@ class Rounds:
         """Do what is due now, for about as long as that in each place; return what was done.
 
         On return what was damaged is written down and was tried to be repaired, and people are told; what was whole is
-        told of within ten minutes, at once where that is what is wanted (`is_whole`). A place that is away is noted, and
-        the others go on.
+        told of within ten minutes, at once where that is what is wanted (`is_whole`). A place that is away is noted,
+        and the others go on.
         """
         note_new(self.database, at=self.clock.now())
         done = Done()
@@ -177,14 +177,14 @@ class Rounds:
     def _credit(self, place_id: str) -> int:
         """Bring the credit of a place up to now; return it."""
         known = self._weights.known.get(place_id)
-        if known is None or time.monotonic() - known[1] > _WEIGHED_FOR_S:
+        if known is None or time.monotonic() - known[2] > _WEIGHED_FOR_S:
             with self.database.read() as tx:
-                known = self._weights.known[place_id] = (weight_of(tx, place_id), time.monotonic())
+                known = self._weights.known[place_id] = (*weight_of(tx, place_id), time.monotonic())
         now = self.clock.now()
         with self.database.begin() as tx:
             row = place_row(tx, place_id, at=now)
             credit = credit_of(row).at_moment(now, whole_bytes=known[0], period=self.period)
-            row.credit_bytes, row.credited_at = credit.size_bytes, credit.at
+            row.credit_bytes, row.credited_at, row.size_bytes = credit.size_bytes, credit.at, known[1]
             return credit.size_bytes
 
     def _note_trouble(self, place_id: str, code: str | None) -> None:
@@ -314,4 +314,3 @@ class _Run:
             note_read(tx, self.place.id, self.read, at=self.rounds.clock.now())
         self.read.clear()
         self.noted_s = time.monotonic()
-

@@ -75,7 +75,9 @@ def recheck(tx: Session, object_ids: Sequence[UUID], at: Instant, *, place: str 
 def leave(tx: Session, object_ids: Sequence[UUID]) -> None:
     """Have objects not re-read any more, in any place, in the caller's transaction: they are about to be destroyed."""
     for start in range(0, len(object_ids), _AT_ONCE):
-        these = FixityCheck.object_id.in_(object_ids[start : start + _AT_ONCE])
+        some = object_ids[start : start + _AT_ONCE]
+        _come_in(tx, ORIGINALS, [{"object_id": each, "since": None} for each in some])  # nobody may have looked yet
+        these = FixityCheck.object_id.in_(some)
         gone = {"since": None, "asked_at": None, "read_at": None, "read_bytes": None}
         tx.execute(update(FixityCheck).where(these).values(**gone))
 
@@ -118,7 +120,9 @@ def note_old_copies(database: Database) -> None:
                 break
 
 
-def turns(tx: Session, place: str, *, at: Instant, period: timedelta, is_even: bool, limit: int = 100) -> Sequence[Turn]:
+def turns(
+    tx: Session, place: str, *, at: Instant, period: timedelta, is_even: bool, limit: int = 100
+) -> Sequence[Turn]:
     """Return whose turn it is: what was put to the front, the newest first, then the oldest check first.
 
     Without credit for the even pace (`is_even`) only what is late. What was tried in vain waits for an hour; what is
@@ -178,7 +182,7 @@ def place_row(tx: Session, place: str, *, at: Instant) -> FixityPlace:
     """Return the row of a place, locked; made where there is none."""
     row = tx.get(FixityPlace, place, with_for_update=True)
     if row is None:
-        insert_row(tx, FixityPlace, place=place, scanned=0, credit_bytes=0, credited_at=at)
+        insert_row(tx, FixityPlace, place=place, scanned=0, credit_bytes=0, credited_at=at, size_bytes=0)
         row = tx.get_one(FixityPlace, place, with_for_update=True)
     return row
 
@@ -210,9 +214,11 @@ def _come_in(tx: Session, place: str, rows: Sequence[dict[str, Any]]) -> None:
         tx.execute(insert(FixityCheck).values(values[start : start + _AT_ONCE]).on_conflict_do_nothing())
 
 
-def weight_of(tx: Session, place: str) -> int:
-    """Return what one round through a place costs. Units: bytes."""
-    each = case((PreservedObject.size_bytes < LEAST_WEIGHT_BYTES, LEAST_WEIGHT_BYTES), else_=PreservedObject.size_bytes)
-    rows = select(func.sum(each)).select_from(FixityCheck)
+def weight_of(tx: Session, place: str) -> tuple[int, int]:
+    """Return what one round through a place costs, and how large its originals are together. Units: bytes."""
+    size = PreservedObject.size_bytes
+    each = case((size < LEAST_WEIGHT_BYTES, LEAST_WEIGHT_BYTES), else_=size)
+    rows = select(func.sum(each), func.sum(size)).select_from(FixityCheck)
     rows = rows.join(PreservedObject, PreservedObject.id == FixityCheck.object_id)
-    return int(tx.scalar(rows.where(FixityCheck.place == place, FixityCheck.since.is_not(None))) or 0)
+    weight, size_bytes = tx.execute(rows.where(FixityCheck.place == place, FixityCheck.since.is_not(None))).one()
+    return int(weight or 0), int(size_bytes or 0)

@@ -36,7 +36,7 @@ class FileToMend:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What makes an object whole again: files to mend, in the order of a writer, and files that belong to no version."""
+    """What makes an object whole again: files to mend, in the order of a writer, and files that are of no version."""
 
     files: Sequence[FileToMend]
     strays: Sequence[str]

@@ -15,6 +15,7 @@ from archive.db.base import Base, BigInt, Moment
 ORIGINALS: Final = "originals"
 _IS_ASKED: Final = text("asked_at IS NOT NULL")
 _IS_READ: Final = text("read_at IS NOT NULL")
+_IS_UNREAD: Final = text("tries > 0")
 _IS_OPEN: Final = text("repaired_at IS NULL")
 _IS_UNTOLD: Final = text("told_at IS NULL")
 
@@ -23,6 +24,7 @@ class FixityPlace(Base):
     """How far rounds are in a place: `scanned` entries of the log were looked at for new objects.
 
     `credit_bytes` is what may be read by the even pace as of `credited_at`; less than nothing where more was read.
+    `size_bytes` is how large all originals there were within the last hour.
     `trouble` is the code of what keeps the place from being read now, since `trouble_at`.
     """
 
@@ -32,6 +34,7 @@ class FixityPlace(Base):
     scanned: Mapped[int] = mapped_column(BigInt)
     credit_bytes: Mapped[int] = mapped_column(BigInt)
     credited_at: Mapped[datetime] = mapped_column(Moment)
+    size_bytes: Mapped[int] = mapped_column(BigInt, default=0)
     trouble: Mapped[str | None] = mapped_column(String(64))
     trouble_at: Mapped[datetime | None] = mapped_column(Moment)
 
@@ -40,14 +43,15 @@ class FixityCheck(Base):
     """When an object was last re-read in a place, and where the log tells of it (`entry_id`).
 
     Its period runs from `since`: that check, else its coming in; None for what is not re-read any more. `asked_at`: it
-    is to be read before all others. `read_at`: it was read and found whole, `read_bytes` and `read_head` of it, and the
-    next entry tells so. `head` is the newest version that it had. `tries` in vain, the last at `tried_at`, are since the last check;
-    `trouble` is the code of why.
+    is to be read before all others. `read_at`: it was read and is whole, `read_bytes` and `read_head` of it, and the
+    next entry tells so. `head` is the newest version that it had. `tries` in vain, the last at `tried_at`, came after
+    the last check; `trouble` is the code of why.
     """
 
     __tablename__ = "fixity_check"
     __table_args__ = (
-        Index("ix_fixity_check_since", "place", "since", "object_id"),
+        Index("ix_fixity_check_since", "place", "since", "object_id", "checked_at"),
+        Index("ix_fixity_check_unread", "place", sqlite_where=_IS_UNREAD, postgresql_where=_IS_UNREAD),
         Index("ix_fixity_check_asked", "place", "object_id", sqlite_where=_IS_ASKED, postgresql_where=_IS_ASKED),
         Index("ix_fixity_check_read", "place", "read_at", sqlite_where=_IS_READ, postgresql_where=_IS_READ),
     )

@@ -244,7 +244,9 @@ def _shown(report: Report) -> dict[str, Any]:
 
 def _parts(findings: Sequence[Finding]) -> list[dict[str, str]]:
     """Return what did not hold, without names of files: rows of damage are read by who may not see the object."""
-    told = {(each.code, each.outcome.value, part_of(each.where)) for each in findings if each.outcome is not Outcome.VALID}
+    told = {
+        (each.code, each.outcome.value, part_of(each.where)) for each in findings if each.outcome is not Outcome.VALID
+    }
     return [{"code": code, "outcome": outcome, "part": part} for code, outcome, part in sorted(told)[:_MOST_FINDINGS]]
 
 

@@ -1,4 +1,4 @@
-"""How fast rounds read: no faster than the setting, a quarter of that while intake is behind; and evenly over a period."""
+"""How fast rounds read: within the setting, a quarter of that while intake is behind; and evenly over a period."""
 
 import io
 import threading
@@ -94,7 +94,7 @@ class Credit:
     def at_moment(self, now: Instant, *, whole_bytes: int, period: timedelta) -> "Credit":
         """Return the credit of a later moment: it grows so that `whole_bytes` are read within nine tenths of a period.
 
-        What was not read while nothing ran is not made up for beyond a day's worth: what is late by then is read anyway.
+        What was not read while nothing ran is made up for within a day's worth: what is late by then is read anyway.
         """
         per_us = whole_bytes / max(_AHEAD * (period / timedelta(microseconds=1)), 1.0)
         grown = self.size_bytes + int(max(now - self.at, timedelta(0)) / timedelta(microseconds=1) * per_us)

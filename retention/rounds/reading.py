@@ -110,7 +110,11 @@ def read_object(
     except (OSError, StoreUnavailable):
         told = indeterminate(_UNREADABLE, "The files of the object cannot be listed")
         return Reading(Report((told,)), Examined(Report((told,)), None, {}, {}), {})
-    findings = [*examined.report.findings, _original(examined, original), *_manifest(examined, digesting.kept, original)]
+    findings = [
+        *examined.report.findings,
+        _original(examined, original),
+        *_manifest(examined, digesting.kept, original),
+    ]
     if examined.inventory is not None and examined.inventory.head < least_head:
         findings.append(invalid("fixity.version_missing", "The object lacks a version that it had"))
     return Reading(Report(tuple(findings)), examined, digesting.kept)

@@ -1,8 +1,8 @@
 """Repair of damage: from a good copy that was read whole first, file by file, and read again afterwards.
 
 1. the damaged object is read; whole again means that others have repaired it   2. the other copy is read and judged
-whole: bytes, catalogue, signature, log   3. what is damaged is kept aside, and the entry says where   4. good bytes take
-its place, hashed on the way   5. the object is read again   6. the entry says that it is repaired.
+whole: bytes, catalogue, signature, log   3. what is damaged is kept aside, and the entry says where   4. good bytes
+take its place, hashed on the way   5. the object is read again   6. the entry says that it is repaired.
 
 Killed or refused at any step it is gone on with at the next try: each step finds what was done. Nothing damaged is
 written anywhere, and what cannot be repaired stays as it is and stays an alarm, with the reason.
@@ -24,8 +24,8 @@ from sqlalchemy.orm import Session
 from archive.custody.events import preserved_object
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.database import Database
-from archive.kernel.digests import DigestSet, hash_stream
 from archive.kernel.canonical import parse_canonical
+from archive.kernel.digests import DigestSet, hash_stream
 from archive.kernel.errors import InvalidInput, LiuhenError, Unavailable
 from archive.kernel.findings import Outcome
 from archive.kernel.ids import EntryId, ObjectId
@@ -331,4 +331,3 @@ def _write_mended(tx: Session, place: str, versions: dict[str, str], entry_id: E
         added = insert(FixityMend).values(place=place, key=key, version=version, entry_id=entry_id)
         changed = {"version": version, "entry_id": entry_id}
         tx.execute(added.on_conflict_do_update(index_elements=[FixityMend.place, FixityMend.key], set_=changed))
-

@@ -1,4 +1,4 @@
-"""The report of a month: what was re-read, the oldest check, what was damaged, what was repaired, signed by the archive.
+"""The report of a month: what was re-read, the oldest check, what was damaged and repaired; signed by the archive.
 
 Made on the first of the next month, for the bureau's calendar; months that nobody made one for are made up for.
 """
@@ -24,6 +24,7 @@ from archive.ledger.append import append_entry
 from archive.ledger.entries import ARCHIVE, Actor, EntryType, NewEntry, Target
 from archive.ports.clock import Clock
 from archive.ports.keys import ManifestSigner
+from retention.rounds.due import weight_of
 from retention.rounds.models import FixityBatch, FixityDamage, FixityReport
 from retention.rounds.places import PlacesInUse, place_names
 from retention.rounds.standing import standings
@@ -113,7 +114,10 @@ class FixityReports:
             made = set(tx.scalars(select(FixityReport.month)))
             begins = [
                 each
-                for each in (tx.scalar(select(func.min(FixityBatch.at))), tx.scalar(select(func.min(FixityDamage.found_at))))
+                for each in (
+                    tx.scalar(select(func.min(FixityBatch.at))),
+                    tx.scalar(select(func.min(FixityDamage.found_at))),
+                )
                 if each is not None
             ]
         found: list[Month] = []
@@ -200,7 +204,7 @@ class FixityReports:
                     "place": names.get(each.id, each.id),
                     "place_id": each.id,
                     "objects": each.objects,
-                    "bytes": each.size_bytes,
+                    "bytes": weight_of(tx, each.id)[1],
                     "checked": checked,
                     "checked_bytes": checked_bytes,
                     "oldest": None if each.oldest is None else format_instant(each.oldest),

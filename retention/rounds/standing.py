@@ -10,7 +10,6 @@ from sqlalchemy import and_, case, func, select
 from sqlalchemy.orm import Session
 
 from archive.cases.slices import Slice, before, cursor_of, sliced
-from archive.custody.models import PreservedObject
 from archive.db.database import Database
 from archive.kernel.canonical import parse_json
 from archive.kernel.instants import Instant, format_instant
@@ -104,9 +103,7 @@ def checks_of(tx: Session, object_id: UUID) -> Sequence[CheckOfObject]:
     return sorted(found, key=lambda each: (each.place_id != each.place, each.place))
 
 
-def damage(
-    tx: Session, *, only_open: bool = False, cursor: str | None = None, limit: int = 50
-) -> Slice[DamageRow]:
+def damage(tx: Session, *, only_open: bool = False, cursor: str | None = None, limit: int = 50) -> Slice[DamageRow]:
     """Return damage, the newest first. Raises: InvalidInput for another list's cursor."""
     query = select(FixityDamage).order_by(FixityDamage.found_at.desc(), FixityDamage.id.desc()).limit(limit + 1)
     if only_open:
@@ -151,39 +148,36 @@ def as_json(standing: PlaceStanding) -> dict[str, Any]:
     return told
 
 
-def _standing(
-    tx: Session, place: str, names: Mapping[str, str], *, period: timedelta, at: Instant
-) -> PlaceStanding:
+def _standing(tx: Session, place: str, names: Mapping[str, str], *, period: timedelta, at: Instant) -> PlaceStanding:
     bound = at - period
     is_late = FixityCheck.since <= bound
+    here = (FixityCheck.place == place, FixityCheck.since.is_not(None))
     figures = select(
         func.count(),
-        func.coalesce(func.sum(PreservedObject.size_bytes), 0),
         func.count(case((and_(~is_late, FixityCheck.checked_at.is_not(None)), 1))),
         func.count(case((and_(~is_late, FixityCheck.checked_at.is_(None)), 1))),
         func.count(case((is_late, 1))),
-        func.count(FixityCheck.asked_at),
-        func.count(case((FixityCheck.tries > 0, 1))),
         func.min(FixityCheck.since),
-    ).select_from(FixityCheck)
-    figures = figures.join(PreservedObject, PreservedObject.id == FixityCheck.object_id)
-    objects, size, checked, fresh, overdue, asked, unread, oldest = tx.execute(
-        figures.where(FixityCheck.place == place, FixityCheck.since.is_not(None))
-    ).one()
+    )
+    objects, checked, fresh, overdue, oldest = tx.execute(figures.where(*here)).one()
+    count = select(func.count()).select_from(FixityCheck)
+    asked = tx.scalar(count.where(*here, FixityCheck.asked_at.is_not(None)))
+    unread = tx.scalar(count.where(*here, FixityCheck.tries > 0))
     read = select(func.sum(FixityBatch.size_bytes)).where(FixityBatch.place == place, FixityBatch.at > at - _DAY)
     damaged = select(func.count()).select_from(FixityDamage)
     damaged = damaged.where(FixityDamage.place == place, FixityDamage.repaired_at.is_(None))
     row = tx.get(FixityPlace, place)
+    size = 0 if row is None else row.size_bytes
     return PlaceStanding(
         id=place,
         name=names.get(place, place),
         objects=int(objects),
-        size_bytes=int(size),
+        size_bytes=size,
         checked=int(checked),
         fresh=int(fresh),
         overdue=int(overdue),
-        asked=int(asked),
-        unread=int(unread),
+        asked=int(asked or 0),
+        unread=int(unread or 0),
         oldest=oldest,
         read_day_bytes=int(tx.scalar(read) or 0),
         needed_day_bytes=int(size / max(period / _DAY, 1)),
@@ -191,4 +185,3 @@ def _standing(
         trouble=None if row is None else row.trouble,
         trouble_at=None if row is None else row.trouble_at,
     )
-

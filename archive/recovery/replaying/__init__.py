@@ -35,15 +35,14 @@ _MODULES: Final = (
 )
 Handler = Callable[[Told, Rows, Sources], None]
 HANDLERS: Final[Mapping[str, Handler]] = {
-    kind: handler
-    for module in _MODULES
-    for kind, handler in module.HANDLERS.items()
+    kind: handler for module in _MODULES for kind, handler in module.HANDLERS.items()
 }
 _TOUCHING: Final = {
-    "object.preserved", "ingest.received", "record.filed", "record.extended", "case.link", "case.unlink", "access.view",
-    "access.export", "fixity.ok", "fixity.fail", "fixity.quarantined", "fixity.repaired", "validation.checked", "derivative.created", "derivative.failed",
-    "derivative.verified", "derivative.dropped", "item.described", "recording.grouped", "object.classified",
-    "access.print", "access.renewed", "access.break_glass", "volume.closed", "volume.checked",
+    "object.preserved", "ingest.received", "record.filed", "record.extended", "case.link", "case.unlink",
+    "access.view", "access.export", "fixity.ok", "fixity.fail", "fixity.quarantined", "fixity.repaired",
+    "validation.checked", "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
+    "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed",
+    "access.break_glass", "volume.closed", "volume.checked",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
 _OF_STAFF: Final = {

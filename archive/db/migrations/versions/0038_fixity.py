@@ -37,6 +37,7 @@ def _checks() -> None:
         sa.Column("scanned", BigInt, nullable=False),
         sa.Column("credit_bytes", BigInt, nullable=False),
         sa.Column("credited_at", Moment(), nullable=False),
+        sa.Column("size_bytes", BigInt, nullable=False),
         sa.Column("trouble", sa.String(length=64), nullable=True),
         sa.Column("trouble_at", Moment(), nullable=True),
         sa.PrimaryKeyConstraint("place", name=op.f("pk_fixity_place")),
@@ -61,7 +62,11 @@ def _checks() -> None:
         sa.ForeignKeyConstraint(["object_id"], ["preserved_object.id"], name=op.f("fk_fixity_check_object_id")),
         sa.PrimaryKeyConstraint("object_id", "place", name=op.f("pk_fixity_check")),
     )
-    op.create_index("ix_fixity_check_since", "fixity_check", ["place", "since", "object_id"])
+    op.create_index("ix_fixity_check_since", "fixity_check", ["place", "since", "object_id", "checked_at"])
+    is_unread = sa.text("tries > 0")
+    op.create_index(
+        "ix_fixity_check_unread", "fixity_check", ["place"], sqlite_where=is_unread, postgresql_where=is_unread
+    )
     for name, column, partner in (("asked", "asked_at", "object_id"), ("read", "read_at", "read_at")):
         where = sa.text(f"{column} IS NOT NULL")
         op.create_index(
