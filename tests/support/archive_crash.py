@@ -17,7 +17,10 @@ from sqlalchemy.orm import Session, configure_mappers
 
 import ingest.accept
 import signing.pyhanko_signer  # noqa: F401 - imported late by the signer; here once for all children
+from archive.adapters import files_mender
+from archive.adapters.files_mender import FilesMender
 from archive.adapters.filesystem_store import FilesystemStore
+from archive.adapters.s3_mender import S3Mender
 from archive.adapters.s3_store import S3Store
 from archive.db.shared_commits import SharedCommits
 from archive.jobs.queue import LONG, PROMPT
@@ -70,6 +73,11 @@ def _child(settings: Settings, work: Callable[..., None], arguments: tuple[Any, 
     for store in (FilesystemStore, S3Store):
         for name in ("put_once", "adopt", "replace_if"):
             _around(store, name, step)
+    for mender in (FilesMender, S3Mender):
+        for name in ("keep_aside", "set_aside", "mend"):
+            _around(mender, name, step)
+    for name in ("make_directories", "write_all", "fsync_directory"):
+        _around(files_mender, name, step)
     _around(ingest.accept, "remove_staged", step)
     _around(SharedCommits, "_end", step)  # where SQLite commits
     for name in ("_write", "_replace_checkpoint"):
