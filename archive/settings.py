@@ -106,6 +106,14 @@ class Settings(BaseSettings):
     copy_s3_ca: Path | None = Field(
         default=None, description="Certificate authorities that the server of the second copy may have, as PEM."
     )
+    fixity_days: int = Field(
+        default=90, ge=1, le=3650, description="Days within which every object and every copy is re-read."
+    )
+    fixity_bytes_per_s: int = Field(
+        default=64 << 20,
+        ge=0,
+        description="Bytes that re-reading may take in a second, a quarter while intake is behind; 0 means any number.",
+    )
     drill_days: int = Field(
         default=30, ge=0, le=3650, description="Days after which restoring from the second copy is tried; 0: never."
     )

@@ -32,6 +32,7 @@ from archive.ports.blobs import BlobStore, LockableBlobStore, StoreBroken
 from archive.ports.clock import Clock
 from retention.copy_locks import CopyLocks, keep_some
 from retention.models import CopyPlace, ObjectCopy
+from retention.rounds.due import note_copied
 
 COPY_OBJECTS: Final = "copy_objects"
 ADDING: Final = (
@@ -310,6 +311,7 @@ class Copies:
                     .where(*this, ObjectCopy.due_index == due_index)
                     .values(due_index=None, due_since=None)
                 )
+            note_copied(tx, place_id, list(done), at)
             if done:
                 told = {
                     "place": self.place[:300],

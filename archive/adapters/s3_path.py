@@ -1,12 +1,13 @@
 """A bucket read as if it were folders, for checks that trust no other code of ours: each listing and read is raw.
 
-A key that is written once is its oldest version, whatever lies over it; what lies over such a key is remembered.
+A key that is written once is its oldest version, whatever lies over it, or the one that mended it; what lies over such
+a key beyond that is remembered.
 """
 
 import errno
 import io
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,6 +53,8 @@ class Bucket:
         self._locks: OrderedDict[str, tuple[datetime | None, bool]] = OrderedDict()
         self.covered: set[str] = set()
         """Keys that are written once and were seen with something over them."""
+        self.mended: Mapping[str, str] = {}
+        """The version of each key that was mended, as the catalogue has it: of these it is the file."""
 
     @property
     def root(self) -> "BucketPath":
@@ -103,11 +106,7 @@ class Bucket:
                     found[name].folders.add(row["Prefix"][len(start) :].rstrip("/"))
                 for row in page.get("Versions", ()):
                     key = row["Key"][len(self._above) :]
-                    files, inside = _folder_of(found, key).files, key.rpartition("/")[2]
-                    if inside not in files or not self._is_replaced(key):  # the newest is listed first
-                        if inside in files:
-                            self.covered.add(key)
-                        files[inside] = _File(row["VersionId"], row["Size"])
+                    self._take(key, _folder_of(found, key).files, _File(row["VersionId"], row["Size"]))
                 for row in page.get("DeleteMarkers", ()):
                     key = row["Key"][len(self._above) :]
                     if not self._is_replaced(key):
@@ -117,6 +116,19 @@ class Bucket:
         for key in hidden:
             _folder_of(found, key).files.pop(key.rpartition("/")[2], None)
         return found
+
+    def _take(self, key: str, files: dict[str, _File], version: _File) -> None:
+        """Take the next version of a key; the newest is listed first."""
+        inside, mended = key.rpartition("/")[2], self.mended.get(key)
+        if mended is not None:
+            if version.version == mended:
+                files[inside] = version
+            elif inside not in files:  # put over it later
+                self.covered.add(key)
+        elif inside not in files or not self._is_replaced(key):
+            if inside in files:
+                self.covered.add(key)
+            files[inside] = version
 
 
 def _folder_of(found: dict[str, _Folder], key: str) -> _Folder:

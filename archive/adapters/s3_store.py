@@ -2,7 +2,8 @@
 
 Object Lock protects versions, not keys: whoever may write can put a newer version or a delete marker over a locked one.
 So a blob that is put once is its *oldest* version, which nobody can delete while it is locked, and it is read by that
-version's id; what lies over it is found by `covered`. Only root inventories are replaced, and the newest is theirs.
+version's id; what lies over it is found by `covered`. Only root inventories are replaced, and the newest is theirs. A
+blob that was mended (`s3_mender`) is the version that the catalogue names.
 """
 
 import contextlib
@@ -37,6 +38,8 @@ _TRIES: Final = 8
 
 LockUntil = Callable[[], datetime | None]
 """Returns until when what is locked now stays locked; None for not at all."""
+Mended = Callable[[str], str | None]
+"""Returns the version that a key stands for since it was mended; None for one that never was."""
 
 
 def _never() -> None:
@@ -60,6 +63,7 @@ class S3Store:
         lock_until: LockUntil = _never,
         locks_at_once: bool = False,
         is_replaced: Callable[[str], bool] = lambda _: False,
+        mended: Mended = lambda _: None,
         fetched: FetchedBlobs | None = None,
     ) -> None:
         """Open the store; `is_replaced` tells the keys that `replace_if` may replace, which are never locked.
@@ -69,7 +73,7 @@ class S3Store:
         `fetched`.
         """
         self._place, self._lock_until, self._is_replaced = place, lock_until, is_replaced
-        self._locks_at_once, self._fetched = locks_at_once, fetched
+        self._locks_at_once, self._mended, self._fetched = locks_at_once, mended, fetched
         self._prefix = f"{place.prefix}/" if place.prefix else ""
         self._client = s3_client(place)
         self._locks, self._may_lock = S3Locks(self._client, place.bucket), lock_until is not _never
@@ -119,10 +123,14 @@ class S3Store:
         ends = version.size_bytes if length is None else min(version.size_bytes, offset + length)
         if offset >= ends:
             return io.BytesIO()
-        with refusals(key):
-            answer = self._client.get_object(
-                Bucket=self._place.bucket, Key=name, VersionId=version.id, Range=f"bytes={offset}-{ends - 1}"
-            )
+        try:
+            with refusals(key):
+                answer = self._client.get_object(
+                    Bucket=self._place.bucket, Key=name, VersionId=version.id, Range=f"bytes={offset}-{ends - 1}"
+                )
+        except BlobMissing:
+            self._forget(name)  # it is not there any more; another may have been put since
+            raise
         return io.BufferedReader(_Body(answer["Body"], ends - offset, key), buffer_size=_READ_BUFFER_BYTES)
 
     def size_bytes(self, key: str) -> int:
@@ -330,11 +338,12 @@ class S3Store:
             if newest is None:
                 raise BlobMissing(key=key)
             return newest
+        wanted = self._mended(key)
         with self._guard:
             known = self._known.get(name)
-        if known is not None:
+        if known is not None and wanted in {None, known.id}:
             return known
-        versions = self._versions(name)
+        versions = [version for version in self._versions(name) if wanted in {None, version.id}]
         if not versions:
             raise BlobMissing(key=key)
         return self._know(name, versions[-1])

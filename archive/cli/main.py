@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "witness": ("log",),
     "database": ("db",),
     "copies": ("copy", "drill"),
+    "fixity": ("fixity",),
     "audit": ("verify", "fsck", "doctor"),
     "validation": ("validate",),
     "log": ("log",),

@@ -309,7 +309,9 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
     for entry in entries(connection, {*_TOUCHING, *_GRANTING, "access.renewed"}):
         # What is exported as a case has an entry for the case itself, which touches no object, and needs no grants.
         is_package = entry.type == "access.export" and entry.told("case") is not None
-        if entry.type in _TOUCHING and entry.told("obj", "kind") not in _NO_OBJECTS:
+        # One that tells of many objects that were re-read is about none of them alone.
+        is_of_many = entry.type == "fixity.ok" and entry.told("obj") is None
+        if entry.type in _TOUCHING and entry.told("obj", "kind") not in _NO_OBJECTS and not is_of_many:
             touched[entry.id] = entry
         if entry.type in _GRANTING and not is_package:
             granted[entry.id] = entry
@@ -327,7 +329,7 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
 _TOUCHING: Final = {
     "object.preserved", "ingest.received", "record.filed", "record.extended", "case.link", "case.unlink", "access.view",
     "access.export",
-    "fixity.ok", "fixity.fail", "validation.checked",
+    "fixity.ok", "fixity.fail", "fixity.quarantined", "fixity.repaired", "validation.checked",
     "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
     "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
     "volume.closed", "volume.checked", "retention.marked", "retention.unmarked", "hold.placed", "hold.reviewed",

@@ -43,6 +43,7 @@ class SecondCopy:
     locks_as_it_comes: bool = False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     covered: Callable[[], Collection[str]] = tuple
+    know_mended: Callable[[Mapping[str, str]], None] = lambda _: None
 
 
 def check_copies(connection: Connection, gone: Gone) -> Iterator[Finding]:

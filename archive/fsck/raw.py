@@ -96,7 +96,8 @@ class Places:
 
     `lock_of` asks the medium of originals for locks, None where nothing is to be locked; `locks_as_it_comes`: nothing
     is ever there without one. `now` is what the archive's clock shows. `covered` tells, after all was read, the files
-    that something was laid over: what a reader who asks for the name alone would get instead.
+    that something was laid over: what a reader who asks for the name alone would get instead. `know_mended` is told,
+    before anything is read, which version of a file of the store was put to mend it.
     """
 
     store: Place
@@ -110,6 +111,7 @@ class Places:
     locks_as_it_comes: bool = False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     covered: Callable[[], Collection[str]] = tuple
+    know_mended: Callable[[Mapping[str, str]], None] = lambda _: None
 
     @classmethod
     def of_home(cls, home: Path) -> Self:

@@ -19,6 +19,7 @@ from archive.fsck.dispositions import check_dispositions
 from archive.fsck.dock_keys import check_dock_keys
 from archive.fsck.drafts import check_drafts
 from archive.fsck.extensions import check_extensions
+from archive.fsck.fixity import check_fixity_reports, check_fixity_rounds, mended_versions, place_of_copies
 from archive.fsck.gone import read_gone
 from archive.fsck.handovers import check_handovers
 from archive.fsck.held import Held
@@ -89,7 +90,8 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
     with target.database.snapshot() as tx:
         connection = tx.connection()
         next(iter(rows(connection, "SELECT count(*) FROM log_checkpoint")))  # the snapshot begins here
-        gone = read_gone(connection)
+        gone, mended = read_gone(connection), mended_versions(connection)
+        places.know_mended(mended.get("originals", {}))
         walked = stored_objects(places.store, begun, lock_of=places.lock_of)
         stored = {found.object_id: found for found in walked}
         yield from map(gone.softened, begun)
@@ -135,6 +137,8 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "locks": check_locks(connection, stored, at=places.now(), locks_as_it_comes=places.locks_as_it_comes),
             "copies": check_copies(connection, gone),
             "drills": check_drills(connection, trust_roots_pem=roots),
+            "fixity": check_fixity_rounds(connection),
+            "fixity reports": check_fixity_reports(connection, trust_roots_pem=roots),
             "journal": check_journal(
                 connection,
                 places,
@@ -152,6 +156,7 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
         }
         if target.copy is not None:
             place = target.copy.name
+            target.copy.know_mended(mended.get(place_of_copies(connection, place) or "", {}))
             checks["second copy"] = check_copy(
                 connection, target.copy, stored, gone=gone, now=lambda found: _copied_now(target.database, found, place)
             )

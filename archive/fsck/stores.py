@@ -59,7 +59,7 @@ def stored_objects(root: Place, findings: list[Finding], *, lock_of: LockOf | No
             findings.append(invalid("fsck.ocfl_layout", "The storage root does not describe its layout", str(path)))
     for folder in _object_folders(root, root, findings):
         found = _object(folder, findings, lock_of)
-        if folder != root / _place(found.object_id):
+        if folder != root / object_place(found.object_id):
             findings.append(invalid("fsck.object_place", "An object lies where its id does not lead", str(folder)))
         yield found
 
@@ -82,7 +82,7 @@ def _is_object(path: Place) -> bool:
     return (path / _DECLARATION).exists() or (path / "inventory.json").exists() or (path / "v1").is_dir()
 
 
-def _place(object_id: str) -> PurePath:
+def object_place(object_id: str) -> PurePath:
     """Return where an object lies below the root. Source: OCFL extension 0003, default parameters."""
     digest = hashlib.sha256(f"{_URN}{object_id}".encode()).hexdigest()
     return PurePath(digest[:3], digest[3:6], digest[6:9], f"urn%3auuid%3a{object_id}")

@@ -41,6 +41,8 @@ class NoticeKind(StrEnum):
     CERTIFICATE_ENDING = "certificate.ending"
     HOLD_REVIEW_DUE = "hold.review_due"
     HOLD_REVIEW_OVERDUE = "hold.review_overdue"
+    FIXITY_DAMAGED = "fixity.damaged"
+    FIXITY_UNREPAIRED = "fixity.unrepaired"
     RECORDING_WISHED = "recording.wished"
     RECORDING_ARRIVED = "recording.arrived"
     DISPOSAL_WAITING = "disposal.waiting"
@@ -63,6 +65,8 @@ PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
     NoticeKind.CERTIFICATE_ENDING: frozenset({"name", "day"}),
     NoticeKind.HOLD_REVIEW_DUE: frozenset({"number", "day"}),
     NoticeKind.HOLD_REVIEW_OVERDUE: frozenset({"number", "day"}),
+    NoticeKind.FIXITY_DAMAGED: frozenset({"count"}),
+    NoticeKind.FIXITY_UNREPAIRED: frozenset({"count"}),
     NoticeKind.RECORDING_WISHED: frozenset({"name", "recording"}),
     NoticeKind.RECORDING_ARRIVED: frozenset({"recording"}),
     NoticeKind.DISPOSAL_WAITING: frozenset({"number", "day"}),

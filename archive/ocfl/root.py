@@ -48,7 +48,7 @@ from archive.ocfl.layout import (
     object_root,
     sidecar_bytes,
 )
-from archive.ocfl.validation import validate
+from archive.ocfl.validation import Digesting, Examined, examine_object, validate
 from archive.ports.blobs import BlobChanged, BlobExists, LockableBlobStore
 
 
@@ -196,6 +196,10 @@ class OcflRoot:
     def validate(self, object_id: ObjectId) -> Report:
         """Read the whole object and check it; see `validation.validate`."""
         return validate(self._store, object_id)
+
+    def examine(self, object_id: ObjectId, *, digesting: Digesting) -> Examined:
+        """Read the whole object and check it, each file by `digesting`; see `validation.examine_object`."""
+        return examine_object(self._store, object_id, digesting=digesting)
 
     def _write_version(self, base: Inventory | None, wanted: Inventory, files: Sequence[NewFile]) -> Inventory:
         for file in files:

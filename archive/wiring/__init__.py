@@ -66,6 +66,7 @@ from archive.wiring import (
     people_parts,
     record_parts,
     retention_parts,
+    rounds_parts,
     schedule_parts,
     template_parts,
     volume_parts,
@@ -92,6 +93,8 @@ from retention.holding.sweeping import HoldJobs
 from retention.locks import LockRenewals
 from retention.planning.jobs import PlanningJobs
 from retention.planning.planner import RetentionPlanner
+from retention.rounds.checking import Rounds
+from retention.rounds.reports import FixityReports
 from retention.schedules.trials import ScheduleTrials
 from retention.worm import WormProbes
 from signing.authority import EmbeddedAuthority
@@ -175,6 +178,8 @@ class Services:
     planning: PlanningJobs
     copies: Copies
     schedule_trials: ScheduleTrials
+    rounds: Rounds
+    fixity_reports: FixityReports
     published: Published
     journal: Journal
     packager: Packager
@@ -358,7 +363,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
     policy = log_parts.witness_policy(settings)
-    stores = open_stores(settings, clock)
+    mended = rounds_parts.mended_originals(database)
+    stores = open_stores(settings, clock, mended)
     objects = OcflRoot(stores.originals)
     folder = settings.ffmpeg
     toolbox = functools.partial(
@@ -392,6 +398,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         LockRenewals(database, objects, clock, term_of(settings), locks_as_it_comes=settings.store == "s3"),
     )
     planning = PlanningJobs(retention_parts.planner(database, clock))
+    copy_side = copy_parts.copy_side(settings, database, clock)
+    rounds = rounds_parts.rounds(settings, database, stores, mended, copy_side, clock, authority.root_pem)
+    fixity_reports = rounds_parts.reports(settings, rounds, signer)
     journal = log_parts.journal(home, database, stores)
     webhooks = worker_parts.webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
@@ -488,14 +497,18 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **worm.handlers,
             **locks.handlers,
             **planning.handlers,
+            **rounds.handlers,
+            **fixity_reports.handlers,
             **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),
         worm=worm,
         locks=locks,
         planning=planning,
-        copies=copy_parts.copies(settings, database, stores.originals, clock),
         schedule_trials=schedule_parts.trials(database, clock),
+        copies=copy_parts.copies(database, stores.originals, copy_side, clock, settings),
+        rounds=rounds,
+        fixity_reports=fixity_reports,
         published=published,
         journal=journal,
         packager=Packager(

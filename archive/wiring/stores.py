@@ -4,7 +4,7 @@ What is kept (originals, records, what was refused) lies in a bucket with Object
 unlocked, since a broken-off try of theirs is taken back. What can be made again lies in the work bucket.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path, PurePath
@@ -12,19 +12,22 @@ from typing import Any, Final
 
 from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.fetched import FetchedBlobs
+from archive.adapters.files_mender import FilesMender
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.folder_trial import FolderTrial
 from archive.adapters.lock_times import FileLock, LockTimes
 from archive.adapters.s3_client import S3Place
 from archive.adapters.s3_direct import S3Direct
+from archive.adapters.s3_mender import S3Mender
 from archive.adapters.s3_path import Bucket, BucketPath
 from archive.adapters.s3_probe import WormProbe
-from archive.adapters.s3_store import S3Store
+from archive.adapters.s3_store import Mended, S3Store
 from archive.fsck.raw import LockOf, MediumLock, Place, Places
 from archive.ocfl.layout import is_root_inventory, root_of
 from archive.ports.blobs import BlobStore, LockableBlobStore, StoreBroken
 from archive.ports.clock import Clock
 from archive.ports.erasable import ErasableStore
+from archive.ports.mending import Mender
 from archive.ports.worm import WormTrial
 from archive.settings import Settings, SettingsInvalid
 from ingest.context import DirectParts
@@ -43,6 +46,7 @@ class Stores:
     journal: BlobStore
     journal_keys: ErasableStore
     direct: DirectParts | None
+    mender: Mender
     close: Callable[[], None]
     give_way: Callable[[int], None] = lambda _: None
     """Makes room on the local disk by removing copies of what lies in a bucket. Units: bytes that shall be free."""
@@ -53,8 +57,11 @@ class Stores:
             store.sweep(older_than=timedelta(minutes=1) if isinstance(store, FilesystemStore) else unfinished)
 
 
-def open_stores(settings: Settings, clock: Clock) -> Stores:
-    """Open the stores that the settings name. Raises: SettingsInvalid, StorageFull, StoreUnavailable."""
+def open_stores(settings: Settings, clock: Clock, mended: Mended = lambda _: None) -> Stores:
+    """Open the stores that the settings name; `mended` tells which versions of originals mend others.
+
+    Raises: SettingsInvalid, StorageFull, StoreUnavailable.
+    """
     home = settings.home.absolute()
     keys = ErasableFilesystemStore(home / "journal-keys", scratch=home / "scratch")
     if settings.store == "files":
@@ -63,7 +70,8 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
             for name in _FOLDERS
         )
         originals = locked_folder(home / "store", home / "store-locks", home / "scratch", clock)
-        return Stores(originals, quarantine, drafts, renditions, journal, keys, None, close=lambda: None)
+        files_mender = FilesMender(home / "store", scratch=home / "scratch", aside=home / "damaged")
+        return Stores(originals, quarantine, drafts, renditions, journal, keys, None, files_mender, close=lambda: None)
     fetched = FetchedBlobs(
         settings.local / "fetched", most_bytes=settings.fetched_bytes, reserve_bytes=settings.reserve_bytes
     )
@@ -76,18 +84,21 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         return S3Store(s3_place(settings, name), fetched=fetched, **more)
 
     in_bucket = (
-        kept("store", lock_until=until, is_replaced=is_root_inventory),
+        kept("store", lock_until=until, is_replaced=is_root_inventory, mended=mended),
         kept("quarantine", lock_until=until, locks_at_once=True),
         kept("drafts"),
         S3Store(work_place(settings, "renditions"), fetched=fetched),
         kept("journal"),
     )
 
-    def close() -> None:
-        for store in in_bucket:
-            store.close()
+    mender = S3Mender(s3_place(settings, "store"), lock_until=until, is_replaced=is_root_inventory)
 
-    return Stores(*in_bucket, keys, _direct(settings, in_bucket[0]), close=close, give_way=fetched.give_way)
+    def close() -> None:
+        for each in (*in_bucket, mender):
+            each.close()
+
+    direct = _direct(settings, in_bucket[0])
+    return Stores(*in_bucket, keys, direct, mender, close=close, give_way=fetched.give_way)
 
 
 def locked_folder(folder: Path, locks: Path, scratch: Path, clock: Clock) -> FilesystemStore:
@@ -130,6 +141,10 @@ def places_of(settings: Settings, clock: Clock) -> Places:
     others = [Bucket(s3_place(settings, name)) for name in ("quarantine", "drafts", "journal")]
     renditions = Bucket(work_place(settings, "renditions"))
     buckets = (store, *others)
+
+    def know(mended: Mapping[str, str]) -> None:
+        store.mended = mended
+
     return replace(
         folders,
         store=store.root,
@@ -140,6 +155,7 @@ def places_of(settings: Settings, clock: Clock) -> Places:
         lock_of=lock_in_bucket if settings.lock_days else None,
         locks_as_it_comes=True,
         covered=lambda: {key for bucket in buckets for key in bucket.covered},
+        know_mended=know,
     )
 
 

@@ -23,6 +23,7 @@ from retention.disposition.stopping import disposition_stops
 from retention.holding.hold_coverage import filed_under, holding
 from retention.models import ObjectLock
 from retention.planning.models import RetentionPlan
+from retention.rounds.stops import damaged
 from retention.stops import Stop, StopKind
 
 
@@ -134,6 +135,11 @@ def dispositions(tx: Session, asked: Asked) -> Found:
     yield from disposition_stops(tx, asked.object_ids, leave_out=asked.leave_out)
 
 
+def damage(tx: Session, asked: Asked) -> Found:
+    """Yield every damage of an object that was found and is not repaired, in any place."""
+    yield from ((object_id, stop) for object_id, stops in damaged(tx, asked.object_ids).items() for stop in stops)
+
+
 SOURCES: Final[tuple[Source, ...]] = (
     plans,
     holds,
@@ -143,5 +149,6 @@ SOURCES: Final[tuple[Source, ...]] = (
     bound_in_volumes,
     store_locks,
     dispositions,
+    damage,
 )
 """Every source of stops; all are asked."""

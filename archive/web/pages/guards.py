@@ -117,6 +117,7 @@ Marker = Annotated[Caller, Depends(needs(Capability.MARK_RETENTION))]
 Operator = Annotated[Caller, Depends(needs(Capability.OPERATE))]
 Administrator = Annotated[Caller, Depends(needs(Capability.ADMINISTER))]
 
+FixityReader = Annotated[Caller, Depends(needs_either(Capability.READ_RETENTION, Capability.OPERATE))]
 TemplateReader = Annotated[Caller, Depends(needs_either(Capability.FILE_CASES, Capability.ADMINISTER))]
 
 
