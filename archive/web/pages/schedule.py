@@ -22,6 +22,7 @@ from archive.web.pages.people import actor_names
 from archive.web.pages.rendering import go_to, is_fragment, reader_texts, render
 from archive.web.pages.schedule_rows import ScheduleFormDep, shown_form
 from archive.web.pages.schedules import (
+    CHOICES,
     NOW,
     RetentionReader,
     ScheduleIdPath,
@@ -176,6 +177,7 @@ def comparison_page(
         other=other,
         other_title=title,
         changes=compare_rules(rules, view.rules),
+        choices=CHOICES,
         versions=[each for each in versions if each.id != schedule_id],
         shipped=[(name.value, shipped_title(shipped_schedule(name), texts)) for name in Shipped],
     )
@@ -223,6 +225,7 @@ def trial_page(
         all_changes=list(Change),
         titles={rule.code: rule_title(rule, texts) for rule in (*rules_now, *found.rules)},
         moment_of=moment_of,
+        choices=CHOICES,
         **context,
     )
 
@@ -273,4 +276,5 @@ def _show(
         earliest=earliest_day(view.rules, at=at),
         is_own=view.version.saved_by == caller.account_id,
         may_withdraw=standing in {Standing.DRAFT, Standing.SCHEDULED},
+        choices=CHOICES,
     )

@@ -41,7 +41,7 @@ CHOICES: Final[dict[str, Any]] = {
     "units": UNITS,
     "bases": [basis.value for basis in Basis],
 }
-"""What can be chosen in the editor."""
+"""What can be chosen in the editor, in the order in which it is told everywhere."""
 NOW: Final = "now"
 """What stands for the rules in force where versions are named in an address."""
 
@@ -81,6 +81,7 @@ def schedules_page(
         held=held,
         shipped=[(name.value, shipped_title(shipped_schedule(name), texts)) for name in Shipped],
         names=names,
+        choices=CHOICES,
     )
 
 
@@ -122,7 +123,7 @@ def rows_posted(request: Request, caller: ScheduleSetter, form: ScheduleFormDep)
 @router.post("/checks")
 def checks_posted(request: Request, caller: ScheduleSetter, form: ScheduleFormDep) -> Response:
     """Say what is wrong with the rules in the editor, and what is to be looked at."""
-    return render(request, "_schedule_checks.html", caller=caller, form=form, **checked(form))
+    return render(request, "_schedule_checks.html", caller=caller, form=form, choices=CHOICES, **checked(form))
 
 
 @router.get("/shipped/{name}")
@@ -142,6 +143,7 @@ def shipped_page(request: Request, caller: RetentionReader, name: str, services:
         title=shipped_title(file, reader_texts(request)),
         rules=file.rules,
         is_held=is_held,
+        choices=CHOICES,
     )
 
 
