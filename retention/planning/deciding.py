@@ -1,8 +1,8 @@
 """What a schedule makes of a million objects: the algebra's own answers, each asked for once.
 
-When a period ends depends on the local day of its basis alone, and which rules an object meets on a few words. So
-objects that agree in these words and in the days that their rules count from have one answer: `kept_by` is asked for
-it once, and nothing here decides anything itself.
+When a period ends depends on the local day of its basis alone, and which rules an object meets on a few words. So for
+objects that agree in these words, what all rules of one basis ask for is one answer for each day, and `kept_by` is
+asked for it once; the longest of several is the longest of their longests.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,8 @@ from retention.schedules.terms import Basis, Mark
 
 _HOUR: Final = slice(0, 13)
 """`YYYY-MM-DD HH` of a moment: the bureau's days begin with an hour, so that it tells the day."""
-_MOST_KEPT: Final = 200_000
+_RECORDED, _RECEIVED, _CASE_CLOSED = (basis.value for basis in (Basis.RECORDED, Basis.RECEIVED, Basis.CASE_CLOSED))
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
-
-_FROM_RECORDING, _FROM_RECEIPT = Basis.RECORDED.value, Basis.RECEIVED.value
-_Days = tuple[date | None, date | None, date | None]
 
 
 class Answer(NamedTuple):
@@ -35,11 +32,8 @@ class Answer(NamedTuple):
     waits_for: str | None
 
 
-class Decision(NamedTuple):
-    """An answer for one object, with the moment that it counts from."""
-
-    answer: Answer
-    basis_at: str | None
+Decision = tuple[Answer, str | None]
+"""An answer for one object, and the moment that it counts from."""
 
 
 def answer_of(kept: Kept) -> Answer:
@@ -59,18 +53,32 @@ def answer_of(kept: Kept) -> Answer:
     )
 
 
-class _Shape:
-    """Objects that meet the same rules, and what came of each combination of days that these count from."""
+class _Longest(NamedTuple):
+    """The longest that rules of one basis ask for; no `rule` where none of them ends or is for ever."""
 
-    __slots__ = ("answers", "facts", "from_closing", "from_receipt", "from_recording", "rules")
+    until: str
+    rule: str | None
+    is_permanent: bool
+    waits_for: str | None
+
+
+_NONE: Final = _Longest("", None, is_permanent=False, waits_for=None)
+_Longests = dict[date | None, _Longest]
+
+
+class _Shape:
+    """Objects that meet the same rules, by basis; with what these ask for by each day that was met."""
+
+    __slots__ = ("by_closing", "by_receipt", "by_recording", "facts", "rules")
 
     def __init__(self, facts: Facts, rules: Sequence[Rule]) -> None:
+        met = [rule for rule in rules if rule.condition.is_met_by(facts)]
         self.facts = facts
-        self.rules = [rule for rule in rules if rule.condition.is_met_by(facts)]
-        bases = {rule.basis for rule in self.rules}
-        self.from_recording, self.from_receipt = Basis.RECORDED in bases, Basis.RECEIVED in bases
-        self.from_closing = Basis.CASE_CLOSED in bases
-        self.answers: dict[_Days, Answer] = {}
+        self.rules = {basis: [rule for rule in met if rule.basis is basis] for basis in Basis}
+        found: list[_Longests | None] = [
+            {} if self.rules[basis] else None for basis in (Basis.RECORDED, Basis.RECEIVED, Basis.CASE_CLOSED)
+        ]
+        self.by_recording, self.by_receipt, self.by_closing = found
 
 
 class Decider:
@@ -81,11 +89,10 @@ class Decider:
         self._rules = rules
         self._shapes: dict[tuple[object, ...], _Shape] = {}
         self._days: dict[str, date] = {}
-        self._kept = 0
 
     def decide(self, thing: Thing, filings: Sequence[Filing], marks: frozenset[str]) -> Decision:
         """Return what the rules ask for an object that is known so."""
-        _, kind, received, _, _ = thing
+        _, kind, received, stated, offset_ms = thing
         closed: str | None = None
         if not filings:
             key: tuple[object, ...] = (kind, marks)
@@ -93,42 +100,33 @@ class Decider:
             _, category, closed, stage = filings[0]
             key = (kind, marks, category, stage)
         else:
-            closings = [filing.closed_at for filing in filings]
-            ends = [closing for closing in closings if closing is not None]
-            closed = max(ends) if len(ends) == len(closings) else None
-            key = (kind, marks, frozenset({(each.category, each.stage) for each in filings}))
+            ends = [filing[2] for filing in filings if filing[2] is not None]
+            closed = max(ends) if len(ends) == len(filings) else None
+            key = (kind, marks, frozenset((filing[1], filing[3]) for filing in filings))
         shape = self._shapes.get(key)
         if shape is None:
             shape = self._shapes[key] = _Shape(_words(kind, filings, marks), self._rules)
-        recorded = (recorded_at(thing) or received) if shape.from_recording else None
-        days = (
-            self._day(recorded) if recorded is not None else None,
-            self._day(received) if shape.from_receipt else None,
-            self._day(closed) if closed is not None and shape.from_closing else None,
-        )
-        answer = shape.answers.get(days)
-        if answer is None:
-            answer = self._asked(shape, recorded, received, closed)
-            shape.answers[days] = answer
-        if answer.basis == _FROM_RECEIPT:
-            return Decision(answer, received)
-        if answer.basis == _FROM_RECORDING:
-            return Decision(answer, recorded)
-        return Decision(answer, None if answer.basis is None else closed)
-
-    def _asked(self, shape: _Shape, recorded: str | None, received: str, closed: str | None) -> Answer:
-        self._kept += 1
-        if self._kept > _MOST_KEPT:
-            for each in self._shapes.values():
-                each.answers.clear()
-            self._kept = 1
-        facts = replace(
-            shape.facts,
-            received_at=as_instant(received),
-            recorded_at=None if recorded is None else as_instant(recorded),
-            closings=(None if closed is None else as_instant(closed),) if shape.facts.closings else (),
-        )
-        return answer_of(kept_by(facts, shape.rules))
+        best, basis, basis_at, waits_for = _NONE, None, None, None
+        if shape.by_recording is not None:
+            recorded = recorded_at(stated, offset_ms) or received
+            found = shape.by_recording.get(self._day(recorded)) or self._asked(shape, Basis.RECORDED, recorded)
+            best, basis, basis_at = found, _RECORDED, recorded
+        if shape.by_receipt is not None:
+            found = shape.by_receipt.get(self._day(received)) or self._asked(shape, Basis.RECEIVED, received)
+            if _is_longer(found, best):
+                best, basis, basis_at = found, _RECEIVED, received
+        if shape.by_closing is not None:
+            day = None if closed is None else self._day(closed)
+            found = shape.by_closing.get(day) or self._asked(shape, Basis.CASE_CLOSED, closed)
+            waits_for = found[3]
+            if _is_longer(found, best):
+                best, basis, basis_at = found, _CASE_CLOSED, closed
+        until, rule, is_permanent, _ = best
+        if is_permanent:
+            return Answer(None, True, False, rule, basis, None), basis_at  # noqa: FBT003 - a row
+        if rule is not None:
+            return Answer(until, False, waits_for is not None, rule, basis, waits_for), basis_at  # noqa: FBT003
+        return Answer(None, False, True, waits_for, waits_for and _CASE_CLOSED, waits_for), None  # noqa: FBT003
 
     def _day(self, at: str) -> date:
         hour = at[_HOUR]
@@ -137,6 +135,30 @@ class Decider:
             day = self._days[hour] = local_day(as_instant(f"{hour}:00:00.000000"))
         return day
 
+    def _asked(self, shape: _Shape, basis: Basis, at: str | None) -> _Longest:
+        """Return what the rules of one basis ask for, counted from a moment; remember it for its day."""
+        counted = None if at is None else as_instant(at)
+        facts = replace(
+            shape.facts,
+            received_at=counted or _NEVER,
+            recorded_at=counted,
+            closings=(counted,) if shape.facts.closings else (),
+        )
+        answer = answer_of(kept_by(facts, shape.rules[basis]))
+        ends = answer.is_permanent or answer.until is not None
+        found = _Longest(answer.until or "", answer.rule if ends else None, answer.is_permanent, answer.waits_for)
+        by_day = {Basis.RECORDED: shape.by_recording, Basis.RECEIVED: shape.by_receipt}.get(basis, shape.by_closing)
+        if by_day is not None:
+            by_day[None if at is None else self._day(at)] = found
+        return found
+
+
+def _is_longer(one: _Longest, other: _Longest) -> bool:
+    """Whether of two the first wins, as `Kept.longest` has it."""
+    if one[2] or other[2]:
+        return one[2] and (not other[2] or str(one[1]) < str(other[1]))
+    return one[1] is not None and (other[1] is None or (one[0], one[1]) > (other[0], other[1]))
+
 
 def _words(kind: str, filings: Sequence[Filing], marks: frozenset[str]) -> Facts:
     """Return facts that meet the rules that an object meets; the moments are none of anything's."""
@@ -144,7 +166,7 @@ def _words(kind: str, filings: Sequence[Filing], marks: frozenset[str]) -> Facts
         kind=kind,
         received_at=_NEVER,
         marks=frozenset(map(Mark, marks)),
-        categories=frozenset(filing.category for filing in filings),
-        stages=frozenset(filing.stage for filing in filings if filing.stage is not None),
+        categories=frozenset(filing[1] for filing in filings),
+        stages=frozenset(filing[3] for filing in filings if filing[3] is not None),
         closings=(None,) if filings else (),
     )

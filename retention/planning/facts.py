@@ -19,19 +19,19 @@ def facts_of(tx: Session, object_ids: Sequence[UUID]) -> Mapping[UUID, Facts]:
     """
     driver = Driver(tx)
     reading = read(driver, [driver.key(object_id) for object_id in object_ids])
-    return {UUID(thing.id): facts_from(thing, reading) for thing in reading.things}
+    return {UUID(thing[0]): facts_from(thing, reading) for thing in reading.things}
 
 
 def facts_from(thing: Thing, reading: Reading) -> Facts:
     """Return the facts of an object that was read."""
-    filings = reading.filings.get(thing.id, ())
-    recorded = recorded_at(thing)
+    key, kind, received, stated, offset_ms = thing
+    filings, recorded = reading.filings.get(key, ()), recorded_at(stated, offset_ms)
     return Facts(
-        kind=thing.kind,
-        received_at=as_instant(thing.received_at),
+        kind=kind,
+        received_at=as_instant(received),
         recorded_at=None if recorded is None else as_instant(recorded),
-        marks=frozenset(map(Mark, reading.marks.get(thing.id, ()))),
-        categories=frozenset(filing.category for filing in filings),
-        stages=frozenset(filing.stage for filing in filings if filing.stage is not None),
-        closings=tuple(None if filing.closed_at is None else as_instant(filing.closed_at) for filing in filings),
+        marks=frozenset(map(Mark, reading.marks.get(key, ()))),
+        categories=frozenset(category for _, category, _, _ in filings),
+        stages=frozenset(stage for _, _, _, stage in filings if stage is not None),
+        closings=tuple(None if closed is None else as_instant(closed) for _, _, closed, _ in filings),
     )

@@ -29,6 +29,7 @@ class RetentionPlan(Reached, Base):
         Index("ix_retention_plan_retain_until", "retain_until", "object_id"),
         Index("ix_retention_plan_stale", "stale_since", sqlite_where=_IS_STALE, postgresql_where=_IS_STALE),
         Index("ix_retention_plan_lock_due", "object_id", sqlite_where=_IS_LOCK_DUE, postgresql_where=_IS_LOCK_DUE),
+        {"sqlite_with_rowid": False},
     )
 
     object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("preserved_object.id"), primary_key=True)

@@ -141,24 +141,26 @@ class RetentionPlanner:
             return 0
         in_force = in_force or self._in_force(tx)
         schedule_id = None if in_force.schedule_id is None else driver.key(in_force.schedule_id)
+        new: list[tuple[str, Plan]] = []
+        changed: list[tuple[str, Plan]] = []
+        settled: list[str] = []
         with _undisturbed(len(keys)):
-            present = present_plans(driver, keys)
+            present, stale = present_plans(driver, keys)
             reading, decide = read(driver, keys), _decider(in_force).decide
             filings, marks = reading.filings, reading.marks
-            changed: dict[str, Plan] = {}
-            settled: list[str] = []
             for thing in reading.things:
-                key = thing.id
+                key = thing[0]
+                before = present.get(key)
                 decision = decide(thing, filings.get(key, ()), marks.get(key, _NO_MARKS))
-                there = present.get(key)
-                before = None if there is None else there.plan
                 plan = grown(decision, schedule_id, before)
-                if plan != before:
-                    changed[key] = plan
-                elif there is not None and there.is_stale:
+                if before is None:
+                    new.append((key, plan))
+                elif plan != before:
+                    changed.append((key, plan))
+                elif key in stale:
                     settled.append(key)
-            write_plans(tx, driver, changed, settled, by=by, at=self.clock.now())
-        return len(changed)
+            write_plans(tx, driver, new, changed, settled, by=by, at=self.clock.now())
+        return len(new) + len(changed)
 
 
 def named(in_force: InForce) -> str:

@@ -21,23 +21,11 @@ Row = tuple[Any, ...]
 _NONE: Final[frozenset[str]] = frozenset()
 
 
-class Thing(NamedTuple):
-    """An object as schedules ask about it. `offset_ms` is how far the clock was ahead that `stated_at` comes from."""
-
-    id: str
-    kind: str
-    received_at: str
-    stated_at: str | None
-    offset_ms: int | None
-
-
-class Filing(NamedTuple):
-    """A case that an object is filed under, and the stage of the act, if it is filed under one."""
-
-    case_id: str
-    category: str
-    closed_at: str | None
-    stage: str | None
+Thing = tuple[str, str, str, str | None, int | None]
+"""An object as schedules ask about it: id, kind, when it was received, when it says that it was recorded, and how far
+the clock was ahead that this comes from, in milliseconds."""
+Filing = tuple[str, str, str | None, str | None]
+"""A case that an object is filed under: id, category, when it was closed; the stage of the act, if it is one's."""
 
 
 class Reading(NamedTuple):
@@ -128,12 +116,17 @@ _ANY_MARK: Final = "SELECT 1 FROM retention_mark WHERE removed_at IS NULL LIMIT 
 def read(driver: Driver, keys: Sequence[str]) -> Reading:
     """Return what is known of these objects; of one that there is not, nothing."""
     listed = driver.listed(keys)
-    things = list(map(Thing._make, driver.rows(_THINGS, _THINGS_POSTGRES, listed)))
+    things: Sequence[Thing] = driver.rows(_THINGS, _THINGS_POSTGRES, listed)  # type: ignore[assignment]
     filings: dict[str, list[Filing]] = {}
-    for object_id, *filing in driver.rows(_FILINGS, _FILINGS_POSTGRES, listed):
-        filings.setdefault(object_id, []).append(Filing._make(filing))
-    for object_id, *filing in driver.rows(_VOLUMES, _VOLUMES_POSTGRES, listed):
-        filings.setdefault(object_id, []).append(Filing._make(filing))
+    for object_id, case_id, category, closed_at, stage in (
+        *driver.rows(_FILINGS, _FILINGS_POSTGRES, listed),
+        *driver.rows(_VOLUMES, _VOLUMES_POSTGRES, listed),
+    ):
+        found = filings.get(object_id)
+        if found is None:
+            filings[object_id] = [(case_id, category, closed_at, stage)]
+        else:
+            found.append((case_id, category, closed_at, stage))
     return Reading(things, filings, _marks(driver, keys, filings))
 
 
@@ -141,17 +134,17 @@ def _marks(driver: Driver, keys: Sequence[str], filings: Mapping[str, Sequence[F
     """Return the marks of objects, with those of the cases that they are filed under."""
     if not driver.rows(_ANY_MARK, _ANY_MARK):
         return {}
-    cases = {filing.case_id for found in filings.values() for filing in found}
+    cases = {filing[0] for found in filings.values() for filing in found}
     of: dict[str, set[str]] = {}
     for ref_id, mark in driver.rows(_MARKS, _MARKS_POSTGRES, driver.listed([*keys, *cases])):
         of.setdefault(ref_id, set()).add(mark)
     if not of:
         return {}
-    marks: dict[str, frozenset[str]] = {}
-    for key in keys:
-        found = of.get(key, _NONE).union(*(of.get(filing.case_id, _NONE) for filing in filings.get(key, ())))
-        if found:
-            marks[key] = frozenset(found)
+    marks = {key: frozenset(found) for key in keys if (found := of.get(key)) is not None}
+    for key, filed in filings.items():
+        for filing in filed:
+            if (found := of.get(filing[0])) is not None:
+                marks[key] = marks.get(key, _NONE) | found
     return marks
 
 
@@ -165,14 +158,14 @@ def as_text(at: Instant) -> str:
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
-def recorded_at(thing: Thing) -> str | None:
+def recorded_at(stated_at: str | None, offset_ms: int | None) -> str | None:
     """Return when a recording began, corrected by its clock's offset; None where nobody says it exactly.
 
     As `archive.evidence.grouping.stated_start`.
     """
-    if thing.stated_at is None or not thing.offset_ms:
-        return thing.stated_at
+    if stated_at is None or not offset_ms:
+        return stated_at
     try:
-        return as_text(as_instant(thing.stated_at) - timedelta(milliseconds=thing.offset_ms))
+        return (datetime.fromisoformat(stated_at) - timedelta(0, 0, 0, offset_ms)).isoformat(" ", "microseconds")
     except OverflowError:
         return None

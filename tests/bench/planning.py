@@ -54,9 +54,7 @@ def measure(scratch: Path, *, runs: int = RUNS, count: int = OBJECTS) -> Section
     rows: list[Row] = []
     samples: dict[str, tuple[float, ...]] = {}
     for name, url in databases(scratch):
-        database = Database(url)
-        migrate(database)
-        _fill(database, count)
+        database = prepared(url, count)
         took = {what: tuple(times) for what, times in _measured(database, runs, count).items()}
         samples |= {f"{name}: {what}": times for what, times in took.items()}
         first, again, few = (Samples(took[what]) for what in ("first", "again", "few"))
@@ -83,6 +81,15 @@ def measure(scratch: Path, *, runs: int = RUNS, count: int = OBJECTS) -> Section
         runs=runs,
         samples=samples,
     )
+
+
+def prepared(url: str, count: int) -> Database:
+    """Make a database with so many objects; return it open."""
+    database = Database(url)
+    migrate(database)
+    database.close()  # whoever loads rows wants it for itself
+    _fill(database, count)
+    return Database(url)
 
 
 def _measured(database: Database, runs: int, count: int) -> dict[str, list[float]]:
