@@ -87,9 +87,6 @@ from retention.disposition.jobs import DispositionJobs
 from retention.disposition.rules import DisposalRules
 from retention.drills import Drills
 from retention.fixity import Fixity
-from retention.holding.hold_scans import HoldScans
-from retention.holding.marks import Marks
-from retention.holding.sweeping import HoldJobs
 from retention.locks import LockRenewals
 from retention.planning.jobs import PlanningJobs
 from retention.planning.planner import RetentionPlanner
@@ -156,9 +153,7 @@ class Services:
     mail: MailJobs
     complaints: ComplaintJobs
     retrievals: RetrievalJobs
-    marks: Marks
-    holds: HoldJobs
-    hold_scans: HoldScans
+    holding: holding_parts.Holding
     records: FinishedRecords
     seals: Seals
     issuer: Issuer
@@ -407,7 +402,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     mail = mail_jobs(settings, database, clock)
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
-    holds, hold_scans = holding_parts.hold_jobs(settings, database, clock), holding_parts.hold_scans(database, clock)
+    holding = holding_parts.holding(settings, database, clock)
     register = CertificateRegister(database, authority.root)
     issuer = key_parts.issuer_of(settings, database, authority, clock, key_parts.house_token(settings, authority))
     certificate_ends = CertificateEnds(database, clock)
@@ -468,9 +463,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         mail=mail,
         complaints=complaints,
         retrievals=retrievals,
-        marks=holding_parts.marks(),
-        holds=holds,
-        hold_scans=hold_scans,
+        holding=holding,
         records=records,
         seals=seals,
         case_files=case_files,
@@ -488,8 +481,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **mail.handlers,
             **complaints.handlers,
             **retrievals.handlers,
-            **holds.handlers,
-            **hold_scans.handlers,
+            **holding.handlers,
             **records.handlers,
             **renewals.handlers,
             **certificate_ends.handlers,

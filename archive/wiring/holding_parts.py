@@ -1,6 +1,7 @@
 """Putting together what marks and holds: what keeps objects beyond their schedule."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Select, func, update
@@ -10,26 +11,41 @@ from archive.db.database import Database
 from archive.kernel.instants import Instant
 from archive.ports.clock import Clock
 from archive.settings import Settings
-from retention.holding.hold_scans import HoldScans
+from retention.holding.hold_scans import Handler, HoldScans
 from retention.holding.marks import Marks
 from retention.holding.rules import HoldRules
 from retention.holding.sweeping import HoldJobs
 from retention.planning.models import RetentionPlan
 
 
-def hold_jobs(settings: Settings, database: Database, clock: Clock) -> HoldJobs:
-    """Return what watches over the reviews of holds, with the rules of holds. Raises: HoldRulesInvalid."""
-    return HoldJobs(database, clock, HoldRules.load(settings.hold_rules))
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What marks, what scans for what holds cover by now, and what watches over their reviews."""
+
+    marks: Marks
+    scans: HoldScans
+    jobs: HoldJobs
+
+    @property
+    def rules(self) -> HoldRules:
+        """The rules of holds."""
+        return self.jobs.rules
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """The handler of each kind of job."""
+        return {**self.scans.handlers, **self.jobs.handlers}
+
+    def begin(self) -> None:
+        """Make sure that its jobs come back from now on. Idempotent; for the worker's start."""
+        self.scans.begin()
+        self.jobs.begin()
 
 
-def hold_scans(database: Database, clock: Clock) -> HoldScans:
-    """Return what writes down what holds cover by now."""
-    return HoldScans(database, clock)
-
-
-def marks() -> Marks:
-    """Return what sets retention marks and takes them back."""
-    return Marks(_mark_stale)
+def holding(settings: Settings, database: Database, clock: Clock) -> Holding:
+    """Return what keeps objects beyond their schedule. Raises: HoldRulesInvalid."""
+    rules = HoldRules.load(settings.hold_rules)
+    return Holding(Marks(_mark_stale), HoldScans(database, clock), HoldJobs(database, clock, rules))
 
 
 def _mark_stale(tx: Session, object_ids: Collection[UUID] | Select[UUID], at: Instant) -> None:

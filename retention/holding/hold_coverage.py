@@ -7,9 +7,10 @@ events, and whatever was found once has its row in `held_object`.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Subquery, and_, cast, func, or_, select, union, union_all
+from sqlalchemy import ColumnElement, Select, Subquery, and_, cast, func, or_, select, union, union_all
 from sqlalchemy.orm import Session, aliased
 
 from archive.cases.models import Case, CaseLink, SubjectMerge
@@ -46,7 +47,7 @@ def covered_ids(
             bound.where(Volume.object_id == ref_id),
         ).subquery("covered")
     of_cases = Case.id == ref_id if scope is HoldScope.CASE else Case.subject_id.in_(_family(tx, ref_id))
-    parts: list[Select[UUID]] = [
+    parts: list[Select[Any]] = [
         select(CaseLink.object_id.label("id")).join(Case, Case.id == CaseLink.case_id).where(of_cases),
         select(Volume.object_id).join(Case, Case.id == Volume.case_id).where(of_cases, Volume.object_id.is_not(None)),
     ]
@@ -147,9 +148,8 @@ def query_facts(tx: Session, object_ids: Sequence[UUID]) -> Mapping[UUID, QueryF
     rows = tx.execute(
         select(
             PreservedObject.id,
-            PreservedObject.kind,
             PreservedObject.unit_id,
-            EvidenceItem.kind,
+            func.coalesce(EvidenceItem.kind, PreservedObject.kind),
             EvidenceItem.device_serial,
             EvidenceItem.officer_number,
             func.coalesce(EvidenceItem.recorded_at, EvidenceItem.received_at),
@@ -161,12 +161,10 @@ def query_facts(tx: Session, object_ids: Sequence[UUID]) -> Mapping[UUID, QueryF
     of_case = select(filed.c.object_id, Case.category, Case.number).join(Case, Case.id == filed.c.case_id)
     for object_id, category, number in tx.execute(of_case):
         cases[object_id].append((category, number))
-    lines = {unit_id: frozenset(line) for unit_id, line in lines_of(tx, {row[2] for row in rows}).items()}
+    lines = {unit_id: frozenset(line) for unit_id, line in lines_of(tx, {row[1] for row in rows}).items()}
     return {
-        object_id: QueryFacts(
-            lines[unit_id], kind if item_kind is None else item_kind, serial, officer, taken_at, tuple(cases[object_id])
-        )
-        for object_id, kind, unit_id, item_kind, serial, officer, taken_at in rows
+        object_id: QueryFacts(lines[unit_id], kind, serial, officer, taken_at, tuple(cases[object_id]))
+        for object_id, unit_id, kind, serial, officer, taken_at in rows
     }
 
 
@@ -180,7 +178,7 @@ def _member_since(object_ids: Sequence[UUID]) -> Subquery:
     return union_all(now, ever).subquery("member")
 
 
-def _filing_since(since: Instant) -> Sequence[object]:
+def _filing_since(since: Instant) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return CustodyEvent.type == EntryType.CASE_LINK.value, CustodyEvent.at >= since
 
 

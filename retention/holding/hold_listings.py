@@ -256,7 +256,7 @@ def _review(hold: Hold, rules: HoldRules, today: date) -> Review:
     return Review.DUE if hold.review_on <= today + timedelta(days=rules.warn_days) else Review.LATER
 
 
-def _count(tx: Session, objects: Select[Any]) -> Count:
+def _count(tx: Session, objects: Select[UUID, int]) -> Count:
     some = objects.limit(MOST_COUNTED + 1).subquery("some")
     count, size = tx.execute(select(func.count(), func.coalesce(func.sum(some.c.size_bytes), 0))).one()
     return Count(min(count, MOST_COUNTED), int(size), count > MOST_COUNTED)

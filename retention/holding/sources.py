@@ -6,7 +6,7 @@ disposition adds its own function to `SOURCES`.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import or_, select
@@ -103,14 +103,14 @@ def open_retrievals(tx: Session, asked: Asked) -> Found:
         until = row.decide_by if row.state == RequestState.WAITING.value else row.until
         yield row.object_id, Stop(StopKind.OPEN_RETRIEVAL, row.id, until)
     grants = select(Grant.object_id, Grant.id, Grant.expires_at)
-    for row in tx.execute(grants.where(Grant.object_id.in_(asked.object_ids), Grant.expires_at > asked.at)):
-        yield row.object_id, Stop(StopKind.OPEN_RETRIEVAL, row.id, row.expires_at)
+    running = tx.execute(grants.where(Grant.object_id.in_(asked.object_ids), Grant.expires_at > asked.at))
+    yield from ((object_id, Stop(StopKind.OPEN_RETRIEVAL, grant_id, until)) for object_id, grant_id, until in running)
 
 
 def bound_in_volumes(tx: Session, asked: Asked) -> Found:
     """Yield every closed volume that an object is bound in and that is itself kept longer: a volume stays whole."""
     plan = aliased(RetentionPlan)
-    rows = tx.execute(
+    rows: Any = tx.execute(
         select(CaseLink.object_id, Volume.id, plan)
         .join(Volume, Volume.id == CaseLink.volume_id)
         .outerjoin(plan, plan.object_id == Volume.object_id)

@@ -112,7 +112,7 @@ class HoldingScene:
         database = self.seen_by(by) if isinstance(by, Caller) else self.home.database
         actor = by.actor if isinstance(by, Caller) else by
         given = self.new_hold(scope, what, **changes)
-        return place_hold(database, self.home.services.holds.rules, given, by=actor, at=self.now)
+        return place_hold(database, self.home.services.holding.rules, given, by=actor, at=self.now)
 
     def release(self, hold_id: HoldId, *, by: Actor) -> None:
         release_hold(self.home.database, hold_id, reason="判决生效", by=by, at=self.now)

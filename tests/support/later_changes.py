@@ -222,9 +222,9 @@ def change_holds(home: ArchiveHome) -> None:
     hold = one(home, select(Hold).where(Hold.released_at.is_(None), Hold.scope == HoldScope.CASE.value))
     release_hold(database, HoldId(hold.id), reason="结案", by=home.signed_in("records_manager").actor, at=at())
     mark = one(home, select(RetentionMark).where(RetentionMark.removed_at.is_(None)))
-    home.services.marks.take_back(database, MarkId(mark.id), reason="不属重大", by=OPERATOR, at=at())
+    home.services.holding.marks.take_back(database, MarkId(mark.id), reason="不属重大", by=OPERATOR, at=at())
     on = Marked(MarkedKind.CASE, mark.ref_id)
-    home.services.marks.set_mark(database, on, Mark.OBSTRUCTION, reason="阻碍", by=OPERATOR, at=at())
+    home.services.holding.marks.set_mark(database, on, Mark.OBSTRUCTION, reason="阻碍", by=OPERATOR, at=at())
 
 
 def change_keys(home: ArchiveHome) -> None:

@@ -58,9 +58,9 @@ def place_holds(bureau: Bureau) -> dict[str, HoldId]:
             scope, None if is_query else what, what if is_query else None, authority, reason,
             local_day(at) + timedelta(days=ahead), name,
         )  # fmt: skip
-        made[name] = place_hold(services.database, services.holds.rules, given, by=keeper, at=at)
+        made[name] = place_hold(services.database, services.holding.rules, given, by=keeper, at=at)
     review_hold(
-        services.database, services.holds.rules, made["lawsuit"], review_on=local_day(now) + timedelta(days=200),
+        services.database, services.holding.rules, made["lawsuit"], review_on=local_day(now) + timedelta(days=200),
         reason="一审尚未开庭，继续保留。", by=head, at=now - timedelta(hours=5),
     )  # fmt: skip
     release_hold(services.database, made["over"], reason="判决生效，原告撤诉。", by=head, at=now - timedelta(days=30))
@@ -68,5 +68,5 @@ def place_holds(bureau: Bureau) -> dict[str, HoldId]:
         (Marked(MarkedKind.CASE, bureau.cases["main"]), Mark.COMPLEX, "经集体讨论认定为疑难案件"),
         (Marked(MarkedKind.OBJECT, bureau.items["video"]), Mark.EVIDENCE, "作为处罚决定的定案依据"),
     ):
-        services.marks.set_mark(services.database, on, mark, reason=reason, by=keeper, at=now - timedelta(days=2))
+        services.holding.marks.set_mark(services.database, on, mark, reason=reason, by=keeper, at=now - timedelta(days=2))
     return made

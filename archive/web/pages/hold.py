@@ -46,7 +46,7 @@ def review_posted(
     form.panel = "review"
     reason, review_on = form.text("reason", most=MAX_REASON_CHARACTERS), form.day("review_on", required=True)
     if form.is_good and review_on is not None:
-        at, rules = services.clock.now(), services.holds.rules
+        at, rules = services.clock.now(), services.holding.rules
         try:
             review_hold(
                 services.database, rules, hold_id, review_on=review_on, reason=reason, by=caller.actor, at=at
@@ -89,7 +89,7 @@ def _show(
     form: Form | None = None,
     status: int = 200,
 ) -> Response:
-    texts, at, rules = reader_texts(request), services.clock.now(), services.holds.rules
+    texts, at, rules = reader_texts(request), services.clock.now(), services.holding.rules
     with services.database.read() as tx:
         view = hold_view(tx, rules, hold_id, at=at)
         held = held_objects(tx, hold_id, cursor=cursor)

@@ -77,7 +77,7 @@ def hold_posted(request: Request, form: FormDep, caller: HoldPlacer, services: S
         given = NewHold(wanted.scope, wanted.ref_id, wanted.query, authority, reason, review_on, sent)
         at = services.clock.now()
         try:
-            hold_id = place_hold(services.database, services.holds.rules, given, by=caller.actor, at=at)
+            hold_id = place_hold(services.database, services.holding.rules, given, by=caller.actor, at=at)
         except ReviewDayImpossible:
             form.refuse("review_on", "error.holds.review_day_impossible")
         except HoldRequestUsed:
@@ -112,7 +112,7 @@ def _list(
     form: Form | None = None,
     status: int = 200,
 ) -> Response:
-    texts, at, rules = reader_texts(request), services.clock.now(), services.holds.rules
+    texts, at, rules = reader_texts(request), services.clock.now(), services.holding.rules
     if form is not None:
         form.panel = _PANEL
     with services.database.read() as tx:
@@ -160,7 +160,7 @@ def query_units(tx: Session, rows: Sequence[HoldRow]) -> Mapping[UUID, str]:
 
 def usual_review(services: Services) -> tuple[str, str]:
     """Return the day of review that forms offer, and the last one that the rules allow."""
-    today, most = local_day(services.clock.now()), timedelta(days=services.holds.rules.most_review_days)
+    today, most = local_day(services.clock.now()), timedelta(days=services.holding.rules.most_review_days)
     return (today + min(_USUAL_REVIEW, most)).isoformat(), (today + most).isoformat()
 
 

@@ -38,7 +38,7 @@ def mark_removed(mark_id: MarkIdPath, form: FormDep, caller: Marker, services: S
         address = _address(services, mark_on(tx, mark_id))
     if not form.is_good:
         return go_to(f"{address}?done=mark_needs_a_reason#keeping")
-    services.marks.take_back(services.database, mark_id, reason=reason, by=caller.actor, at=services.clock.now())
+    services.holding.marks.take_back(services.database, mark_id, reason=reason, by=caller.actor, at=services.clock.now())
     return go_to(f"{address}?done=unmarked#keeping")
 
 
@@ -48,7 +48,7 @@ def _set(services: Services, on: Marked, form: Form, caller: Caller) -> Response
     if not form.is_good:
         return go_to(f"{address}?done=mark_needs_a_reason#keeping")
     try:
-        services.marks.set_mark(
+        services.holding.marks.set_mark(
             services.database, on, mark, reason=reason, by=caller.actor, at=services.clock.now()
         )  # fmt: skip
     except AlreadyMarked:

@@ -300,7 +300,7 @@ def plan_everything(home: ArchiveHome) -> None:
 
 def keep(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
     """Marks: one that stands, one that was taken back. Holds: one that was reviewed and covers more, one released."""
-    database, rules, marks = home.database, home.services.holds.rules, home.services.marks
+    database, rules, marks = home.database, home.services.holding.rules, home.services.holding.marks
     today, other = local_day(home.clock.now()), home.person(Role.RECORDS_MANAGER)
     for on, mark in (
         (Marked(MarkedKind.CASE, case_id), Mark.COMPLEX),
@@ -324,7 +324,7 @@ def keep(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
         database, home.services.objects, home.services.signer, case_id=case_id, form=RecordForm.OTHER, title="补充",
         name="补充.pdf", pdf=PDF + b"later", by=OPERATOR, at=home.clock.now(),
     )  # fmt: skip
-    assert home.services.hold_scans.scan() == 1
+    assert home.services.holding.scans.scan() == 1
 
 
 def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: ObjectId) -> None:

@@ -142,7 +142,7 @@ def list_holds(
     del caller
     at = services.clock.now()
     with services.database.read() as tx:
-        found = holds(tx, services.holds.rules, which=which, at=at, cursor=cursor, limit=limit)
+        found = holds(tx, services.holding.rules, which=which, at=at, cursor=cursor, limit=limit)
     return HoldList(holds=[_read(row) for row in found.rows], next=found.next_cursor)
 
 
@@ -160,7 +160,7 @@ def place(body: HoldSent, caller: HoldPlacer, services: ServicesDep) -> HoldRead
         query = None if body.query is None else _query(tx, body.query, caller)
     ref = None if body.ref is None else parse_uuid(body.ref)
     given = NewHold(body.scope, ref, query, body.authority, body.reason, body.review_on, body.request)
-    hold_id = place_hold(services.database, services.holds.rules, given, by=caller.actor, at=services.clock.now())
+    hold_id = place_hold(services.database, services.holding.rules, given, by=caller.actor, at=services.clock.now())
     return _one(services, hold_id)
 
 
@@ -169,7 +169,7 @@ def review(hold_id: HoldIdPath, body: ReviewSent, caller: HoldPlacer, services: 
     """Look at a hold again and keep it."""
     review_hold(
         services.database,
-        services.holds.rules,
+        services.holding.rules,
         hold_id,
         review_on=body.review_on,
         reason=body.reason,
@@ -188,7 +188,7 @@ def release(hold_id: HoldIdPath, body: ReleaseSent, caller: HoldReleaser, servic
 
 def _one(services: Services, hold_id: HoldId) -> HoldRead:
     with services.database.read() as tx:
-        return _read(hold_view(tx, services.holds.rules, hold_id, at=services.clock.now()).row)
+        return _read(hold_view(tx, services.holding.rules, hold_id, at=services.clock.now()).row)
 
 
 def _query(tx: Session, sent: QuerySent, caller: IntegrationCaller) -> HoldQuery:

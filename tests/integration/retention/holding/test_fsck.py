@@ -20,12 +20,12 @@ def kept(scene: HoldingScene, home: ArchiveHome) -> ArchiveHome:
     hold_id = scene.hold(HoldScope.CASE, case_id)
     released = scene.hold(HoldScope.OBJECT, item)
     review_hold(
-        home.database, home.services.holds.rules, hold_id, review_on=scene.day(9), reason="x", by=OPERATOR, at=scene.now
+        home.database, home.services.holding.rules, hold_id, review_on=scene.day(9), reason="x", by=OPERATOR, at=scene.now
     )  # fmt: skip
     scene.release(released, by=scene.person("records").actor)
     scene.link(case_id, later)
-    home.services.hold_scans.scan()
-    marks = home.services.marks
+    home.services.holding.scans.scan()
+    marks = home.services.holding.marks
     for mark in (Mark.EVIDENCE, Mark.COMPLEX):
         on = Marked(MarkedKind.OBJECT, item)
         mark_id = marks.set_mark(home.database, on, mark, reason="x", by=OPERATOR, at=scene.now)

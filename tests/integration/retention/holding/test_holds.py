@@ -115,7 +115,7 @@ def test_a_review_lies_ahead_and_within_a_year(scene: HoldingScene, home: Archiv
     hold_id = scene.hold(OBJECT, item, review_in=365)
     with pytest.raises(ReviewDayImpossible):
         review_hold(
-            home.database, home.services.holds.rules, hold_id, review_on=scene.day(days), reason="x", by=OPERATOR,
+            home.database, home.services.holding.rules, hold_id, review_on=scene.day(days), reason="x", by=OPERATOR,
             at=scene.now,
         )  # fmt: skip
 
@@ -165,10 +165,10 @@ def test_what_comes_to_a_held_case_is_held_at_once_and_written_down_by_the_scan(
     scene.link(case_id, later)
     assert scene.held_by(later) == {hold_id}
     assert written(home, hold_id) == {first}
-    assert home.services.hold_scans.scan() == 1
+    assert home.services.holding.scans.scan() == 1
     assert home.types()[-1] == "hold.extended"
     assert written(home, hold_id) == {first, later}
-    assert home.services.hold_scans.scan() == 0
+    assert home.services.holding.scans.scan() == 0
     scene.unlink(case_id, later)
     assert scene.held_by(later) == {hold_id}
     home.sequence()
@@ -184,7 +184,7 @@ def test_what_was_in_a_held_case_for_a_moment_only_is_held(scene: HoldingScene, 
     scene.unlink(case_id, item)
     assert scene.held_by(item) == {hold_id}
     assert scene.held_by(before) == set()
-    home.services.hold_scans.scan()
+    home.services.holding.scans.scan()
     assert written(home, hold_id) == {item}
 
 
@@ -200,7 +200,7 @@ def test_every_case_of_a_subject_is_held_with_those_merged_later(scene: HoldingS
     late = scene.due()
     scene.case(late, subject=KnownSubject(gone))
     assert scene.held_by(late) == {hold_id}
-    home.services.hold_scans.scan()
+    home.services.holding.scans.scan()
     separate_subjects(home.database, gone, reason="不是", by=OPERATOR, at=scene.now)
     assert scene.held_by(other) == scene.held_by(late) == {hold_id}
     with home.database.read() as tx:
@@ -227,7 +227,7 @@ def test_a_query_holds_what_answers_it_now_and_later(scene: HoldingScene, home: 
     late = scene.due(dock=team_dock)
     assert scene.held_by(late) == {hold_id}
     assert scene.held_by(scene.due(dock=team_dock, device={"serial": "CAM-7"})) == set()
-    assert home.services.hold_scans.scan() == 1
+    assert home.services.holding.scans.scan() == 1
     assert written(home, hold_id) == {mine, late}
     above = scene.hold(QUERY, HoldQuery(UnitId(row_of(home, hold_id).unit_id)))
     assert scene.held_by(other) == {above}
@@ -274,8 +274,8 @@ def test_a_large_hold_is_written_down_by_the_job_and_holds_from_the_first_moment
     assert row_of(home, hold_id).scanned_at is None
     assert all(found == {hold_id} for found in map(scene.held_by, items))
     with home.database.read() as tx:
-        assert not hold_view(tx, home.services.holds.rules, hold_id, at=scene.now).is_complete
-    assert home.services.hold_scans.scan() == 4
+        assert not hold_view(tx, home.services.holding.rules, hold_id, at=scene.now).is_complete
+    assert home.services.holding.scans.scan() == 4
     assert written(home, hold_id) == set(items)
     assert home.types()[-3:] == ["hold.placed", "hold.extended", "hold.extended"]
     home.sequence()
@@ -290,8 +290,8 @@ def test_the_job_scans_and_comes_back(scene: HoldingScene, home: ArchiveHome) ->
     hold_id = scene.hold(CASE, case_id)
     item = scene.due()
     scene.link(case_id, item)
-    home.services.hold_scans.begin()
-    worker = Worker(home.database, handlers=home.services.hold_scans.handlers, clock=home.clock, lease_s=60)
+    home.services.holding.scans.begin()
+    worker = Worker(home.database, handlers=home.services.holding.scans.handlers, clock=home.clock, lease_s=60)
     while worker.run_once([LONG]):
         pass
     assert written(home, hold_id) == {item}
@@ -307,11 +307,11 @@ def test_a_review_moves_the_day_and_keeps_its_reason(scene: HoldingScene, home: 
     hold_id = scene.hold(OBJECT, item, review_in=10)
     reviewer = scene.person("records").actor
     review_hold(
-        home.database, home.services.holds.rules, hold_id, review_on=scene.day(90), reason="二审中", by=reviewer,
+        home.database, home.services.holding.rules, hold_id, review_on=scene.day(90), reason="二审中", by=reviewer,
         at=scene.now,
     )  # fmt: skip
     with home.database.read() as tx:
-        view = hold_view(tx, home.services.holds.rules, hold_id, at=scene.now)
+        view = hold_view(tx, home.services.holding.rules, hold_id, at=scene.now)
     (review,) = view.reviews
     assert view.hold.review_on == review.review_on == scene.day(90)
     assert (review.was_on, review.reason, review.by_id) == (scene.day(10), "二审中", reviewer.id)
@@ -333,7 +333,7 @@ def test_a_second_person_releases_and_only_once(scene: HoldingScene, home: Archi
         scene.release(hold_id, by=other.actor)
     with pytest.raises(HoldReleased):
         review_hold(
-            home.database, home.services.holds.rules, hold_id, review_on=scene.day(1), reason="x", by=one.actor,
+            home.database, home.services.holding.rules, hold_id, review_on=scene.day(1), reason="x", by=one.actor,
             at=scene.now,
         )  # fmt: skip
     with home.database.read() as tx:
@@ -360,7 +360,7 @@ def test_who_does_not_see_a_hold_neither_reviews_nor_releases_it(scene: HoldingS
     for act in (
         lambda: release_hold(scene.seen_by(beside), hold_id, reason="x", by=beside.actor, at=scene.now),
         lambda: review_hold(
-            scene.seen_by(beside), home.services.holds.rules, hold_id, review_on=scene.day(1), reason="x",
+            scene.seen_by(beside), home.services.holding.rules, hold_id, review_on=scene.day(1), reason="x",
             by=beside.actor, at=scene.now,
         ),
     ):  # fmt: skip
@@ -375,7 +375,7 @@ def shown(scene: HoldingScene, person: Any, which: WhichHolds = WhichHolds.PLACE
     with scene.seen_by(person).read() as tx:
         found, cursor = [], None
         while True:
-            page = listed(tx, scene.home.services.holds.rules, which=which, at=scene.now, cursor=cursor, limit=2)
+            page = listed(tx, scene.home.services.holding.rules, which=which, at=scene.now, cursor=cursor, limit=2)
             found += [row.hold.id for row in page.rows]
             cursor = page.next_cursor
             if cursor is None:
@@ -396,13 +396,13 @@ def test_lists_hold_what_is_placed_due_released_as_far_as_it_is_seen(scene: Hold
     assert shown(scene, above, WhichHolds.ALL) == [own, gone, soon, first]
     assert shown(scene, inside) == [own]
     with scene.seen_by(inside).read() as tx, pytest.raises(HoldNotFound):
-        hold_view(tx, home.services.holds.rules, first, at=scene.now)
+        hold_view(tx, home.services.holding.rules, first, at=scene.now)
     home.clock.step(timedelta(days=11))
     with home.database.read() as tx:
-        assert hold_view(tx, home.services.holds.rules, soon, at=scene.now).row.review is Review.OVERDUE
-        assert hold_view(tx, home.services.holds.rules, gone, at=scene.now).row.review is Review.ENDED
+        assert hold_view(tx, home.services.holding.rules, soon, at=scene.now).row.review is Review.OVERDUE
+        assert hold_view(tx, home.services.holding.rules, gone, at=scene.now).row.review is Review.ENDED
         with pytest.raises(InvalidInput):
-            listed(tx, home.services.holds.rules, at=scene.now, cursor="complaints-open~x~y")
+            listed(tx, home.services.holding.rules, at=scene.now, cursor="complaints-open~x~y")
 
 
 def test_a_hold_on_what_is_not_seen_says_nothing_of_why(scene: HoldingScene, home: ArchiveHome) -> None:
@@ -416,7 +416,7 @@ def test_a_hold_on_what_is_not_seen_says_nothing_of_why(scene: HoldingScene, hom
     hold_id = scene.hold(OBJECT, item, by=member)
     for person, is_told in ((member, True), (other, False)):
         with scene.seen_by(person).read() as tx:
-            view = hold_view(tx, home.services.holds.rules, hold_id, at=scene.now)
+            view = hold_view(tx, home.services.holding.rules, hold_id, at=scene.now)
             assert view.row.is_told is is_told
             assert (view.row.ref is not None) is is_told
             assert (view.count.objects, len(held_objects(tx, hold_id).rows)) == ((1, 1) if is_told else (0, 0))
@@ -440,7 +440,7 @@ def test_what_is_covered_is_counted_before_and_listed_after(scene: HoldingScene,
         for wrong in ("held", "x~y", "held~y"):
             with pytest.raises(InvalidInput):
                 held_objects(tx, hold_id, cursor=wrong)
-        assert hold_view(tx, home.services.holds.rules, hold_id, at=scene.now).count == count
+        assert hold_view(tx, home.services.holding.rules, hold_id, at=scene.now).count == count
 
 
 def test_pages_of_things_tell_of_holds_that_are_not_seen_only_that_there_are(scene: HoldingScene) -> None:
@@ -472,5 +472,5 @@ def test_a_place_is_taken_only_once_a_scheme_is_used_again(scene: HoldingScene, 
     assert home.execute("DELETE FROM hold_count") == 1
     with pytest.raises(holds.HoldNumberTaken):
         place_hold(
-            home.database, home.services.holds.rules, scene.new_hold(OBJECT, scene.item()), by=OPERATOR, at=scene.now
+            home.database, home.services.holding.rules, scene.new_hold(OBJECT, scene.item()), by=OPERATOR, at=scene.now
         )  # fmt: skip

@@ -19,7 +19,7 @@ from tests.support.holding_scene import HoldingScene
 
 def set_mark(scene: HoldingScene, on: Marked, mark: Mark = Mark.EVIDENCE, reason: str = "已作证据") -> MarkId:
     home = scene.home
-    return home.services.marks.set_mark(home.database, on, mark, reason=reason, by=OPERATOR, at=scene.now)
+    return home.services.holding.marks.set_mark(home.database, on, mark, reason=reason, by=OPERATOR, at=scene.now)
 
 
 def is_stale(home: ArchiveHome, object_id: ObjectId) -> bool:
@@ -62,11 +62,11 @@ def test_a_mark_stands_once_and_again_after_it_was_taken_back(scene: HoldingScen
         set_mark(scene, on)
     set_mark(scene, on, Mark.COMPLEX)
     scene.plan(item)
-    back = home.services.marks.take_back(home.database, mark_id, reason="误标", by=OPERATOR, at=scene.now)
+    back = home.services.holding.marks.take_back(home.database, mark_id, reason="误标", by=OPERATOR, at=scene.now)
     assert back == on
     assert is_stale(home, item)
     with pytest.raises(MarkNotFound):
-        home.services.marks.take_back(home.database, mark_id, reason="误标", by=OPERATOR, at=scene.now)
+        home.services.holding.marks.take_back(home.database, mark_id, reason="误标", by=OPERATOR, at=scene.now)
     assert set_mark(scene, on) != mark_id
     with home.database.read() as tx:
         row = tx.get_one(RetentionMark, mark_id)
@@ -83,7 +83,7 @@ def test_what_is_not_there_or_not_seen_is_not_marked(scene: HoldingScene, home: 
     case_id, beside = scene.case(item), scene.person("beside", unit=scene.team)
     mark_id = set_mark(scene, Marked(MarkedKind.CASE, case_id))
     database, before = scene.seen_by(beside), len(home.types())
-    marks = home.services.marks
+    marks = home.services.holding.marks
     for cause, on in (
         (ObjectNotFound, Marked(MarkedKind.OBJECT, item)), (CaseNotFound, Marked(MarkedKind.CASE, case_id)),
         (ObjectNotFound, Marked(MarkedKind.OBJECT, new_uuid7())),

@@ -21,7 +21,7 @@ def told(home: ArchiveHome, person: Caller) -> list[str]:
 
 
 def tell(scene: HoldingScene) -> int:
-    return tell_reviews(scene.home.database, scene.home.services.holds.rules, at=scene.now)
+    return tell_reviews(scene.home.database, scene.home.services.holding.rules, at=scene.now)
 
 
 def test_each_is_told_once_before_and_once_after(scene: HoldingScene, home: ArchiveHome) -> None:
@@ -37,7 +37,7 @@ def test_each_is_told_once_before_and_once_after(scene: HoldingScene, home: Arch
     assert told(home, placer) == ["hold.review_overdue", "hold.review_due"]
     assert (told(home, colleague), told(home, handler)) == (["hold.review_overdue"], [])
     review_hold(
-        home.database, home.services.holds.rules, hold_id, review_on=scene.day(3), reason="x", by=OPERATOR,
+        home.database, home.services.holding.rules, hold_id, review_on=scene.day(3), reason="x", by=OPERATOR,
         at=scene.now,
     )  # fmt: skip
     assert tell(scene) == 1
@@ -63,8 +63,8 @@ def test_the_nearest_are_told_where_a_system_has_placed_it(scene: HoldingScene, 
 def test_the_job_tells_and_comes_back(scene: HoldingScene, home: ArchiveHome) -> None:
     keeper = scene.person("keeper")
     scene.hold(HoldScope.OBJECT, scene.item(), review_in=1)
-    home.services.holds.begin()
-    worker = Worker(home.database, handlers=home.services.holds.handlers, clock=home.clock, lease_s=60)
+    home.services.holding.jobs.begin()
+    worker = Worker(home.database, handlers=home.services.holding.jobs.handlers, clock=home.clock, lease_s=60)
     while worker.run_once([PROMPT]):
         pass
     assert told(home, keeper) == ["hold.review_due"]
