@@ -301,7 +301,7 @@ def plan_everything(home: ArchiveHome) -> None:
 def keep(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
     """Marks: one that stands, one that was taken back. Holds: one that was reviewed and covers more, one released."""
     database, rules, marks = home.database, home.services.holding.rules, home.services.holding.marks
-    today, other = local_day(home.clock.now()), home.person(Role.RECORDS_MANAGER)
+    today, other = local_day(home.clock.now()), home.person(Role.RECORDS_MANAGER, "holder")
     for on, mark in (
         (Marked(MarkedKind.CASE, case_id), Mark.COMPLEX),
         (Marked(MarkedKind.OBJECT, object_id), Mark.EVIDENCE),
