@@ -89,11 +89,12 @@ class LockRenewals:
 
     def waiting(self, tx: Session) -> tuple[int, Instant | None]:
         """Return how many plans were not held against the locks of their objects yet, and when the oldest was made."""
-        due = select(func.count(), func.min(RetentionPlan.planned_at)).where(RetentionPlan.lock_due)
+        due = select(func.count(), func.min(RetentionPlan.planned_at))
+        due = due.where(RetentionPlan.lock_due, RetentionPlan.object_id.not_in(_GONE))
         count, oldest = tx.execute(due).one()
         return int(count), oldest
 
-    # ---- which --------------------------------------------------------------------------------------------------------
+    # ---- which -------------------------------------------------------------------------------------------------------
 
     def _unnoted(self, after: UUID) -> Select[UUID]:
         has_none = ~exists().where(ObjectLock.object_id == PreservedObject.id)
@@ -161,7 +162,7 @@ class LockRenewals:
             if tx.execute(update(RetentionPlan).where(*these).values(lock_due=False)).rowcount:  # type: ignore[attr-defined]
                 tx.execute(update(ObjectCopy).where(ObjectCopy.object_id.in_(ids)).values(lock_due=True))
 
-    # ---- jobs ----------------------------------------------------------------------------------------------------------
+    # ---- jobs --------------------------------------------------------------------------------------------------------
 
     def _extend(self, job: ClaimedJob, report: Callable[[int], None]) -> None:
         self._work(job, report, (self._due, self._to_hold, self._to_release), every=_SOON)

@@ -49,6 +49,7 @@ from retention.disposition.remains import (
 from retention.disposition.rules import DisposalRules
 from retention.disposition.terms import ItemState, ListState, Step
 from retention.models import ObjectCopy
+from retention.planning.stale import mark_stale
 from retention.rounds.due import come_back, leave
 from retention.stops import Stop, StopKind
 
@@ -173,6 +174,7 @@ class Destroyer:
             _copy_again(tx, object_id, at=at)
             revive_jobs(tx, object_id, at=at)
             come_back(tx, [object_id], at)
+            mark_stale(tx, [object_id], at)  # planning has looked past it meanwhile
             index_objects(tx, [object_id])
         return None
 

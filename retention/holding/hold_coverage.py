@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, aliased
 from archive.cases.models import Case, CaseLink, SubjectMerge
 from archive.cases.reaching import subject_family
 from archive.custody.models import CustodyEvent, PreservedObject
+from archive.db.base import Base
 from archive.db.sight import unbound
 from archive.evidence.models import EvidenceItem
 from archive.kernel.instants import Instant
@@ -32,20 +33,19 @@ def covered_ids(
 ) -> Subquery:
     """Return the ids of what a hold of this scope covers, as a table with one column `id`.
 
-    `since` is when it was placed: what was filed under a case of it later and taken out again is in it too.
+    `since` is when it was placed: what was filed under a case of it later and taken out again is in it too. What was
+    destroyed is not.
     """
     if scope is HoldScope.QUERY:
         if query is None:
             raise BadHoldQuery
-        return query.select(_units_below(tx, query.unit_id)).subquery("covered")
+        return _still_there(query.select(_units_below(tx, query.unit_id)).subquery("found"))
     if ref_id is None:
         raise ValueError("a hold of an object, a case or a subject names it")
     if scope is HoldScope.OBJECT:
         bound = select(CaseLink.object_id).join(Volume, Volume.id == CaseLink.volume_id)
-        return union(
-            select(PreservedObject.id.label("id")).where(PreservedObject.id == ref_id),
-            bound.where(Volume.object_id == ref_id),
-        ).subquery("covered")
+        itself = select(PreservedObject.id.label("id")).where(PreservedObject.id == ref_id)
+        return _still_there(union(itself, bound.where(Volume.object_id == ref_id)).subquery("found"))
     of_cases = Case.id == ref_id if scope is HoldScope.CASE else Case.subject_id.in_(_family(tx, ref_id))
     parts: list[Select[Any]] = [
         select(CaseLink.object_id.label("id")).join(Case, Case.id == CaseLink.case_id).where(of_cases),
@@ -54,7 +54,7 @@ def covered_ids(
     if since is not None:
         filed = select(CustodyEvent.object_id).join(Case, Case.id == CustodyEvent.case_id)
         parts.append(filed.where(of_cases, *_filing_since(since)))
-    return union(*parts).subquery("covered")
+    return _still_there(union(*parts).subquery("found"))
 
 
 def covered_by(tx: Session, hold: Hold) -> Subquery | None:
@@ -180,6 +180,12 @@ def _member_since(object_ids: Sequence[UUID]) -> Subquery:
 
 def _filing_since(since: Instant) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return CustodyEvent.type == EntryType.CASE_LINK.value, CustodyEvent.at >= since
+
+
+def _still_there(found: Subquery) -> Subquery:
+    things = Base.metadata.tables[PreservedObject.__tablename__]  # whoever asks has narrowed what is found already
+    there = select(found.c.id).join(things, things.c.id == found.c.id).where(things.c.destroyed_at.is_(None))
+    return there.subquery("covered")
 
 
 def _family(tx: Session, subject_id: UUID) -> Collection[UUID]:

@@ -3,7 +3,7 @@
 A mark that is taken back keeps its row, and what it kept stays kept: `retain_until` only grows.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from archive.cases.filing import require_case
 from archive.cases.models import CaseLink
-from archive.custody.events import preserved_object, record_event
+from archive.custody.events import object_to_file, preserved_object, record_event
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import Conflict, NotFound
@@ -29,7 +29,7 @@ from retention.schedules.terms import Mark
 
 MAX_REASON_CHARACTERS: Final = 500
 
-MarkStale = Callable[[Session, Collection[UUID] | Select[UUID], Instant], None]
+MarkStale = Callable[[Session, Sequence[UUID] | Select[Any], Instant], None]
 """Says that what was planned of objects is stale, in the caller's transaction (`retention.planning.planner`)."""
 
 
@@ -64,10 +64,12 @@ class Marks:
     ) -> MarkId:  # fmt: skip
         """Mark an object or a case, with words of why; what is kept by that is planned anew.
 
-        Raises: ObjectNotFound, CaseNotFound, AlreadyMarked, InvalidInput.
+        Raises: ObjectNotFound, ObjectDestroyed, CaseNotFound, AlreadyMarked, InvalidInput.
         """
         reason, mark_id = clean_text(reason, "reason", MAX_REASON_CHARACTERS), MarkId(new_uuid7())
         with unique_or(AlreadyMarked), database.begin() as tx:
+            if on.kind is MarkedKind.OBJECT:
+                object_to_file(tx, ObjectId(on.id))
             insert_row(
                 tx,
                 RetentionMark,
@@ -126,7 +128,7 @@ def marks_by_cases(tx: Session, object_id: ObjectId) -> Sequence[tuple[UUID, Ret
     return [(case_id, mark) for case_id, mark in rows]
 
 
-def _kept_with(on: Marked) -> Collection[UUID] | Select[UUID]:
+def _kept_with(on: Marked) -> Sequence[UUID] | Select[UUID]:
     """Return the objects that a mark keeps."""
     if on.kind is MarkedKind.OBJECT:
         return [on.id]

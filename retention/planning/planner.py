@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from archive.calendar.days import local_day
+from archive.custody.models import PreservedObject
 from archive.db.database import Database
 from archive.kernel.canonical import canonical_json
 from archive.kernel.instants import Instant
@@ -85,6 +86,8 @@ class RetentionPlanner:
         with self.database.begin() as tx:
             _taken(tx)
             stale = select(RetentionPlan.object_id).where(RetentionPlan.stale_since.is_not(None))
+            stale = stale.join(PreservedObject, PreservedObject.id == RetentionPlan.object_id)
+            stale = stale.where(PreservedObject.destroyed_at.is_(None))  # the plan of what is gone stays as it was
             found = tx.scalars(stale.order_by(RetentionPlan.stale_since).limit(limit)).all()
             driver = Driver(tx)
             self._plan(tx, driver, [driver.key(object_id) for object_id in found])

@@ -28,6 +28,7 @@ _SCANNED_AT_ONCE: Final = 10_000
 _NOTED_AT_ONCE: Final = 1000
 _AT_ONCE: Final = 100
 _AGAIN: Final = timedelta(hours=1)
+_GONE: Final = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ def come_back(tx: Session, object_ids: Sequence[UUID], at: Instant) -> None:
 
 def note_copied(tx: Session, place_id: UUID, object_ids: Sequence[UUID], at: Instant) -> None:
     """Have objects that were copied re-read there too, each from its first copy on; in the caller's transaction."""
-    _come_in(tx, str(place_id), [{"object_id": each, "since": at} for each in object_ids])
+    gone = set(tx.scalars(_GONE.where(PreservedObject.id.in_(object_ids))))  # while it was copied
+    _come_in(tx, str(place_id), [{"object_id": each, "since": None if each in gone else at} for each in object_ids])
 
 
 def note_new(database: Database, *, at: Instant) -> None:
@@ -116,7 +118,7 @@ def note_old_copies(database: Database) -> None:
     for place_id in places:
         known = exists().where(FixityCheck.object_id == ObjectCopy.object_id, FixityCheck.place == str(place_id))
         made = select(ObjectCopy.object_id, ObjectCopy.copied_at).where(
-            ObjectCopy.place_id == place_id, ObjectCopy.head > 0, ~known
+            ObjectCopy.place_id == place_id, ObjectCopy.head > 0, ~known, ObjectCopy.object_id.not_in(_GONE)
         )
         while True:
             with database.begin() as tx:
@@ -147,6 +149,7 @@ def turns(
             FixityCheck.place == place,
             FixityCheck.read_at.is_(None),
             FixityCheck.since.is_not(None),
+            PreservedObject.destroyed_at.is_(None),
             ~is_damaged,
             or_(FixityCheck.tried_at.is_(None), FixityCheck.tried_at < at - _AGAIN),
         )
