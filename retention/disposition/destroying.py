@@ -39,7 +39,6 @@ from archive.ports.clock import Clock
 from retention.disposition.models import DispositionItem, DispositionList, Tombstone
 from retention.disposition.remains import (
     DisposalStores,
-    as_extents,
     as_told,
     forget_rows,
     naming_entries,
@@ -162,8 +161,7 @@ class Destroyer:
     def _refused(self, list_id: UUID, object_id: ObjectId, refusal: ObjectLocked) -> Instant | None:
         """Roll back where the original is whole; else nothing is left to keep, and the rest goes when its lock ends."""
         at, until = self.clock.now(), refusal.facts.get("until")
-        found = as_extents(self._item(list_id, object_id).found)
-        if self.stores.originals.extent(object_id) != found.get("originals"):
+        if not self.stores.originals.is_whole(object_id):
             return max(until, at + SOON) if isinstance(until, Instant) else at + SOON
         with self.database.begin() as tx:
             row = tx.scalars(select(PreservedObject).where(PreservedObject.id == object_id).with_for_update()).one()

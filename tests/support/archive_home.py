@@ -69,6 +69,11 @@ class SteppedClock:
     def now(self) -> Instant:
         return datetime.now(UTC) + self._ahead
 
+    @property
+    def ahead(self) -> timedelta:
+        """How far it is ahead of the machine's."""
+        return self._ahead
+
     def step(self, by: timedelta) -> Instant:
         self._ahead += by
         return self.now()
