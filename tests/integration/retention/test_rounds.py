@@ -24,7 +24,7 @@ from tests.support.archive_home import ArchiveHome, SteppedClock, flip, make_hom
 from tests.support.rounds import after_a_period, copy_all, damage_rows, faults, folder_in, go_on, rot
 
 SERIAL = count(1000)
-NO_LIMIT = {"fixity_bytes_per_s": 0}
+NO_LIMIT = {"fixity_bytes_per_s": 0, "lock_days": 3650}
 
 
 @pytest.fixture
