@@ -80,7 +80,7 @@ class LockRenewals:
         return len(next(self._batches(self._due), ()))
 
     def hold_some(self) -> int:
-        """Put up to 100 objects under legal hold that a hold covers, or take it off; return how many. As `extend_some`."""
+        """Put up to 100 objects under legal hold that a hold covers, or take it off; return how many."""
         return len(next(self._batches(self._to_hold), ())) + len(next(self._batches(self._to_release), ()))
 
     def renew_some(self) -> int:
