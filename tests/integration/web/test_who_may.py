@@ -78,6 +78,9 @@ _AUDITORS = frozenset({Role.AUDITOR})
 _TRACERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR, Role.AUDITOR})
 _ADMINS = frozenset({Role.ADMINISTRATOR})
 _TEMPLATE_READERS = _FILERS | _ADMINS
+_FIXITY_READERS = _OPERATORS | frozenset(
+    {Role.UNIT_HEAD, Role.SUPERVISOR, Role.AUDITOR, Role.RECORDS_MANAGER, Role.LEGAL_REVIEWER}
+)
 
 
 @dataclass(frozen=True)
@@ -364,6 +367,14 @@ _TABLE = [
     Row(_GET, "/drafts/{draft_id}/record.pdf", _UPLOADERS, 404, 404),
     Row(_GET, "/seals", _EXPORTERS, 200, 403),
     Row(_POST, "/seals", _EXPORTERS, 422, 403),
+    Row(_GET, "/fixity", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/fixity/reports/{month}", _FIXITY_READERS, 404, 403),
+    Row(_GET, "/fixity/reports/{month}/{name}", _FIXITY_READERS, 404, 403),
+    Row(_GET, "/api/v1/fixity", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/api/v1/fixity/damage", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/api/v1/fixity/reports", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/api/v1/fixity/reports/{month}", _FIXITY_READERS, 404, 403),
+    Row(_GET, "/api/v1/fixity/reports/{month}/signature", _FIXITY_READERS, 404, 403),
     Row(_GET, "/devices", _FILERS, 200, 403),
     Row(_POST, "/devices", _FILERS, 422, 403),
     Row(_POST, "/devices/lists", _FILERS, 422, 403),

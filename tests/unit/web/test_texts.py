@@ -29,6 +29,7 @@ from archive.documents.template_listings import Standing
 from archive.documents.template_parts import Rule
 from archive.documents.texts import READ_RECORD
 from archive.evidence.terms import RecordedFrom, SourceKind
+from archive.jobs.queue import QUEUES
 from archive.kernel.findings import Outcome
 from archive.ledger.entries import EntryType
 from archive.notify.addresses import SEND_CODE
@@ -61,6 +62,8 @@ from archive.web.pages.sheets import SHEETS
 from archive.web.pages.trace import COLUMNS as TRACE_COLUMNS
 from ingest import follow_ups
 from ingest.media.allowed import Kind
+from retention.rounds.checking import CHECK_OBJECTS
+from retention.rounds.reports import REPORT_FIXITY
 
 _ROOT = Path(__file__).parents[3]
 _WEB = Path(archive.web.__file__).parent
@@ -206,7 +209,12 @@ _LISTS: dict[str, Iterable[str]] = {
         CLOSE_VOLUME,
         EXTEND_VOLUME,
         CHECK_VOLUME,
+        CHECK_OBJECTS,
+        REPORT_FIXITY,
     ),
+    "queue": QUEUES,
+    "fixity_filter": ("open", "all"),
+    "fixity_state": ("found", "quarantined", "repaired", "stuck"),
     "key_purpose": KeyPurpose,
     "key_place": KeyPlace,
     "key_state": KeyState,
