@@ -20,7 +20,6 @@ from archive.ledger.proofs import head
 from retention.models import CopyPlace, ObjectCopy
 from retention.rounds.models import ORIGINALS, FixityCheck, FixityDamage, FixityPlace
 from retention.rounds.pacing import LEAST_WEIGHT_BYTES, Credit
-from retention.rounds.reading import Original
 
 PRESERVING: Final = ("object.preserved", "record.filed", "volume.closed")
 """Types of entries that an object comes in with."""
@@ -38,7 +37,7 @@ class Turn:
     `is_asked`: it was put to the front; `is_late`: its period is over.
     """
 
-    original: Original
+    row: PreservedObject
     head: int
     is_asked: bool
     is_late: bool
@@ -46,7 +45,7 @@ class Turn:
     @property
     def object_id(self) -> ObjectId:
         """Which object it is."""
-        return self.original.object_id
+        return ObjectId(self.row.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +213,7 @@ def _preserved() -> Select[UUID, Instant]:
 
 def _turn(row: FixityCheck, original: PreservedObject, bound: Instant) -> Turn:
     is_late = row.since is not None and row.since <= bound
-    return Turn(Original.of(original), row.head, row.asked_at is not None, is_late)
+    return Turn(original, row.head, row.asked_at is not None, is_late)
 
 
 def _come_in(tx: Session, place: str, rows: Sequence[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -61,7 +61,9 @@ def digests(folder: Path) -> dict[str, str]:
 class Both:
     """What an object holds in both places; what was good must be so ever after."""
 
-    def __init__(self, home: ArchiveHome, object_id: ObjectId, damage: Callable[[Path, Path], None], other: ObjectId, which: str) -> None:
+    def __init__(
+        self, home: ArchiveHome, object_id: ObjectId, damage: Callable[[Path, Path], None], other: ObjectId, which: str
+    ) -> None:
         self.home, self.object_id = home, object_id
         self.good = digests(folder_in(home, object_id, ORIGINALS))
         damage(folder_in(home, object_id, which), folder_in(home, other, which))
@@ -72,7 +74,9 @@ class Both:
             now = digests(folder_in(self.home, self.object_id, place))
             for path, digest in now.items():
                 assert digest in {self.good.get(path), before.get(path)}, f"{place} {path} is neither"
-                assert digest == self.good.get(path) or before.get(path) != self.good.get(path), f"{place} {path} was good"
+                assert digest == self.good.get(path) or before.get(path) != self.good.get(path), (
+                    f"{place} {path} was good"
+                )
             assert set(now) >= set(before) & set(self.good), f"something is gone in {place}"
 
     def assert_whole(self) -> None:
@@ -113,7 +117,7 @@ class Refused:
     def __init__(self, at: int, error: int) -> None:
         self.at, self.error, self.count = at, error, 0
 
-    def __enter__(self) -> "Refused":
+    def __enter__(self) -> Self:
         self.originals = {name: getattr(os, name) for name in _CALLS}
         self.mend, self.keep = FilesMender.mend, FilesMender._aside_from
         inside = [False]

@@ -122,6 +122,7 @@ from retention.schedules.register import save_schedule
 from retention.schedules.shipped import Shipped, shipped_schedule
 from retention.schedules.terms import Mark
 from retention.schedules.trials import ask_trial
+from retention.rounds.reports import Month
 from signing.certificates import MANIFEST_SIGNING
 from signing.document_keys import HeldKey
 from signing.pades import DocumentSigner
@@ -195,6 +196,12 @@ UNBOUND = {
     # How far planning is, and what is to be looked at again.
     "planning_state": None,
     "retention_plan": {"stale_since", "lock_due"},
+    # How far rounds are, what they are at, and how far people were told.
+    "fixity_place": None,
+    "fixity_check": {"asked_at", "read_at", "read_bytes", "read_head", "tries", "tried_at", "trouble"},
+    "fixity_damage": {"trouble", "tried_at", "told_at", "told_trouble"},
+    # In a bucket only: tests/integration/stores/test_mending.py.
+    "fixity_mend": None,
 }  # fmt: skip
 
 
@@ -278,6 +285,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     plan_everything(home)
     assert home.services.copies.copy_some() > 0
     home.services.drills.run(count=1)
+    read_everything_again(home, base / "second", object_id)
     take_a_case_away(witnessed, case_id, supervisor)
     assert home.erase(lambda entry: entry["type"] == "admin.dock_invited")
     set_dock_limits(home.database, other.id, bytes_per_day=9, bytes_per_s=8, uploads=7, by=OPERATOR, at=at())
@@ -325,6 +333,15 @@ def keep(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
         name="补充.pdf", pdf=PDF + b"later", by=OPERATOR, at=home.clock.now(),
     )  # fmt: skip
     assert home.services.holding.scans.scan() == 1
+
+
+def read_everything_again(home: ArchiveHome, second: Path, object_id: ObjectId) -> None:
+    """A fixity round that finds a copy damaged and repairs it, and the report of the month before."""
+    flip(second / "store" / home.services.objects.content_key(object_id, "original/clip.mp4"))
+    home.services.rounds.ask_everything()
+    while home.services.rounds.go_on(is_whole=True).has_more:
+        pass
+    home.services.fixity_reports.make(Month.with_moment(home.clock.now()).before())
 
 
 def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: ObjectId) -> None:

@@ -29,6 +29,7 @@ from archive.documents.template_listings import Standing
 from archive.documents.template_parts import Rule
 from archive.documents.texts import READ_RECORD
 from archive.evidence.terms import RecordedFrom, SourceKind
+from archive.jobs.queue import QUEUES
 from archive.kernel.findings import Outcome
 from archive.ledger.entries import EntryType
 from archive.notify.addresses import SEND_CODE
@@ -74,6 +75,8 @@ from retention.schedules.shipped import Shipped, shipped_schedule
 from retention.schedules.simulation import Change
 from retention.schedules.terms import KINDS, Basis, Mark
 from retention.schedules.trials import TRY_SCHEDULE
+from retention.rounds.checking import CHECK_OBJECTS
+from retention.rounds.reports import REPORT_FIXITY
 
 _ROOT = Path(__file__).parents[3]
 _WEB = Path(archive.web.__file__).parent
@@ -234,6 +237,12 @@ _LISTS: dict[str, Iterable[str]] = {
     "schedule_note": NoteCode,
     "schedule_change": Change,
     "schedule_change_note": Change,
+        CHECK_OBJECTS,
+        REPORT_FIXITY,
+    ),
+    "queue": QUEUES,
+    "fixity_filter": ("open", "all"),
+    "fixity_state": ("found", "quarantined", "repaired", "stuck"),
     "key_purpose": KeyPurpose,
     "key_place": KeyPlace,
     "key_state": KeyState,
