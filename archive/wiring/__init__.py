@@ -354,7 +354,6 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     mail = mail_jobs(settings, database, clock)
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
-    holding = holding_parts.holding(settings, database, clock)
     register = CertificateRegister(database, authority.root)
     issuer = key_parts.issuer_of(settings, database, authority, clock, key_parts.house_token(settings, authority))
     certificate_ends = CertificateEnds(database, clock)
@@ -414,7 +413,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         mail=mail,
         complaints=complaints,
         retrievals=retrievals,
-        holding=holding,
+        holding=holding_parts.holding(settings, database, clock),
         records=records,
         seals=seals,
         case_files=case_files,
@@ -432,7 +431,6 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **mail.handlers,
             **complaints.handlers,
             **retrievals.handlers,
-            **holding.handlers,
             **records.handlers,
             **renewals.handlers,
             **certificate_ends.handlers,
@@ -489,7 +487,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         sign_ins=people_parts.sign_ins(settings, database, identifiers),
         federation=people_parts.federation(settings, identifiers),
     )
-    late = {**services.packages.handlers, **DirectJobs(services.intake).handlers, **services.drills.handlers}
+    late = {**services.packages.handlers, **DirectJobs(services.intake).handlers}
+    late |= {**services.drills.handlers, **services.holding.handlers}
     return replace(services, handlers={**services.handlers, **late})
 
 
