@@ -402,7 +402,6 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     mail = mail_jobs(settings, database, clock)
     complaints = ComplaintJobs(database, clock, ComplaintRules.load(settings.complaint_rules))
     retrievals = RetrievalJobs(database, clock, RetrievalRules.load(settings.retrieval_rules))
-    holding = holding_parts.holding(settings, database, clock)
     register = CertificateRegister(database, authority.root)
     issuer = key_parts.issuer_of(settings, database, authority, clock, key_parts.house_token(settings, authority))
     certificate_ends = CertificateEnds(database, clock)
@@ -463,7 +462,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         mail=mail,
         complaints=complaints,
         retrievals=retrievals,
-        holding=holding,
+        holding=holding_parts.holding(settings, database, clock),
         records=records,
         seals=seals,
         case_files=case_files,
@@ -481,7 +480,6 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **mail.handlers,
             **complaints.handlers,
             **retrievals.handlers,
-            **holding.handlers,
             **records.handlers,
             **renewals.handlers,
             **certificate_ends.handlers,
@@ -546,7 +544,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         federation=people_parts.federation(settings, identifiers),
     )
     late = {**services.packages.handlers, **DirectJobs(services.intake).handlers, **services.drills.handlers}
-    late |= {**services.schedule_trials.handlers, **services.dispositions.handlers}
+    late |= {**services.holding.handlers, **services.schedule_trials.handlers, **services.dispositions.handlers}
     return replace(services, handlers={**services.handlers, **late})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, cast, func, or_, select, union, union_all
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from archive.cases.models import Case, CaseLink, SubjectMerge
 from archive.cases.reaching import subject_family
@@ -67,7 +67,7 @@ def covered_by(tx: Session, hold: Hold) -> Subquery | None:
 
 
 def holding(tx: Session, object_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[UUID]]:
-    """Return the holds that are placed, by each of these objects that one covers now. At most eight queries.
+    """Return the holds that are placed, by each of these objects that one covers now. At most nine queries.
 
     Whoever asks: also what the transaction does not see.
     """
@@ -118,20 +118,21 @@ def _by_case(tx: Session, object_ids: Sequence[UUID]) -> Pairs:
 
 def _by_subject(tx: Session, object_ids: Sequence[UUID]) -> Pairs:
     """Yield holds on the subject of a case, or on whom that subject stands under, or who stands under the same."""
-    member, of_case, of_hold = _member_since(object_ids), aliased(SubjectMerge), aliased(SubjectMerge)
+    root = func.coalesce(SubjectMerge.root_id, Hold.ref_id).label("root_id")
+    placed = select(Hold.id, Hold.placed_at, root).outerjoin(SubjectMerge, SubjectMerge.gone_id == Hold.ref_id)
+    holds = defaultdict[UUID, list[tuple[UUID, Instant]]](list)
+    for hold in tx.execute(placed.where(Hold.scope == HoldScope.SUBJECT.value, Hold.released_at.is_(None))):
+        holds[hold.root_id].append((hold.id, hold.placed_at))
+    if not holds:
+        return
+    member = _member_since(object_ids)
     rows = (
-        select(member.c.object_id, Hold.id)
+        select(member.c.object_id, func.coalesce(SubjectMerge.root_id, Case.subject_id), member.c.since)
         .join(Case, Case.id == member.c.case_id)
-        .outerjoin(of_case, of_case.gone_id == Case.subject_id)
-        .join(Hold, Hold.scope == HoldScope.SUBJECT.value)
-        .outerjoin(of_hold, of_hold.gone_id == Hold.ref_id)
-        .where(
-            func.coalesce(of_case.root_id, Case.subject_id) == func.coalesce(of_hold.root_id, Hold.ref_id),
-            Hold.released_at.is_(None),
-            or_(member.c.since.is_(None), member.c.since >= Hold.placed_at),
-        )
+        .outerjoin(SubjectMerge, SubjectMerge.gone_id == Case.subject_id)
     )
-    yield from ((row.object_id, row.id) for row in tx.execute(rows))
+    for object_id, root_id, since in tx.execute(rows):
+        yield from ((object_id, hold_id) for hold_id, at in holds.get(root_id, ()) if since is None or since >= at)
 
 
 def _by_query(tx: Session, object_ids: Sequence[UUID]) -> Pairs:
