@@ -89,7 +89,8 @@ class LockRenewals:
 
     def waiting(self, tx: Session) -> tuple[int, Instant | None]:
         """Return how many plans were not held against the locks of their objects yet, and when the oldest was made."""
-        due = select(func.count(), func.min(RetentionPlan.planned_at)).where(RetentionPlan.lock_due)
+        is_due = (RetentionPlan.lock_due, RetentionPlan.object_id.not_in(_GONE))
+        due = select(func.count(), func.min(RetentionPlan.planned_at)).where(*is_due)
         count, oldest = tx.execute(due).one()
         return int(count), oldest
 

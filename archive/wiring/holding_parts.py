@@ -1,11 +1,7 @@
 """Putting together what marks and holds: what keeps objects beyond their schedule."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from uuid import UUID
-
-from sqlalchemy import Select, func, update
-from sqlalchemy.orm import Session
 
 from archive.db.database import Database
 from archive.kernel.instants import Instant
@@ -15,7 +11,7 @@ from retention.holding.hold_scans import Handler, HoldScans
 from retention.holding.marks import Marks
 from retention.holding.rules import HoldRules
 from retention.holding.sweeping import HoldJobs
-from retention.planning.models import RetentionPlan
+from retention.planning.stale import mark_stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +41,4 @@ class Holding:
 def holding(settings: Settings, database: Database, clock: Clock) -> Holding:
     """Return what keeps objects beyond their schedule. Raises: HoldRulesInvalid."""
     rules = HoldRules.load(settings.hold_rules)
-    return Holding(Marks(_mark_stale), HoldScans(database, clock), HoldJobs(database, clock, rules))
-
-
-def _mark_stale(tx: Session, object_ids: Collection[UUID] | Select[UUID], at: Instant) -> None:
-    these = RetentionPlan.object_id.in_(object_ids)
-    tx.execute(update(RetentionPlan).where(these).values(stale_since=func.coalesce(RetentionPlan.stale_since, at)))
+    return Holding(Marks(mark_stale), HoldScans(database, clock), HoldJobs(database, clock, rules))

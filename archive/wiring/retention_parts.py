@@ -1,31 +1,11 @@
-"""Putting retention together: which schedule objects are planned by, and what stops their disposition."""
-
-from collections.abc import Mapping, Sequence
-from datetime import date
-from uuid import UUID
-
-from sqlalchemy.orm import Session
+"""Putting planning together: by which schedule objects are planned."""
 
 from archive.db.database import Database
-from archive.kernel.instants import Instant
 from archive.ports.clock import Clock
-from retention.planning.planner import InForce, RetentionPlanner
-from retention.stops import Stop
+from retention.planning.planner import RetentionPlanner
+from retention.schedules.register import rules_in_force
 
 
 def planner(database: Database, clock: Clock) -> RetentionPlanner:
     """Return what plans by the schedule that is in force."""
-    return RetentionPlanner(database, clock, _in_force)
-
-
-def stops(tx: Session, object_ids: Sequence[UUID], at: Instant) -> Mapping[UUID, tuple[Stop, ...]]:
-    """Return everything that stops the disposition of objects."""
-    from retention.holding.stops import stops_of
-
-    return stops_of(tx, object_ids, at)
-
-
-def _in_force(tx: Session, day: date) -> InForce:
-    from retention.schedules.register import rules_in_force
-
-    return rules_in_force(tx, day)
+    return RetentionPlanner(database, clock, rules_in_force)

@@ -3,7 +3,7 @@
 A mark that is taken back keeps its row, and what it kept stays kept: `retain_until` only grows.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -29,8 +29,8 @@ from retention.schedules.terms import Mark
 
 MAX_REASON_CHARACTERS: Final = 500
 
-MarkStale = Callable[[Session, Collection[UUID] | Select[UUID], Instant], None]
-"""Says that what was planned of objects is stale, in the caller's transaction (`retention.planning.planner`)."""
+MarkStale = Callable[[Session, Sequence[UUID] | Select[UUID], Instant], None]
+"""Says that what was planned of objects is stale, in the caller's transaction (`retention.planning.stale`)."""
 
 
 class AlreadyMarked(Conflict):
@@ -126,7 +126,7 @@ def marks_by_cases(tx: Session, object_id: ObjectId) -> Sequence[tuple[UUID, Ret
     return [(case_id, mark) for case_id, mark in rows]
 
 
-def _kept_with(on: Marked) -> Collection[UUID] | Select[UUID]:
+def _kept_with(on: Marked) -> Sequence[UUID] | Select[UUID]:
     """Return the objects that a mark keeps."""
     if on.kind is MarkedKind.OBJECT:
         return [on.id]

@@ -11,7 +11,7 @@ from retention.schedules.terms import Mark
 
 
 def facts_of(tx: Session, object_ids: Sequence[UUID]) -> Mapping[UUID, Facts]:
-    """Return the facts of each of these objects that there is: a few queries, however many there are.
+    """Return the facts of each of these objects that there is still: a few queries, however many there are.
 
     `recorded_at` is corrected by the clock's offset and None where nobody says it exactly, `received_at` is when
     something came that did not come from a dock. Nothing is narrowed to what the transaction sees: whoever asks has

@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from archive.calendar.days import local_day
+from archive.custody.models import PreservedObject
 from archive.db.database import Database
 from archive.kernel.canonical import canonical_json
 from archive.kernel.instants import Instant
@@ -84,7 +85,9 @@ class RetentionPlanner:
         """Plan up to `limit` objects whose plan is stale, the longest so first; return how many were looked at."""
         with self.database.begin() as tx:
             _taken(tx)
-            stale = select(RetentionPlan.object_id).where(RetentionPlan.stale_since.is_not(None))
+            gone = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
+            is_stale = (RetentionPlan.stale_since.is_not(None), RetentionPlan.object_id.not_in(gone))
+            stale = select(RetentionPlan.object_id).where(*is_stale)
             found = tx.scalars(stale.order_by(RetentionPlan.stale_since).limit(limit)).all()
             driver = Driver(tx)
             self._plan(tx, driver, [driver.key(object_id) for object_id in found])

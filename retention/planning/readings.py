@@ -78,13 +78,14 @@ _AT: Final = "to_char({0}, 'YYYY-MM-DD HH24:MI:SS.US')"
 _THINGS: Final = (
     "SELECT o.id, coalesce(i.kind, o.kind), coalesce(i.received_at, o.preserved_at),"
     f" CASE WHEN i.recorded_from NOT IN {VAGUE} THEN i.recorded_at END, i.clock_offset_ms"
-    " FROM preserved_object o LEFT JOIN evidence_item i ON i.object_id = o.id WHERE o.id IN"
-    " (SELECT value FROM json_each(?))"
+    " FROM preserved_object o LEFT JOIN evidence_item i ON i.object_id = o.id WHERE o.destroyed_at IS NULL"
+    " AND o.id IN (SELECT value FROM json_each(?))"
 )
 _THINGS_POSTGRES: Final = (
     f"SELECT o.id::text, coalesce(i.kind, o.kind), {_AT.format('coalesce(i.received_at, o.preserved_at)')},"  # noqa: S608
     f" CASE WHEN i.recorded_from NOT IN {VAGUE} THEN {_AT.format('i.recorded_at')} END, i.clock_offset_ms"
-    " FROM preserved_object o LEFT JOIN evidence_item i ON i.object_id = o.id WHERE o.id = ANY(%s::uuid[])"
+    " FROM preserved_object o LEFT JOIN evidence_item i ON i.object_id = o.id WHERE o.destroyed_at IS NULL"
+    " AND o.id = ANY(%s::uuid[])"
 )
 _FILINGS: Final = (
     "SELECT l.object_id, l.case_id, c.category, c.closed_at, a.stage FROM case_link l"
@@ -114,7 +115,7 @@ _ANY_MARK: Final = "SELECT 1 FROM retention_mark WHERE removed_at IS NULL LIMIT 
 
 
 def read(driver: Driver, keys: Sequence[str]) -> Reading:
-    """Return what is known of these objects; of one that there is not, nothing."""
+    """Return what is known of these objects; of one that there is not, or not any more, nothing."""
     listed = driver.listed(keys)
     things: Sequence[Thing] = driver.rows(_THINGS, _THINGS_POSTGRES, listed)  # type: ignore[assignment]
     filings: dict[str, list[Filing]] = {}

@@ -83,7 +83,7 @@ def ask_trial(database: Database, schedule_id: ScheduleId, *, by: Actor, at: Ins
             content=row.content,
             asked_by=by.id,
             asked_at=at,
-            total=tx.scalar(select(func.count()).select_from(PreservedObject)) or 0,
+            total=tx.scalar(select(func.count()).where(PreservedObject.destroyed_at.is_(None))) or 0,
             tally=Tally().to_json(),
         )
         add_job(tx, TRY_SCHEDULE, {"trial": str(trial_id)}, at=at, queue=LONG, key=_key(trial_id))

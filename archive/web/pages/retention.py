@@ -20,7 +20,7 @@ from archive.web.dependencies import ServicesDep
 from archive.web.pages.guards import RetentionReader
 from archive.web.pages.rendering import is_fragment, reader_texts, render
 from archive.wiring import Services
-from archive.wiring.retention_parts import stops
+from retention.holding.stops import stops_of
 from retention.planning.listings import (
     CostRow,
     Keeping,
@@ -133,7 +133,7 @@ def retention_of(tx: Session, object_id: UUID, caller: Caller, services: Service
     return {
         "plan": plan,
         "titles": {} if plan is None or plan.rule is None else titles_of(tx, services, at),
-        "stops": stops(tx, [object_id], at)[object_id] if may_read else None,
+        "stops": stops_of(tx, [object_id], at)[object_id] if may_read else None,
     }
 
 
@@ -163,7 +163,7 @@ def _listed(
         back="/retention" if tab == "overview" else "/retention/due",
         heading=heading,
         found=found,
-        stops=stops(tx, [row.original.id for row in found.rows], at),
+        stops=stops_of(tx, [row.original.id for row in found.rows], at),
         titles=titles_of(tx, services, at),
         address=f"{request.url.path}?{query}",
     )
