@@ -1,4 +1,4 @@
-"""Putting together what plans until when objects are kept."""
+"""Putting planning together: by which schedule objects are planned."""
 
 from archive.db.database import Database
 from archive.ports.clock import Clock

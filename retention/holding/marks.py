@@ -29,8 +29,8 @@ from retention.schedules.terms import Mark
 
 MAX_REASON_CHARACTERS: Final = 500
 
-MarkStale = Callable[[Session, Sequence[UUID] | Select[Any], Instant], None]
-"""Says that what was planned of objects is stale, in the caller's transaction (`retention.planning.planner`)."""
+MarkStale = Callable[[Session, Sequence[UUID] | Select[UUID], Instant], None]
+"""Says that what was planned of objects is stale, in the caller's transaction (`retention.planning.stale`)."""
 
 
 class AlreadyMarked(Conflict):
