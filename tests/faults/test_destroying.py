@@ -233,3 +233,112 @@ def test_a_store_that_fails_at_any_call_is_tried_again(
     assert not has_failed, "it never came to its end"
     assert at_call > 60
     doomed.finish()
+
+
+# ---- locks that nobody was told of ---------------------------------------------------------------------------------
+
+
+def lock_originals(patch: pytest.MonkeyPatch, after: int = 0) -> Callable[[], None]:
+    """Have the store of originals refuse to delete, from some deletion on; return what ends that."""
+    left, locked = after, True
+
+    def around(original: Callable[..., None]) -> Callable[..., None]:
+        def refusing(self: Any, key: str) -> None:
+            nonlocal left
+            if locked and "/v1/content/" in key and not is_copy(self):
+                left -= 1
+                if left < 0:
+                    raise BlobLocked(key=key)
+            original(self, key)
+
+        return refusing
+
+    def unlock() -> None:
+        nonlocal locked
+        locked = False
+
+    for store in (FilesystemStore, S3Store):
+        patch.setattr(store, "delete", around(store.delete))
+    return unlock
+
+
+def is_copy(store: Any) -> bool:
+    return isinstance(store, FilesystemStore) and "second" in str(store._root)
+
+
+def copied(home: ArchiveHome, object_id: ObjectId) -> bool:
+    copy = home.services.dispositions.carrier.destroyer.stores.copy()
+    return copy is not None and copy.exists(object_id)
+
+
+def test_what_a_lock_keeps_whole_stays_and_is_copied_again(
+    home: ArchiveHome, disposal: Disposal, deliver: Callable[..., ObjectId], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    object_id = deliver(b"one recording", "a.mp4")
+    home.sequence()
+    home.services.copies.copy_some()
+    due(home, object_id)
+    list_id = disposal.agreed()
+    jobs = home.count("job", "state = 'ready'")
+    unlock = lock_originals(monkeypatch)
+    disposal.work()
+    (item,) = disposal.items(list_id)
+    assert (item.state, item.stops) == ("left", ["store_lock"])
+    assert home.services.objects.validate(object_id).outcome is Outcome.VALID
+    assert not copied(home, object_id), "it went first"
+    assert disposal.state(list_id) is ListState.DESTROYING, "what is counted is not all there yet"
+    assert disposal.row(list_id).trouble is None
+    home.services.copies.copy_some()
+    assert copied(home, object_id)
+    disposal.work()
+    assert disposal.state(list_id) is ListState.LAPSED
+    assert home.count("job", "state = 'ready'") == jobs
+    home.assert_sound()
+    unlock()
+    disposal.agreed()
+    disposal.work()
+    assert not home.services.objects.exists(object_id), "another list may have it"
+    home.assert_sound()
+
+
+def test_what_a_lock_keeps_half_of_goes_when_the_lock_ends(
+    home: ArchiveHome, disposal: Disposal, deliver: Callable[..., ObjectId], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    object_id = deliver(b"one recording", "a.mp4")
+    home.sequence()
+    home.services.copies.copy_some()
+    due(home, object_id)
+    list_id = disposal.agreed()
+    unlock = lock_originals(monkeypatch, after=1)
+    disposal.work()
+    assert disposal.items(list_id)[0].state == "begun"
+    assert disposal.state(list_id) is ListState.DESTROYING
+    assert_nothing_wrong(home)
+    unlock()
+    home.clock.step(timedelta(minutes=1))
+    disposal.work()
+    assert disposal.state(list_id) is ListState.CERTIFIED
+    home.assert_sound()
+
+
+def test_a_lock_that_is_known_keeps_all_of_it(
+    home: ArchiveHome, disposal: Disposal, deliver: Callable[..., ObjectId], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    object_id = deliver(b"one recording", "a.mp4")
+    home.sequence()
+    home.services.copies.copy_some()
+    due(home, object_id)
+    list_id = disposal.agreed()
+    until = home.clock.now() + timedelta(days=1)
+
+    def locked(self: Any, key: str) -> Instant | None:
+        return until if is_copy(self) and key.endswith("/inventory.json") else None
+
+    for store in (FilesystemStore, S3Store):
+        monkeypatch.setattr(store, "locked_until", locked)
+    disposal.work()
+    assert disposal.items(list_id)[0].stops == ["store_lock"]
+    assert home.services.objects.validate(object_id).outcome is Outcome.VALID
+    assert copied(home, object_id)
+    assert "disposal.begun" not in home.types()
+    home.assert_sound()
