@@ -4,8 +4,6 @@
 """
 
 import functools
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -25,9 +23,8 @@ from archive.documents.late_stamps import LateStamps
 from archive.documents.renewing import Renewals
 from archive.documents.template_previews import TemplatePreviews
 from archive.documents.typesetting import Typesetter
-from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
-from archive.kernel.errors import Conflict, LiuhenError
+from archive.kernel.errors import LiuhenError
 from archive.ledger.anchor_rounds import AnchorRounds
 from archive.ledger.anchors import Anchors, standing
 from archive.ledger.cosign_rounds import CosignRounds, last_outcomes
@@ -37,7 +34,6 @@ from archive.ledger.keykinds import MLDSA44
 from archive.ledger.lock import SequencerLock
 from archive.ledger.note import Signer
 from archive.ledger.policy import WitnessPolicy
-from archive.ledger.proofs import head
 from archive.ledger.publishing import Published
 from archive.ledger.sequencer import Sequencer
 from archive.ledger.trustfile import TrustFile
@@ -76,7 +72,7 @@ from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import Stores, open_stores, term_of, trial_of
 from ingest.context import DockLimits, Intake
 from ingest.direct import DirectJobs
-from ingest.doors import DockKind, Doors, door_key
+from ingest.doors import Doors
 from ingest.judgement_reports import ReportMaker
 from ingest.judgements import Judge
 from ingest.media.tools import open_toolbox
@@ -98,12 +94,10 @@ from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner
 from signing.ed25519 import Ed25519KeyHandle
 from signing.identifier_vault import FileIdentifierVault
-from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
 from signing.ocsp import EmbeddedOcsp
 from signing.pades import PadesSigner
 from signing.revocation import crl
 from signing.sealed_words import WordSeal
-from signing.secret_file import secret_from_file
 from signing.tsa import EmbeddedTsa
 from signing.typefaces import Typeface
 

@@ -93,7 +93,7 @@ def _create_database(settings: Settings) -> None:
 
 
 def _host_names(settings: Settings) -> Sequence[str]:
-    return [*settings.host_names, *([] if settings.host in {"0.0.0.0", "::"} else [settings.host])]
+    return [*settings.host_names, *([] if settings.host in {"0.0.0.0", "::"} else [settings.host])]  # noqa: S104
 
 
 def _quoted(text: str) -> str:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.s3_store import S3Store
 from archive.kernel.findings import Outcome
 from archive.kernel.ids import DispositionId, ObjectId
-from archive.ports.blobs import StoreUnavailable
+from archive.kernel.instants import Instant
+from archive.ports.blobs import BlobLocked, StoreUnavailable
 from retention.disposition.terms import ItemState, ListState
 from tests.support.archive_crash import certify, destroy, dispose, each_step, run_killed
 from tests.support.archive_home import ArchiveHome, SteppedClock, deliver, make_home

@@ -116,13 +116,13 @@ from retention.holding.holds import NewHold, place_hold, release_hold, review_ho
 from retention.holding.marks import Marked
 from retention.holding.terms import HoldScope, MarkedKind
 from retention.planning.planner import RetentionPlanner
+from retention.rounds.reports import Month
 from retention.schedules import register as schedules
 from retention.schedules.listings import schedule_view
 from retention.schedules.register import save_schedule
 from retention.schedules.shipped import Shipped, shipped_schedule
 from retention.schedules.terms import Mark
 from retention.schedules.trials import ask_trial
-from retention.rounds.reports import Month
 from signing.certificates import MANIFEST_SIGNING
 from signing.document_keys import HeldKey
 from signing.pades import DocumentSigner

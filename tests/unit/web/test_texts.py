@@ -67,6 +67,8 @@ from retention.holding.hold_listings import Review, WhichHolds
 from retention.holding.hold_scans import SCAN_HOLDS
 from retention.holding.sweeping import WATCH_HOLDS
 from retention.holding.terms import HeldKind, HoldScope
+from retention.rounds.checking import CHECK_OBJECTS
+from retention.rounds.reports import REPORT_FIXITY
 from retention.schedules.content import told_rule
 from retention.schedules.faults import fault_codes
 from retention.schedules.listings import Standing as ScheduleStanding
@@ -75,8 +77,6 @@ from retention.schedules.shipped import Shipped, shipped_schedule
 from retention.schedules.simulation import Change
 from retention.schedules.terms import KINDS, Basis, Mark
 from retention.schedules.trials import TRY_SCHEDULE
-from retention.rounds.checking import CHECK_OBJECTS
-from retention.rounds.reports import REPORT_FIXITY
 
 _ROOT = Path(__file__).parents[3]
 _WEB = Path(archive.web.__file__).parent
