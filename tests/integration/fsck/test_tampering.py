@@ -194,6 +194,9 @@ UNBOUND = {
     # How far the copier is; that it looked past nothing follows from the log.
     "copy_place": {"scanned", "trouble", "trouble_at"},
     "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at", "has_hold", "lock_due"},
+    # When a list was begun, and what keeps it: nobody decides by it.
+    "disposition_list": {"begun_at", "trouble", "trouble_at"},
+    "disposition_item": {"step"},
     # How far planning is, and what is to be looked at again.
     "planning_state": None,
     "retention_plan": {"stale_since", "lock_due"},
