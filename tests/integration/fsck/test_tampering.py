@@ -883,7 +883,9 @@ def put_everywhere(home: ArchiveHome, table: str, column: str, value: Any) -> bo
     lifted(home)
     with closing(sqlite3.connect(str(home.database.url.database))) as database:
         database.execute("PRAGMA synchronous = OFF")
-        database.execute(f"CREATE TABLE kept AS SELECT rowid AS kept_id, * FROM {table}")
+        has_rowid = Base.metadata.tables[table].dialect_options["sqlite"]["with_rowid"]
+        number = "rowid" if has_rowid else "row_number() OVER ()"
+        database.execute(f"CREATE TABLE kept AS SELECT {number} AS kept_id, * FROM {table}")
         try:
             count = database.execute(f"UPDATE OR IGNORE {table} SET {column} = ?", [value]).rowcount
         except sqlite3.IntegrityError:
