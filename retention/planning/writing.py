@@ -13,7 +13,7 @@ from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry
 from retention.planning.deciding import Decision
-from retention.planning.readings import Driver, Which, as_text
+from retention.planning.readings import Driver, Which, rfc_3339
 
 _COLUMNS: Final = (
     "retain_until", "is_permanent", "is_waiting", "rule", "basis", "basis_at", "schedule_id", "waits_for",
@@ -43,12 +43,7 @@ _FRESH_POSTGRES: Final = (
 )
 _PRESENT: Final = (
     "SELECT object_id, retain_until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id, waits_for,"
-    " stale_since FROM retention_plan WHERE {which}"
-)
-_PRESENT_POSTGRES: Final = (
-    "SELECT object_id, to_char(retain_until, 'YYYY-MM-DD HH24:MI:SS.US'), is_permanent, is_waiting, rule, basis,"
-    " to_char(basis_at, 'YYYY-MM-DD HH24:MI:SS.US'), schedule_id, waits_for,"
-    " to_char(stale_since, 'YYYY-MM-DD HH24:MI:SS.US') FROM retention_plan WHERE {which}"
+    " stale_since FROM retention_plan WHERE {0}"
 )
 _UNTIL, _PERMANENT, _WAITING, _RULE, _BASIS, _BASIS_AT, _SCHEDULE, _WAITS_FOR = range(8)
 
@@ -65,7 +60,7 @@ def present_plans(driver: Driver, which: Which) -> Mapping[str, tuple[Plan, str 
 
     To be read before what is known of the objects: a mark that comes later is then of something that is known, or stays.
     """
-    found = driver.bulk(_PRESENT, _PRESENT_POSTGRES, which, "object_id")
+    found = driver.bulk(_PRESENT, which, "object_id")
     if driver.is_sqlite:
         return {row[0]: (row[1:9], row[9]) for row in found}
     return {
@@ -126,7 +121,7 @@ def write_plans(
         return
     told = _told(driver, [*new, *((key, plan) for key, plan, _ in changed)])
     entry_id = append_entry(tx, NewEntry(EntryType.RETENTION_PLANNED, by, detail={"plans": told}), at=at)
-    more = (as_text(at), driver.key(entry_id), True)
+    more = (driver.texts.of(at), driver.key(entry_id), True)
     if driver.is_sqlite:
         driver.write_all(_ADD, [(*plan, *more, key) for key, plan in new])
         driver.write_all(_CHANGE, [(*plan, *more, key) for key, plan, _ in changed])
@@ -198,8 +193,3 @@ def _told(driver: Driver, given: New) -> list[dict[str, Any]]:
             }
         )
     return told
-
-
-def rfc_3339(text: str) -> str:
-    """Return a moment of the readings as the log has it."""
-    return f"{text[:10]}T{text[11:]}Z"

@@ -27,6 +27,7 @@ from tests.e2e.holding_shots import HOLDING_SHOTS
 from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.operations_shots import OPERATIONS_SHOTS
 from tests.e2e.record_shots import RECORD_SHOTS
+from tests.e2e.retention_shots import RETENTION_SHOTS
 from tests.e2e.retrieval_shots import RETRIEVAL_SHOTS
 from tests.e2e.schedule_shots import SCHEDULE_SHOTS
 from tests.e2e.shot import Place, Shot, opened, said
@@ -354,6 +355,7 @@ SHOTS = [
     *HOLDING_SHOTS,
     *OPERATIONS_SHOTS,
     *RETRIEVAL_SHOTS,
+    *RETENTION_SHOTS,
     *STAFF_SHOTS,
     *TEMPLATE_SHOTS,
     *SCHEDULE_SHOTS,
