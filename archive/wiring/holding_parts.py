@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from archive.db.database import Database
-from archive.kernel.instants import Instant
 from archive.ports.clock import Clock
 from archive.settings import Settings
 from retention.holding.hold_scans import Handler, HoldScans

@@ -76,7 +76,7 @@ class Driver:
 
 _AT: Final = "to_char({0}, 'YYYY-MM-DD HH24:MI:SS.US')"
 _THINGS: Final = (
-    "SELECT o.id, coalesce(i.kind, o.kind), coalesce(i.received_at, o.preserved_at),"
+    "SELECT o.id, coalesce(i.kind, o.kind), coalesce(i.received_at, o.preserved_at),"  # noqa: S608
     f" CASE WHEN i.recorded_from NOT IN {VAGUE} THEN i.recorded_at END, i.clock_offset_ms"
     " FROM preserved_object o LEFT JOIN evidence_item i ON i.object_id = o.id WHERE o.destroyed_at IS NULL"
     " AND o.id IN (SELECT value FROM json_each(?))"
