@@ -188,7 +188,8 @@ class Copies:
             func.count(ObjectCopy.fault),
         )
         noted = select(*figures).select_from(ObjectCopy)
-        noted = noted.join(PreservedObject, PreservedObject.id == ObjectCopy.object_id).where(*due)
+        noted = noted.join(PreservedObject, PreservedObject.id == ObjectCopy.object_id)
+        noted = noted.where(*due, PreservedObject.destroyed_at.is_(None))
         count, size_bytes, oldest, faults = tx.execute(noted).one()
         fresh = self._fresh(tx, place.scanned)
         if fresh:

@@ -80,7 +80,7 @@ class LockRenewals:
         return len(next(self._batches(self._due), ()))
 
     def hold_some(self) -> int:
-        """Put up to 100 objects under legal hold that a hold covers, or take it off; return how many. As `extend_some`."""
+        """Put up to 100 objects under legal hold that a hold covers, or take it off; return how many."""
         return len(next(self._batches(self._to_hold), ())) + len(next(self._batches(self._to_release), ()))
 
     def renew_some(self) -> int:
@@ -89,12 +89,12 @@ class LockRenewals:
 
     def waiting(self, tx: Session) -> tuple[int, Instant | None]:
         """Return how many plans were not held against the locks of their objects yet, and when the oldest was made."""
-        is_due = (RetentionPlan.lock_due, RetentionPlan.object_id.not_in(_GONE))
-        due = select(func.count(), func.min(RetentionPlan.planned_at)).where(*is_due)
+        due = select(func.count(), func.min(RetentionPlan.planned_at))
+        due = due.where(RetentionPlan.lock_due, RetentionPlan.object_id.not_in(_GONE))
         count, oldest = tx.execute(due).one()
         return int(count), oldest
 
-    # ---- which --------------------------------------------------------------------------------------------------------
+    # ---- which -------------------------------------------------------------------------------------------------------
 
     def _unnoted(self, after: UUID) -> Select[UUID]:
         has_none = ~exists().where(ObjectLock.object_id == PreservedObject.id)
@@ -162,7 +162,7 @@ class LockRenewals:
             if tx.execute(update(RetentionPlan).where(*these).values(lock_due=False)).rowcount:  # type: ignore[attr-defined]
                 tx.execute(update(ObjectCopy).where(ObjectCopy.object_id.in_(ids)).values(lock_due=True))
 
-    # ---- jobs ----------------------------------------------------------------------------------------------------------
+    # ---- jobs --------------------------------------------------------------------------------------------------------
 
     def _extend(self, job: ClaimedJob, report: Callable[[int], None]) -> None:
         self._work(job, report, (self._due, self._to_hold, self._to_release), every=_SOON)

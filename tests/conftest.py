@@ -24,7 +24,7 @@ pytest.register_assert_rewrite("tests.support")  # before anything of it is impo
 
 from archive.access import passwords  # noqa: E402
 from archive.db import database  # noqa: E402
-from tests.support import deployment, postgres, schema, selection, unmerged  # noqa: E402
+from tests.support import deployment, postgres, schema, selection  # noqa: E402
 from tests.support.rabbitmq import Rabbit, RabbitMissing  # noqa: E402
 from tests.support.redis import Redis, RedisMissing  # noqa: E402
 
@@ -51,7 +51,6 @@ def pytest_configure(config: pytest.Config) -> None:
         database=None if _IN_CI else DirectoryBasedExampleDatabase(_HYPOTHESIS_HOME / "examples"),
     )
     hypothesis.settings.load_profile("liuhen")
-    unmerged.stand_in()
     if not hasattr(config, "workerinput"):
         os.environ[_RUN_FOLDER] = str(postgres.run_folder())
 

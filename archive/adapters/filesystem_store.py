@@ -50,8 +50,10 @@ _NO_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNO
 
 
 class FilesystemStore:
-    """A `LockableBlobStore` in `root`. WORM here is advisory: mode 0444, the immutable flag where asked for and possible,
-    and lock times beside the store that `delete` honours.
+    """A `LockableBlobStore` in `root`, whose WORM is advisory.
+
+    Blobs have mode 0444, the immutable flag where asked for and possible, and lock times beside the store that `delete`
+    honours.
 
     An error before a blob has its name leaves nothing behind. An error in making that name durable leaves the whole
     blob under it: another writer may already have found it, and the next put does.

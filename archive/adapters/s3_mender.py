@@ -23,7 +23,12 @@ from archive.ports.mending import WrongBytes
 _AT_ONCE: Final = 4
 _BLOCK_BYTES: Final = 1024 * 1024
 _NOT_LOCKED: Final = frozenset(
-    {"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"}
+    {
+        "NoSuchObjectLockConfiguration",
+        "ObjectLockConfigurationNotFoundError",
+        "NoSuchObjectLegalHold",
+        "InvalidRequest",
+    }
 )
 
 

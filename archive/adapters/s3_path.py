@@ -120,12 +120,9 @@ class Bucket:
     def _take(self, key: str, files: dict[str, _File], version: _File) -> None:
         """Take the next version of a key; the newest is listed first."""
         inside, mended = key.rpartition("/")[2], self.mended.get(key)
-        if mended is not None:
-            if version.version == mended:
-                files[inside] = version
-            elif inside not in files:  # put over it later
-                self.covered.add(key)
-        elif inside not in files or not self._is_replaced(key):
+        if mended is not None and inside in files and files[inside].version == mended:
+            return  # what it mended, and what lay there before
+        if inside not in files or not self._is_replaced(key):
             if inside in files:
                 self.covered.add(key)
             files[inside] = version

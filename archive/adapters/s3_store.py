@@ -343,10 +343,11 @@ class S3Store:
             known = self._known.get(name)
         if known is not None and wanted in {None, known.id}:
             return known
-        versions = [version for version in self._versions(name) if wanted in {None, version.id}]
+        versions = self._versions(name)
         if not versions:
             raise BlobMissing(key=key)
-        return self._know(name, versions[-1])
+        # Where what mended it is not there, the store is another than it was: what it holds was put there as good.
+        return self._know(name, next((version for version in versions if version.id == wanted), versions[-1]))
 
     def _versions(self, name: str) -> list[_Version]:
         """Return the versions of a key, the newest first."""

@@ -83,6 +83,16 @@ def last_lock(store: LockableBlobStore, object_id: ObjectId) -> LastLock | None:
     return _last_of(store, (f"{root}/{name}" for name in sorted(_names(store, object_id))))
 
 
+def is_whole(store: BlobStore, object_id: ObjectId) -> bool:
+    """Return whether nothing of an object has been deleted yet: every file that its inventory names is there."""
+    root = object_root(object_id)
+    try:
+        inventory = parse_inventory(read_small(store, f"{root}/{INVENTORY}") or b"", object_id=object_id)
+    except BrokenInventory:
+        return False
+    return all(store.exists(f"{root}/{name}") for name in (*inventory.manifest, SIDECAR, OBJECT_DECLARATION))
+
+
 def extent(store: BlobStore, object_id: ObjectId) -> Extent:
     """Return how many files of an object there are, and how large they are together."""
     root, found = object_root(object_id), Extent()

@@ -170,6 +170,10 @@ class OcflRoot:
         """Return what keeps any file of an object from being deleted; None for nothing."""
         return destroying.last_lock(self._store, object_id)
 
+    def is_whole(self, object_id: ObjectId) -> bool:
+        """Return whether every file that the object's inventory names is there; what is in them is not read."""
+        return destroying.is_whole(self._store, object_id)
+
     def extent(self, object_id: ObjectId) -> destroying.Extent:
         """Return how many files of an object there are, and how large they are together; none where it is not there."""
         return destroying.extent(self._store, object_id)

@@ -25,9 +25,11 @@ from retention.disposition.proving import ListDisagrees, agreed_until
 from retention.disposition.reconciling import Counted, balance
 from retention.disposition.remains import as_extents, as_told
 from retention.disposition.terms import ItemState, ListState
+from retention.models import ObjectCopy
 
 _BATCH: Final = 100
 _TROUBLED_AGAIN: Final = timedelta(hours=1)
+_COPIED_BY: Final = timedelta(minutes=5)
 _STANDING: Final = (ItemState.LISTED.value, ItemState.BEGUN.value)
 _STORES: Final = ("originals", "copy", "renditions", "drafts")
 _log = structlog.get_logger("liuhen.disposition")
@@ -87,8 +89,10 @@ class Carrier:
         waits = self._destroy_some(list_id, report)
         if waits is not None:
             return waits
-        self._finish(list_id)
-        return None
+        if self._is_copied_again(list_id):
+            self._finish(list_id)
+            return None
+        return self.clock.now() + _COPIED_BY
 
     # ---- the end of the recovery period ----------------------------------------------------------------------------
 
@@ -178,6 +182,18 @@ class Carrier:
         return 1000 * (total - sum(counts.get(state, 0) for state in _STANDING)) // total
 
     # ---- the end ---------------------------------------------------------------------------------------------------
+
+    def _is_copied_again(self, list_id: UUID) -> bool:
+        """Return whether what a lock kept when its copy was gone already has its copy again."""
+        kept = (
+            DispositionItem.list_id == list_id,
+            DispositionItem.state == ItemState.LEFT.value,
+            DispositionItem.found.is_not(None),
+            ObjectCopy.due_index.is_not(None),
+        )
+        query = select(ObjectCopy.object_id).join(DispositionItem, DispositionItem.object_id == ObjectCopy.object_id)
+        with self.database.read() as tx:
+            return tx.scalar(query.where(*kept).limit(1)) is None
 
     def _finish(self, list_id: UUID) -> None:
         """Count what is left and hold it against what there was; the list ends, or says what does not balance.

@@ -39,7 +39,6 @@ from archive.ports.clock import Clock
 from retention.disposition.models import DispositionItem, DispositionList, Tombstone
 from retention.disposition.remains import (
     DisposalStores,
-    as_extents,
     as_told,
     forget_rows,
     naming_entries,
@@ -49,6 +48,7 @@ from retention.disposition.remains import (
 from retention.disposition.rules import DisposalRules
 from retention.disposition.terms import ItemState, ListState, Step
 from retention.models import ObjectCopy
+from retention.planning.stale import mark_stale
 from retention.rounds.due import come_back, leave
 from retention.stops import Stop, StopKind
 
@@ -161,8 +161,7 @@ class Destroyer:
     def _refused(self, list_id: UUID, object_id: ObjectId, refusal: ObjectLocked) -> Instant | None:
         """Roll back where the original is whole; else nothing is left to keep, and the rest goes when its lock ends."""
         at, until = self.clock.now(), refusal.facts.get("until")
-        found = as_extents(self._item(list_id, object_id).found)
-        if self.stores.originals.extent(object_id) != found.get("originals"):
+        if not self.stores.originals.is_whole(object_id):
             return max(until, at + SOON) if isinstance(until, Instant) else at + SOON
         with self.database.begin() as tx:
             row = tx.scalars(select(PreservedObject).where(PreservedObject.id == object_id).with_for_update()).one()
@@ -173,6 +172,7 @@ class Destroyer:
             _copy_again(tx, object_id, at=at)
             revive_jobs(tx, object_id, at=at)
             come_back(tx, [object_id], at)
+            mark_stale(tx, [object_id], at)  # planning has looked past it meanwhile
             index_objects(tx, [object_id])
         return None
 

@@ -11,11 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Subquery, and_, cast, func, or_, select, union, union_all
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from archive.cases.models import Case, CaseLink, SubjectMerge
 from archive.cases.reaching import subject_family
 from archive.custody.models import CustodyEvent, PreservedObject
+from archive.db.base import Base
 from archive.db.sight import unbound
 from archive.evidence.models import EvidenceItem
 from archive.kernel.instants import Instant
@@ -32,20 +33,19 @@ def covered_ids(
 ) -> Subquery:
     """Return the ids of what a hold of this scope covers, as a table with one column `id`.
 
-    `since` is when it was placed: what was filed under a case of it later and taken out again is in it too.
+    `since` is when it was placed: what was filed under a case of it later and taken out again is in it too. What was
+    destroyed is not.
     """
     if scope is HoldScope.QUERY:
         if query is None:
             raise BadHoldQuery
-        return query.select(_units_below(tx, query.unit_id)).subquery("covered")
+        return _still_there(query.select(_units_below(tx, query.unit_id)).subquery("found"))
     if ref_id is None:
         raise ValueError("a hold of an object, a case or a subject names it")
     if scope is HoldScope.OBJECT:
         bound = select(CaseLink.object_id).join(Volume, Volume.id == CaseLink.volume_id)
-        return union(
-            select(PreservedObject.id.label("id")).where(PreservedObject.id == ref_id),
-            bound.where(Volume.object_id == ref_id),
-        ).subquery("covered")
+        itself = select(PreservedObject.id.label("id")).where(PreservedObject.id == ref_id)
+        return _still_there(union(itself, bound.where(Volume.object_id == ref_id)).subquery("found"))
     of_cases = Case.id == ref_id if scope is HoldScope.CASE else Case.subject_id.in_(_family(tx, ref_id))
     parts: list[Select[Any]] = [
         select(CaseLink.object_id.label("id")).join(Case, Case.id == CaseLink.case_id).where(of_cases),
@@ -54,7 +54,7 @@ def covered_ids(
     if since is not None:
         filed = select(CustodyEvent.object_id).join(Case, Case.id == CustodyEvent.case_id)
         parts.append(filed.where(of_cases, *_filing_since(since)))
-    return union(*parts).subquery("covered")
+    return _still_there(union(*parts).subquery("found"))
 
 
 def covered_by(tx: Session, hold: Hold) -> Subquery | None:
@@ -67,7 +67,7 @@ def covered_by(tx: Session, hold: Hold) -> Subquery | None:
 
 
 def holding(tx: Session, object_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[UUID]]:
-    """Return the holds that are placed, by each of these objects that one covers now. At most eight queries.
+    """Return the holds that are placed, by each of these objects that one covers now. At most nine queries.
 
     Whoever asks: also what the transaction does not see.
     """
@@ -118,20 +118,21 @@ def _by_case(tx: Session, object_ids: Sequence[UUID]) -> Pairs:
 
 def _by_subject(tx: Session, object_ids: Sequence[UUID]) -> Pairs:
     """Yield holds on the subject of a case, or on whom that subject stands under, or who stands under the same."""
-    member, of_case, of_hold = _member_since(object_ids), aliased(SubjectMerge), aliased(SubjectMerge)
+    root = func.coalesce(SubjectMerge.root_id, Hold.ref_id).label("root_id")
+    placed = select(Hold.id, Hold.placed_at, root).outerjoin(SubjectMerge, SubjectMerge.gone_id == Hold.ref_id)
+    holds = defaultdict[UUID, list[tuple[UUID, Instant]]](list)
+    for hold in tx.execute(placed.where(Hold.scope == HoldScope.SUBJECT.value, Hold.released_at.is_(None))):
+        holds[hold.root_id].append((hold.id, hold.placed_at))
+    if not holds:
+        return
+    member = _member_since(object_ids)
     rows = (
-        select(member.c.object_id, Hold.id)
+        select(member.c.object_id, func.coalesce(SubjectMerge.root_id, Case.subject_id), member.c.since)
         .join(Case, Case.id == member.c.case_id)
-        .outerjoin(of_case, of_case.gone_id == Case.subject_id)
-        .join(Hold, Hold.scope == HoldScope.SUBJECT.value)
-        .outerjoin(of_hold, of_hold.gone_id == Hold.ref_id)
-        .where(
-            func.coalesce(of_case.root_id, Case.subject_id) == func.coalesce(of_hold.root_id, Hold.ref_id),
-            Hold.released_at.is_(None),
-            or_(member.c.since.is_(None), member.c.since >= Hold.placed_at),
-        )
+        .outerjoin(SubjectMerge, SubjectMerge.gone_id == Case.subject_id)
     )
-    yield from ((row.object_id, row.id) for row in tx.execute(rows))
+    for object_id, root_id, since in tx.execute(rows):
+        yield from ((object_id, hold_id) for hold_id, at in holds.get(root_id, ()) if since is None or since >= at)
 
 
 def _by_query(tx: Session, object_ids: Sequence[UUID]) -> Pairs:
@@ -180,6 +181,12 @@ def _member_since(object_ids: Sequence[UUID]) -> Subquery:
 
 def _filing_since(since: Instant) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return CustodyEvent.type == EntryType.CASE_LINK.value, CustodyEvent.at >= since
+
+
+def _still_there(found: Subquery) -> Subquery:
+    things = Base.metadata.tables[PreservedObject.__tablename__]  # whoever asks has narrowed what is found already
+    there = select(found.c.id).join(things, things.c.id == found.c.id).where(things.c.destroyed_at.is_(None))
+    return there.subquery("covered")
 
 
 def _family(tx: Session, subject_id: UUID) -> Collection[UUID]:

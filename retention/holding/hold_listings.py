@@ -161,16 +161,16 @@ def hold_view(tx: Session, rules: HoldRules, hold_id: HoldId, *, at: Instant) ->
     held = select(PreservedObject.id, PreservedObject.size_bytes).join(
         HeldObject, HeldObject.object_id == PreservedObject.id
     )
-    counted = _count(tx, held.where(HeldObject.hold_id == hold_id))
+    counted = _count(tx, held.where(HeldObject.hold_id == hold_id, PreservedObject.destroyed_at.is_(None)))
     return HoldView(rows[0], tx.scalars(reviews).all(), counted, rows[0].hold.scanned_at is not None)
 
 
 def held_objects(
     tx: Session, hold_id: HoldId, *, cursor: str | None = None, limit: int = 50
 ) -> Slice[HeldRow]:  # fmt: skip
-    """Return what a hold covers, as far as it is seen, in the order of the ids. Raises: InvalidInput."""
+    """Return what a hold covers and what is there still, as far as it is seen, by their ids. Raises: InvalidInput."""
     query = select(PreservedObject, HeldObject.since).join(HeldObject, HeldObject.object_id == PreservedObject.id)
-    query = query.where(HeldObject.hold_id == hold_id)
+    query = query.where(HeldObject.hold_id == hold_id, PreservedObject.destroyed_at.is_(None))
     if cursor is not None:
         listing, _, last = cursor.partition("~")
         if listing != _HELD:
@@ -238,7 +238,7 @@ def _refs(tx: Session, rows: Sequence[Hold]) -> dict[UUID | None, Ref]:
     found: dict[UUID | None, Ref] = {}
     objects = select(PreservedObject.id, PreservedObject.kind, PreservedObject.name)
     for object_id, kind, name in tx.execute(objects.where(PreservedObject.id.in_(wanted[HoldScope.OBJECT]))):
-        found[object_id] = Ref(name, "", f"/{'records' if kind == 'record' else 'items'}/{object_id}")
+        found[object_id] = Ref(name or str(object_id), "", f"/{'records' if kind == 'record' else 'items'}/{object_id}")
     cases = select(Case.id, Case.title, Case.number).where(Case.id.in_(wanted[HoldScope.CASE]))
     for case_id, title, number in tx.execute(cases):
         found[case_id] = Ref(title, number, f"/cases/{case_id}")

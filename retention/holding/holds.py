@@ -16,7 +16,7 @@ from archive.access.actors import unit_of
 from archive.calendar.days import local_day
 from archive.cases.filing import require_case
 from archive.cases.subjects import require_subject
-from archive.custody.events import preserved_object
+from archive.custody.events import object_to_file
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.db.sight import EVERYBODYS, party_of, sight_of, unbound
@@ -216,7 +216,7 @@ def _require_ref(tx: Session, given: NewHold) -> None:
     elif given.ref_id is not None:
         match given.scope:
             case HoldScope.OBJECT:
-                preserved_object(tx, ObjectId(given.ref_id))
+                object_to_file(tx, ObjectId(given.ref_id))
             case HoldScope.CASE:
                 require_case(tx, CaseId(given.ref_id))
             case _:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from archive.cases.filing import require_case
 from archive.cases.models import CaseLink
-from archive.custody.events import preserved_object, record_event
+from archive.custody.events import object_to_file, preserved_object, record_event
 from archive.db.base import insert_row
 from archive.db.database import Database, unique_or
 from archive.kernel.errors import Conflict, NotFound
@@ -64,10 +64,12 @@ class Marks:
     ) -> MarkId:  # fmt: skip
         """Mark an object or a case, with words of why; what is kept by that is planned anew.
 
-        Raises: ObjectNotFound, CaseNotFound, AlreadyMarked, InvalidInput.
+        Raises: ObjectNotFound, ObjectDestroyed, CaseNotFound, AlreadyMarked, InvalidInput.
         """
         reason, mark_id = clean_text(reason, "reason", MAX_REASON_CHARACTERS), MarkId(new_uuid7())
         with unique_or(AlreadyMarked), database.begin() as tx:
+            if on.kind is MarkedKind.OBJECT:
+                object_to_file(tx, ObjectId(on.id))
             insert_row(
                 tx,
                 RetentionMark,

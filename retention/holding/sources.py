@@ -56,7 +56,7 @@ def plans(tx: Session, asked: Asked) -> Found:
             yield object_id, Stop(StopKind.NOT_PLANNED)
         if plan.is_permanent:
             yield object_id, Stop(StopKind.PERMANENT, plan.schedule_id)
-        elif plan.rule is None:
+        elif plan.is_waiting and plan.waits_for is None:  # also where one was for it before
             yield object_id, Stop(StopKind.NO_RULE)
         elif plan.is_waiting or plan.retain_until is None:
             yield object_id, Stop(StopKind.CLOCK_NOT_BEGUN, plan.schedule_id)

@@ -1,6 +1,6 @@
-"""What is kept until when, for people: counts and bytes, what falls due, what it costs. Narrowed to what is seen.
+"""What is kept until when, for people: counts and bytes, what falls due, what it costs.
 
-What was destroyed is not kept: it is in none of them.
+Narrowed to what is seen. What was destroyed costs nothing and falls due no more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _PAGE: Final = 50
 _GROWTH_DAYS: Final = 90
 _DAYS_OF_MONTH: Final = 30
 _LAST_MONTHS: Final = 24
-_IS_KEPT: Final = PreservedObject.destroyed_at.is_(None)
+_IS_THERE: Final = PreservedObject.destroyed_at.is_(None)
 
 
 class Keeping(StrEnum):
@@ -114,9 +114,8 @@ def due_by_month(tx: Session, *, at: Instant) -> tuple[Tally, Sequence[tuple[dat
     }
     months = [_months_later(first, number) for number in range(_LAST_MONTHS)]
     overdue = select(func.count(), func.coalesce(func.sum(PreservedObject.size_bytes), 0)).select_from(PreservedObject)
-    overdue = overdue.join(plan, plan.c.object_id == PreservedObject.id).where(
-        _IS_KEPT, _ends(plan), plan.c.retain_until <= at
-    )
+    overdue = overdue.join(plan, plan.c.object_id == PreservedObject.id)
+    overdue = overdue.where(_IS_THERE, _ends(plan), plan.c.retain_until <= at)
     by_month = [(day, found.get(f"{day:%Y-%m}", Tally(0, 0))) for day in months]
     return Tally(*map(int, tx.execute(overdue).one())), by_month
 
@@ -179,7 +178,7 @@ def costs(tx: Session, *, at: Instant) -> Sequence[CostRow]:
         )
         .select_from(PreservedObject)
         .outerjoin(plan, plan.c.object_id == PreservedObject.id)
-        .where(_IS_KEPT)
+        .where(_IS_THERE)
         .group_by(PreservedObject.unit_id, plan.c.rule, is_permanent)
     )
     found = [
@@ -219,7 +218,7 @@ def _plan() -> FromClause:
 
 def _rows(plan: FromClause) -> Select[Any]:
     rows = select(PreservedObject, plan.c.object_id).outerjoin(plan, plan.c.object_id == PreservedObject.id)
-    return rows.where(_IS_KEPT)
+    return rows.where(_IS_THERE)
 
 
 def _found(tx: Session, rows: Select[Any], limit: int) -> Sequence[KeptRow]:
@@ -232,13 +231,13 @@ def _found(tx: Session, rows: Select[Any], limit: int) -> Sequence[KeptRow]:
 def _counted(by: ColumnElement[Any], plan: FromClause) -> Select[Any]:
     size = func.coalesce(func.sum(PreservedObject.size_bytes), 0)
     named = by.label("name")
-    counted = select(named, func.count(), size).select_from(PreservedObject).where(_IS_KEPT)
-    return counted.outerjoin(plan, plan.c.object_id == PreservedObject.id).group_by(named)
+    counted = select(named, func.count(), size).select_from(PreservedObject)
+    return counted.outerjoin(plan, plan.c.object_id == PreservedObject.id).where(_IS_THERE).group_by(named)
 
 
 def _held_count() -> Select[int, int]:
     size = func.coalesce(func.sum(PreservedObject.size_bytes), 0)
-    return select(func.count(), size).select_from(PreservedObject).where(_IS_KEPT, _is_held())
+    return select(func.count(), size).select_from(PreservedObject).where(_IS_THERE, _is_held())
 
 
 def _is_held() -> ColumnElement[bool]:

@@ -29,7 +29,7 @@ from archive.ports.clock import Clock
 from retention.planning.changes import log_size, note_changes
 from retention.planning.deciding import Decider
 from retention.planning.models import PlanningState, RetentionPlan
-from retention.planning.readings import Driver, read
+from retention.planning.readings import Driver, Which, read
 from retention.planning.stale import mark_stale
 from retention.planning.writing import Plan, grown, present_plans, write_plans
 from retention.schedules.algebra import Rule
@@ -39,7 +39,8 @@ __all__ = ["BATCH", "InForce", "RetentionPlanner", "RulesOfDay", "mark_stale", "
 BATCH: Final = 5_000
 """Objects that are planned in one transaction, with one log entry."""
 _ONLY: Final = 1
-_NO_MARKS: Final[frozenset[str]] = frozenset()
+_FEW: Final = 500
+_NOTHING: Final[tuple[Plan | None, str | None]] = (None, None)
 _NEXT: Final = "SELECT id FROM preserved_object WHERE id > ? ORDER BY id LIMIT ?"
 _NEXT_POSTGRES: Final = "SELECT id::text FROM preserved_object WHERE id > %s::uuid ORDER BY id LIMIT %s"
 
@@ -76,21 +77,18 @@ class RetentionPlanner:
         for start in range(0, len(object_ids), BATCH):
             with self.database.begin() as tx:
                 _taken(tx)
-                driver = Driver(tx)
-                keys = [driver.key(object_id) for object_id in object_ids[start : start + BATCH]]
-                changed += self._plan(tx, driver, keys, by=by)
+                changed += self._plan_these(tx, object_ids[start : start + BATCH], by=by)
         return changed
 
     def plan_stale(self, limit: int = BATCH) -> int:
         """Plan up to `limit` objects whose plan is stale, the longest so first; return how many were looked at."""
         with self.database.begin() as tx:
             _taken(tx)
-            gone = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
-            is_stale = (RetentionPlan.stale_since.is_not(None), RetentionPlan.object_id.not_in(gone))
-            stale = select(RetentionPlan.object_id).where(*is_stale)
+            stale = select(RetentionPlan.object_id).where(RetentionPlan.stale_since.is_not(None))
+            stale = stale.join(PreservedObject, PreservedObject.id == RetentionPlan.object_id)
+            stale = stale.where(PreservedObject.destroyed_at.is_(None))  # the plan of what is gone stays as it was
             found = tx.scalars(stale.order_by(RetentionPlan.stale_since).limit(limit)).all()
-            driver = Driver(tx)
-            self._plan(tx, driver, [driver.key(object_id) for object_id in found])
+            self._plan_these(tx, found)
         return len(found)
 
     def note_changes(self) -> int:
@@ -102,9 +100,7 @@ class RetentionPlanner:
             state = _taken(tx)
             noted = note_changes(tx, state.scanned, at=self.clock.now())
             state.scanned = noted.scanned
-            if noted.fresh:
-                driver = Driver(tx)
-                self._plan(tx, driver, [driver.key(object_id) for object_id in noted.fresh])
+            self._plan_these(tx, noted.fresh)
         return noted.looked_at
 
     def sweep_some(self, limit: int = BATCH) -> int:
@@ -119,14 +115,15 @@ class RetentionPlanner:
                 return 0
             if state.sweeping != name:
                 state.sweeping, state.swept_to = name, None
-            driver = Driver(tx)
-            after = driver.key(state.swept_to or UUID(int=0))
-            keys = [row[0] for row in driver.rows(_NEXT, _NEXT_POSTGRES, after, limit)]
-            self._plan(tx, driver, keys, in_force=in_force)
+            driver, after = Driver(tx), state.swept_to or UUID(int=0)
+            keys = driver.rows(_NEXT, _NEXT_POSTGRES, driver.key(after), limit)
+            if keys:
+                which = Which(after=driver.key(after), until=keys[-1][0])
+                self._plan(tx, driver, which, in_force, is_many=len(keys) > _FEW)
             if len(keys) < limit:
                 state.swept, state.sweeping, state.swept_to = name, None, None
             else:
-                state.swept_to = UUID(keys[-1])
+                state.swept_to = UUID(keys[-1][0])
         return len(keys)
 
     def rules_at(self, tx: Session, at: Instant) -> Sequence[Rule]:
@@ -136,32 +133,35 @@ class RetentionPlanner:
     def _in_force(self, tx: Session) -> InForce:
         return self.rules(tx, local_day(self.clock.now()))
 
-    def _plan(
-        self, tx: Session, driver: Driver, keys: Sequence[str], *, in_force: InForce | None = None, by: Actor = ARCHIVE
-    ) -> int:
+    def _plan_these(self, tx: Session, object_ids: Sequence[UUID], *, by: Actor = ARCHIVE) -> int:
         """Plan objects in the caller's transaction, which has taken the state; return how many plans are different."""
-        if not keys:
+        if not object_ids:
             return 0
-        in_force = in_force or self._in_force(tx)
+        driver = Driver(tx)
+        which = Which(keys=[driver.key(object_id) for object_id in object_ids])
+        return self._plan(tx, driver, which, self._in_force(tx), is_many=len(object_ids) > _FEW, by=by)
+
+    def _plan(
+        self, tx: Session, driver: Driver, which: Which, in_force: InForce, *, is_many: bool, by: Actor = ARCHIVE
+    ) -> int:
         schedule_id = None if in_force.schedule_id is None else driver.key(in_force.schedule_id)
         new: list[tuple[str, Plan]] = []
-        changed: list[tuple[str, Plan]] = []
-        settled: list[str] = []
-        with _undisturbed(len(keys)):
-            present, stale = present_plans(driver, keys)
-            reading, decide = read(driver, keys), _decider(in_force).decide
-            filings, marks = reading.filings, reading.marks
+        changed: list[tuple[str, Plan, str | None]] = []
+        settled: list[tuple[str, str]] = []
+        with _undisturbed(is_many=is_many):
+            present = present_plans(driver, which)
+            reading, decide = read(driver, which), _decider(in_force).decide
+            marks = reading.marks
             for thing in reading.things:
                 key = thing[0]
-                before = present.get(key)
-                decision = decide(thing, filings.get(key, ()), marks.get(key, _NO_MARKS))
-                plan = grown(decision, schedule_id, before)
+                before, stale = present.get(key, _NOTHING)
+                plan = grown(decide(thing, marks.get(key)), schedule_id, before)
                 if before is None:
                     new.append((key, plan))
                 elif plan != before:
-                    changed.append((key, plan))
-                elif key in stale:
-                    settled.append(key)
+                    changed.append((key, plan, stale))
+                elif stale is not None:
+                    settled.append((key, stale))
             write_plans(tx, driver, new, changed, settled, by=by, at=self.clock.now())
         return len(new) + len(changed)
 
@@ -207,9 +207,9 @@ def _decider(in_force: InForce) -> Decider:
 
 
 @contextmanager
-def _undisturbed(count: int) -> Iterator[None]:
+def _undisturbed(*, is_many: bool) -> Iterator[None]:
     """Keep the collector of garbage away from a batch: it finds none among tuples, and takes a third of the time."""
-    is_on = gc.isenabled() and count >= BATCH // 10
+    is_on = gc.isenabled() and is_many
     if is_on:
         gc.disable()
     try:

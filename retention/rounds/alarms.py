@@ -11,7 +11,7 @@ from archive.access.listings import accounts_with
 from archive.access.policy import Role
 from archive.kernel.instants import Instant
 from archive.notify.notices import NoticeKind, notify
-from retention.rounds.models import FixityDamage
+from retention.rounds.models import FixityDamage, counts
 
 TOLD: Final = (Role.RECORDS_MANAGER, Role.OPERATOR, Role.ADMINISTRATOR, Role.AUDITOR)
 _LINK: Final = "/fixity"
@@ -29,7 +29,7 @@ def tell_people(tx: Session, *, at: Instant) -> int:
         return 0
     found = list(tx.scalars(select(FixityDamage.id).where(FixityDamage.told_at.is_(None))))
     stuck = (
-        FixityDamage.repaired_at.is_(None),
+        counts(),
         FixityDamage.trouble.is_not(None),
         or_(FixityDamage.told_trouble.is_(None), FixityDamage.told_trouble != FixityDamage.trouble),
     )

@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from archive.custody.events import preserved_object
 from archive.db.database import Database
 from archive.jobs.queue import FIXITY, ClaimedJob, hasten_job, renew_job, repeat_job
-from archive.kernel.errors import NotFound, StorageFull, Unavailable
+from archive.kernel.errors import InvalidInput, NotFound, StorageFull, Unavailable
 from archive.kernel.findings import Outcome, Report, invalid
 from archive.kernel.ids import ObjectId
 from archive.kernel.instants import Instant
@@ -43,7 +43,7 @@ from retention.rounds.models import FixityCheck
 from retention.rounds.outcomes import Where, Whole, tell_damage, tell_whole
 from retention.rounds.pacing import Throttle, weight
 from retention.rounds.places import Place, PlacesInUse
-from retention.rounds.reading import Reading, read_object
+from retention.rounds.reading import Original, Reading, not_read, read_object
 from retention.rounds.repairing import Repairs, require_there
 
 CHECK_OBJECTS: Final = "check_objects"
@@ -234,7 +234,7 @@ class _Run:
                 for turn in found:
                     if self._is_over(turn, credit - spent):
                         break
-                    spent += weight(turn.original.digests.size_bytes)
+                    spent += weight(turn.row.size_bytes)
                     waiting.append((turn, self.rounds.clock.now(), pool.submit(self._read, turn)))
                     if len(waiting) > _READ_AHEAD:
                         self._settle(*waiting.popleft())
@@ -258,7 +258,11 @@ class _Run:
 
     def _read(self, turn: Turn) -> Reading:
         paced = self.rounds.throttle.paced
-        return read_object(self.place.objects, turn.original, least_head=turn.head, paced=paced)
+        try:
+            original = Original.of(turn.row)
+        except InvalidInput:  # nothing of ours writes such a row; fsck tells who has
+            return not_read("fixity.catalogue_broken", "The catalogue does not say which digests the original has")
+        return read_object(self.place.objects, original, least_head=turn.head, paced=paced)
 
     def _settle(self, turn: Turn, began: Instant, future: Future[Reading]) -> None:
         reading = future.result()

@@ -20,7 +20,6 @@ from archive.ledger.proofs import head
 from retention.models import CopyPlace, ObjectCopy
 from retention.rounds.models import ORIGINALS, FixityCheck, FixityDamage, FixityPlace
 from retention.rounds.pacing import LEAST_WEIGHT_BYTES, Credit
-from retention.rounds.reading import Original
 
 PRESERVING: Final = ("object.preserved", "record.filed", "volume.closed")
 """Types of entries that an object comes in with."""
@@ -28,6 +27,7 @@ _SCANNED_AT_ONCE: Final = 10_000
 _NOTED_AT_ONCE: Final = 1000
 _AT_ONCE: Final = 100
 _AGAIN: Final = timedelta(hours=1)
+_GONE: Final = select(PreservedObject.id).where(PreservedObject.destroyed_at.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Turn:
     `is_asked`: it was put to the front; `is_late`: its period is over.
     """
 
-    original: Original
+    row: PreservedObject
     head: int
     is_asked: bool
     is_late: bool
@@ -45,7 +45,7 @@ class Turn:
     @property
     def object_id(self) -> ObjectId:
         """Which object it is."""
-        return self.original.object_id
+        return ObjectId(self.row.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,8 @@ def come_back(tx: Session, object_ids: Sequence[UUID], at: Instant) -> None:
 
 def note_copied(tx: Session, place_id: UUID, object_ids: Sequence[UUID], at: Instant) -> None:
     """Have objects that were copied re-read there too, each from its first copy on; in the caller's transaction."""
-    _come_in(tx, str(place_id), [{"object_id": each, "since": at} for each in object_ids])
+    gone = set(tx.scalars(_GONE.where(PreservedObject.id.in_(object_ids))))  # while it was copied
+    _come_in(tx, str(place_id), [{"object_id": each, "since": None if each in gone else at} for each in object_ids])
 
 
 def note_new(database: Database, *, at: Instant) -> None:
@@ -116,7 +117,7 @@ def note_old_copies(database: Database) -> None:
     for place_id in places:
         known = exists().where(FixityCheck.object_id == ObjectCopy.object_id, FixityCheck.place == str(place_id))
         made = select(ObjectCopy.object_id, ObjectCopy.copied_at).where(
-            ObjectCopy.place_id == place_id, ObjectCopy.head > 0, ~known
+            ObjectCopy.place_id == place_id, ObjectCopy.head > 0, ~known, ObjectCopy.object_id.not_in(_GONE)
         )
         while True:
             with database.begin() as tx:
@@ -147,6 +148,7 @@ def turns(
             FixityCheck.place == place,
             FixityCheck.read_at.is_(None),
             FixityCheck.since.is_not(None),
+            PreservedObject.destroyed_at.is_(None),
             ~is_damaged,
             or_(FixityCheck.tried_at.is_(None), FixityCheck.tried_at < at - _AGAIN),
         )
@@ -211,7 +213,7 @@ def _preserved() -> Select[UUID, Instant]:
 
 def _turn(row: FixityCheck, original: PreservedObject, bound: Instant) -> Turn:
     is_late = row.since is not None and row.since <= bound
-    return Turn(Original.of(original), row.head, row.asked_at is not None, is_late)
+    return Turn(original, row.head, row.asked_at is not None, is_late)
 
 
 def _come_in(tx: Session, place: str, rows: Sequence[dict[str, Any]]) -> None:

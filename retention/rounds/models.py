@@ -7,12 +7,14 @@ import uuid
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Text, and_, or_, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
 
 ORIGINALS: Final = "originals"
+PLACE_NOT_IN_USE: Final = "fixity.place_not_in_use"
+"""Why damage is not repaired in a place that nothing is copied to any more: it counts for nothing, and stays told."""
 _IS_ASKED: Final = text("asked_at IS NOT NULL")
 _IS_READ: Final = text("read_at IS NOT NULL")
 _IS_UNREAD: Final = text("tries > 0")
@@ -120,6 +122,14 @@ class FixityDamage(Base):
     tried_at: Mapped[datetime | None] = mapped_column(Moment)
     told_at: Mapped[datetime | None] = mapped_column(Moment)
     told_trouble: Mapped[str | None] = mapped_column(String(64))
+
+
+def counts() -> ColumnElement[bool]:
+    """Return the condition that damage counts: it is not repaired, and its place is in use."""
+    return and_(
+        FixityDamage.repaired_at.is_(None),
+        or_(FixityDamage.trouble.is_(None), FixityDamage.trouble != PLACE_NOT_IN_USE),
+    )
 
 
 class FixityMend(Base):

@@ -108,8 +108,7 @@ def read_object(
     try:
         examined = objects.examine(original.object_id, digesting=digesting)
     except (OSError, StoreUnavailable):
-        told = indeterminate(_UNREADABLE, "The files of the object cannot be listed")
-        return Reading(Report((told,)), Examined(Report((told,)), None, {}, {}), {})
+        return not_read(_UNREADABLE, "The files of the object cannot be listed")
     findings = [
         *examined.report.findings,
         _original(examined, original),
@@ -118,6 +117,12 @@ def read_object(
     if examined.inventory is not None and examined.inventory.head < least_head:
         findings.append(invalid("fixity.version_missing", "The object lacks a version that it had"))
     return Reading(Report(tuple(findings)), examined, digesting.kept)
+
+
+def not_read(code: str, message: str) -> Reading:
+    """Return what is known of an object that could not be read at all: nothing, and why."""
+    report = Report((indeterminate(code, message),))
+    return Reading(report, Examined(report, None, {}, {}), {})
 
 
 def _original(examined: Examined, original: Original) -> Finding:

@@ -39,7 +39,7 @@ from retention.fixity import Fixity, judged
 from retention.models import CopyPlace, ObjectCopy
 from retention.rounds.due import recheck
 from retention.rounds.mending_plan import FileToMend, Plan, plan
-from retention.rounds.models import ORIGINALS, FixityCheck, FixityDamage, FixityMend
+from retention.rounds.models import ORIGINALS, PLACE_NOT_IN_USE, FixityCheck, FixityDamage, FixityMend
 from retention.rounds.outcomes import QUARANTINED, Where, tell_quarantined, tell_repaired
 from retention.rounds.places import Place, PlacesInUse, place_names
 from retention.rounds.reading import MANIFEST, Original, Reading, read_object
@@ -50,7 +50,6 @@ GOOD_UNREAD: Final = "fixity.good_copy_unread"
 NOT_IN_FILES: Final = "fixity.not_in_files"
 STRAY_FILE: Final = "fixity.stray_file"
 NOT_REPAIRED: Final = "fixity.not_repaired"
-NOT_IN_USE: Final = "fixity.place_not_in_use"
 _PASSES: Final = 2
 _FRESH: Final = timedelta(days=1)
 _TIMES_FOR_OLD: Final = 24
@@ -145,7 +144,7 @@ class _Repair:
         """Return None once the object is whole, else why not. Raises: what stores raise."""
         target = self.repairs.places.opened(self.damage.place)
         if target is None:
-            return NOT_IN_USE
+            return PLACE_NOT_IN_USE
         require_there(target)
         present = self._read(target)  # 1
         if present.report.outcome is Outcome.VALID:

@@ -14,7 +14,7 @@ from archive.db.database import Database
 from archive.kernel.canonical import parse_json
 from archive.kernel.instants import Instant, format_instant
 from archive.ledger.models import LogLeaf
-from retention.rounds.models import FixityBatch, FixityCheck, FixityDamage, FixityPlace, FixityReport
+from retention.rounds.models import FixityBatch, FixityCheck, FixityDamage, FixityPlace, FixityReport, counts
 from retention.rounds.places import place_names
 
 _DAY: Final = timedelta(days=1)
@@ -107,7 +107,7 @@ def damage(tx: Session, *, only_open: bool = False, cursor: str | None = None, l
     """Return damage, the newest first. Raises: InvalidInput for another list's cursor."""
     query = select(FixityDamage).order_by(FixityDamage.found_at.desc(), FixityDamage.id.desc()).limit(limit + 1)
     if only_open:
-        query = query.where(FixityDamage.repaired_at.is_(None))
+        query = query.where(counts())
     if cursor is not None:
         query = query.where(before(FixityDamage.found_at, FixityDamage.id, cursor, _CURSOR))
     names = place_names(tx)
@@ -125,7 +125,7 @@ def damage(tx: Session, *, only_open: bool = False, cursor: str | None = None, l
 
 def open_count(tx: Session) -> int:
     """Return how much damage is not repaired."""
-    return tx.scalar(select(func.count()).select_from(FixityDamage).where(FixityDamage.repaired_at.is_(None))) or 0
+    return tx.scalar(select(func.count()).select_from(FixityDamage).where(counts())) or 0
 
 
 def reports(tx: Session, *, limit: int = 60) -> Sequence[FixityReport]:

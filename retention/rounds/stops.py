@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from retention.rounds.models import FixityDamage
+from retention.rounds.models import FixityDamage, counts
 from retention.stops import Stop, StopKind
 
 _AT_ONCE = 500
@@ -19,7 +19,7 @@ def damaged(tx: Session, object_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[S
     for start in range(0, len(object_ids), _AT_ONCE):
         some = object_ids[start : start + _AT_ONCE]
         rows = select(FixityDamage.object_id, FixityDamage.id)
-        rows = rows.where(FixityDamage.object_id.in_(some), FixityDamage.repaired_at.is_(None))
+        rows = rows.where(FixityDamage.object_id.in_(some), counts())
         for object_id, damage_id in tx.execute(rows.order_by(FixityDamage.found_at, FixityDamage.id)):
             found[object_id].append(Stop(StopKind.DAMAGED, ref_id=damage_id))
     return found

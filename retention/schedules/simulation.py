@@ -4,20 +4,21 @@ What is stored only grows, so an object is compared with the later of what is st
 While a case is open its period has not begun: it is counted as if all its cases were closed now.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 from uuid import UUID
 
+from archive.calendar.days import local_day
 from archive.kernel.canonical import canonical_json, parse_canonical
 from archive.kernel.instants import Instant, format_instant, parse_instant
 from retention.schedules.algebra import Facts, Kept, Rule, kept_by
 
 MOST_EXAMPLES: Final = 5
 _FOR_EVER: Final = datetime.max.replace(tzinfo=UTC)
-_MOST_REMEMBERED: Final = 4096
+_MOST_REMEMBERED: Final = 20_000
 
 
 class Change(StrEnum):
@@ -62,17 +63,37 @@ class Verdict:
 
 
 class Comparison:
-    """Compares two sets of rules on one object after the other, at a moment."""
+    """Compares two sets of rules on one object after the other, at a moment.
+
+    Verdicts are remembered: ends depend on local days and on what conditions ask about, in which few objects differ.
+    """
 
     def __init__(self, now: Sequence[Rule], then: Sequence[Rule], at: Instant) -> None:
         """Take today's rules and those that are tried."""
-        self._now, self._then = _Remembering(now), _Remembering(then)
+        self._now, self._then = tuple(now), tuple(then)
         self._at = at
+        self._known: dict[Any, Verdict] = {}
 
     def verdict(self, facts: Facts, stored: Stored) -> Verdict:
         """Return what would become of an object."""
         closed = replace(facts, closings=tuple(at or self._at for at in facts.closings))
-        now, then = self._now.kept(closed), self._then.kept(closed)
+        try:
+            days = tuple(
+                at if at is None else local_day(at)
+                for at in (closed.received_at, closed.recorded_at, max(closed.closings, default=None))
+            )
+        except OverflowError:  # the clock of a device may say anything
+            return self._judged(closed, stored)
+        key = (closed.kind, closed.marks, closed.categories, closed.stages, days, stored)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            found = self._known[key] = self._judged(closed, stored)
+        return found
+
+    def _judged(self, closed: Facts, stored: Stored) -> Verdict:
+        now, then = kept_by(closed, self._now), kept_by(closed, self._then)
         kept, asked, would = _length_of(stored), _length(now, self._at), _length(then, self._at)
         return Verdict(
             _change(kept, asked, would),
@@ -147,23 +168,6 @@ class Tally:
 def moment_of(told: str | None) -> Instant | None:
     """Return a moment that a tally holds."""
     return None if told is None else parse_instant(told)
-
-
-class _Remembering:
-    """Rules, and which of them are for what: few objects differ in anything that conditions ask about."""
-
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        self._rules = tuple(rules)
-        self._met: dict[Any, tuple[Rule, ...]] = {}
-
-    def kept(self, facts: Facts) -> Kept:
-        key = (facts.kind, facts.marks, facts.categories, facts.stages, bool(facts.closings))
-        met = self._met.get(key)
-        if met is None:
-            if len(self._met) >= _MOST_REMEMBERED:
-                self._met.clear()
-            met = self._met[key] = tuple(rule for rule in self._rules if rule.condition.is_met_by(facts))
-        return kept_by(facts, met)
 
 
 def _length_of(stored: Stored) -> Instant | None:

@@ -37,6 +37,7 @@ MOST_KEPT: Final = 10
 """Trials of one version that are kept; older ones are forgotten."""
 _BATCH: Final = 1000
 _BATCHES: Final = 20
+_IS_THERE: Final = PreservedObject.destroyed_at.is_(None)
 
 FactsOf = Callable[[Session, Sequence[UUID]], Mapping[UUID, Facts]]
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
@@ -83,7 +84,7 @@ def ask_trial(database: Database, schedule_id: ScheduleId, *, by: Actor, at: Ins
             content=row.content,
             asked_by=by.id,
             asked_at=at,
-            total=tx.scalar(select(func.count()).where(PreservedObject.destroyed_at.is_(None))) or 0,
+            total=tx.scalar(select(func.count()).select_from(PreservedObject).where(_IS_THERE)) or 0,
             tally=Tally().to_json(),
         )
         add_job(tx, TRY_SCHEDULE, {"trial": str(trial_id)}, at=at, queue=LONG, key=_key(trial_id))
@@ -167,6 +168,7 @@ class ScheduleTrials:
                 RetentionPlan.is_permanent,
             )
             .outerjoin(RetentionPlan, RetentionPlan.object_id == PreservedObject.id)
+            .where(_IS_THERE)
             .order_by(PreservedObject.id)
             .limit(self.batch)
         )

@@ -19,6 +19,7 @@ NAMES = (
     "inspection",
     "verify",
     "verify-package",
+    "fixity",
     "log",
     "writers",
     "million",

@@ -131,13 +131,15 @@ def run_until(settings: Settings, work: Callable[..., None], *arguments: Any, re
     child.close()
 
 
-def each_step(settings: Settings, work: Callable[..., None], *arguments: Any) -> int:
+def each_step(
+    settings: Settings, work: Callable[..., None], *arguments: Any, ahead: timedelta = timedelta(0)
+) -> int:
     """Kill `work` at its first step, then at its second, and so on, until it comes to its end; return how often.
 
     For work that goes on from where the last try was killed.
     """
     for at_step in range(1, _MOST_STEPS):
-        if not run_killed(settings, work, *arguments, at_step=at_step):
+        if not run_killed(settings, work, *arguments, at_step=at_step, ahead=ahead):
             return at_step - 1
     raise AssertionError("the work never came to its end")
 
@@ -157,10 +159,18 @@ def work_once(services: Services) -> None:
 
 
 def dispose(services: Services) -> None:
-    """Carry out what is agreed to, until nothing is left to do but what the log has to cover first."""
-    for _ in range(6):
-        services.sequencer.sequence()
-        services.dispositions.go_on()
+    """Carry lists out as far as the log lets them."""
+    services.dispositions.go_on()
+
+
+def destroy(services: Services, list_id: Any, object_id: Any) -> None:
+    """Destroy one object of a list."""
+    services.dispositions.carrier.destroyer.destroy_object(list_id, object_id)
+
+
+def certify(services: Services, list_id: Any) -> None:
+    """Certify one list."""
+    services.dispositions.certifier.certify(list_id)
 
 
 def copy_once(services: Services) -> None:

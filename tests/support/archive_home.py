@@ -42,7 +42,8 @@ from archive.ledger.models import LogEntry, LogLeaf
 from archive.ledger.publishing import NOTES
 from archive.ports.blobs import BlobStore
 from archive.settings import Settings
-from archive.wiring import Services, build_services, create_home
+from archive.wiring import Services, build_services
+from archive.wiring.homes import create_home
 from archive.wiring.stores import places_of
 from ingest.accept import finish_upload
 from ingest.docks import enrol_dock, invite_dock
@@ -68,6 +69,11 @@ class SteppedClock:
 
     def now(self) -> Instant:
         return datetime.now(UTC) + self._ahead
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far it is ahead of the machine's."""
+        return self._ahead
 
     def step(self, by: timedelta) -> Instant:
         self._ahead += by

@@ -7,14 +7,11 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete
-
 from archive.access.callers import Caller
 from archive.access.policy import Role
 from archive.calendar.days import local_day
 from archive.cases.closing import close_case
 from archive.cases.filing import link_object, unlink_object
-from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.db.sight import FIRST_UNIT
 from archive.kernel.ids import CaseId, HoldId, ObjectId, UnitId
@@ -25,9 +22,11 @@ from retention.holding.hold_queries import HoldQuery
 from retention.holding.holds import NewHold, place_hold, release_hold
 from retention.holding.stops import stops_of
 from retention.holding.terms import HoldScope
-from retention.planning.models import RetentionPlan
+from retention.planning.planner import mark_stale
+from retention.schedules.algebra import Rule
 from retention.stops import Stop, StopKind
 from tests.support.archive_home import ArchiveHome, EnrolledDock
+from tests.support.planned import OVER, plan
 
 PAPER = "官渡区人民法院（2026）云0111行初12号应诉通知书"
 _requests = count(1)
@@ -75,14 +74,14 @@ class HoldingScene:
     def close(self, case_id: CaseId) -> None:
         close_case(self.home.database, case_id, on=local_day(self.now), by=OPERATOR, at=self.now)
 
-    def plan(self, *object_ids: ObjectId, until: timedelta | None = timedelta(days=-1), **columns: Any) -> None:
-        """Write what was planned: kept until then, counted from now; each object's older plan is gone."""
-        for object_id in object_ids:
-            values = {"rule": "r", "basis": "received", "basis_at": self.now, "planned_at": self.now, **columns}
-            values["retain_until"] = None if until is None else self.now + until
-            with self.home.database.begin() as tx:
-                tx.execute(delete(RetentionPlan).where(RetentionPlan.object_id == object_id))
-                insert_row(tx, RetentionPlan, object_id=object_id, **values)
+    def plan(self, *object_ids: ObjectId, by: tuple[Rule, ...] = (OVER,)) -> None:
+        """Plan objects by these rules alone."""
+        plan(self.home, *object_ids, by=by)
+
+    def mark_stale(self, object_id: ObjectId) -> None:
+        """Say that something changed that schedules ask about."""
+        with self.home.database.begin() as tx:
+            mark_stale(tx, [object_id], self.now)
 
     def due(self, **fields: Any) -> ObjectId:
         """Return an item that nothing stops."""

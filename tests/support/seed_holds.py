@@ -46,7 +46,7 @@ def place_holds(bureau: Bureau) -> dict[str, HoldId]:
     )
     for name, scope, what, days, ahead in (
         ("over", HoldScope.CASE, bureau.cases["main"], 300, 350),
-        ("inquiry", HoldScope.OBJECT, bureau.items["video"], 100, 95),
+        ("inquiry", HoldScope.OBJECT, bureau.items["audio"], 100, 95),
         ("audit", HoldScope.QUERY, query, 40, 50),
         ("review", HoldScope.SUBJECT, bureau.subjects["官渡区阿明烧烤店"], 20, 180),
         ("lawsuit", HoldScope.CASE, bureau.cases["main"], 3, 180),
@@ -68,5 +68,7 @@ def place_holds(bureau: Bureau) -> dict[str, HoldId]:
         (Marked(MarkedKind.CASE, bureau.cases["main"]), Mark.COMPLEX, "经集体讨论认定为疑难案件"),
         (Marked(MarkedKind.OBJECT, bureau.items["video"]), Mark.EVIDENCE, "作为处罚决定的定案依据"),
     ):
-        services.holding.marks.set_mark(services.database, on, mark, reason=reason, by=keeper, at=now - timedelta(days=2))
+        services.holding.marks.set_mark(
+            services.database, on, mark, reason=reason, by=keeper, at=now - timedelta(days=2)
+        )
     return made

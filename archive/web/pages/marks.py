@@ -38,7 +38,9 @@ def mark_removed(mark_id: MarkIdPath, form: FormDep, caller: Marker, services: S
         address = _address(services, mark_on(tx, mark_id))
     if not form.is_good:
         return go_to(f"{address}?done=mark_needs_a_reason#keeping")
-    services.holding.marks.take_back(services.database, mark_id, reason=reason, by=caller.actor, at=services.clock.now())
+    services.holding.marks.take_back(
+        services.database, mark_id, reason=reason, by=caller.actor, at=services.clock.now()
+    )
     return go_to(f"{address}?done=unmarked#keeping")
 
 

@@ -116,6 +116,7 @@ from retention.holding.holds import NewHold, place_hold, release_hold, review_ho
 from retention.holding.marks import Marked
 from retention.holding.terms import HoldScope, MarkedKind
 from retention.planning.planner import RetentionPlanner
+from retention.rounds.reports import Month
 from retention.schedules import register as schedules
 from retention.schedules.listings import schedule_view
 from retention.schedules.register import save_schedule
@@ -129,6 +130,7 @@ from tests.support import footage
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, SteppedClock, flip
 from tests.support.case_files import CHECKED, give_seal, scan
 from tests.support.cosigned import CosignedHome, cosigned_home
+from tests.support.disposals import destroy_one
 from tests.support.moulds import Moulds
 from tests.support.schedule_in_force import Schedules
 from tests.support.unguarded import guard, lift
@@ -192,9 +194,18 @@ UNBOUND = {
     # How far the copier is; that it looked past nothing follows from the log.
     "copy_place": {"scanned", "trouble", "trouble_at"},
     "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at", "has_hold", "lock_due"},
+    # When a list was begun, and what keeps it: nobody decides by it.
+    "disposition_list": {"begun_at", "trouble", "trouble_at"},
+    "disposition_item": {"step"},
     # How far planning is, and what is to be looked at again.
     "planning_state": None,
     "retention_plan": {"stale_since", "lock_due"},
+    # How far rounds are, what they are at, and how far people were told.
+    "fixity_place": None,
+    "fixity_check": {"asked_at", "read_at", "read_bytes", "read_head", "tries", "tried_at", "trouble"},
+    "fixity_damage": {"trouble", "tried_at", "told_at", "told_trouble"},
+    # In a bucket only: tests/integration/stores/test_mending.py.
+    "fixity_mend": None,
 }  # fmt: skip
 
 
@@ -236,6 +247,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     home = witnessed.home
     dock, other = home.dock(), home.dock("Dock 2")
     at = home.clock.now
+    destroy_one(home, dock)
     case_id = home.case("1")
     supervisor = home.person(Role.SUPERVISOR)
     merge_some_subjects(home)
@@ -278,6 +290,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     plan_everything(home)
     assert home.services.copies.copy_some() > 0
     home.services.drills.run(count=1)
+    read_everything_again(home, base / "second", object_id)
     take_a_case_away(witnessed, case_id, supervisor)
     assert home.erase(lambda entry: entry["type"] == "admin.dock_invited")
     set_dock_limits(home.database, other.id, bytes_per_day=9, bytes_per_s=8, uploads=7, by=OPERATOR, at=at())
@@ -293,15 +306,14 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
 def plan_everything(home: ArchiveHome) -> None:
     """Plans of every object: one with an end, counted from its recording, and those whose period has not begun."""
     planner = RetentionPlanner(home.database, home.clock, Schedules())
-    while planner.sweep_some():
+    while planner.note_changes() or planner.plan_stale() or planner.sweep_some():
         pass
-    assert planner.note_changes() == 0
 
 
 def keep(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
     """Marks: one that stands, one that was taken back. Holds: one that was reviewed and covers more, one released."""
     database, rules, marks = home.database, home.services.holding.rules, home.services.holding.marks
-    today, other = local_day(home.clock.now()), home.person(Role.RECORDS_MANAGER)
+    today, other = local_day(home.clock.now()), home.person(Role.RECORDS_MANAGER, "holder")
     for on, mark in (
         (Marked(MarkedKind.CASE, case_id), Mark.COMPLEX),
         (Marked(MarkedKind.OBJECT, object_id), Mark.EVIDENCE),
@@ -325,6 +337,15 @@ def keep(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
         name="补充.pdf", pdf=PDF + b"later", by=OPERATOR, at=home.clock.now(),
     )  # fmt: skip
     assert home.services.holding.scans.scan() == 1
+
+
+def read_everything_again(home: ArchiveHome, second: Path, object_id: ObjectId) -> None:
+    """A fixity round that finds a copy damaged and repairs it, and the report of the month before."""
+    flip(second / "store" / home.services.objects.content_key(object_id, "original/clip.mp4"))
+    home.services.rounds.ask_everything()
+    while home.services.rounds.go_on(is_whole=True).has_more:
+        pass
+    home.services.fixity_reports.make(Month.with_moment(home.clock.now()).before())
 
 
 def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: ObjectId) -> None:
@@ -862,7 +883,9 @@ def put_everywhere(home: ArchiveHome, table: str, column: str, value: Any) -> bo
     lifted(home)
     with closing(sqlite3.connect(str(home.database.url.database))) as database:
         database.execute("PRAGMA synchronous = OFF")
-        database.execute(f"CREATE TABLE kept AS SELECT rowid AS kept_id, * FROM {table}")
+        has_rowid = Base.metadata.tables[table].dialect_options["sqlite"]["with_rowid"]
+        number = "rowid" if has_rowid else "row_number() OVER ()"
+        database.execute(f"CREATE TABLE kept AS SELECT {number} AS kept_id, * FROM {table}")
         try:
             count = database.execute(f"UPDATE OR IGNORE {table} SET {column} = ?", [value]).rowcount
         except sqlite3.IntegrityError:

@@ -24,7 +24,7 @@ from tests.support.archive_home import ArchiveHome, SteppedClock, flip, make_hom
 from tests.support.rounds import after_a_period, copy_all, damage_rows, faults, folder_in, go_on, rot
 
 SERIAL = count(1000)
-NO_LIMIT = {"fixity_bytes_per_s": 0}
+NO_LIMIT = {"fixity_bytes_per_s": 0, "lock_days": 3650}
 
 
 @pytest.fixture
@@ -75,7 +75,9 @@ def test_everything_is_re_read_and_told_of_together(home: ArchiveHome) -> None:
         assert standing.permille == 1000
     told = [entry for entry in home.entries() if entry["type"] == "fixity.ok"][len(first) :]
     assert len(told) == 2
-    detail = json.loads(home.rows("SELECT detail FROM log_detail WHERE entry_id = :id", id=told_id(home, told[0]))[0][0])
+    detail = json.loads(
+        home.rows("SELECT detail FROM log_detail WHERE entry_id = :id", id=told_id(home, told[0]))[0][0]
+    )
     assert detail["objects"] == {str(each): 1 for each in objects}
     assert detail["bytes"] > 3 * 9 * 50, "metadata and inventories too"
     assert go_on(home.services).whole == 0, "nothing is due any more"
@@ -104,7 +106,10 @@ def test_new_objects_count_from_their_intake_and_the_oldest_come_first(home: Arc
     assert (standing.objects, standing.overdue) == (4, 0)
     home.clock.step(timedelta(days=31))
     go_on(home.services)
-    checked = {UUID(str(each)): at for each, at in home.rows("SELECT object_id, checked_at FROM fixity_check WHERE place = 'originals'")}
+    checked = {
+        UUID(str(each)): at
+        for each, at in home.rows("SELECT object_id, checked_at FROM fixity_check WHERE place = 'originals'")
+    }
     assert set(old) <= set(checked)
     since = home.rows("SELECT object_id FROM fixity_check WHERE place = 'originals' ORDER BY since")
     assert {UUID(str(row[0])) for row in since[:2]} == set(fresh), "what was just re-read is last"
@@ -150,7 +155,9 @@ def test_the_even_pace_goes_through_everything_within_the_period(home: ArchiveHo
     for _ in range(100):
         days.append(go_on(home.services).whole)
         with home.database.read() as tx:
-            found = standings(tx, home.services.rounds.places.ids, period=home.services.rounds.period, at=home.clock.now())
+            found = standings(
+                tx, home.services.rounds.places.ids, period=home.services.rounds.period, at=home.clock.now()
+            )
         assert [each.overdue for each in found] == [0, 0]
         home.clock.step(timedelta(days=1))
     assert sum(days[:95]) >= 24, "all of both places"

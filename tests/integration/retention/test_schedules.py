@@ -15,12 +15,11 @@ from archive.jobs.models import Job
 from archive.jobs.queue import LONG
 from archive.kernel.digests import digest_of
 from archive.kernel.errors import InvalidInput, LiuhenError
-from archive.kernel.ids import ObjectId, ScheduleId, TrialId, new_uuid7
+from archive.kernel.ids import ScheduleId, TrialId, new_uuid7
 from archive.kernel.instants import format_instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, Actor, EntryType, NewEntry, Target
 from archive.worker.loop import Worker
-from retention.planning.models import RetentionPlan
 from retention.schedules.algebra import Condition, Facts, Rule
 from retention.schedules.content import encode_rules
 from retention.schedules.faults import ScheduleInvalid
@@ -43,6 +42,7 @@ from retention.schedules.simulation import Change
 from retention.schedules.terms import PERMANENT, Basis, Period
 from retention.schedules.trials import MOST_KEPT, ScheduleTrials, TrialNotFound, ask_trial, trial_view, trials_of
 from tests.support.archive_home import ArchiveHome, EnrolledDock
+from tests.support.planned import FOR_EVER, LATER, plan
 
 FIRST, SECOND = Actor(UUID(int=0xA1)), Actor(UUID(int=0xA2))
 SHIPPED = shipped_schedule(Shipped.DEFAULT).rules
@@ -289,11 +289,6 @@ def work(home: ArchiveHome) -> None:
         pass
 
 
-def plan(home: ArchiveHome, object_id: ObjectId, **values: Any) -> None:
-    with home.database.begin() as tx:
-        tx.add(RetentionPlan(object_id=object_id, planned_at=home.clock.now(), **values))
-
-
 def trial(home: ArchiveHome, schedule_id: ScheduleId) -> TrialId:
     return ask_trial(home.database, schedule_id, by=FIRST, at=home.clock.now())
 
@@ -310,8 +305,8 @@ def test_a_trial_says_what_would_change_by_rule_and_unit(home: ArchiveHome, dock
     other = home.case("2")
     link_object(home.database, other, closed, act_id=None, reason="x", by=OPERATOR, at=home.clock.now())
     close_case(home.database, other, on=local_day(home.clock.now()), by=OPERATOR, at=home.clock.now())
-    plan(home, closed, retain_until=home.clock.now() + timedelta(days=99 * 365))
-    plan(home, kept, is_permanent=True)
+    plan(home, closed, by=(LATER,))
+    plan(home, kept, by=(FOR_EVER,))
     draft = save(
         home,
         [

@@ -85,10 +85,9 @@ _RETENTION_READERS = frozenset(
 _ADMINS = frozenset({Role.ADMINISTRATOR})
 _TEMPLATE_READERS = _FILERS | _ADMINS
 _KEEPERS = frozenset({Role.RECORDS_MANAGER})
-_RETENTION_READERS = _EXPORTERS | _KEEPERS | _AUDITORS | {Role.LEGAL_REVIEWER}
-_RETAINERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR, Role.AUDITOR, Role.RECORDS_MANAGER, Role.LEGAL_REVIEWER})
-_HOLDERS = _RETAINERS - {Role.AUDITOR}
+_HOLDERS = _RETENTION_READERS - {Role.AUDITOR}
 _MARKERS = _FILERS | {Role.RECORDS_MANAGER}
+_FIXITY_READERS = _OPERATORS | _RETENTION_READERS
 
 
 @dataclass(frozen=True)
@@ -392,13 +391,21 @@ _TABLE = [
     Row(_GET, "/drafts/{draft_id}/record.pdf", _UPLOADERS, 404, 404),
     Row(_GET, "/seals", _EXPORTERS, 200, 403),
     Row(_POST, "/seals", _EXPORTERS, 422, 403),
+    Row(_GET, "/fixity", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/fixity/reports/{month}", _FIXITY_READERS, 404, 403),
+    Row(_GET, "/fixity/reports/{month}/{name}", _FIXITY_READERS, 404, 403),
+    Row(_GET, "/api/v1/fixity", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/api/v1/fixity/damage", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/api/v1/fixity/reports", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/api/v1/fixity/reports/{month}", _FIXITY_READERS, 404, 403),
+    Row(_GET, "/api/v1/fixity/reports/{month}/signature", _FIXITY_READERS, 404, 403),
     Row(_GET, "/devices", _FILERS, 200, 403),
     Row(_POST, "/devices", _FILERS, 422, 403),
     Row(_POST, "/devices/lists", _FILERS, 422, 403),
     Row(_GET, "/devices/{device_id}", _EVERYBODY, 404, 404),
     Row(_POST, "/devices/{device_id}/changes", _FILERS, 404, 403),
     Row(_POST, "/devices/{device_id}/handovers", _FILERS, 404, 403),
-    Row(_GET, "/holds", _RETAINERS, 200, 403),
+    Row(_GET, "/holds", _RETENTION_READERS, 200, 403),
     Row(_POST, "/holds", _HOLDERS, 422, 403),
     Row(_POST, "/holds/preview", _HOLDERS, 200, 403),
     Row(_GET, "/holds/{hold_id}", _EVERYBODY, 404, 404),

@@ -259,6 +259,17 @@ def test_a_trial_says_what_the_algebra_says(
             assert floor is None or floor < length(before), "what is stored is never told as shorter"
 
 
+@given(st.lists(facts(), min_size=2, max_size=8), schedules(), schedules(), st.one_of(st.none(), instants))
+def test_what_a_trial_remembers_changes_nothing(
+    found: list[Facts], now: list[Rule], then: list[Rule], stored: Instant | None
+) -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    same_day = [replace(each, received_at=each.received_at + timedelta(minutes=1)) for each in found]
+    remembering = Comparison(now, then, at)
+    for each in [*found, *same_day]:
+        assert remembering.verdict(each, Stored(stored)) == Comparison(now, then, at).verdict(each, Stored(stored))
+
+
 def test_each_mark_and_each_basis_is_of_a_shipped_rule() -> None:
     every = [each for name in Shipped for each in shipped_schedule(name).rules]
     assert {mark for each in every for mark in each.condition.marks} == set(Mark)

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archive.kernel.instants import BUREAU_ZONE
-from retention.planning.deciding import Answer, Decider, answer_of
+from retention.planning.deciding import Decider, decision_of
 from retention.planning.facts import facts_from
-from retention.planning.readings import Filing, Reading, Thing, as_instant, as_text
+from retention.planning.readings import Reading, Thing, as_text
 from retention.planning.writing import Plan, grown
 from retention.schedules.algebra import Condition, Rule, kept_by
 from retention.schedules.terms import Basis, Mark, Period
@@ -39,24 +39,20 @@ filings = st.tuples(
     st.just("c"), st.sampled_from(_CATEGORIES), st.none() | moments, st.none() | st.sampled_from(_STAGES)
 )  # fmt: skip
 offsets = st.none() | st.integers(-10**10, 10**10)
-things = st.tuples(st.builds(lambda: uuid4().hex), st.sampled_from(_KINDS), moments, st.none() | moments, offsets)
-objects = st.tuples(things, st.lists(filings, max_size=3), marks.map(lambda found: frozenset(map(str, found))))
+things = st.tuples(
+    st.builds(lambda: uuid4().hex), st.sampled_from(_KINDS), moments, st.none() | moments, offsets,
+    st.lists(filings, max_size=3),
+)  # fmt: skip
+objects = st.tuples(things, marks.map(lambda found: frozenset(map(str, found))))
 
 
 @settings(max_examples=200, deadline=None)
 @given(rules, st.lists(objects, min_size=1, max_size=8))
-def test_it_is_what_the_algebra_says(
-    schedule: list[Rule], found: list[tuple[Thing, list[Filing], frozenset[str]]]
-) -> None:
+def test_it_is_what_the_algebra_says(schedule: list[Rule], found: list[tuple[Thing, frozenset[str]]]) -> None:
     decider = Decider(schedule)
-    for thing, filed, marked in found:
-        facts = facts_from(thing, Reading([thing], {thing[0]: filed}, {thing[0]: marked}))
-        kept = kept_by(facts, schedule)
-        answer, basis_at = decider.decide(thing, filed, marked)
-        assert answer == answer_of(kept)
-        told = kept.longest or next((reason for reason in kept.reasons if reason.waits), None)
-        expected = None if told is None else told.basis_at
-        assert (None if basis_at is None else as_instant(basis_at)) == expected
+    for thing, marked in found:
+        facts = facts_from(thing, Reading([thing], {thing[0]: marked}))
+        assert decider.decide(thing, marked) == decision_of(kept_by(facts, schedule))
 
 
 ends = st.none() | moments
@@ -68,10 +64,9 @@ plans = st.tuples(
 
 @settings(max_examples=300, deadline=None)
 @given(rules, objects, plans)
-def test_it_only_grows(schedule: list[Rule], found: tuple[Thing, list[Filing], frozenset[str]], before: Plan) -> None:
-    (asked, *decided), counted_from = Decider(schedule).decide(*found)
-    decision = Answer(asked, *decided), counted_from
-    is_permanent, rule = decision[0].is_permanent, decision[0].rule
+def test_it_only_grows(schedule: list[Rule], found: tuple[Thing, frozenset[str]], before: Plan) -> None:
+    decision = Decider(schedule).decide(*found)
+    asked, is_permanent, _, rule, _, counted_from, _ = decision
     after = grown(decision, None, before)
     assert after[1] or not before[1]
     assert after[1] == (before[1] or is_permanent)

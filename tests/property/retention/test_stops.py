@@ -1,7 +1,6 @@
 """What stops the disposition of an object, whatever was filed, held, planned and released before, in any order."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
@@ -21,9 +20,11 @@ from retention.holding.hold_queries import HoldQuery
 from retention.holding.models import Hold
 from retention.holding.terms import HoldScope
 from retention.planning.models import RetentionPlan
+from retention.schedules.algebra import Rule
 from retention.stops import Stop, StopKind
 from tests.support.archive_home import make_home
 from tests.support.holding_scene import HoldingScene, holding_scene
+from tests.support.planned import CASE_FILE, FOR_EVER, LATER, OVER
 
 HOW_MANY = 4
 SECOND_PERSON = Actor(new_uuid7())
@@ -36,7 +37,8 @@ one_of_two = st.integers(0, 1)
 class Keeping(RuleBasedStateMachine):
     """Four objects, two cases of two subjects, and any number of holds.
 
-    The model: where each object is filed and was filed since when, what each hold has had written down, the plans.
+    The model: where each object is filed and was filed since when, what each hold has had written down, what the plans
+    say: none of their ends comes sooner than before.
     """
 
     scene: ClassVar[HoldingScene]
@@ -55,6 +57,7 @@ class Keeping(RuleBasedStateMachine):
         self.written: dict[HoldId, set[ObjectId]] = {}
         self.told: dict[HoldId, set[UUID]] = {}
         self.plans: dict[ObjectId, frozenset[StopKind]] = dict.fromkeys(self.objects, frozenset({StopKind.NOT_PLANNED}))
+        self.stale: set[ObjectId] = set()
 
     def _person(self) -> SubjectId:
         given = NewSubject("某人", SubjectKind.PERSON)
@@ -94,18 +97,26 @@ class Keeping(RuleBasedStateMachine):
             merge_subjects(database, keep, gone, reason="同一人", by=OPERATOR, at=self.scene.now)
         self.is_merged = not self.is_merged
 
-    @rule(number=some, plan=st.sampled_from(["due", "later", "permanent", "waiting", "no rule", "stale"]))
-    def plan(self, number: int, plan: str) -> None:
-        columns, kinds = {
-            "due": ({}, set()),
-            "later": ({"until": timedelta(days=30)}, {StopKind.NOT_DUE}),
-            "permanent": ({"until": None, "is_permanent": True}, {StopKind.PERMANENT}),
-            "waiting": ({"until": None, "is_waiting": True}, {StopKind.CLOCK_NOT_BEGUN}),
-            "no rule": ({"until": None, "is_waiting": True, "rule": None}, {StopKind.NO_RULE}),
-            "stale": ({"stale_since": self.scene.now}, {StopKind.NOT_PLANNED}),
-        }[plan]
-        self.scene.plan(self.objects[number], **columns)  # type: ignore[arg-type]
-        self.plans[self.objects[number]] = frozenset(kinds)
+    @rule(number=some, rules=st.sets(st.sampled_from([OVER, LATER, CASE_FILE]), max_size=2) | st.just({FOR_EVER}))
+    def plan(self, number: int, rules: set[Rule]) -> None:
+        object_id = self.objects[number]
+        self.scene.plan(object_id, by=tuple(rules))
+        self.stale.discard(object_id)
+        before, cases = self.plans[object_id], {case_id for found, case_id in self.filed if found == object_id}
+        if FOR_EVER in rules or StopKind.PERMANENT in before:
+            self.plans[object_id] = frozenset({StopKind.PERMANENT})
+            return
+        waits = CASE_FILE in rules and not (cases and cases <= self.closed)
+        is_later = LATER in rules or (CASE_FILE in rules and not waits) or StopKind.NOT_DUE in before
+        missing = {StopKind.CLOCK_NOT_BEGUN} if waits else set() if rules else {StopKind.NO_RULE}
+        self.plans[object_id] = frozenset(missing | ({StopKind.NOT_DUE} if is_later else set()))
+
+    @rule(number=some)
+    def change(self, number: int) -> None:
+        """Something changes that schedules ask about; what has no plan is planned soon anyway."""
+        self.scene.mark_stale(self.objects[number])
+        if StopKind.NOT_PLANNED not in self.plans[self.objects[number]]:
+            self.stale.add(self.objects[number])
 
     @rule(scope=st.sampled_from(HoldScope), number=some)
     def hold(self, scope: HoldScope, number: int) -> None:
@@ -173,7 +184,7 @@ class Keeping(RuleBasedStateMachine):
             open_ones = {case_id for found, case_id in self.filed if found == object_id} - self.closed
             assert {stop.ref_id for stop in stops if stop.kind is StopKind.OPEN_CASE} == open_ones
             others = {stop.kind for stop in stops} - set(NAMED)
-            assert others == self.plans[object_id]
+            assert others == self.plans[object_id] | ({StopKind.NOT_PLANNED} if object_id in self.stale else set())
             assert len(stops) == len(set(stops))
 
     @invariant()
@@ -191,7 +202,7 @@ class Keeping(RuleBasedStateMachine):
     def what_is_not_due_has_a_stop_and_each_stop_names_what_there_is(self) -> None:
         with self.scene.home.database.read() as tx:
             for object_id, stops in self.stops().items():
-                assert stops or not self.plans[object_id]
+                assert stops or not (self.plans[object_id] or object_id in self.stale)
                 for stop in stops:
                     if stop.kind in NAMED:
                         assert tx.get(NAMED[stop.kind], stop.ref_id) is not None

@@ -315,6 +315,12 @@ def test_an_open_case_is_counted_as_if_closed_now() -> None:
     assert Comparison(then, now, later).verdict(open_case, Stored()).change is Change.SHORTER
 
 
+def test_a_clock_beyond_all_dates_is_judged_all_the_same() -> None:
+    late = Facts("footage", AT, recorded_at=datetime(9999, 12, 31, 23, tzinfo=UTC))
+    counted = [rule("recorded", Period(6), Basis.RECORDED)]
+    assert Comparison(YEARS, counted, AT).verdict(late, Stored()).change is Change.LONGER
+
+
 def test_a_tally_comes_back_from_its_json() -> None:
     from uuid import UUID
 

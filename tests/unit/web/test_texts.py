@@ -29,6 +29,7 @@ from archive.documents.template_listings import Standing
 from archive.documents.template_parts import Rule
 from archive.documents.texts import READ_RECORD
 from archive.evidence.terms import RecordedFrom, SourceKind
+from archive.jobs.queue import QUEUES
 from archive.kernel.findings import Outcome
 from archive.ledger.entries import EntryType
 from archive.notify.addresses import SEND_CODE
@@ -66,6 +67,8 @@ from retention.holding.hold_listings import Review, WhichHolds
 from retention.holding.hold_scans import SCAN_HOLDS
 from retention.holding.sweeping import WATCH_HOLDS
 from retention.holding.terms import HeldKind, HoldScope
+from retention.rounds.checking import CHECK_OBJECTS
+from retention.rounds.reports import REPORT_FIXITY
 from retention.schedules.content import told_rule
 from retention.schedules.faults import fault_codes
 from retention.schedules.listings import Standing as ScheduleStanding
@@ -222,6 +225,8 @@ _LISTS: dict[str, Iterable[str]] = {
         EXTEND_VOLUME,
         CHECK_VOLUME,
         TRY_SCHEDULE,
+        CHECK_OBJECTS,
+        REPORT_FIXITY,
     ),
     "schedule_standing": ScheduleStanding,
     "schedule_unit": UNITS,
@@ -234,6 +239,9 @@ _LISTS: dict[str, Iterable[str]] = {
     "schedule_note": NoteCode,
     "schedule_change": Change,
     "schedule_change_note": Change,
+    "queue": QUEUES,
+    "fixity_filter": ("open", "all"),
+    "fixity_state": ("found", "quarantined", "repaired", "stuck"),
     "key_purpose": KeyPurpose,
     "key_place": KeyPlace,
     "key_state": KeyState,

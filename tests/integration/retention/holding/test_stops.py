@@ -29,10 +29,12 @@ from retention.holding.hold_queries import HoldQuery
 from retention.holding.stops import stops_of
 from retention.holding.terms import HoldScope
 from retention.models import ObjectLock
+from retention.schedules.algebra import Rule
 from retention.stops import Stop, StopKind
 from tests.support.archive_home import ArchiveHome
 from tests.support.case_files import CHECKED, give_seal, scan
 from tests.support.holding_scene import HoldingScene
+from tests.support.planned import CASE_FILE, FOR_EVER, LATER, OVER
 
 DAY = timedelta(days=1)
 
@@ -42,35 +44,42 @@ def test_nothing_stops_what_is_due(scene: HoldingScene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "kinds"),
+    ("rules", "kinds"),
     [
-        ({"until": DAY}, [StopKind.NOT_DUE]),
-        ({"until": None, "is_permanent": True}, [StopKind.PERMANENT]),
-        ({"until": None, "is_waiting": True, "rule": None, "basis": None}, [StopKind.NO_RULE]),
-        ({"until": None, "is_waiting": True}, [StopKind.CLOCK_NOT_BEGUN]),
-        ({"is_waiting": True}, [StopKind.CLOCK_NOT_BEGUN]),
-        ({"until": DAY, "is_waiting": True}, [StopKind.NOT_DUE, StopKind.CLOCK_NOT_BEGUN]),
-        ({"until": None}, [StopKind.CLOCK_NOT_BEGUN]),
+        ([LATER], [StopKind.NOT_DUE]),
+        ([FOR_EVER, CASE_FILE], [StopKind.PERMANENT]),
+        ([], [StopKind.NO_RULE]),
+        ([CASE_FILE], [StopKind.CLOCK_NOT_BEGUN]),
+        ([OVER, CASE_FILE], [StopKind.CLOCK_NOT_BEGUN]),
+        ([LATER, CASE_FILE], [StopKind.NOT_DUE, StopKind.CLOCK_NOT_BEGUN]),
     ],
 )
-def test_what_the_plan_says(scene: HoldingScene, columns: dict[str, Any], kinds: list[StopKind]) -> None:
+def test_what_the_plan_says(scene: HoldingScene, rules: list[Rule], kinds: list[StopKind]) -> None:
     item = scene.item()
     assert scene.stops(item) == [Stop(StopKind.NOT_PLANNED)]
-    scene.plan(item, **columns)
+    scene.plan(item, by=tuple(rules))
     found = scene.stops(item)
     assert [stop.kind for stop in found] == kinds
     assert all((stop.until is not None) == (stop.kind is StopKind.NOT_DUE) for stop in found)
 
 
 def test_a_stale_plan_is_no_plan(scene: HoldingScene) -> None:
-    item = scene.item()
-    scene.plan(item, stale_since=scene.now)
+    item = scene.due()
+    scene.mark_stale(item)
     assert scene.kinds(item) == [StopKind.NOT_PLANNED]
+
+
+def test_what_no_rule_is_for_any_more_is_kept_until_one_is(scene: HoldingScene) -> None:
+    item = scene.due()
+    scene.plan(item, by=())
+    assert scene.kinds(item) == [StopKind.NO_RULE]
+    scene.plan(item)
+    assert scene.stops(item) == []
 
 
 def test_an_end_is_over_at_its_moment(scene: HoldingScene) -> None:
     item = scene.item()
-    scene.plan(item, until=timedelta(hours=1))
+    scene.plan(item, by=(LATER,))
     ((_, _, until),) = [(stop.kind, stop.ref_id, stop.until) for stop in scene.stops(item)]
     assert until is not None
     with scene.home.database.read() as tx:
@@ -149,16 +158,18 @@ def test_what_is_bound_in_a_volume_is_kept_as_long_as_the_volume(scene: HoldingS
         volume = tx.get_one(Volume, volume_id)
     bound = ObjectId(volume.object_id) if volume.object_id is not None else None
     assert bound is not None
+    home.sequence()
+    home.clock.step(32 * DAY)
     scene.plan(paper)
     assert scene.stops(paper) == [Stop(StopKind.BOUND_IN_VOLUME, volume_id)]
-    scene.plan(bound, until=None, is_permanent=True)
-    assert scene.stops(paper) == [Stop(StopKind.BOUND_IN_VOLUME, volume_id)]
-    scene.plan(bound, until=30 * DAY)
+    scene.plan(bound)
+    assert scene.stops(paper) == scene.stops(bound) == []
+    scene.plan(bound, by=(LATER,))
     (stop,) = scene.stops(paper)
     assert stop.kind is StopKind.BOUND_IN_VOLUME
     assert stop.until is not None
-    scene.plan(bound)
-    assert scene.stops(paper) == scene.stops(bound) == []
+    scene.plan(bound, by=(FOR_EVER,))
+    assert scene.stops(paper) == [Stop(StopKind.BOUND_IN_VOLUME, volume_id)]
     on_case, on_volume = scene.hold(HoldScope.CASE, case_id), scene.hold(HoldScope.OBJECT, bound)
     assert scene.held_by(paper) == scene.held_by(bound) == {on_case, on_volume}
     home.sequence()

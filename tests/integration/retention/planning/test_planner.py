@@ -19,11 +19,12 @@ from archive.cases.terms import Category, RecordForm, Stage
 from archive.evidence.models import EvidenceItem
 from archive.jobs.queue import LONG
 from archive.kernel.findings import Outcome
-from archive.kernel.ids import ActId, CaseId, ObjectId, new_uuid7
+from archive.kernel.ids import ActId, CaseId, MarkId, ObjectId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import OPERATOR
 from archive.worker.loop import Worker
-from retention.holding.models import RetentionMark
+from retention.holding.marks import Marked
+from retention.holding.terms import MarkedKind
 from retention.planning.facts import facts_of
 from retention.planning.jobs import PLAN_RETENTION, PlanningJobs
 from retention.planning.models import RetentionPlan
@@ -60,13 +61,10 @@ def close(home: ArchiveHome, case_id: CaseId) -> Instant:
     return day_start(today)
 
 
-def mark(home: ArchiveHome, kind: str, ref_id: UUID, what: Mark = Mark.EVIDENCE) -> None:
-    with home.database.begin() as tx:
-        row = RetentionMark(
-            id=new_uuid7(), ref_kind=kind, ref_id=ref_id, mark=what.value, reason="x", set_by=UUID(int=1),
-            set_at=home.clock.now(),
-        )  # fmt: skip
-        tx.add(row)
+def mark(home: ArchiveHome, kind: str, ref_id: UUID, what: Mark = Mark.EVIDENCE) -> MarkId:
+    marked = Marked(MarkedKind(kind), ref_id)
+    marks = home.services.holding.marks
+    return marks.set_mark(home.database, marked, what, reason="x", by=OPERATOR, at=home.clock.now())
 
 
 def facts(home: ArchiveHome, object_id: UUID) -> Facts:
@@ -200,8 +198,8 @@ def test_changes_are_found_in_the_log(
             unlink_object(home.database, case_id, object_id, reason="x", by=OPERATOR, at=at())
         case "marked":
             mark(home, "case", case_id)
-            with home.database.begin() as tx:
-                mark_stale(tx, [object_id], at())
+            assert plan(home, object_id).stale_since is not None, "at once"
+            attempt(home, "UPDATE retention_plan SET stale_since = NULL")
         case "act":
             unlink_object(home.database, case_id, object_id, reason="x", by=OPERATOR, at=at())
             link_object(home.database, case_id, object_id, act_id=act, reason="x", by=OPERATOR, at=at())
@@ -245,13 +243,12 @@ def test_a_plan_only_grows(
     assert planner.plan_now([object_id]) == 1
     kept = plan(home, object_id)
     assert (kept.retain_until, kept.is_waiting, kept.waits_for) == (long.retain_until, True, None), "no rule is for it"
-    mark(home, "object", object_id)
+    mark_id = mark(home, "object", object_id)
     schedules.now = Given(USUAL, uuid4())
     planner.plan_now([object_id])
     assert plan(home, object_id).is_permanent
     assert plan(home, object_id).retain_until is None
-    with home.database.begin() as tx:
-        tx.execute(update(RetentionMark).values(removed_at=home.clock.now()))
+    home.services.holding.marks.take_back(home.database, mark_id, reason="x", by=OPERATOR, at=home.clock.now())
     assert planner.plan_now([object_id]) == 0
     assert plan(home, object_id).is_permanent
     assert plan(home, object_id).rule == "marked"
