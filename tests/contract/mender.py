@@ -59,8 +59,7 @@ class MenderContract:
         spoil(KEY, BAD)
         with pytest.raises(WrongBytes):
             mender.mend(KEY, of(wrong), **told(GOOD))
-        with store.open(KEY) as source:
-            assert source.read() == BAD
+        assert self.read(store, mender, KEY, None) == BAD
         assert list(store.keys()) == [KEY]
         with pytest.raises(WrongBytes):
             mender.mend("a/b/new", of(wrong), **told(GOOD))
@@ -76,8 +75,7 @@ class MenderContract:
 
         with pytest.raises(OSError, match="Input/output"):
             mender.mend(KEY, Failing, **told(GOOD))
-        with store.open(KEY) as source:
-            assert source.read() == BAD
+        assert self.read(store, mender, KEY, None) == BAD
 
     def kept(self, where: str, store: Any) -> bytes:
         """The damaged bytes, where the mender says that they are."""
