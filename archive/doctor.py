@@ -16,7 +16,7 @@ from archive.jobs.models import Job
 from archive.jobs.queue import AWAY
 from archive.kernel.findings import Finding, Outcome, Report, indeterminate, invalid, valid
 from archive.ledger.cosign_rounds import last_outcomes
-from archive.ledger.cosigning import standings
+from archive.ledger.cosigning import standings as witness_standings
 from archive.ledger.models import LogPending
 from archive.ledger.proofs import head, pending_count
 from archive.organisation.photos import keys_of_photos
@@ -31,9 +31,11 @@ from ingest.media.tools import check_tools
 from ingest.room import NO_ROOM
 from retention.copies import CopyStanding
 from retention.models import RestoreDrill
+from retention.rounds.standing import open_count, standings
 
 _LONGEST_WAIT_S = 60.0
 _LONGEST_UNCOPIED = timedelta(days=1)
+_LONGEST_UNLOCKED = timedelta(days=1)
 
 
 def examine(services: Services) -> Report:
@@ -45,7 +47,9 @@ def examine(services: Services) -> Report:
             _log(services),
             *_witnesses(services),
             _worm(services),
+            _locks(services),
             *_copies(services),
+            *_fixity(services),
             *_media(services),
             *replay_from_bucket(services),
             _certificate(services),
@@ -115,7 +119,7 @@ def _witnesses(services: Services) -> list[Finding]:
         told = "No witness is configured: a log that shows different people different things is found only by comparing"
         return [indeterminate(code, told)]
     with services.database.read() as tx:
-        newest, found = head(tx), standings(tx, policy)
+        newest, found = head(tx), witness_standings(tx, policy)
     size, told_by = 0 if newest is None else newest.size, last_outcomes(services.run_folder / "witnesses.json")
     findings = []
     for standing in found:
@@ -145,6 +149,29 @@ def _worm(services: Services) -> Finding:
         return valid(code, f"WORM: proven {told}")
     failed = [found["code"] for found in json.loads(newest.findings) if found["outcome"] != Outcome.VALID.value]
     return indeterminate(code, f"WORM: not proven {told}: {', '.join(failed)}")
+
+
+def _locks(services: Services) -> Finding:
+    """Say what keeps originals from being deleted before their time, and whether it is up to date."""
+    code, settings = "doctor.locks", services.settings
+    if not settings.lock_days:
+        return indeterminate(code, "Locks: none, since lock_days is 0")
+    with services.database.read() as tx:
+        waiting, oldest = services.locks.waiting(tx)
+    now = services.clock.now()
+    if oldest is not None and now - oldest > _LONGEST_UNLOCKED:
+        told = (
+            f"{waiting} plans wait to be held against the locks, the oldest for {(now - oldest).total_seconds():.0f} s"
+        )
+        return indeterminate(code, f"Locks: {told}: is a worker running, and is every object in the store?")
+    if settings.store == "files":
+        told = (
+            "advisory: lock times beside the store, which the archive honours; whoever has its account can delete files"
+        )
+        return indeterminate(code, f"Locks: {told}")
+    return valid(
+        code, "Locks: Object Lock for as long as each object is kept, legal holds for what is permanent or on hold"
+    )
 
 
 def _copies(services: Services) -> list[Finding]:
@@ -192,6 +219,34 @@ def _drilled(services: Services, drill: RestoreDrill | None) -> Finding:
     if drill.outcome != Outcome.VALID.value or is_old:
         return indeterminate(code, f"{told}; that is long ago" if is_old else f"{told}; see `liuhen drill --last`")
     return valid(code, told)
+
+
+def _fixity(services: Services) -> list[Finding]:
+    """Say what is damaged, whether rounds keep to their period, and whether they may read fast enough."""
+    code, rounds, at = "doctor.fixity", services.rounds, services.clock.now()
+    places = rounds.places.ids
+    with services.database.read() as tx:
+        found, damaged = standings(tx, places, period=rounds.period, at=at), open_count(tx)
+    findings = []
+    if damaged:
+        told = f"{damaged} damaged objects are not repaired: see `liuhen fixity repair`"
+        findings.append(invalid("doctor.damage", told))
+    else:
+        findings.append(valid("doctor.damage", "Nothing that was re-read is damaged and not repaired"))
+    for place in found:
+        told = f"Fixity of {place.name}: {place.objects} objects, {place.overdue} overdue"
+        told += "" if place.oldest is None else f", the oldest not re-read since {place.oldest:%Y-%m-%d}"
+        if place.trouble is not None:
+            findings.append(indeterminate(code, f"{told}; it cannot be read: {place.trouble}"))
+        elif place.overdue or place.unread:
+            findings.append(indeterminate(code, f"{told}, {place.unread} could not be judged: is a worker running?"))
+        else:
+            findings.append(valid(code, told))
+    most, needed = services.settings.fixity_bytes_per_s, sum(place.needed_day_bytes for place in found) / 86_400
+    if most and needed > most:
+        told = f"fixity_bytes_per_s is {most}, and a round needs {needed:.0f} bytes in a second: it cannot keep up"
+        findings.append(invalid(code, told))
+    return findings
 
 
 def _media(services: Services) -> list[Finding]:

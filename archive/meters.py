@@ -68,6 +68,8 @@ class Meters:
             "program_seconds_total", "How long media programs ran in the sandbox, by the wall clock.", "program"
         )
         self.store_errors = counter("store_errors_total", "What a store answered instead of a blob.", "store", "code")
+        self.fixity_bytes = counter("fixity_read_bytes_total", "Bytes that fixity rounds read.")
+        self.fixity_checks = counter("fixity_checks_total", "Objects that fixity rounds read, by how.", "outcome")
         self.checkpoints = counter("log_checkpoints_total", "Checkpoints that were signed.")
 
     def request(self, method: str, route: str | None, status: int, lasted_s: float) -> None:

@@ -5,6 +5,7 @@ Every field is described in docs/settings.md (a test holds them together).
 """
 
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,8 +68,17 @@ class Settings(BaseSettings):
         default=90,
         ge=0,
         le=36500,
-        description="Days that what is kept in S3 is locked for, renewed in time; 0: no lock.",
+        description="Days that what is kept is locked for until its retention is known, renewed in time; 0: no lock.",
     )
+    price_per_tb_month: Decimal = Field(
+        default=Decimal(0),
+        ge=0,
+        description="What a terabyte of the first store costs in a month, for the page of costs.",
+    )
+    copy_price_per_tb_month: Decimal = Field(
+        default=Decimal(0), ge=0, description="The same for the store of the second copy."
+    )
+    currency: str = Field(default="CNY", max_length=8, description="Currency of these prices, as pages show it.")
     copy_folder: Path | None = Field(
         default=None,
         description="Folder, best of another server, for a second copy of every object; it must be there.",
@@ -95,6 +105,14 @@ class Settings(BaseSettings):
     )
     copy_s3_ca: Path | None = Field(
         default=None, description="Certificate authorities that the server of the second copy may have, as PEM."
+    )
+    fixity_days: int = Field(
+        default=90, ge=1, le=3650, description="Days within which every object and every copy is re-read."
+    )
+    fixity_bytes_per_s: int = Field(
+        default=64 << 20,
+        ge=0,
+        description="Bytes that re-reading may take in a second, a quarter while intake is behind; 0 means any number.",
     )
     drill_days: int = Field(
         default=30, ge=0, le=3650, description="Days after which restoring from the second copy is tried; 0: never."
@@ -269,6 +287,10 @@ class Settings(BaseSettings):
     retrieval_rules: Path | None = Field(
         default=None,
         description="Rules of who sees and copies at once, who asks first (TOML); empty means those that are shipped.",
+    )
+    hold_rules: Path | None = Field(
+        default=None,
+        description="Rules of numbers and reviews of holds (TOML); empty means those that are shipped.",
     )
     trust_rules: Path | None = Field(
         default=None,

@@ -1,18 +1,20 @@
 """What intake needs, put together by wiring."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from archive.db.database import Database
 from archive.kernel.digests import STANDARD
+from archive.kernel.errors import StorageFull
 from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
 from archive.ocfl.root import OcflRoot
 from archive.ports.blobs import BlobStore
 from archive.ports.clock import Clock
 from archive.ports.direct import DirectStore
 from archive.ports.keys import KeyHandle, ManifestSigner
+from ingest.staging import free_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,20 @@ class Intake:
     most_waiting_uploads: int = 0
     most_due_jobs: int = 0
     place: str = ""
+    give_way: Callable[[int], None] = lambda _: None
+
+    def room_bytes(self, wanted_bytes: int) -> int:
+        """Return how much room the disk has above the reserve; copies of what lies in a bucket give way to `wanted`."""
+        room = free_bytes(self.staging) - self.reserve_bytes
+        if room < wanted_bytes:
+            self.give_way(wanted_bytes + self.reserve_bytes)
+            room = free_bytes(self.staging) - self.reserve_bytes
+        return room
+
+    def require_room(self, size_bytes: int) -> None:
+        """Refuse a file that would go into the reserve. Raises: StorageFull."""
+        if self.room_bytes(size_bytes) < size_bytes:
+            raise StorageFull("There is not enough room for this file", needed_bytes=size_bytes)
 
     def is_here(self, place: str) -> bool:
         """Whether staged bytes lie where this process sees them; those from before there were places do."""

@@ -17,14 +17,14 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from archive.db.database import Database
 from archive.jobs.listings import due_count
-from archive.jobs.queue import PROMPT
+from archive.jobs.queue import INTAKE, PROMPT
 from archive.kernel.instants import Instant
 from archive.meters import meters
 from ingest.context import DockLimits, Intake
 from ingest.errors import DiskReserved, DockPace, DockQuota, DockUploads, HeldBack, IntakeFull
 from ingest.models import Dock, DockPacing, Upload
-from ingest.staging import free_bytes
 
 DAY: Final = timedelta(hours=24)
 ACTIVE: Final = timedelta(minutes=15)
@@ -36,6 +36,8 @@ _FULL_AGAIN_S: Final = 10
 _QUEUE_AGAIN_S: Final = 5
 _MOST_AGAIN_S: Final = 3600
 _LOOK_BYTES: Final = 4 << 20
+_BEHIND: Final = 8
+"""So many recordings that wait to be taken in, or jobs that somebody waits for, are more than a moment's work."""
 
 
 class Gate:
@@ -67,7 +69,7 @@ class Gate:
 
     def require_room(self) -> None:
         """Raise DiskReserved when the free space is below the reserve."""
-        if free_bytes(self._intake.staging) < self._intake.reserve_bytes:
+        if self._intake.room_bytes(0) < 0:
             raise DiskReserved(retry_after_s=_FULL_AGAIN_S)
 
 
@@ -79,6 +81,15 @@ def _is_full(intake: Intake) -> bool:
             if (tx.scalar(select(func.count()).select_from(waiting)) or 0) >= most_uploads:
                 return True
         return bool(most_jobs) and due_count(tx, PROMPT, at=intake.clock.now(), most=most_jobs) >= most_jobs
+
+
+def is_behind(database: Database, *, at: Instant) -> bool:
+    """Return whether intake has more to do than it gets done at once: for work that can wait for it."""
+    with database.read() as tx:
+        waiting = select(Upload.id).where(Upload.state == "complete").limit(_BEHIND).subquery()
+        if (tx.scalar(select(func.count()).select_from(waiting)) or 0) >= _BEHIND:
+            return True
+        return any(due_count(tx, queue, at=at, most=_BEHIND) >= _BEHIND for queue in (PROMPT, INTAKE))
 
 
 def dock_limits(intake: Intake, dock: Dock) -> DockLimits:

@@ -20,10 +20,8 @@ def staged_path(staging: Path, upload_id: UploadId) -> Path:
     return staging / str(upload_id)
 
 
-def create_staged(staging: Path, upload_id: UploadId, *, size_bytes: int, reserve_bytes: int) -> None:
-    """Make the empty staged file durable, if there is room for the whole upload. Raises: StorageFull."""
-    if free_bytes(staging) < size_bytes + reserve_bytes:
-        raise StorageFull("There is not enough room for this file", needed_bytes=size_bytes)
+def create_staged(staging: Path, upload_id: UploadId) -> None:
+    """Make the empty staged file durable. Raises: StorageFull."""
     with full_disk_named():
         os.close(os.open(staged_path(staging, upload_id), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         _sync_directory(staging)

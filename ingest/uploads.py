@@ -79,7 +79,8 @@ def create_upload(
     if parse_manifest(manifest).digests.size_bytes != size_bytes:
         raise ManifestMalformed("The manifest names another size than the upload")
     upload_id, now = UploadId(new_uuid7()), intake.clock.now()
-    create_staged(intake.staging, upload_id, size_bytes=size_bytes, reserve_bytes=intake.reserve_bytes)
+    intake.require_room(size_bytes)
+    create_staged(intake.staging, upload_id)
     try:
         with intake.database.begin() as tx:
             require_within(tx, intake, dock_id, size_bytes=size_bytes, at=now)

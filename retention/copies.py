@@ -20,7 +20,7 @@ from archive.db.database import Database
 from archive.jobs.queue import COPY, ClaimedJob, finish_job, hasten_job, renew_job, repeat_job
 from archive.kernel.errors import NotFound, StorageFull, Unavailable
 from archive.kernel.ids import ObjectId, new_uuid7
-from archive.kernel.instants import Instant, format_instant
+from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import ARCHIVE, Actor, EntryType, NewEntry
 from archive.ledger.models import LogLeaf, LogPending
@@ -30,7 +30,9 @@ from archive.ocfl.layout import ROOT_FILES
 from archive.ocfl.root import OcflRoot
 from archive.ports.blobs import BlobStore, LockableBlobStore, StoreBroken
 from archive.ports.clock import Clock
+from retention.copy_locks import CopyLocks, keep_some
 from retention.models import CopyPlace, ObjectCopy
+from retention.rounds.due import note_copied
 
 COPY_OBJECTS: Final = "copy_objects"
 ADDING: Final = (
@@ -86,7 +88,10 @@ class CopyFault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """The job that copies. `place` names where to, empty for nowhere; locks there last for `term`."""
+    """The job that copies. `place` names where to, empty for nowhere; `term` is the rolling one of locks there.
+
+    `locks_as_it_comes`: what is copied is locked for the term as it is written.
+    """
 
     database: Database
     source: BlobStore
@@ -94,6 +99,7 @@ class Copies:
     place: str
     clock: Clock
     term: timedelta
+    locks_as_it_comes: bool = True
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -149,27 +155,11 @@ class Copies:
         return len(done) + len(faults)
 
     def renew_some(self) -> int:
-        """Renew the locks of up to 100 copies whose turn it is; return how many. As `retention.locks`."""
+        """Bring the locks of up to 100 copies to what plans and holds ask for; return how many. As `retention.locks`."""
         if not self.term:
             return 0
-        at, place_id = self.clock.now(), self._prepare()
-        here = ObjectCopy.place_id == place_id
-        with self.database.read() as tx:
-            ends_soon = select(ObjectCopy.object_id).where(
-                here, ObjectCopy.locked_until < at + self.term * 2 / 3, ObjectCopy.object_id.not_in(_GONE)
-            )
-            due = list(tx.scalars(ends_soon.order_by(ObjectCopy.locked_until).limit(_BATCH)))
-        objects = OcflRoot(self.target())
-        for object_id in due:
-            objects.lock(ObjectId(object_id))
-        if due:
-            until = (at + self.term).replace(microsecond=0)
-            told = {"until": format_instant(until), "place": self.place, "objects": [str(each) for each in due]}
-            with self.database.begin() as tx:
-                renewed = update(ObjectCopy).where(here, ObjectCopy.object_id.in_(due))
-                tx.execute(renewed.values(locked_until=until))
-                append_entry(tx, NewEntry(EntryType.RETENTION_EXTENDED, ARCHIVE, detail=told), at=at)
-        return len(due)
+        place_id, objects = self._prepare(), OcflRoot(self.target())
+        return keep_some(self.database, objects, CopyLocks(place_id, self.place[:300], self.term), at=self.clock.now())
 
     def ask_again(self, object_ids: Sequence[ObjectId]) -> None:
         """Make objects due that were copied or tried in vain, so that the next call looks at each file again.
@@ -198,7 +188,8 @@ class Copies:
             func.count(ObjectCopy.fault),
         )
         noted = select(*figures).select_from(ObjectCopy)
-        noted = noted.join(PreservedObject, PreservedObject.id == ObjectCopy.object_id).where(*due)
+        noted = noted.join(PreservedObject, PreservedObject.id == ObjectCopy.object_id)
+        noted = noted.where(*due, PreservedObject.destroyed_at.is_(None))
         count, size_bytes, oldest, faults = tx.execute(noted).one()
         fresh = self._fresh(tx, place.scanned)
         if fresh:
@@ -303,14 +294,15 @@ class Copies:
         by: Actor,
     ) -> None:
         at = self.clock.now()
-        locked_until = (began + self.term).replace(microsecond=0) if self.term else None
+        is_locked = self.term and self.locks_as_it_comes
+        locked_until = (began + self.term).replace(microsecond=0) if is_locked else None
         with self.database.begin() as tx:
             for object_id, (code, key) in faults.items():
                 this = (ObjectCopy.place_id == place_id, ObjectCopy.object_id == object_id)
                 tx.execute(update(ObjectCopy).where(*this).values(tried_at=at, fault=code, fault_at=key))
             for object_id, (due_index, made) in done.items():
                 this = (ObjectCopy.place_id == place_id, ObjectCopy.object_id == object_id)
-                fresh = {"head": made.head, "copied_at": at, "locked_until": locked_until}
+                fresh = {"head": made.head, "copied_at": at, "locked_until": locked_until, "lock_due": True}
                 # Another may have copied a later version at the same time.
                 newest = update(ObjectCopy).where(*this, ObjectCopy.head <= made.head)
                 tx.execute(newest.values(**fresh, tried_at=None, fault=None, fault_at=None))
@@ -320,6 +312,7 @@ class Copies:
                     .where(*this, ObjectCopy.due_index == due_index)
                     .values(due_index=None, due_since=None)
                 )
+            note_copied(tx, place_id, list(done), at)
             if done:
                 told = {
                     "place": self.place[:300],

@@ -39,6 +39,8 @@ from archive.ports.blobs import StoreBroken
 from retention.copies import Copies, NoCopyConfigured
 from retention.fixity import Fixity, examine
 from retention.models import CopyPlace, ObjectCopy, RestoreDrill
+from retention.rounds.due import recheck
+from retention.rounds.places import copy_place_id
 
 RUN_DRILL: Final = "run_drill"
 _UNTIL_COPIED: Final = timedelta(hours=1)
@@ -138,6 +140,11 @@ class Drills:
             detail = {**facts, **digests, **about, "result": result.decode(), "signature": signature.hex()}
             entry = NewEntry(EntryType.STORE_DRILLED, by, Target("restore_drill", drill_id), detail=detail)
             append_entry(tx, entry, at=ended)
+            # What the drill could not restore, the round looks at first, and has it repaired.
+            damaged = [UUID(each["id"]) for each in checked if each["outcome"] == Outcome.INVALID.value]
+            place = copy_place_id(tx, self.copies.place)
+            if place is not None:
+                recheck(tx, damaged, ended, place=place)
         with database.read() as tx:
             return tx.get_one(RestoreDrill, drill_id)
 

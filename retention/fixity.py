@@ -1,29 +1,33 @@
-"""Fixity: re-reading what is stored and holding it against catalogue, inventory and signature.
+"""Fixity: re-reading one object when somebody asks, against catalogue, inventory, signature and log.
 
-First part: one object, when somebody asks. Rounds over the whole store build on it.
+Rounds over everything that is stored: `retention.rounds`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from archive.custody.events import digests_of, kept_object, record_event
+from archive.custody.events import digests_of, kept_object, preserved_object
 from archive.custody.models import CustodyEvent, PreservedObject
 from archive.db.database import Database
 from archive.kernel.canonical import parse_canonical
-from archive.kernel.digests import DigestSet, hash_stream
-from archive.kernel.errors import InvalidInput, NotFound, Unavailable
-from archive.kernel.findings import Finding, Outcome, Report, indeterminate, invalid, valid
+from archive.kernel.digests import DigestSet
+from archive.kernel.errors import InvalidInput
+from archive.kernel.findings import Finding, Outcome, Report, invalid, valid
 from archive.kernel.ids import EntryId, ObjectId
-from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.kernel.instants import Instant
+from archive.ledger.entries import Actor, EntryType
 from archive.ledger.models import LogEntry
 from archive.ledger.proofs import inclusion
 from archive.ledger.tree import InclusionInvalid, TreeDamaged, leaf_hash, verify_inclusion
 from archive.ocfl.root import OcflRoot
-from archive.ports.blobs import StoreBroken
 from archive.ports.clock import Clock
+from retention.rounds.models import ORIGINALS, FixityCheck
+from retention.rounds.outcomes import Where, tell_checked
+from retention.rounds.reading import MANIFEST, SIGNATURE, Original, Reading, read_object
 from signing.cades import check_detached
 
 _PRESERVING: Final = (
@@ -45,38 +49,25 @@ class Fixity:
 
 
 def check_fixity(fixity: Fixity, object_id: ObjectId, *, by: Actor) -> Report:
-    """Re-read every byte of an object and say valid, invalid or indeterminate, naming the file.
+    """Re-read every byte of an object once and say valid, invalid or indeterminate, naming the file.
 
     1. the OCFL object is whole: every stored file has the digest of its inventory   2. the original has the digests of
     the catalogue   3. the item manifest names them, and is signed by the archive   4. so does the log entry of its
     preservation, which has its place in the tree once it is sequenced. The outcome is written to custody trail and
-    log (`fixity.ok`, `fixity.fail`); an indeterminate check is a `fixity.fail` with its findings.
+    log (`fixity.ok`, `fixity.fail`), and counts for the round; an indeterminate check is a `fixity.fail` with its
+    findings. Where stored bytes are not what they must be, the object is damaged from then on.
 
     Raises: ObjectNotFound, ObjectDestroyed.
     """
-    row, report = examine(fixity, object_id)
-    held = report.outcome is Outcome.VALID
-    at = fixity.clock.now()
+    with fixity.database.read() as tx:
+        row = kept_object(tx, object_id)
+        known = tx.get(FixityCheck, (object_id, ORIGINALS))
+    reading = read_object(fixity.objects, Original.of(row), least_head=0 if known is None else known.head)  # 1, 2
+    report = judged(fixity, object_id, reading)
+    at, where = fixity.clock.now(), Where(ORIGINALS, ORIGINALS)
     with fixity.database.begin() as tx:
-        record_event(
-            tx,
-            object_id,
-            NewEntry(
-                EntryType.FIXITY_OK if held else EntryType.FIXITY_FAIL,
-                by,
-                Target(row.kind, object_id),
-                digests=digests_of(row),
-                detail={
-                    "outcome": report.outcome.value,
-                    "findings": [
-                        {"code": finding.code, "where": finding.where}
-                        for finding in report.findings
-                        if finding.outcome is not Outcome.VALID
-                    ][:20],
-                },
-            ),
-            at=at,
-        )
+        is_damage = reading.report.outcome is Outcome.INVALID
+        tell_checked(tx, row, where, report, head=reading.head, is_damage=is_damage, by=by, at=at)
     return report
 
 
@@ -87,62 +78,25 @@ def examine(fixity: Fixity, object_id: ObjectId) -> tuple[PreservedObject, Repor
     """
     with fixity.database.read() as tx:
         row = kept_object(tx, object_id)
+    return row, judged(fixity, object_id, read_object(fixity.objects, Original.of(row)))
+
+
+def judged(fixity: Fixity, object_id: ObjectId, reading: Reading, *, at: Instant | None = None) -> Report:
+    """Return what `examine` would of an object that was just read, its signature judged as of `at`, by default now.
+
+    Raises: ObjectNotFound.
+    """
+    with fixity.database.read() as tx:
+        row = preserved_object(tx, object_id)
         logged = _logged(tx, object_id, digests_of(row))  # 4
-    findings = [
-        *fixity.objects.validate(object_id).findings,  # 1
-        _original(fixity, object_id, row.content_path, digests_of(row)),  # 2
-        *_signature(fixity, object_id, digests_of(row)),  # 3
-        logged,
-    ]
-    return row, Report(tuple(findings))
+    return Report((*reading.report.findings, *_signature(fixity, reading, at or fixity.clock.now()), logged))
 
 
-def _original(fixity: Fixity, object_id: ObjectId, path: str, expected: DigestSet) -> Finding:
-    try:
-        with fixity.objects.open_file(object_id, path) as source:
-            found = hash_stream(source)
-    except NotFound:
-        return invalid("fixity.original_missing", "The original is not in the store", path)
-    except StoreBroken as exc:
-        return invalid("fixity.original_broken", f"The original is not where it must be: {exc.message}", path)
-    except (Unavailable, OSError) as exc:
-        return indeterminate("fixity.original_unreadable", f"The original cannot be read: {exc}", path)
-    if not found.agrees_with(expected):
-        return invalid("fixity.original_changed", "The original does not have the digests of the catalogue", path)
-    return valid("fixity.original", "The original has the digests that were logged when it came in", path)
-
-
-def _signature(fixity: Fixity, object_id: ObjectId, expected: DigestSet) -> tuple[Finding, ...]:
-    try:
-        with (
-            fixity.objects.open_file(object_id, "metadata/manifest.json") as manifest,
-            fixity.objects.open_file(object_id, "metadata/manifest.json.p7s") as signature,
-        ):
-            content = manifest.read()
-            report = check_detached(
-                content, signature.read(), trust_roots_pem=fixity.trust_roots_pem, at=fixity.clock.now()
-            )
-    except (NotFound, StoreBroken):
-        return (invalid("fixity.manifest_missing", "The item manifest or its signature is missing", "metadata"),)
-    except (Unavailable, OSError) as exc:
-        return (indeterminate("fixity.manifest_unreadable", f"The item manifest cannot be read: {exc}", "metadata"),)
-    if not _names(content, object_id, expected):
-        differs = invalid(
-            "fixity.manifest_differs",
-            "The item manifest names another object, or other digests than the catalogue",
-            "metadata/manifest.json",
-        )
-        return (*report.findings, differs)
-    return tuple(report.findings)
-
-
-def _names(manifest: bytes, object_id: ObjectId, expected: DigestSet) -> bool:
-    try:
-        told = parse_canonical(manifest)
-        digests = {name: told[name] for name in expected.as_json()}
-        return bool(told["id"] == str(object_id) and DigestSet.from_json(told["size"], digests).agrees_with(expected))
-    except (InvalidInput, KeyError, TypeError):
-        return False
+def _signature(fixity: Fixity, reading: Reading, at: Instant) -> Sequence[Finding]:
+    content, signature = (reading.kept.get(name) for name in (MANIFEST, SIGNATURE))
+    if content is None or signature is None:
+        return ()  # told already
+    return check_detached(content, signature, trust_roots_pem=fixity.trust_roots_pem, at=at).findings
 
 
 def _logged(tx: Session, object_id: ObjectId, expected: DigestSet) -> Finding:

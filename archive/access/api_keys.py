@@ -40,6 +40,9 @@ class Scope(StrEnum):
     OFFICERS_WRITE = "officers.write"
     ITEMS_READ = "items.read"
     EVENTS_READ = "events.read"
+    HOLDS_READ = "holds.read"
+    HOLDS_PLACE = "holds.place"
+    HOLDS_RELEASE = "holds.release"
 
 
 INTEGRATION_SCOPES: Final = tuple(scope for scope in Scope if scope not in {Scope.UPLOAD, Scope.AXIS})

@@ -45,6 +45,14 @@ class FetchedBlobs:
         finally:
             os.close(fd)
 
+    def give_way(self, wanted_bytes: int) -> None:
+        """Remove copies that nobody reads, the longest unused first, until the disk has `wanted_bytes` free."""
+        if self._folder.is_dir():
+            for _, _, path in sorted(self._copies(), key=lambda found: found[0]):
+                if self._free() >= wanted_bytes:
+                    return
+                _remove_unused(path)
+
     def forget(self, name: str) -> None:
         """Remove the copy of a blob that is no more; whoever reads it just now reads on."""
         self._path(name).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -30,6 +30,7 @@ from archive.adapters.durable import (
     write_all,
 )
 from archive.adapters.immutable import holds_immutable, set_immutable
+from archive.adapters.lock_times import LockTimes
 from archive.kernel.errors import InvalidInput
 from archive.kernel.instants import Instant
 from archive.ports.blobs import (
@@ -49,14 +50,29 @@ _NO_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNO
 
 
 class FilesystemStore:
-    """A `BlobStore` in `root`. WORM here is advisory: mode 0444, and the immutable flag where asked for and possible.
+    """A `LockableBlobStore` in `root`, whose WORM is advisory.
+
+    Blobs have mode 0444, the immutable flag where asked for and possible, and lock times beside the store that `delete`
+    honours.
 
     An error before a blob has its name leaves nothing behind. An error in making that name durable leaves the whole
     blob under it: another writer may already have found it, and the next put does.
     """
 
-    def __init__(self, root: Path, *, scratch: Path, immutable: bool = False, is_recreatable: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        scratch: Path,
+        immutable: bool = False,
+        is_recreatable: bool = False,
+        locks: LockTimes | None = None,
+        is_replaced: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         """Open the store; make both directories when missing.
+
+        Lock times are kept in `locks`, without which nothing is locked; `is_replaced` tells the keys that `replace_if`
+        may replace, which never are.
 
         Where everything `is_recreatable` (renditions), adopting does not wait for the disk: whoever adopts makes the
         bytes durable later, and makes them again if a power cut comes first.
@@ -67,6 +83,7 @@ class FilesystemStore:
         self._scratch = scratch.absolute()
         self._immutable = immutable
         self._is_recreatable = is_recreatable
+        self._locks, self._is_replaced = locks, is_replaced
         if self._scratch.is_relative_to(self._root):
             raise InvalidInput("The scratch directory must lie outside the store", scratch=str(scratch))
         with storage_errors():
@@ -161,6 +178,8 @@ class FilesystemStore:
         """Remove a blob, and the directories that it leaves empty; see the port."""
         target = self._path(key)
         self._stat(key, target)
+        if self._locks is not None:
+            self._locks.require_free(key)
         set_immutable(target, on=False)
         with storage_errors():
             try:
@@ -170,6 +189,8 @@ class FilesystemStore:
             with contextlib.suppress(FileNotFoundError):
                 fsync_directory(target.parent)
             remove_empty_directories(target.parent, below=self._root)
+        if self._locks is not None:
+            self._locks.forget(key)
 
     def local_path(self, key: str) -> Path:
         """Return the blob's path; see the port."""
@@ -182,18 +203,39 @@ class FilesystemStore:
         """Give the blob's own file; see the port."""
         yield self.local_path(key)
 
-    def lock(self, keys: Iterable[str]) -> None:
-        """Do nothing: a file system has no locks that end by themselves; see the port and `protect`."""
+    def lock(self, keys: Iterable[str], until: Instant | None = None) -> None:
+        """Keep lock times for blobs; see the port. There is no own term: files are locked when somebody says for how long.
+
+        Two more durable writes would be a tenth of what an upload costs; the job of locks writes them right after.
+        """
+        if self._locks is not None and until is not None:
+            self._locks.lock(self._lockable(keys), until)
+
+    def hold(self, keys: Iterable[str]) -> None:
+        """Keep legal holds for blobs; see the port."""
+        if self._locks is not None:
+            self._locks.set_hold(self._lockable(keys), is_held=True)
+
+    def release_hold(self, keys: Iterable[str]) -> None:
+        """Drop the legal holds of blobs; see the port."""
+        if self._locks is not None:
+            self._locks.set_hold(self._lockable(keys), is_held=False)
 
     def locked_until(self, key: str) -> Instant | None:
-        """Return None: see `lock`. Raises: BlobMissing."""
+        """Return until when our own `delete` leaves a blob alone; see the port."""
         self._stat(key, self._path(key))
-        return None
+        return None if self._locks is None else self._locks.of(key).until
 
     def is_held(self, key: str) -> bool:
-        """Return False: see `lock`. Raises: BlobMissing."""
+        """Return whether a blob is under legal hold here; see the port."""
         self._stat(key, self._path(key))
-        return False
+        return self._locks is not None and self._locks.of(key).is_held
+
+    def _lockable(self, keys: Iterable[str]) -> list[str]:
+        found = [key for key in keys if not self._is_replaced(key)]
+        for key in found:
+            self._stat(key, self._path(key))
+        return found
 
     def protect(self, key: str) -> bool:
         """Set the immutable flag on a stored blob where asked for; return whether it is set.

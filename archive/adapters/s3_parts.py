@@ -47,8 +47,10 @@ class Parts:
             begun = client.create_multipart_upload(Bucket=bucket, Key=key, ChecksumAlgorithm="SHA256", **more)
         self._upload_id = begun["UploadId"]
 
-    def send(self, parts: Iterator[bytes]) -> Mapping[str, Any]:
+    def send(self, parts: Iterator[bytes], *, is_new: bool = True) -> Mapping[str, Any]:
         """Send all parts and complete the blob under its name, if that is free; return what the server says of it.
+
+        One that is not `is_new` becomes a version over what is there.
 
         Raises: BlobExists, ConflictingWrite, StoreBroken, StoreUnavailable; what the parts raise.
         """
@@ -60,8 +62,8 @@ class Parts:
                         Bucket=self._bucket,
                         Key=self._key,
                         UploadId=self._upload_id,
-                        IfNoneMatch="*",
                         MultipartUpload={"Parts": sent},
+                        **({"IfNoneMatch": "*"} if is_new else {}),
                     )
                 )
         except BaseException:

@@ -1,12 +1,13 @@
 """A bucket read as if it were folders, for checks that trust no other code of ours: each listing and read is raw.
 
-A key that is written once is its oldest version, whatever lies over it; what lies over such a key is remembered.
+A key that is written once is its oldest version, whatever lies over it, or the one that mended it; what lies over such
+a key beyond that is remembered.
 """
 
 import errno
 import io
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -49,9 +50,11 @@ class Bucket:
         self._above = f"{place.prefix}/" if place.prefix else ""
         self._is_replaced, self._at_once = is_replaced, at_once
         self._known: OrderedDict[str, _Folder] = OrderedDict()
-        self._locks: OrderedDict[str, datetime | None] = OrderedDict()
+        self._locks: OrderedDict[str, tuple[datetime | None, bool]] = OrderedDict()
         self.covered: set[str] = set()
         """Keys that are written once and were seen with something over them."""
+        self.mended: Mapping[str, str] = {}
+        """The version of each key that was mended, as the catalogue has it: of these it is the file."""
 
     @property
     def root(self) -> "BucketPath":
@@ -79,14 +82,14 @@ class Bucket:
         """Open a version for reading, and remember its lock. Raises: OSError."""
         with _as_os_errors(self.told(path)):
             answer = self._client.get_object(Bucket=self._bucket, Key=self.key(path), VersionId=file.version)
-        is_locked = answer.get("ObjectLockMode") == "COMPLIANCE"
-        self._locks[str(path)] = answer.get("ObjectLockRetainUntilDate") if is_locked else None
+        until = answer.get("ObjectLockRetainUntilDate") if answer.get("ObjectLockMode") == "COMPLIANCE" else None
+        self._locks[str(path)] = until, answer.get("ObjectLockLegalHoldStatus") == "ON"
         while len(self._locks) > _KNOWN_LOCKS:
             self._locks.popitem(last=False)
         return io.BufferedReader(_Body(answer["Body"], self.told(path)), buffer_size=_READ_BUFFER_BYTES)
 
-    def locked_until(self, path: PurePosixPath, file: _File) -> datetime | None:
-        """Return until when a version is locked (COMPLIANCE); None for not. Raises: OSError."""
+    def lock(self, path: PurePosixPath, file: _File) -> tuple[datetime | None, bool]:
+        """Return until when a version is locked (COMPLIANCE), None for not, and whether it is held. Raises: OSError."""
         if str(path) not in self._locks:
             self.open(path, file).close()
         return self._locks[str(path)]
@@ -103,11 +106,7 @@ class Bucket:
                     found[name].folders.add(row["Prefix"][len(start) :].rstrip("/"))
                 for row in page.get("Versions", ()):
                     key = row["Key"][len(self._above) :]
-                    files, inside = _folder_of(found, key).files, key.rpartition("/")[2]
-                    if inside not in files or not self._is_replaced(key):  # the newest is listed first
-                        if inside in files:
-                            self.covered.add(key)
-                        files[inside] = _File(row["VersionId"], row["Size"])
+                    self._take(key, _folder_of(found, key).files, _File(row["VersionId"], row["Size"]))
                 for row in page.get("DeleteMarkers", ()):
                     key = row["Key"][len(self._above) :]
                     if not self._is_replaced(key):
@@ -117,6 +116,16 @@ class Bucket:
         for key in hidden:
             _folder_of(found, key).files.pop(key.rpartition("/")[2], None)
         return found
+
+    def _take(self, key: str, files: dict[str, _File], version: _File) -> None:
+        """Take the next version of a key; the newest is listed first."""
+        inside, mended = key.rpartition("/")[2], self.mended.get(key)
+        if mended is not None and inside in files and files[inside].version == mended:
+            return  # what it mended, and what lay there before
+        if inside not in files or not self._is_replaced(key):
+            if inside in files:
+                self.covered.add(key)
+            files[inside] = version
 
 
 def _folder_of(found: dict[str, _Folder], key: str) -> _Folder:
@@ -209,9 +218,9 @@ class BucketPath:
         with self.open("rb") as file:
             return file.read()
 
-    def locked_until(self) -> datetime | None:
-        """Return until when nobody can delete the file (COMPLIANCE); None for not locked."""
-        return self._bucket.locked_until(self._path, self._there())
+    def lock(self) -> tuple[datetime | None, bool]:
+        """Return until when the file is locked (COMPLIANCE), None for not, and whether it is under legal hold."""
+        return self._bucket.lock(self._path, self._there())
 
     def _file(self) -> _File | None:
         return self._bucket.folder(self._path.parent).files.get(self._path.name)

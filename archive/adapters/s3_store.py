@@ -2,7 +2,8 @@
 
 Object Lock protects versions, not keys: whoever may write can put a newer version or a delete marker over a locked one.
 So a blob that is put once is its *oldest* version, which nobody can delete while it is locked, and it is read by that
-version's id; what lies over it is found by `covered`. Only root inventories are replaced, and the newest is theirs.
+version's id; what lies over it is found by `covered`. Only root inventories are replaced, and the newest is theirs. A
+blob that was mended (`s3_mender`) is the version that the catalogue names.
 """
 
 import contextlib
@@ -16,37 +17,33 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from botocore.exceptions import ClientError
-
 from archive.adapters.fetched import FetchedBlobs
 from archive.adapters.s3_client import ConflictingWrite, S3Place, refusals, s3_client
+from archive.adapters.s3_locks import S3Locks
 from archive.adapters.s3_parts import Parts, checksum, part_size, read_part
 from archive.adapters.s3_presigning import S3Addresses
 from archive.kernel.errors import InvalidInput
-from archive.ports.blobs import (
-    BlobChanged,
-    BlobExists,
-    BlobLocked,
-    BlobMissing,
-    StoreBroken,
-    StoreUnavailable,
-    check_key,
-)
+from archive.kernel.instants import Instant
+from archive.ports.blobs import BlobChanged, BlobExists, BlobMissing, StoreBroken, StoreUnavailable, check_key
 
 _AT_ONCE: Final = 4
 _THREADS: Final = 8
 _KNOWN_VERSIONS: Final = 16_384
 _READ_BUFFER_BYTES: Final = 256 * 1024
 _TRIES: Final = 8
-_NOT_LOCKED: Final = frozenset(
-    {"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"}
-)
 
 LockUntil = Callable[[], datetime | None]
 """Returns until when what is locked now stays locked; None for not at all."""
+Mended = Callable[[str], str | None]
+"""Returns the version that a key stands for since it was mended; None for one that never was."""
+
+
+def _never() -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +60,23 @@ class S3Store:
         self,
         place: S3Place,
         *,
-        lock_until: LockUntil = lambda: None,
+        lock_until: LockUntil = _never,
         locks_at_once: bool = False,
         is_replaced: Callable[[str], bool] = lambda _: False,
+        mended: Mended = lambda _: None,
         fetched: FetchedBlobs | None = None,
     ) -> None:
         """Open the store; `is_replaced` tells the keys that `replace_if` may replace, which are never locked.
 
+        A store whose `lock_until` says nothing locks nothing, whatever it is asked for: its bucket may not be able to.
         With `locks_at_once` blobs are locked as they are put, otherwise when `lock` is called. Borrowed blobs lie in
         `fetched`.
         """
         self._place, self._lock_until, self._is_replaced = place, lock_until, is_replaced
-        self._locks_at_once, self._fetched = locks_at_once, fetched
+        self._locks_at_once, self._mended, self._fetched = locks_at_once, mended, fetched
         self._prefix = f"{place.prefix}/" if place.prefix else ""
         self._client = s3_client(place)
+        self._locks, self._may_lock = S3Locks(self._client, place.bucket), lock_until is not _never
         self._addresses = S3Addresses(place)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
         self._known: OrderedDict[str, _Version] = OrderedDict()
@@ -123,10 +123,14 @@ class S3Store:
         ends = version.size_bytes if length is None else min(version.size_bytes, offset + length)
         if offset >= ends:
             return io.BytesIO()
-        with refusals(key):
-            answer = self._client.get_object(
-                Bucket=self._place.bucket, Key=name, VersionId=version.id, Range=f"bytes={offset}-{ends - 1}"
-            )
+        try:
+            with refusals(key):
+                answer = self._client.get_object(
+                    Bucket=self._place.bucket, Key=name, VersionId=version.id, Range=f"bytes={offset}-{ends - 1}"
+                )
+        except BlobMissing:
+            self._forget(name)  # it is not there any more; another may have been put since
+            raise
         return io.BufferedReader(_Body(answer["Body"], ends - offset, key), buffer_size=_READ_BUFFER_BYTES)
 
     def size_bytes(self, key: str) -> int:
@@ -151,18 +155,17 @@ class S3Store:
             yield name[len(self._prefix) :]
 
     def delete(self, key: str) -> None:
-        """Remove every version of a blob, and what was laid over it; see the port.
+        """Remove every version of a blob by its id, what was laid over it, and a copy that was fetched; see the port.
 
-        A copy that was fetched to this machine goes too.
+        Locks are asked for first: not every server refuses what it should, and of several versions none may go alone.
         """
-        name, versions = self._name(key), self._versions(self._name(key))
-        markers = self._markers(name)
+        name = self._name(key)
+        versions, markers = self._listed(name)
         if not versions and not markers:
             raise BlobMissing(key=key)
-        for version in versions if self._lock_until() is not None else ():
-            until = self._lock_of(name, version.id)
-            if self._is_held(name, version.id) or (until is not None and until > datetime.now(UTC)):
-                raise BlobLocked(key=key)
+        if self._may_lock:
+            for version in versions:
+                self._locks.require_free(key, name, version.id, at=datetime.now(UTC))
         self._forget(name)
         # What somebody laid over it goes first: of a delete that breaks off, what was put first is left.
         for version_id in (*markers, *(version.id for version in versions)):
@@ -188,12 +191,39 @@ class S3Store:
         with self._fetched.file(name, version.size_bytes, _opening(self, key)) as path:
             yield path
 
-    def lock(self, keys: Iterable[str]) -> None:
+    def lock(self, keys: Iterable[str], until: Instant | None = None) -> None:
         """Lock blobs, several at once, and read the locks back; see the port."""
-        until = self._lock_until()
-        if until is not None:
-            for done in [self._pool.submit(self._lock, key, until) for key in keys]:
-                done.result()
+        own = self._lock_until()
+        if own is not None:
+            ends = own if until is None else until
+            self._of_each(keys, lambda key, name, version: self._locks.lock(key, name, version, ends))
+
+    def hold(self, keys: Iterable[str]) -> None:
+        """Put blobs under legal hold, several at once; see the port."""
+        if self._lock_until() is not None:
+            self._of_each(keys, partial(self._locks.set_hold, is_held=True))
+
+    def release_hold(self, keys: Iterable[str]) -> None:
+        """Take the legal hold off blobs, several at once; see the port."""
+        if self._lock_until() is not None:
+            self._of_each(keys, partial(self._locks.set_hold, is_held=False))
+
+    def locked_until(self, key: str) -> Instant | None:
+        """Return until when a blob is locked (COMPLIANCE), as the server says; see the port."""
+        return self._locks.until(self._name(key), self._version(key).id)
+
+    def is_held(self, key: str) -> bool:
+        """Return whether a blob is under legal hold, as the server says; see the port."""
+        return self._locks.is_held(self._name(key), self._version(key).id)
+
+    def _of_each(self, keys: Iterable[str], act: Callable[[str, str, str], None]) -> None:
+        """Do something with the version that each key stands for, but for what is replaced."""
+
+        def one(key: str) -> None:
+            act(key, self._name(key), self._version(key).id)
+
+        for done in [self._pool.submit(one, key) for key in keys if not self._is_replaced(key)]:
+            done.result()
 
     def sweep(self, *, older_than: timedelta) -> int:
         """Give up uploads in parts that were begun longer ago than this; see the port."""
@@ -244,15 +274,6 @@ class S3Store:
                 found |= fresh
                 yield from sorted(key for key in fresh if not self._is_replaced(key))
 
-    def locked_until(self, key: str) -> datetime | None:
-        """Return until when a blob is locked (COMPLIANCE), as the server says; None for not. Raises: BlobMissing."""
-        name = self._name(key)
-        return self._lock_of(name, self._version(key).id)
-
-    def is_held(self, key: str) -> bool:
-        """Return whether a blob is under legal hold, as the server says; see the port."""
-        return self._is_held(self._name(key), self._version(key).id)
-
     def close(self) -> None:
         """Give back threads and connections."""
         self._pool.shutdown(wait=True)
@@ -285,7 +306,7 @@ class S3Store:
             answer = dict(upload.send(parts()))
         version = self._know(name, _Version(answer.get("VersionId", "null"), sent, answer["ETag"]))
         if until is not None:
-            self._require_lock(key, name, version.id, until)
+            self._locks.require(key, name, version.id, until)
         return sent
 
     def _put_whole(self, key: str, name: str, data: bytes, lock: dict[str, Any]) -> dict[str, Any]:
@@ -307,49 +328,6 @@ class S3Store:
                     raise
         raise AssertionError
 
-    def _lock(self, key: str, until: datetime) -> None:
-        """Lock the version that a key stands for, unless it is locked for longer. Raises: as `lock`."""
-        name, version = self._name(key), self._version(key)
-        kept = self._lock_of(name, version.id)
-        if kept is not None and kept >= until:
-            return
-        with refusals(key):
-            self._client.put_object_retention(
-                Bucket=self._place.bucket,
-                Key=name,
-                VersionId=version.id,
-                Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until},
-            )
-        self._require_lock(key, name, version.id, until)
-
-    def _require_lock(self, key: str, name: str, version_id: str, until: datetime) -> None:
-        """Make sure that the server keeps the lock; some say yes and do not. Raises: StoreBroken."""
-        kept = self._lock_of(name, version_id)
-        if kept is None or kept < until.replace(microsecond=0):
-            raise StoreBroken("The store did not lock what was put", key=key)
-
-    def _lock_of(self, name: str, version_id: str) -> datetime | None:
-        with refusals(name):
-            try:
-                answer = self._client.get_object_retention(Bucket=self._place.bucket, Key=name, VersionId=version_id)
-            except ClientError as exc:
-                if exc.response.get("Error", {}).get("Code") in _NOT_LOCKED:
-                    return None
-                raise
-        told = answer.get("Retention", {})
-        found: datetime | None = told.get("RetainUntilDate") if told.get("Mode") == "COMPLIANCE" else None
-        return found
-
-    def _is_held(self, name: str, version_id: str) -> bool:
-        with refusals(name):
-            try:
-                answer = self._client.get_object_legal_hold(Bucket=self._place.bucket, Key=name, VersionId=version_id)
-            except ClientError as exc:
-                if exc.response.get("Error", {}).get("Code") in _NOT_LOCKED:
-                    return False
-                raise
-        return bool(answer.get("LegalHold", {}).get("Status") == "ON")
-
     # ---- versions --------------------------------------------------------------------------------------------------
 
     def _version(self, key: str) -> _Version:
@@ -360,33 +338,35 @@ class S3Store:
             if newest is None:
                 raise BlobMissing(key=key)
             return newest
+        wanted = self._mended(key)
         with self._guard:
             known = self._known.get(name)
-        if known is not None:
+        if known is not None and wanted in {None, known.id}:
             return known
         versions = self._versions(name)
         if not versions:
             raise BlobMissing(key=key)
-        return self._know(name, versions[-1])
+        # Where what mended it is not there, the store is another than it was: what it holds was put there as good.
+        return self._know(name, next((version for version in versions if version.id == wanted), versions[-1]))
 
     def _versions(self, name: str) -> list[_Version]:
         """Return the versions of a key, the newest first."""
+        return self._listed(name)[0]
+
+    def _listed(self, name: str) -> tuple[list[_Version], list[str]]:
+        """Return the versions of a key, the newest first, and the ids of its delete markers."""
         found: list[_Version] = []
+        markers: list[str] = []
         with refusals(name):
             for page in self._client.get_paginator("list_object_versions").paginate(
                 Bucket=self._place.bucket, Prefix=name, PaginationConfig={"PageSize": 100}
             ):
-                rows = page.get("Versions", ())
+                rows, gone = page.get("Versions", ()), page.get("DeleteMarkers", ())
                 found += [_Version(row["VersionId"], row["Size"], row["ETag"]) for row in rows if row["Key"] == name]
-                if any(row["Key"] != name for row in rows):
+                markers += [row["VersionId"] for row in gone if row["Key"] == name]
+                if any(row["Key"] != name for row in (*rows, *gone)):
                     break  # what begins with the key comes behind it
-        return found
-
-    def _markers(self, name: str) -> list[str]:
-        """Return the ids of the delete markers over a key."""
-        with refusals(name):
-            pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._place.bucket, Prefix=name)
-            return [row["VersionId"] for page in pages for row in page.get("DeleteMarkers", ()) if row["Key"] == name]
+        return found, markers
 
     def _fetched_name(self, name: str, version_id: str) -> str:
         return f"{self._place.bucket}/{name}?{version_id}"

@@ -18,7 +18,7 @@ from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from archive.organisation.units import name_first_agency
 from archive.settings import load_settings
-from archive.wiring import create_home
+from archive.wiring.homes import create_home
 
 _FIRST_ACCOUNTS = (
     ("admin", "Administrator", Role.ADMINISTRATOR),

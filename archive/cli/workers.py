@@ -11,7 +11,7 @@ from archive.cli.children import Child, end, watch
 from archive.cli.logs import configure_logging
 from archive.cli.processes import WATCH_FD, begin_process, on_stop
 from archive.db.process_lock import ProcessLock
-from archive.jobs.queue import COPY, DELIVERY, INTAKE, LONG, PACKAGE, PROMPT, PROXY
+from archive.jobs.queue import COPY, DELIVERY, FIXITY, INTAKE, LONG, PACKAGE, PROMPT, PROXY
 from archive.kernel.errors import InvalidInput
 from archive.settings import Settings
 from archive.wiring import Services, broker_parts, build_services
@@ -62,6 +62,7 @@ def chosen(settings: Settings, queues: Sequence[str]) -> Mapping[str, int]:
         LONG: settings.long_workers,
         PROXY: 1,
         PACKAGE: 1,
+        FIXITY: 1,
         DELIVERY: settings.webhook_workers,
         **({INTAKE: settings.intake_workers} if settings.direct_intake else {}),
         **({COPY: 1} if settings.copy_folder or settings.copy_s3_bucket else {}),
@@ -148,10 +149,14 @@ def _begin(services: Services) -> None:
     services.delivery.begin()
     services.complaints.begin()
     services.retrievals.begin()
+    services.holding.begin()
     services.renewals.begin()
     services.certificate_ends.begin()
     services.worm.begin()
+    services.planning.begin()
     services.locks.begin()
     services.copies.begin()
     services.drills.begin()
     services.dispositions.begin()
+    services.rounds.begin()
+    services.fixity_reports.begin()

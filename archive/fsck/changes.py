@@ -183,6 +183,20 @@ _TABLES: Final = (
         },
     ),
     _Told(
+        "retention_schedule",
+        ("admin.schedule_saved",),
+        later=tuple(f"admin.schedule_{step}" for step in ("saved", "put_in_force", "withdrawn")),
+        when="saved_at",
+        who="saved_by",
+        details={
+            name: name
+            for name in (
+                *("title", "state", "content", "valid_from", "put_in_force_by", "put_in_force_at"),
+                *("withdrawn_by", "withdrawn_at", "withdrawal_reason"),
+            )
+        },
+    ),
+    _Told(
         "key_request",
         ("admin.certificate_requested",),
         later=("admin.certificate_decided",),
@@ -295,7 +309,9 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
     for entry in entries(connection, {*_TOUCHING, *_GRANTING, "access.renewed"}):
         # What is exported as a case has an entry for the case itself, which touches no object, and needs no grants.
         is_package = entry.type == "access.export" and entry.told("case") is not None
-        if entry.type in _TOUCHING and entry.told("obj", "kind") not in _NOT_OBJECTS:
+        # One that tells of many objects that were re-read is about none of them alone.
+        is_of_many = entry.type == "fixity.ok" and entry.told("obj") is None
+        if entry.type in _TOUCHING and entry.told("obj", "kind") not in _NO_OBJECTS and not is_of_many:
             touched[entry.id] = entry
         if entry.type in _GRANTING and not is_package:
             granted[entry.id] = entry
@@ -313,14 +329,15 @@ def check_custody(connection: Connection) -> Iterator[Finding]:
 _TOUCHING: Final = {
     "object.preserved", "ingest.received", "record.filed", "record.extended", "case.link", "case.unlink", "access.view",
     "access.export",
-    "fixity.ok", "fixity.fail", "validation.checked",
+    "fixity.ok", "fixity.fail", "fixity.quarantined", "fixity.repaired", "validation.checked",
     "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
     "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
-    "volume.closed", "volume.checked", "disposal.begun", "disposal.withdrawn", "disposal.done", "disposal.certified",
+    "volume.closed", "volume.checked", "retention.marked", "retention.unmarked", "hold.placed", "hold.reviewed",
+    "hold.released", "disposal.begun", "disposal.withdrawn", "disposal.done", "disposal.certified",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
-_NOT_OBJECTS: Final = {"case", "disposition"}
-"""Kinds of what such an entry may be about and that is not preserved."""
+_NO_OBJECTS: Final = {"case", "hold", "disposition"}
+"""Kinds of what such an entry may be about instead."""
 _STEPS: Final = {"record.set", "record.signed", "record.refused", "record.sealed", "record.stamped"}
 _GRANTING: Final = {
     "access.view": "view", "access.export": "export", "access.print": "print", "access.break_glass": "view",
@@ -443,11 +460,12 @@ def _faults(table: _Told, row: Mapping[str, Any], entry: Entry | None, changes: 
 
 _TIMES: Final = {
     "started_at", "ended_at", "disabled_at", "decide_by", "decided_at", "until", "withdrawn_at",
-    "not_before", "not_after", "revoked_at", "closed_at",
+    "not_before", "not_after", "revoked_at", "closed_at", "put_in_force_at",
 }  # fmt: skip
 _IDS: Final = {
     "subject_id", "unit_id", "officer_id", "responsible_id", "holder_id", "object_id", "decided_by", "replaces_id",
     "case_id", "act_id", "amends_id", "replaced_by", "certificate_id", "agency_id",
+    "put_in_force_by", "withdrawn_by",
 }  # fmt: skip
 _BEFORE: Final = {"kind": "station", "unit": "00000000-0000-7000-8000-0000000000a1"}
 """What an entry means that is older than the word: all docks were stations, and all was the first unit's."""

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from archive.fsck.gone import Gone
-from archive.fsck.raw import Entry, Place, as_instant, as_uuid, entries, is_at, read_object, rows
+from archive.fsck.plans import lock_faults, planned
+from archive.fsck.raw import Entry, LockOf, Place, as_instant, as_uuid, entries, is_at, read_object, rows
 from archive.fsck.stores import StoredObject, stored_objects
 from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, valid
@@ -27,18 +29,21 @@ WHERE c.object_id IS NULL
 """  # noqa: S608 - named above
 
 _COPIED: Final = """
-SELECT c.object_id, c.head FROM object_copy c JOIN copy_place p ON p.id = c.place_id WHERE p.place = :name
+SELECT c.object_id, c.head, c.lock_due FROM object_copy c JOIN copy_place p ON p.id = c.place_id WHERE p.place = :name
 """
 
 
 @dataclass(frozen=True, slots=True)
 class SecondCopy:
-    """Where the copy lies, by the name that its entries have for it; `is_locked` and `covered` as of `Places`."""
+    """Where the copy lies, by the name that its entries have for it; all else as of `Places`."""
 
     name: str
     store: Place
-    is_locked: Callable[[Place], bool] = lambda _: True
+    lock_of: LockOf | None = None
+    locks_as_it_comes: bool = False
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     covered: Callable[[], Collection[str]] = tuple
+    know_mended: Callable[[Mapping[str, str]], None] = lambda _: None
 
 
 def check_copies(connection: Connection, gone: Gone) -> Iterator[Finding]:
@@ -112,11 +117,17 @@ def check_copy(
 
     `now` asks what the catalogue says of a copy at this moment: an object may be copied while this runs.
     """
-    heads = {as_uuid(row["object_id"]): int(row["head"]) for row in rows(connection, _COPIED, name=copy.name)}
+    heads: dict[str, int] = {}
+    plans = dict(planned(connection))
+    for row in rows(connection, _COPIED, name=copy.name):
+        where = as_uuid(row["object_id"])
+        heads[where] = int(row["head"])
+        if row["lock_due"] and where in plans:
+            plans[where] = replace(plans[where], lock_due=True)
     faults: list[Finding] = []
     seen: set[str] = set()
     try:
-        for found in stored_objects(copy.store, faults, is_locked=copy.is_locked):
+        for found in stored_objects(copy.store, faults, lock_of=copy.lock_of):
             seen.add(found.object_id)
             if found.object_id in gone.done:
                 told_of = "An object that was destroyed is in the second copy"
@@ -124,6 +135,8 @@ def check_copy(
             if gone.has(found.object_id):
                 faults.clear()
                 continue
+            plan = plans.get(found.object_id)
+            faults.extend(lock_faults(found, plan, at=copy.now(), locks_as_it_comes=copy.locks_as_it_comes))
             known, ask = heads.get(found.object_id), partial(now, found.object_id)
             yield from _as_of_copy(faults, moves=partial(_moves, ask, known))
             yield from _object_faults(found, stored.get(found.object_id), known, ask)

@@ -75,11 +75,29 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class MediumLock:
+    """How the medium says that a file is locked: until when, None for not, and whether it is under legal hold."""
+
+    until: datetime | None
+    is_held: bool
+
+    def lasts(self, at: datetime) -> bool:
+        """Return whether nobody can delete the file at a moment."""
+        return self.is_held or (self.until is not None and self.until > at)
+
+
+LockOf = Callable[[Place], MediumLock]
+"""Asks the medium how a file is locked. Raises: OSError."""
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
     """Where what is checked lies.
 
-    `is_locked` asks the medium whether nobody can delete a file now. `covered` tells, after all was read, the files
-    that something was laid over: what a reader who asks for the name alone would get instead.
+    `lock_of` asks the medium of originals for locks, None where nothing is to be locked; `locks_as_it_comes`: nothing
+    is ever there without one. `now` is what the archive's clock shows. `covered` tells, after all was read, the files
+    that something was laid over: what a reader who asks for the name alone would get instead. `know_mended` is told,
+    before anything is read, which version of a file of the store was put to mend it.
     """
 
     store: Place
@@ -89,8 +107,11 @@ class Places:
     journal: Place
     journal_keys: Place
     staging: Path
-    is_locked: Callable[[Place], bool] = lambda _: True
+    lock_of: LockOf | None = None
+    locks_as_it_comes: bool = False
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     covered: Callable[[], Collection[str]] = tuple
+    know_mended: Callable[[Mapping[str, str]], None] = lambda _: None
 
     @classmethod
     def of_home(cls, home: Path) -> Self:

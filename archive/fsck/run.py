@@ -19,18 +19,22 @@ from archive.fsck.dispositions import check_dispositions
 from archive.fsck.dock_keys import check_dock_keys
 from archive.fsck.drafts import check_drafts
 from archive.fsck.extensions import check_extensions
+from archive.fsck.fixity import check_fixity_reports, check_fixity_rounds, mended_versions, place_of_copies
 from archive.fsck.gone import read_gone
 from archive.fsck.handovers import check_handovers
 from archive.fsck.held import Held
+from archive.fsck.holds import check_holds
 from archive.fsck.journal import check_journal
 from archive.fsck.keys import Outside, Pinned, pinned_certificates, read_pinned
 from archive.fsck.log import check_log, read_published
 from archive.fsck.looks import check_looks
 from archive.fsck.notes import read_head
 from archive.fsck.packages import check_packages
+from archive.fsck.plans import check_locks, check_plans
 from archive.fsck.raw import Places, as_uuid, rows
 from archive.fsck.recordings import check_recordings
 from archive.fsck.rights import check_rights
+from archive.fsck.schedules import check_schedules
 from archive.fsck.staff import check_staff
 from archive.fsck.standing import Standing
 from archive.fsck.stores import stored_objects
@@ -86,8 +90,9 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
     with target.database.snapshot() as tx:
         connection = tx.connection()
         next(iter(rows(connection, "SELECT count(*) FROM log_checkpoint")))  # the snapshot begins here
-        gone = read_gone(connection)
-        walked = stored_objects(places.store, begun, is_locked=places.is_locked)
+        gone, mended = read_gone(connection), mended_versions(connection)
+        places.know_mended(mended.get("originals", {}))
+        walked = stored_objects(places.store, begun, lock_of=places.lock_of)
         stored = {found.object_id: found for found in walked}
         yield from map(gone.softened, begun)
         checks = {
@@ -121,13 +126,19 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "derived": check_derived(connection, places.renditions, places.quarantine, gone),
             "staff": check_staff(connection),
             "complaints": check_complaints(connection),
+            "holds": check_holds(connection),
             "handovers": check_handovers(connection),
             "systems": check_systems(connection),
             "dock keys": check_dock_keys(connection),
+            "schedules": check_schedules(connection),
             "packages": check_packages(connection),
             "jobs": check_jobs(connection, gone),
+            "plans": check_plans(connection),
+            "locks": check_locks(connection, stored, at=places.now(), locks_as_it_comes=places.locks_as_it_comes),
             "copies": check_copies(connection, gone),
             "drills": check_drills(connection, trust_roots_pem=roots),
+            "fixity": check_fixity_rounds(connection),
+            "fixity reports": check_fixity_reports(connection, trust_roots_pem=roots),
             "journal": check_journal(
                 connection,
                 places,
@@ -145,6 +156,7 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
         }
         if target.copy is not None:
             place = target.copy.name
+            target.copy.know_mended(mended.get(place_of_copies(connection, place) or "", {}))
             checks["second copy"] = check_copy(
                 connection, target.copy, stored, gone=gone, now=lambda found: _copied_now(target.database, found, place)
             )

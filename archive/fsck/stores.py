@@ -4,12 +4,12 @@ Source: OCFL 1.1 sections 3.3 to 3.7.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Final
 
-from archive.fsck.raw import Place, file_digests, files_below, is_plain_file, read_object
+from archive.fsck.raw import LockOf, MediumLock, Place, file_digests, files_below, is_plain_file, read_object
 from archive.kernel.findings import Finding, indeterminate, invalid, valid
 
 _ROOT_FILES: Final = {"0=ocfl_1.1", "ocfl_layout.json", "ocfl_1.1.txt", "ocfl_1.1.html"}
@@ -27,7 +27,7 @@ _URN: Final = "urn:uuid:"
 class StoredObject:
     """An object as it lies on disk. `digests` maps the path in the object to (size, sha256, sha512) as just read.
 
-    `unfinished` is what a writer at work, or one that died, has not written yet: a fault only where the catalogue knows
+    `locks` maps it to how the medium says that it is locked, where that is asked. `unfinished` is what a writer at work, or one that died, has not written yet: a fault only where the catalogue knows
     the object.
     """
 
@@ -38,12 +38,14 @@ class StoredObject:
     unread: set[str] = field(default_factory=set)
     digests: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     paths: dict[str, Place] = field(default_factory=dict)
+    locks: dict[str, MediumLock] = field(default_factory=dict)
 
 
-def stored_objects(
-    root: Place, findings: list[Finding], *, is_locked: Callable[[Place], bool] = lambda _: True
-) -> Iterator[StoredObject]:
-    """Yield every object below the storage root after reading all of its bytes; add what is wrong to `findings`."""
+def stored_objects(root: Place, findings: list[Finding], *, lock_of: LockOf | None = None) -> Iterator[StoredObject]:
+    """Yield every object below the storage root after reading all of its bytes; add what is wrong to `findings`.
+
+    With `lock_of` each has the locks of its files too.
+    """
     declaration = root / "0=ocfl_1.1"
     if is_plain_file(declaration) and declaration.read_bytes() == b"ocfl_1.1\n":
         findings.append(valid("fsck.ocfl_root", "The storage root declares OCFL 1.1", str(root)))
@@ -56,8 +58,8 @@ def stored_objects(
         if _read_inventory(path) != told:
             findings.append(invalid("fsck.ocfl_layout", "The storage root does not describe its layout", str(path)))
     for folder in _object_folders(root, root, findings):
-        found = _object(folder, findings, is_locked)
-        if folder != root / _place(found.object_id):
+        found = _object(folder, findings, lock_of)
+        if folder != root / object_place(found.object_id):
             findings.append(invalid("fsck.object_place", "An object lies where its id does not lead", str(folder)))
         yield found
 
@@ -80,13 +82,13 @@ def _is_object(path: Place) -> bool:
     return (path / _DECLARATION).exists() or (path / "inventory.json").exists() or (path / "v1").is_dir()
 
 
-def _place(object_id: str) -> PurePath:
+def object_place(object_id: str) -> PurePath:
     """Return where an object lies below the root. Source: OCFL extension 0003, default parameters."""
     digest = hashlib.sha256(f"{_URN}{object_id}".encode()).hexdigest()
     return PurePath(digest[:3], digest[3:6], digest[6:9], f"urn%3auuid%3a{object_id}")
 
 
-def _object(folder: Place, findings: list[Finding], is_locked: Callable[[Place], bool]) -> StoredObject:
+def _object(folder: Place, findings: list[Finding], lock_of: LockOf | None) -> StoredObject:
     inventory_path = folder / "inventory.json"
     if not inventory_path.exists():
         # An object without root inventory was never committed: the catalogue says whether somebody still works on it.
@@ -98,13 +100,8 @@ def _object(folder: Place, findings: list[Finding], is_locked: Callable[[Place],
     faults: list[Finding] = []
     try:
         faults.extend(_faults(folder, inventory_path, inventory, found))
-        faults.extend(
-            invalid(
-                "fsck.unlocked", "A stored file can be deleted: its lock is missing, or has ended", str(folder / place)
-            )
-            for place in found.digests
-            if not is_locked(folder / place)
-        )
+        if lock_of is not None:
+            found.locks.update({place: lock_of(folder / place) for place in found.digests})
     except OSError as exc:
         faults.append(_unread(exc, folder))
     except (AttributeError, TypeError, ValueError):

@@ -37,9 +37,11 @@ PACKAGE: Final = "package"
 """Queue of packages to build, which may be as large as a disk: one worker of its own, so that no encode waits."""
 COPY: Final = "copy"
 """Queue of the second copy and its drills, which move as many bytes as the store holds: one worker of its own."""
+FIXITY: Final = "fixity"
+"""Queue of re-reading everything that is stored, slowly and evenly: one worker of its own, so it always goes on."""
 DELIVERY: Final = "delivery"
 """Queue of requests to other systems, which may be slow: nothing else waits behind them."""
-QUEUES: Final = (PROMPT, INTAKE, LONG, IDLE, PROXY, PACKAGE, COPY, DELIVERY)
+QUEUES: Final = (PROMPT, INTAKE, LONG, IDLE, PROXY, PACKAGE, COPY, FIXITY, DELIVERY)
 AWAY: Final = frozenset({Unavailable.code, StoreUnavailable.code, StorageFull.code})
 """What a job cannot help: database or store do not answer, a disk is full. However long that lasts, none dies of it."""
 DEFAULT_ATTEMPTS: Final = 5

@@ -64,6 +64,9 @@ EventId = NewType("EventId", uuid.UUID)
 NoticeId = NewType("NoticeId", uuid.UUID)
 """A notice to a person."""
 ComplaintId = NewType("ComplaintId", uuid.UUID)
+HoldId = NewType("HoldId", uuid.UUID)
+MarkId = NewType("MarkId", uuid.UUID)
+"""A retention mark of an object or a case."""
 VolumeId = NewType("VolumeId", uuid.UUID)
 """A volume of a case file; a closed one is the object of the same id."""
 JudgementId = NewType("JudgementId", uuid.UUID)
@@ -71,6 +74,10 @@ JudgementId = NewType("JudgementId", uuid.UUID)
 DeviceId = NewType("DeviceId", uuid.UUID)
 DispositionId = NewType("DispositionId", uuid.UUID)
 """A camera or another source in the register of devices."""
+ScheduleId = NewType("ScheduleId", uuid.UUID)
+"""A version of the retention schedule."""
+TrialId = NewType("TrialId", uuid.UUID)
+"""A trial of what a version of the retention schedule would change."""
 
 
 def new_uuid7(*, at: Instant | None = None) -> uuid.UUID:

@@ -39,6 +39,10 @@ class NoticeKind(StrEnum):
     RETRIEVAL_EMERGENCY = "retrieval.emergency"
     RETRIEVAL_UNUSUAL = "retrieval.unusual"
     CERTIFICATE_ENDING = "certificate.ending"
+    HOLD_REVIEW_DUE = "hold.review_due"
+    HOLD_REVIEW_OVERDUE = "hold.review_overdue"
+    FIXITY_DAMAGED = "fixity.damaged"
+    FIXITY_UNREPAIRED = "fixity.unrepaired"
     RECORDING_WISHED = "recording.wished"
     RECORDING_ARRIVED = "recording.arrived"
     DISPOSAL_WAITING = "disposal.waiting"
@@ -59,6 +63,10 @@ PARAMS: Final[Mapping[NoticeKind, frozenset[str]]] = {
     NoticeKind.RETRIEVAL_EMERGENCY: frozenset({"name"}),
     NoticeKind.RETRIEVAL_UNUSUAL: frozenset({"name"}),
     NoticeKind.CERTIFICATE_ENDING: frozenset({"name", "day"}),
+    NoticeKind.HOLD_REVIEW_DUE: frozenset({"number", "day"}),
+    NoticeKind.HOLD_REVIEW_OVERDUE: frozenset({"number", "day"}),
+    NoticeKind.FIXITY_DAMAGED: frozenset({"count"}),
+    NoticeKind.FIXITY_UNREPAIRED: frozenset({"count"}),
     NoticeKind.RECORDING_WISHED: frozenset({"name", "recording"}),
     NoticeKind.RECORDING_ARRIVED: frozenset({"recording"}),
     NoticeKind.DISPOSAL_WAITING: frozenset({"number", "day"}),

@@ -80,6 +80,12 @@ def object_id_at(root: str) -> ObjectId | None:
     return found if object_root(found) == root else None
 
 
+def root_of(key: str) -> str:
+    """Return the root directory of the object that a key lies in; for other keys the folder that they lie in."""
+    segments = key.split("/")
+    return "/".join(segments[: min(ROOT_SEGMENTS, len(segments) - 1)])
+
+
 def version_number(segment: str) -> int | None:
     """Return the number of a version folder (`v3`: 3), None for another name."""
     match = _VERSION.fullmatch(segment)

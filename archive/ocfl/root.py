@@ -48,7 +48,7 @@ from archive.ocfl.layout import (
     object_root,
     sidecar_bytes,
 )
-from archive.ocfl.validation import validate
+from archive.ocfl.validation import Digesting, Examined, examine_object, validate
 from archive.ports.blobs import BlobChanged, BlobExists, LockableBlobStore
 
 
@@ -127,11 +127,37 @@ class OcflRoot:
         """
         return self._store.borrow(self.content_key(object_id, logical_path))
 
-    def lock(self, object_id: ObjectId) -> None:
-        """Lock every version of an object for the store's term from now; see the port. Raises: ObjectMissing."""
+    def lock(self, object_id: ObjectId, until: Instant | None = None) -> None:
+        """Lock every version of an object until a moment, by default for the store's own term; see the port.
+
+        Raises: ObjectMissing, BrokenInventory; as the port.
+        """
+        self._store.lock(self._kept_keys(object_id), until)
+
+    def hold(self, object_id: ObjectId) -> None:
+        """Put every version of an object under legal hold; see the port. Raises: as `lock`."""
+        self._store.hold(self._kept_keys(object_id))
+
+    def release_hold(self, object_id: ObjectId) -> None:
+        """Take the legal hold off every version of an object; see the port. Raises: as `lock`."""
+        self._store.release_hold(self._kept_keys(object_id))
+
+    def locked_until(self, object_id: ObjectId) -> Instant | None:
+        """Return when the first lock of any file of an object ends, as the store says now; None where one has none.
+
+        Raises: ObjectMissing, BrokenInventory, BlobMissing.
+        """
+        ends = [self._store.locked_until(key) for key in self._kept_keys(object_id)]
+        return None if None in ends else min(end for end in ends if end is not None)
+
+    def is_held(self, object_id: ObjectId) -> bool:
+        """Return whether every file of an object is under legal hold, as the store says now. Raises: as above."""
+        return all(self._store.is_held(key) for key in self._kept_keys(object_id))
+
+    def _kept_keys(self, object_id: ObjectId) -> Sequence[str]:
+        """Return the keys of what is written once, of all versions."""
         inventory = self.read_inventory(object_id)
-        for number in range(1, inventory.head + 1):
-            self._store.lock(version_keys(inventory, number))
+        return [key for number in range(1, inventory.head + 1) for key in version_keys(inventory, number)]
 
     def destroy(self, object_id: ObjectId, *, at: Instant) -> None:
         """Delete every blob of an object; see `destroying.destroy`. Only disposition may call it.
@@ -174,6 +200,10 @@ class OcflRoot:
     def validate(self, object_id: ObjectId) -> Report:
         """Read the whole object and check it; see `validation.validate`."""
         return validate(self._store, object_id)
+
+    def examine(self, object_id: ObjectId, *, digesting: Digesting) -> Examined:
+        """Read the whole object and check it, each file by `digesting`; see `validation.examine_object`."""
+        return examine_object(self._store, object_id, digesting=digesting)
 
     def _write_version(self, base: Inventory | None, wanted: Inventory, files: Sequence[NewFile]) -> Inventory:
         for file in files:

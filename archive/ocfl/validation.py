@@ -1,9 +1,11 @@
-"""Validating one object: everything is read, nothing is trusted, each finding names its file."""
+"""Validating one object: everything is read once, nothing is trusted, each finding names its file."""
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
 
-from archive.kernel.digests import hash_stream
+from archive.kernel.digests import DigestSet, hash_stream
 from archive.kernel.findings import Finding, Report, indeterminate, invalid, valid
 from archive.kernel.ids import ObjectId
 from archive.ocfl.errors import BrokenInventory
@@ -19,6 +21,28 @@ from archive.ocfl.layout import (
 )
 from archive.ports.blobs import BlobMissing, BlobStore, StoreBroken, StoreUnavailable
 
+Digesting = Callable[[str, BinaryIO], DigestSet]
+"""Reads a file, named by its path inside the object, to its end; returns the digests of what was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What reading an object has shown: findings, the newest inventory where one can be read, and what files hold.
+
+    By paths inside the object, of files that could be read: `digests` of those in the manifest, and the bytes of
+    inventories, sidecars and declaration in `small`.
+    """
+
+    report: Report
+    inventory: Inventory | None
+    digests: Mapping[str, DigestSet]
+    small: Mapping[str, bytes]
+
+
+def _hashed(path: str, source: BinaryIO) -> DigestSet:
+    del path
+    return hash_stream(source)
+
 
 def validate(store: BlobStore, object_id: ObjectId) -> Report:
     """Check one object against the rules of OCFL and against what its writer leaves.
@@ -32,17 +56,29 @@ def validate(store: BlobStore, object_id: ObjectId) -> Report:
     Units: memory does not grow with file sizes.
     Source: https://ocfl.io/1.1/spec/validation-codes.html (E064 and others).
     """
-    return Report(tuple(_Check(store, object_id).run()))
+    return examine_object(store, object_id).report
+
+
+def examine_object(store: BlobStore, object_id: ObjectId, *, digesting: Digesting = _hashed) -> Examined:
+    """Check one object as `validate` does; `digesting` reads the files of its manifest, each once."""
+    check = _Check(store, object_id, digesting)
+    report = Report(tuple(check.run()))
+    small = {name: data for name, data in check.small.items() if data is not None}
+    return Examined(report, check.inventory, check.digests, small)
 
 
 class _Check:
-    def __init__(self, store: BlobStore, object_id: ObjectId) -> None:
+    def __init__(self, store: BlobStore, object_id: ObjectId, digesting: Digesting) -> None:
         self._store = store
+        self._digesting = digesting
+        self.inventory: Inventory | None = None
+        self.digests: dict[str, DigestSet] = {}
         self._object_id = object_id
         self._root = object_root(object_id)
         self._names: Sequence[str] = object_names(store, object_id)
         self._expected = {OBJECT_DECLARATION, INVENTORY, SIDECAR}
         self._unreadable: set[str] = set()
+        self.small: dict[str, bytes | None] = {}
 
     def run(self) -> Iterator[Finding]:
         if not self._names:
@@ -58,6 +94,7 @@ class _Check:
         if inventory is None:
             yield indeterminate("ocfl.content_unchecked", "Without an inventory no file can be checked.")
             return
+        self.inventory = inventory
         for number in range(1, head):
             yield from self._earlier(number, inventory)  # step 3
         for path in sorted(inventory.manifest):
@@ -143,7 +180,7 @@ class _Check:
         self._expected.add(path)
         try:
             with self._store.open(f"{self._root}/{path}") as source:
-                digests = hash_stream(source)
+                digests = self.digests[path] = self._digesting(path, source)
         except BlobMissing:
             return invalid("ocfl.content_missing", "A file of the inventory is missing.", path)
         except StoreBroken as exc:
@@ -155,6 +192,11 @@ class _Check:
         return valid("ocfl.content", "The bytes have the sha512 and sha256 of the inventory.", path)
 
     def _read(self, name: str) -> bytes | None:
+        if name not in self.small:
+            self.small[name] = self._read_once(name)
+        return self.small[name]
+
+    def _read_once(self, name: str) -> bytes | None:
         try:
             return read_small(self._store, f"{self._root}/{name}")
         except StoreBroken:

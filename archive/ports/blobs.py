@@ -157,14 +157,26 @@ class BlobStore(Protocol):
 
 
 class LockableBlobStore(BlobStore, Protocol):
-    """A store that can lock blobs, each from the moment that it is told to. How well is for its probe to show."""
+    """A store that can lock blobs, each from the moment that it is told to. How well is for its probe to show.
 
-    def lock(self, keys: Iterable[str]) -> None:
-        """Lock blobs for the store's term from now, and read the locks back. What is locked for longer stays so.
+    A lock has an end and is never shortened; a legal hold has none, and is released. `delete` takes nothing away of a
+    blob that is locked or held. What `replace_if` replaces is neither. Each method reads back what it has asked for.
+    """
 
-        A store that has no locks does nothing.
+    def lock(self, keys: Iterable[str], until: Instant | None = None) -> None:
+        """Lock blobs until a moment, by default for the store's own term from now. What is locked for longer stays so.
+
+        A store whose own term is nothing locks nothing for it; one that has no locks does nothing at all.
         Raises: BlobMissing; StoreBroken where the store does not keep what it was asked for.
         """
+        ...
+
+    def hold(self, keys: Iterable[str]) -> None:
+        """Put blobs under legal hold. Idempotent. Raises: as `lock`."""
+        ...
+
+    def release_hold(self, keys: Iterable[str]) -> None:
+        """Take the legal hold off blobs; their locks stay. Idempotent. Raises: as `lock`."""
         ...
 
     def locked_until(self, key: str) -> Instant | None:

@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 from uuid import UUID
@@ -39,8 +39,13 @@ from archive.recovery.told import as_moment
 from archive.retrieval.models import UnusualAccess
 from retention.disposition.models import DispositionList
 from retention.disposition.reaching import reach_lists
+from retention.holding.models import Hold
+from retention.holding.reaching import reach_holds
+from retention.models import ObjectCopy, ObjectLock
+from retention.planning.models import RetentionPlan
 
 _BATCH: Final = 200
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _JUDGED_WITHIN: Final = timedelta(hours=1)
 """Accesses are judged within minutes: older ones were, whatever no entry says of it."""
 _LOST: Final = "what was written was in no log and went with the database"
@@ -62,6 +67,7 @@ def make_anew(database: Database, rules: RecordingRules, *, at: Instant) -> Anew
     _judge_again(database)
     drafts = _give_up_drafts(database, at)
     _reach(database)
+    _look_at_locks(database)
     jobs = _jobs(database, at)
     return Anew(recordings, drafts, jobs, rebuild_index(database))
 
@@ -98,6 +104,14 @@ def _newest_places(tx: Session) -> Iterator[tuple[UUID, dict[str, Any]]]:
     )
     for object_id, detail in tx.execute(rows):
         yield object_id, json.loads(detail)
+
+
+def _look_at_locks(database: Database) -> None:
+    """Have every lock held against its plan: what a database says of a store may be older than the store."""
+    with database.begin() as tx:
+        tx.execute(update(ObjectLock).values(locked_until=_LONG_AGO))
+        for table in (RetentionPlan, ObjectCopy):
+            tx.execute(update(table).where(~table.lock_due).values(lock_due=True))
 
 
 def _write_recording(
@@ -158,8 +172,13 @@ def _end(clip: dict[str, Any]) -> Instant:
 
 
 def _reach(database: Database) -> None:
-    """Bring in step who sees complaints, devices and disposition lists; the index does the same for what is in it."""
-    families = ((Complaint.id, reach_complaints), (Device.id, reach_devices), (DispositionList.id, reach_lists))
+    """Bring in step who sees complaints, devices, holds and lists; the index does the same for what is in it."""
+    families = (
+        (Complaint.id, reach_complaints),
+        (Device.id, reach_devices),
+        (Hold.id, reach_holds),
+        (DispositionList.id, reach_lists),
+    )
     for column, reach in families:
         with database.read() as tx:
             ids = tx.scalars(select(column)).all()

@@ -37,7 +37,7 @@ _VERSION: Final = 1
 _MODE: Final = 0o400
 _BLOCK_BYTES: Final = 1024 * 1024
 LEFT_OUT: Final = frozenset(
-    {"run", "staging", "scratch", "work", "store", "renditions", "quarantine", "drafts", "packages", MARK}
+    {"run", "staging", "scratch", "work", "store", "renditions", "quarantine", "damaged", "drafts", "packages", MARK}
 )
 """Of the home folder: what is big and put once, what is made anew, and what belongs to running processes."""
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Table, and_, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from archive.db.base import Base
@@ -69,6 +70,16 @@ class Rows:
             self.add(table, **where, **values)
         else:
             self.change(table, where, **values)
+
+    def set_all(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, or change those that have the same primary keys; all rows have the same columns."""
+        if not rows:
+            return
+        into = _table(table)
+        fresh = (postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert)(into)
+        keys = [column.name for column in into.primary_key]
+        changed = {name: fresh.excluded[name] for name in rows[0] if name not in keys}
+        self._connection.execute(fresh.on_conflict_do_update(index_elements=keys, set_=changed), rows)
 
 
 def _table(name: str) -> Table:

@@ -17,6 +17,7 @@ from archive.ocfl.errors import BrokenInventory
 from archive.ocfl.root import OcflRoot
 from archive.ports.blobs import BlobMissing, BlobStore
 from ingest.workshop import found_key
+from retention.holding.rules import HoldRules
 from signing.sealed_words import WordSeal, WordsUnreadable
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
@@ -36,6 +37,7 @@ class Sources:
     drafts: BlobStore
     complaint_rules: ComplaintRules
     recording_rules: RecordingRules
+    hold_rules: HoldRules
     webhook_hash: Callable[[UUID, int], bytes]
     words: WordSeal
     destroyed: AbstractSet[UUID] = frozenset()

@@ -23,7 +23,7 @@ from archive.access.sessions import forget_ended_sessions
 from archive.kernel.errors import InvalidInput, LiuhenError, NotFound
 from archive.kernel.ids import UploadId
 from archive.web import STATIC
-from archive.web.api import direct, docks, door, log, packages, pki
+from archive.web.api import direct, docks, door, fixity, log, packages, pki
 from archive.web.api.axis import AxisApp
 from archive.web.api.document import describe
 from archive.web.api.uploads import UploadsApp
@@ -102,7 +102,9 @@ def create_app(services: Services, ending: Ending | None = None) -> FastAPI:
     app.add_middleware(Door, path=AXIS_PATH, behind=axis)
     app.add_middleware(Surroundings, media_origins=sending.media_origins)
     app.add_middleware(BehindProxies, trusted=services.settings.trusted_proxies)
-    add_routes(app, docks.router, direct.router, log.router, packages.router, pki.router, door.router)
+    add_routes(
+        app, docks.router, direct.router, log.router, packages.router, pki.router, door.router, fixity.router
+    )  # fmt: skip
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     install_metrics(app, services)
     install_health(app, services, ending)

@@ -16,7 +16,6 @@ from archive.web.api.document import refusals
 from archive.web.asking import Asked
 from archive.web.ending import Ending
 from archive.wiring import Services
-from ingest.staging import free_bytes
 
 router = APIRouter(tags=["health"])
 
@@ -65,7 +64,7 @@ class Readiness:
         return True
 
     def _disk(self) -> bool:
-        return free_bytes(self._services.intake.staging) >= self._services.settings.reserve_bytes
+        return self._services.intake.room_bytes(0) >= 0
 
 
 def _holds(name: str, look: Asked[bool]) -> bool:

@@ -28,12 +28,16 @@ from archive.web.dependencies import OriginDep
 from archive.web.limits import Cost, limits_of
 from archive.wiring import Services
 from ingest.models import QuarantineItem, Upload
+from retention.rounds.models import ORIGINALS
+from retention.rounds.standing import standings
 from signing.keyfiles import read_secret
 
 router = APIRouter(include_in_schema=False)
 
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _KEPT_S: Final = 5.0
+_KEPT_LONGER_S: Final = 60.0
+"""What is counted over all objects."""
 _MOST_WAIT_S: Final = 3.0
 _LEAST_TOKEN: Final = 16
 _OPEN_STATES: Final = ("receiving", "complete")
@@ -71,8 +75,13 @@ class Teller:
             raise SettingsInvalid(f"The token in metrics_token_file has fewer than {_LEAST_TOKEN} characters")
         self._token = b"Bearer " + token
         self._sources = {
-            name: Asked(functools.partial(ask, services), kept_s=_KEPT_S, wait_s=_MOST_WAIT_S)
-            for name, ask in (("database", _of_database), ("log", _of_log), ("disk", _of_disks))
+            name: Asked(functools.partial(ask, services), kept_s=kept_s, wait_s=_MOST_WAIT_S)
+            for name, ask, kept_s in (
+                ("database", _of_database, _KEPT_S),
+                ("log", _of_log, _KEPT_S),
+                ("disk", _of_disks, _KEPT_S),
+                ("fixity", _of_fixity, _KEPT_LONGER_S),
+            )
         }
 
     def opens(self, authorization: str) -> bool:
@@ -172,6 +181,36 @@ def _of_log(services: Services) -> list[Metric]:
             age = max((now - anchors.at).total_seconds(), 0.0)
             told.append(_gauge("anchor_age_seconds", "Since the newest anchor's time.", (), ((), age)))
     return told
+
+
+def _of_fixity(services: Services) -> list[Metric]:
+    rounds, at = services.rounds, services.clock.now()
+    places = rounds.places.ids
+    with services.database.read() as tx:
+        found = standings(tx, places, period=rounds.period, at=at)
+    # A place is told by its part, not by its name: there is one of each.
+    told = {("originals" if place.id == ORIGINALS else "copy",): place for place in found}
+    return [
+        _gauge("fixity_objects", "Objects that rounds re-read.", ("place",), *(
+            (part, place.objects) for part, place in told.items()
+        )),
+        _gauge("fixity_overdue_objects", "Objects that were not re-read within the period.", ("place",), *(
+            (part, place.overdue) for part, place in told.items()
+        )),
+        _gauge("fixity_unread_objects", "Objects that could not be judged at the last try.", ("place",), *(
+            (part, place.unread) for part, place in told.items()
+        )),
+        _gauge("fixity_damaged_objects", "Objects that are damaged and not repaired.", ("place",), *(
+            (part, place.damaged) for part, place in told.items()
+        )),
+        _gauge("fixity_oldest_seconds", "For how long the oldest object was not re-read.", ("place",), *(
+            (part, 0.0 if place.oldest is None else max((at - place.oldest).total_seconds(), 0.0))
+            for part, place in told.items()
+        )),
+        _gauge("fixity_place_up", "Whether a place could be read at the last try.", ("place",), *(
+            (part, float(place.trouble is None)) for part, place in told.items()
+        )),
+    ]  # fmt: skip
 
 
 def _of_disks(services: Services) -> list[Metric]:

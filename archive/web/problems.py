@@ -86,6 +86,10 @@ _STATUS: Final[Mapping[str, int]] = {
     "devices.not_found": 404,
     "complaints.no_handler": 422,
     "volumes.not_found": 404,
+    "holds.not_found": 404,
+    "holds.bad_query": 422,
+    "holds.review_day_impossible": 422,
+    "marks.not_found": 404,
     "volumes.paper_not_there": 404,
 }
 _BY_EXIT_CODE: Final[Mapping[int, int]] = {64: 400, 65: 400, 66: 404, 73: 409, 75: 503, 77: 403}

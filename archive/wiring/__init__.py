@@ -1,11 +1,9 @@
 """Putting the archive together: the only module that chooses adapters.
 
-`create_home` makes a new archive's folders and keys, once; `build_services` opens an existing one.
+`build_services` opens an archive; `archive.wiring.homes` makes a new one.
 """
 
 import functools
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -25,9 +23,8 @@ from archive.documents.late_stamps import LateStamps
 from archive.documents.renewing import Renewals
 from archive.documents.template_previews import TemplatePreviews
 from archive.documents.typesetting import Typesetter
-from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
-from archive.kernel.errors import Conflict, LiuhenError
+from archive.kernel.errors import LiuhenError
 from archive.ledger.anchor_rounds import AnchorRounds
 from archive.ledger.anchors import Anchors, standing
 from archive.ledger.cosign_rounds import CosignRounds, last_outcomes
@@ -37,7 +34,6 @@ from archive.ledger.keykinds import MLDSA44
 from archive.ledger.lock import SequencerLock
 from archive.ledger.note import Signer
 from archive.ledger.policy import WitnessPolicy
-from archive.ledger.proofs import head
 from archive.ledger.publishing import Published
 from archive.ledger.sequencer import Sequencer
 from archive.ledger.trustfile import TrustFile
@@ -59,11 +55,15 @@ from archive.trust.register import CertificateRegister
 from archive.wiring import (
     copy_parts,
     disposition_parts,
+    holding_parts,
     judging_parts,
     key_parts,
     log_parts,
     people_parts,
     record_parts,
+    retention_parts,
+    rounds_parts,
+    schedule_parts,
     template_parts,
     volume_parts,
     worker_parts,
@@ -72,7 +72,7 @@ from archive.wiring.mail import mail_jobs
 from archive.wiring.stores import Stores, open_stores, term_of, trial_of
 from ingest.context import DockLimits, Intake
 from ingest.direct import DirectJobs
-from ingest.doors import DockKind, Doors, door_key
+from ingest.doors import Doors
 from ingest.judgement_reports import ReportMaker
 from ingest.judgements import Judge
 from ingest.media.tools import open_toolbox
@@ -84,17 +84,20 @@ from retention.disposition.rules import DisposalRules
 from retention.drills import Drills
 from retention.fixity import Fixity
 from retention.locks import LockRenewals
+from retention.planning.jobs import PlanningJobs
+from retention.planning.planner import RetentionPlanner
+from retention.rounds.checking import Rounds
+from retention.rounds.reports import FixityReports
+from retention.schedules.trials import ScheduleTrials
 from retention.worm import WormProbes
 from signing.authority import EmbeddedAuthority
 from signing.cades import CadesSigner
 from signing.ed25519 import Ed25519KeyHandle
 from signing.identifier_vault import FileIdentifierVault
-from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
 from signing.ocsp import EmbeddedOcsp
 from signing.pades import PadesSigner
 from signing.revocation import crl
 from signing.sealed_words import WordSeal
-from signing.secret_file import secret_from_file
 from signing.tsa import EmbeddedTsa
 from signing.typefaces import Typeface
 
@@ -111,12 +114,6 @@ class RecoveryUnfinished(LiuhenError):
 
     code = "recovery.unfinished"
     exit_code = 78
-
-
-class HomeExists(Conflict):
-    """There is an archive in this folder already; it was not touched."""
-
-    code = "home.exists"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +141,7 @@ class Services:
     mail: MailJobs
     complaints: ComplaintJobs
     retrievals: RetrievalJobs
+    holding: holding_parts.Holding
     records: FinishedRecords
     seals: Seals
     issuer: Issuer
@@ -160,7 +158,11 @@ class Services:
     fixity: Fixity
     worm: WormProbes
     locks: LockRenewals
+    planning: PlanningJobs
     copies: Copies
+    schedule_trials: ScheduleTrials
+    rounds: Rounds
+    fixity_reports: FixityReports
     published: Published
     journal: Journal
     packager: Packager
@@ -182,6 +184,11 @@ class Services:
         """What builds and keeps the packages that people ask for."""
         keep, folder = timedelta(days=self.settings.package_keep_days), self.settings.home.absolute() / "packages"
         return Packages(self.packager, folder, keep, self.settings.reserve_bytes)
+
+    @property
+    def planner(self) -> RetentionPlanner:
+        """What plans until when objects are kept."""
+        return self.planning.planner
 
     @property
     def disposal_rules(self) -> DisposalRules:
@@ -233,78 +240,10 @@ class Services:
         self.database.close()
 
 
-def create_home(settings: Settings) -> None:
-    """Make folders, keys, certificates, configuration, database and the first checkpoint of a new archive.
-
-    The log's key comes last and makes the folder an archive: what broke off before is gone on with by the next call.
-    Raises: HomeExists, also where the database holds a log already; Unavailable, StorageFull.
-    """
-    home = settings.home
-    log_path, receipt_path = home / "keys" / "log.pem", home / "keys" / "receipt.pem"
-    if log_path.exists():
-        raise HomeExists(home=str(home))
-    for name in ("keys", "run", "scratch", "log", "log-entries", "journal-keys"):
-        (home / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-    prepare_local(settings)
-    (home / "log").chmod(0o755)
-    _create_database(settings)
-    if not (home / "ca").exists():
-        EmbeddedAuthority.create(
-            home / "ca",
-            organisation=settings.organisation,
-            valid_from=SystemClock().now(),
-            host_names=_host_names(settings),
-        )
-    origin = settings.origin
-    if origin == Settings.model_fields["origin"].default:
-        # The origin names this log among all logs in the world, so two archives must not share one.
-        origin = f"liuhen.local/{secrets.token_hex(4)}/log"
-    configuration = home / "liuhen.toml"
-    if not configuration.exists():
-        told = "# Settings of this archive; docs/settings.md has them all.\n"
-        told += f"origin = {_quoted(origin)}\norganisation = {_quoted(settings.organisation)}\n"
-        replace_durably(configuration, told.encode(), mode=PUBLIC)
-    FileIdentifierVault.create(home / "keys" / "subjects.key")
-    secret_from_file(home / "keys" / "journal.key")
-    secret_from_file(home / "keys" / "words.key")
-    for kind in (DockKind.BROWSER, DockKind.AXIS):
-        door_key(home / "keys", kind)
-    fresh = log_path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    log_key = Ed25519KeyHandle.generate(fresh)
-    is_there = receipt_path.exists()
-    receipt_key = Ed25519KeyHandle.load(receipt_path) if is_there else Ed25519KeyHandle.generate(receipt_path)
-    trust = log_parts.trust_file(home, origin, log_key, receipt_key, log_parts.witness_policy(settings))
-    replace_durably(home / "trust.txt", str(trust).encode(), mode=PUBLIC)
-    fresh.rename(log_path)
-    fsync_directory(log_path.parent)
-    services = build_services(settings.model_copy(update={"origin": origin}))
-    services.objects.prepare()
-    services.sequencer.recover()
-    services.tsa.prepare()
-    services.close()
-
-
 def prepare_local(settings: Settings) -> None:
     """Make the folders on this host's own disk, where they are missing."""
     for name in ("staging", "work"):
         (settings.local / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-
-
-def _create_database(settings: Settings) -> None:
-    from archive.db.migrate import migrate  # alembic is for the one start that makes the archive
-
-    database = Database(settings.effective_database_url)
-    if database.is_sqlite and database.url.database:
-        # Names of persons and hashes of passwords are for the archive alone; SQLite's other files get the same mode.
-        os.close(os.open(database.url.database, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    try:
-        migrate(database)
-        with database.read() as tx:
-            if head(tx) is not None:
-                raise HomeExists("The database belongs to an archive already", home=str(settings.home))
-    finally:
-        database.close()
 
 
 def build_services(
@@ -339,7 +278,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
     policy = log_parts.witness_policy(settings)
-    stores = open_stores(settings, clock)
+    mended = rounds_parts.mended_originals(database)
+    stores = open_stores(settings, clock, mended)
     objects = OcflRoot(stores.originals)
     folder = settings.ffmpeg
     toolbox = functools.partial(
@@ -370,8 +310,12 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     )
     worm, locks = (
         WormProbes(database, clock, trial_of(settings)),
-        LockRenewals(database, objects, clock, term_of(settings)),
+        LockRenewals(database, objects, clock, term_of(settings), locks_as_it_comes=settings.store == "s3"),
     )
+    planning = PlanningJobs(retention_parts.planner(database, clock))
+    copy_side = copy_parts.copy_side(settings, database, clock)
+    rounds = rounds_parts.rounds(settings, database, stores, mended, copy_side, clock, authority.root_pem)
+    fixity_reports = rounds_parts.reports(settings, rounds, signer)
     journal = log_parts.journal(home, database, stores)
     webhooks = worker_parts.webhooks(settings, database)
     delivery = DeliveryJobs(webhooks, clock, timedelta(days=settings.event_days))
@@ -429,6 +373,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             most_waiting_uploads=settings.most_waiting_uploads,
             most_due_jobs=settings.most_due_jobs,
             place=place_of(settings.local),
+            give_way=stores.give_way,
         ),
         doors=Doors(database, clock, home / "keys"),
         workshop=workshop,
@@ -437,6 +382,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         mail=mail,
         complaints=complaints,
         retrievals=retrievals,
+        holding=holding_parts.holding(settings, database, clock),
         records=records,
         seals=seals,
         case_files=case_files,
@@ -460,12 +406,19 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **case_files.handlers,
             **worm.handlers,
             **locks.handlers,
+            **planning.handlers,
+            **rounds.handlers,
+            **fixity_reports.handlers,
             **LateStamps(records.desk, tsa.token, clock).handlers,
         },
         fixity=Fixity(database, objects, clock, authority.root_pem),
         worm=worm,
         locks=locks,
-        copies=copy_parts.copies(settings, database, stores.originals, clock),
+        planning=planning,
+        schedule_trials=schedule_parts.trials(database, clock),
+        copies=copy_parts.copies(database, stores.originals, copy_side, clock, settings),
+        rounds=rounds,
+        fixity_reports=fixity_reports,
         published=published,
         journal=journal,
         packager=Packager(
@@ -511,12 +464,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         federation=people_parts.federation(settings, identifiers),
     )
     late = {**services.packages.handlers, **DirectJobs(services.intake).handlers, **services.drills.handlers}
-    late |= services.dispositions.handlers
+    late |= {**services.holding.handlers, **services.schedule_trials.handlers, **services.dispositions.handlers}
     return replace(services, handlers={**services.handlers, **late})
-
-
-def _host_names(settings: Settings) -> Sequence[str]:
-    return [*settings.host_names, *([] if settings.host in {"0.0.0.0", "::"} else [settings.host])]  # noqa: S104
 
 
 def _quoted(text: str) -> str:

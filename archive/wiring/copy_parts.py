@@ -1,41 +1,55 @@
 """Putting together the second copy: where it lies, how far it is from the first, and what drills with it."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from archive.adapters.filesystem_store import FilesystemStore
+from archive.adapters.files_mender import FilesMender
 from archive.adapters.s3_client import S3Place, access_key
-from archive.adapters.s3_path import Bucket, BucketPath
+from archive.adapters.s3_mender import S3Mender
+from archive.adapters.s3_path import Bucket
 from archive.adapters.s3_store import S3Store
 from archive.db.database import Database
 from archive.fsck.copies import SecondCopy
-from archive.fsck.raw import Place
 from archive.ledger.trustfile import TrustFile
 from archive.ocfl.layout import is_root_inventory
 from archive.packages.building import Packager
 from archive.ports.blobs import BlobStore, LockableBlobStore, StoreUnavailable
 from archive.ports.clock import Clock
+from archive.ports.mending import Mender
 from archive.settings import Settings, SettingsInvalid
-from archive.wiring.stores import s3_place
+from archive.wiring.stores import lock_in_bucket, locked_folder, locks_of_folder, s3_place
 from retention.copies import Copies
 from retention.drills import Drills
+from retention.rounds.places import CopySide, MendedVersions, copy_place_id
 
-_STORE = "store"
+_STORE, _LOCKS = "store", "store-locks"
 
 
-def copies(settings: Settings, database: Database, source: BlobStore, clock: Clock) -> Copies:
-    """Return what copies every object, also where no second copy is asked for. Raises: SettingsInvalid."""
+def copies(database: Database, source: BlobStore, side: CopySide, clock: Clock, settings: Settings) -> Copies:
+    """Return what copies every object, also where no second copy is asked for."""
+    term, in_bucket = timedelta(days=settings.lock_days), bool(settings.copy_s3_bucket)
+    return Copies(database, source, lambda: _opened(side)[0], side.name, clock, term, locks_as_it_comes=in_bucket)
+
+
+def copy_side(settings: Settings, database: Database, clock: Clock) -> CopySide:
+    """Return where the second copy lies and what mends it there. Raises: SettingsInvalid."""
     folder, bucket = _folder(settings), _bucket(settings)
-    target: Callable[[], LockableBlobStore]
     if bucket is not None:
-        place, term = f"{bucket.endpoint or 'AWS'} {bucket.bucket}/{bucket.prefix}", timedelta(days=settings.lock_days)
-        target = functools.cache(lambda: _in_bucket(bucket, term, clock))
-    else:
-        place, term = "" if folder is None else str(folder), timedelta(0)
-        target = functools.cache(lambda: _in_folder(folder))
-    return Copies(database, source, target, place, clock, term)
+        name, term = f"{bucket.endpoint or 'AWS'} {bucket.bucket}/{bucket.prefix}", timedelta(days=settings.lock_days)
+        mended = MendedVersions(database, lambda tx: copy_place_id(tx, name))
+        return CopySide(name, functools.cache(lambda: _in_bucket(bucket, term, clock, mended)), mended)
+    if folder is None:
+        return CopySide()
+    mended = MendedVersions(database, lambda tx: copy_place_id(tx, str(folder)))
+    return CopySide(str(folder), functools.cache(lambda: _in_folder(folder, clock)), mended)
+
+
+def _opened(side: CopySide) -> tuple[LockableBlobStore, Mender]:
+    if side.opened is None:
+        raise StoreUnavailable("There is no second copy")
+    return side.opened()
 
 
 def drills(settings: Settings, made: Copies, packager: Packager, trust: TrustFile, trust_roots_pem: bytes) -> Drills:
@@ -76,20 +90,23 @@ def second_copy(settings: Settings, clock: Clock) -> SecondCopy | None:
     """Return where the copy lies for a check that reads it raw; None where there is none. Raises: SettingsInvalid."""
     folder, bucket = _folder(settings), _bucket(settings)
     if folder is not None:
-        return SecondCopy(str(folder)[:300], folder / _STORE)
+        times = locks_of_folder(settings, folder / _STORE, folder / _LOCKS, clock)
+        return SecondCopy(str(folder)[:300], folder / _STORE, lock_of=times, now=clock.now)
     if bucket is None:
         return None
     raw = Bucket(bucket, is_replaced=is_root_inventory)
 
-    def is_locked(place: Place) -> bool:
-        until: datetime | None = place.locked_until() if isinstance(place, BucketPath) else None
-        return until is not None and until > clock.now()
+    def know(mended: Mapping[str, str]) -> None:
+        raw.mended = mended
 
     return SecondCopy(
         f"{bucket.endpoint or 'AWS'} {bucket.bucket}/{bucket.prefix}"[:300],
         raw.root,
-        is_locked=is_locked if settings.lock_days else lambda _: True,
+        lock_of=lock_in_bucket if settings.lock_days else None,
+        locks_as_it_comes=True,
+        now=clock.now,
         covered=lambda: raw.covered,
+        know_mended=know,
     )
 
 
@@ -122,15 +139,20 @@ def _bucket(settings: Settings) -> S3Place | None:
     return place
 
 
-def _in_bucket(place: S3Place, term: timedelta, clock: Clock) -> S3Store:
+def _in_bucket(
+    place: S3Place, term: timedelta, clock: Clock, mended: MendedVersions
+) -> tuple[LockableBlobStore, Mender]:
     def until() -> datetime | None:
         return (clock.now() + term).replace(microsecond=0) if term else None
 
-    return S3Store(place, lock_until=until, is_replaced=is_root_inventory)
+    store = S3Store(place, lock_until=until, is_replaced=is_root_inventory, mended=mended)
+    return store, S3Mender(place, lock_until=until, is_replaced=is_root_inventory)
 
 
-def _in_folder(folder: Path | None) -> FilesystemStore:
+def _in_folder(folder: Path, clock: Clock) -> tuple[LockableBlobStore, Mender]:
     # Never made here: what is not mounted must not be written beside its mount point.
-    if folder is None or not folder.is_dir():
+    if not folder.is_dir():
         raise StoreUnavailable("The folder of the second copy is not there: make it, or mount it", folder=folder)
-    return FilesystemStore(folder / _STORE, scratch=folder / "scratch")
+    scratch = folder / "scratch"
+    store = locked_folder(folder / _STORE, folder / _LOCKS, scratch, clock)
+    return store, FilesMender(folder / _STORE, scratch=scratch, aside=folder / "damaged")

@@ -1,17 +1,24 @@
 """Putting together what decides about lists of what may go, carries them out, and certifies that."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from uuid import UUID
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
+from sqlalchemy.orm import Session
 
+from archive.calendar.days import local_day
 from archive.db.database import Database
 from archive.documents.long_term import LongTerm
 from archive.documents.typesetting import Typesetter
 from archive.evidence.grouping import RecordingRules
 from archive.fsck.dispositions import check_dispositions
+from archive.fsck.holds import check_holds
+from archive.fsck.plans import check_plans
+from archive.fsck.schedules import check_schedules
 from archive.kernel.findings import Finding
+from archive.kernel.instants import Instant
 from archive.ledger.journal import Journal
 from archive.ocfl.root import OcflRoot
 from archive.packages.jobs import Packages
@@ -27,17 +34,25 @@ from retention.disposition.jobs import DispositionJobs
 from retention.disposition.remains import DisposalStores
 from retention.disposition.rules import DisposalRules
 from retention.holding.stops import stops_of
+from retention.planning.facts import facts_of
+from retention.schedules.algebra import Kept, kept_by
+from retention.schedules.register import rules_in_force
 from signing.authority import EmbeddedAuthority
 from signing.pades import PadesSigner
 from signing.typefaces import Typeface
 
-AUDITS = (check_dispositions,)
+AUDITS = (check_dispositions, check_holds, check_plans, check_schedules)
 """Checks of `liuhen fsck` that must hold before anything is destroyed: what is kept, and what was decided."""
 
 
 def disposal_rules(settings: Settings, copies: Copies) -> DisposalRules:
     """Return what lists are made and carried out by."""
-    return DisposalRules(stops_of, timedelta(days=settings.disposal_recovery_days), copies.place)
+    return DisposalRules(stops_of, timedelta(days=settings.disposal_recovery_days), copies.place, _kept_now)
+
+
+def _kept_now(tx: Session, object_ids: Sequence[UUID], at: Instant) -> Mapping[UUID, Kept]:
+    rules = rules_in_force(tx, local_day(at)).rules
+    return {object_id: kept_by(facts, rules) for object_id, facts in facts_of(tx, object_ids).items()}
 
 
 def dispositions(

@@ -43,6 +43,7 @@ def sources_of(services: Services) -> Sources:
         drafts=services.records.desk.store,
         complaint_rules=ComplaintRules.load(settings.complaint_rules),
         recording_rules=RecordingRules.load(home / "recording-rules.toml"),
+        hold_rules=services.holding.rules,
         words=WordSeal(home / "keys" / "words.key"),
         webhook_hash=lambda webhook_id, version: secret_hash(webhook_secret(key, WebhookId(webhook_id), version)),
     )

@@ -4,30 +4,35 @@ What is kept (originals, records, what was refused) lies in a bucket with Object
 unlocked, since a broken-off try of theirs is taken back. What can be made again lies in the work bucket.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.fetched import FetchedBlobs
+from archive.adapters.files_mender import FilesMender
 from archive.adapters.filesystem_store import FilesystemStore
 from archive.adapters.folder_trial import FolderTrial
+from archive.adapters.lock_times import FileLock, LockTimes
 from archive.adapters.s3_client import S3Place
 from archive.adapters.s3_direct import S3Direct
+from archive.adapters.s3_mender import S3Mender
 from archive.adapters.s3_path import Bucket, BucketPath
 from archive.adapters.s3_probe import WormProbe
-from archive.adapters.s3_store import S3Store
-from archive.fsck.raw import Place, Places
-from archive.ocfl.layout import is_root_inventory
-from archive.ports.blobs import BlobStore, LockableBlobStore
+from archive.adapters.s3_store import Mended, S3Store
+from archive.fsck.raw import LockOf, MediumLock, Place, Places
+from archive.ocfl.layout import is_root_inventory, root_of
+from archive.ports.blobs import BlobStore, LockableBlobStore, StoreBroken
 from archive.ports.clock import Clock
 from archive.ports.erasable import ErasableStore
+from archive.ports.mending import Mender
 from archive.ports.worm import WormTrial
 from archive.settings import Settings, SettingsInvalid
 from ingest.context import DirectParts
 
-_FOLDERS: Final = ("store", "renditions", "quarantine", "drafts", "journal")
+_FOLDERS: Final = ("renditions", "quarantine", "drafts", "journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,10 @@ class Stores:
     journal: BlobStore
     journal_keys: ErasableStore
     direct: DirectParts | None
+    mender: Mender
     close: Callable[[], None]
+    give_way: Callable[[int], None] = lambda _: None
+    """Makes room on the local disk by removing copies of what lies in a bucket. Units: bytes that shall be free."""
 
     def sweep(self, *, unfinished: timedelta) -> None:
         """Remove what dead writers left. An upload in parts may go on for as long as `unfinished`."""
@@ -49,16 +57,21 @@ class Stores:
             store.sweep(older_than=timedelta(minutes=1) if isinstance(store, FilesystemStore) else unfinished)
 
 
-def open_stores(settings: Settings, clock: Clock) -> Stores:
-    """Open the stores that the settings name. Raises: SettingsInvalid, StorageFull, StoreUnavailable."""
+def open_stores(settings: Settings, clock: Clock, mended: Mended = lambda _: None) -> Stores:
+    """Open the stores that the settings name; `mended` tells which versions of originals mend others.
+
+    Raises: SettingsInvalid, StorageFull, StoreUnavailable.
+    """
     home = settings.home.absolute()
     keys = ErasableFilesystemStore(home / "journal-keys", scratch=home / "scratch")
     if settings.store == "files":
-        originals, renditions, quarantine, drafts, journal = (
+        renditions, quarantine, drafts, journal = (
             FilesystemStore(home / name, scratch=home / "scratch", is_recreatable=name == "renditions")
             for name in _FOLDERS
         )
-        return Stores(originals, quarantine, drafts, renditions, journal, keys, None, close=lambda: None)
+        originals = locked_folder(home / "store", home / "store-locks", home / "scratch", clock)
+        files_mender = FilesMender(home / "store", scratch=home / "scratch", aside=home / "damaged")
+        return Stores(originals, quarantine, drafts, renditions, journal, keys, None, files_mender, close=lambda: None)
     fetched = FetchedBlobs(
         settings.local / "fetched", most_bytes=settings.fetched_bytes, reserve_bytes=settings.reserve_bytes
     )
@@ -71,18 +84,27 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
         return S3Store(s3_place(settings, name), fetched=fetched, **more)
 
     in_bucket = (
-        kept("store", lock_until=until, is_replaced=is_root_inventory),
+        kept("store", lock_until=until, is_replaced=is_root_inventory, mended=mended),
         kept("quarantine", lock_until=until, locks_at_once=True),
         kept("drafts"),
         S3Store(work_place(settings, "renditions"), fetched=fetched),
         kept("journal"),
     )
 
-    def close() -> None:
-        for store in in_bucket:
-            store.close()
+    mender = S3Mender(s3_place(settings, "store"), lock_until=until, is_replaced=is_root_inventory)
 
-    return Stores(*in_bucket, keys, _direct(settings, in_bucket[0]), close=close)
+    def close() -> None:
+        for each in (*in_bucket, mender):
+            each.close()
+
+    direct = _direct(settings, in_bucket[0])
+    return Stores(*in_bucket, keys, direct, mender, close=close, give_way=fetched.give_way)
+
+
+def locked_folder(folder: Path, locks: Path, scratch: Path, clock: Clock) -> FilesystemStore:
+    """Return a store of originals in a folder, with the lock times that our own code honours beside it."""
+    times = LockTimes(locks, scratch=scratch, clock=clock, group_of=root_of)
+    return FilesystemStore(folder, scratch=scratch, locks=times, is_replaced=is_root_inventory)
 
 
 def _direct(settings: Settings, originals: S3Store) -> DirectParts | None:
@@ -92,8 +114,8 @@ def _direct(settings: Settings, originals: S3Store) -> DirectParts | None:
 
 
 def term_of(settings: Settings) -> timedelta:
-    """Return how long what is locked stays so at first; nothing for a store without locks."""
-    return timedelta(days=settings.lock_days if settings.store == "s3" else 0)
+    """Return how long what is locked stays so at first; nothing where nothing is to be locked."""
+    return timedelta(days=settings.lock_days)
 
 
 def trial_of(settings: Settings) -> WormTrial:
@@ -108,7 +130,11 @@ def trial_of(settings: Settings) -> WormTrial:
 
 def places_of(settings: Settings, clock: Clock) -> Places:
     """Return where the stores lie for a check that reads them raw. Raises: SettingsInvalid."""
-    folders = replace(Places.of_home(settings.home.absolute()), staging=settings.local / "staging")
+    home = settings.home.absolute()
+    times = locks_of_folder(settings, home / "store", home / "store-locks", clock)
+    folders = replace(
+        Places.of_home(home), staging=settings.local / "staging", lock_of=times, locks_as_it_comes=False, now=clock.now
+    )
     if settings.store == "files":
         return folders
     store = Bucket(s3_place(settings, "store"), is_replaced=is_root_inventory)
@@ -116,9 +142,8 @@ def places_of(settings: Settings, clock: Clock) -> Places:
     renditions = Bucket(work_place(settings, "renditions"))
     buckets = (store, *others)
 
-    def is_locked(place: Place) -> bool:
-        until = place.locked_until() if isinstance(place, BucketPath) else None
-        return until is not None and until > clock.now()
+    def know(mended: Mapping[str, str]) -> None:
+        store.mended = mended
 
     return replace(
         folders,
@@ -127,9 +152,32 @@ def places_of(settings: Settings, clock: Clock) -> Places:
         drafts=others[1].root,
         journal=others[2].root,
         renditions=renditions.root,
-        is_locked=is_locked if settings.lock_days else lambda _: True,
+        lock_of=lock_in_bucket if settings.lock_days else None,
+        locks_as_it_comes=True,
         covered=lambda: {key for bucket in buckets for key in bucket.covered},
+        know_mended=know,
     )
+
+
+def lock_in_bucket(place: Place) -> MediumLock:
+    """Return how the server says that a file is locked. Raises: OSError."""
+    return MediumLock(*place.lock()) if isinstance(place, BucketPath) else MediumLock(None, is_held=False)
+
+
+def locks_of_folder(settings: Settings, folder: Path, locks: Path, clock: Clock) -> LockOf | None:
+    """Return what reads the lock times beside a folder of originals; None where nothing is to be locked."""
+    if not settings.lock_days:
+        return None
+    times = LockTimes(locks, scratch=locks, clock=clock, group_of=root_of)
+
+    def lock_of(place: Place) -> MediumLock:
+        try:
+            found = times.of(PurePath(str(place)).relative_to(folder).as_posix())
+        except StoreBroken:
+            found = FileLock()
+        return MediumLock(found.until, found.is_held)
+
+    return lock_of
 
 
 def s3_place(settings: Settings, name: str) -> S3Place:

@@ -20,6 +20,7 @@ from ingest.recordings import RecordingJobs
 from ingest.renditions import PlayableJobs
 from ingest.workshop import Handler, Workshop
 from retention.disposition.reaching import lists_of_units, reach_lists
+from retention.holding.reaching import holds_of_units, reach_holds
 from signing.secret_file import secret_from_file
 
 
@@ -46,6 +47,7 @@ def handlers(workshop: Workshop, settings: Settings, delivery: DeliveryJobs) -> 
             others=[
                 (complaints_of_units, reach_complaints),
                 (devices_of_units, reach_devices),
+                (holds_of_units, reach_holds),
                 (lists_of_units, reach_lists),
             ],
         ),

@@ -191,7 +191,8 @@ def _open_upload(
 
 def _staged_sheet(intake: Intake, sheet: bytes) -> UploadId:
     sheet_id = UploadId(new_uuid7())
-    create_staged(intake.staging, sheet_id, size_bytes=len(sheet), reserve_bytes=intake.reserve_bytes)
+    intake.require_room(len(sheet))
+    create_staged(intake.staging, sheet_id)
     fd = os.open(staged_path(intake.staging, sheet_id), os.O_WRONLY | os.O_CLOEXEC)
     try:
         write_all(fd, [sheet], at_byte=0)

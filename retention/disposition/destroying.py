@@ -48,6 +48,8 @@ from retention.disposition.remains import (
 from retention.disposition.rules import DisposalRules
 from retention.disposition.terms import ItemState, ListState, Step
 from retention.models import ObjectCopy
+from retention.planning.stale import mark_stale
+from retention.rounds.due import come_back, leave
 from retention.stops import Stop, StopKind
 
 SOON: Final = timedelta(seconds=5)
@@ -120,6 +122,7 @@ class Destroyer:
             _change(tx, list_id, object_id, **values)
             tx.execute(update(PreservedObject).where(PreservedObject.id == object_id).values(destroyed_at=at))
             stop_jobs(tx, object_id, at=at)
+            leave(tx, [object_id])
             self.drop_packages(tx, object_id, at)
             index_objects(tx, [object_id])
         return True
@@ -168,6 +171,8 @@ class Destroyer:
             tx.execute(update(PreservedObject).where(PreservedObject.id == object_id).values(destroyed_at=None))
             _copy_again(tx, object_id, at=at)
             revive_jobs(tx, object_id, at=at)
+            come_back(tx, [object_id], at)
+            mark_stale(tx, [object_id], at)  # planning has looked past it meanwhile
             index_objects(tx, [object_id])
         return None
 

@@ -10,6 +10,7 @@ from archive.db.base import Base, Moment
 from archive.db.sight import Reached
 
 _IS_PLACED = text("released_at IS NULL")
+_STANDS = text("removed_at IS NULL")
 
 
 class RetentionMark(Reached, Base):
@@ -20,7 +21,17 @@ class RetentionMark(Reached, Base):
 
     reached_by = "ref_id"
     __tablename__ = "retention_mark"
-    __table_args__ = (Index("ix_retention_mark_ref_id", "ref_id"),)
+    __table_args__ = (
+        Index("ix_retention_mark_ref_id", "ref_id"),
+        Index(
+            "uq_retention_mark_standing",
+            "ref_id",
+            "mark",
+            unique=True,
+            sqlite_where=_STANDS,
+            postgresql_where=_STANDS,
+        ),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     ref_kind: Mapped[str] = mapped_column(String(16))
@@ -34,14 +45,16 @@ class RetentionMark(Reached, Base):
     removed_reason: Mapped[str | None] = mapped_column(String(500))
 
 
-class Hold(Base):
+class Hold(Reached, Base):
     """A hold (冻结): what it covers is not disposed of until it is released.
 
     `scope` is object, case, subject or query; `ref_id` names the first three, `query` is canonical JSON of the last.
     `authority` is who asked for it and by what paper (依据), `review_on` when it is looked at again: nothing ends by
-    itself. What a case, subject or query covers later is held from then on.
+    itself. What a case, subject or query covers later is held from then on. `scanned_at` is when everything that it
+    covered had its row; None while a large one is being written down.
     """
 
+    reached_by = "id"
     __tablename__ = "hold"
     __table_args__ = (
         Index("ix_hold_ref_id", "ref_id"),
@@ -74,3 +87,38 @@ class HeldObject(Reached, Base):
     hold_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("hold.id"), primary_key=True)
     object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("preserved_object.id"), primary_key=True, index=True)
     since: Mapped[datetime] = mapped_column(Moment)
+
+
+class HoldReview(Reached, Base):
+    """That a hold was looked at again and kept: why, and from which day of review to which."""
+
+    reached_by = "hold_id"
+    __tablename__ = "hold_review"
+    __table_args__ = (Index("ix_hold_review_hold_id_at", "hold_id", "at"),)
+
+    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("log_entry.id"), primary_key=True)
+    hold_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("hold.id"))
+    reason: Mapped[str] = mapped_column(String(1000))
+    was_on: Mapped[date]
+    review_on: Mapped[date]
+    by_id: Mapped[uuid.UUID]
+    at: Mapped[datetime] = mapped_column(Moment)
+
+
+class HoldCount(Base):
+    """How many numbers of a series were given: the row that two transactions wait at, so that each has its number."""
+
+    __tablename__ = "hold_count"
+
+    series: Mapped[str] = mapped_column(String(64), primary_key=True)
+    last: Mapped[int]
+
+
+class HoldAlarm(Base):
+    """That people were told of a review: `level` is due or overdue. Each is told once."""
+
+    __tablename__ = "hold_alarm"
+
+    hold_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("hold.id"), primary_key=True)
+    review_on: Mapped[date] = mapped_column(primary_key=True)
+    level: Mapped[str] = mapped_column(String(8), primary_key=True)

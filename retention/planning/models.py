@@ -1,15 +1,16 @@
-"""The table of what was planned: until when each object is kept, by which rule, counted from what."""
+"""The tables of what was planned: until when each object is kept, by which rule, counted from what; and how far that is."""
 
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, false, text
+from sqlalchemy import ForeignKey, Index, SmallInteger, String, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
-from archive.db.base import Base, Moment
+from archive.db.base import Base, BigInt, Moment
 from archive.db.sight import Reached
 
 _IS_STALE = text("stale_since IS NOT NULL")
+_IS_LOCK_DUE = text("lock_due")
 
 
 class RetentionPlan(Reached, Base):
@@ -17,8 +18,9 @@ class RetentionPlan(Reached, Base):
 
     `rule`, `basis` and `basis_at` are of the reason that made it what it is; `schedule_id` is the version of the
     schedule that the rule stands in. `retain_until` is None for ever (`is_permanent`) and while no period has begun.
-    `is_waiting`: the clock of some rule has not begun, or there is no rule for it. `stale_since`: something that
-    schedules ask about changed since it was planned. `entry_id` is the log entry that told of the newest change.
+    `is_waiting`: the clock of some rule has not begun (`waits_for`), or there is no rule for it. `stale_since`:
+    something that schedules ask about changed since it was planned. `entry_id` is the log entry that told of the newest
+    change, at `planned_at`. `lock_due`: the locks in the stores were not held against it yet.
     """
 
     reached_by = "object_id"
@@ -26,6 +28,8 @@ class RetentionPlan(Reached, Base):
     __table_args__ = (
         Index("ix_retention_plan_retain_until", "retain_until", "object_id"),
         Index("ix_retention_plan_stale", "stale_since", sqlite_where=_IS_STALE, postgresql_where=_IS_STALE),
+        Index("ix_retention_plan_lock_due", "object_id", sqlite_where=_IS_LOCK_DUE, postgresql_where=_IS_LOCK_DUE),
+        {"sqlite_with_rowid": False},
     )
 
     object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("preserved_object.id"), primary_key=True)
@@ -39,3 +43,21 @@ class RetentionPlan(Reached, Base):
     planned_at: Mapped[datetime] = mapped_column(Moment)
     stale_since: Mapped[datetime | None] = mapped_column(Moment)
     entry_id: Mapped[uuid.UUID | None]
+    waits_for: Mapped[str | None] = mapped_column(String(64))
+    lock_due: Mapped[bool] = mapped_column(default=True, server_default=true())
+
+
+class PlanningState(Base):
+    """How far planning is: one row.
+
+    `scanned` entries of the log were looked at for what changes plans. `swept` names the rules by which every object
+    was planned, `sweeping` those by which they are being planned now, up to the object `swept_to`.
+    """
+
+    __tablename__ = "planning_state"
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    scanned: Mapped[int] = mapped_column(BigInt)
+    swept: Mapped[str | None] = mapped_column(String(64))
+    sweeping: Mapped[str | None] = mapped_column(String(64))
+    swept_to: Mapped[uuid.UUID | None]

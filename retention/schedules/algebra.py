@@ -1,18 +1,23 @@
 """Which rule keeps an object, and until when. Pure: facts and rules in, the answer with its reasons out.
 
 The longest wins; the order of the rules does not matter; a period whose clock has not begun stops disposition and is
-said. Local days are of the archive's calendar: a period ends at the beginning of the local day that comes so many
-months after the day of its basis; a day that its month does not have is the first of the next one.
-Source: RULES 3; DA/T 70-2018; 机关档案管理规定 (the longest period of several wins).
+said. Days are local ones. The day of the basis does not count; the day of the same number so many months later is the
+last one and counts to its end, so that no period is shorter than it says. Where that month has no such day, its last
+day is the last.
+Source: 机关档案管理规定 (the longest period of several wins); 民法典 art. 200 to 203 (how periods are counted).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
 from archive.calendar.days import day_start, local_day
 from archive.kernel.instants import Instant
 from retention.schedules.terms import Basis, Mark, Period
+
+LAST: Final = datetime(9999, 12, 31, tzinfo=UTC)
+"""The end of what would end later than a date can be: the clock of a device may say anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,11 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of a schedule (保管期限表): for what, how long, from when, by which law."""
+    """One row of a schedule (保管期限表): for what, how long, from when, by which law.
+
+    `title` is in Chinese, `title_en` in English where there is one. `since` is the day from which the rule holds by its
+    legal basis, None where nothing is said of it: a schedule is not put in force for days before it.
+    """
 
     code: str
     title: str
@@ -67,6 +76,8 @@ class Rule:
     period: Period
     basis: Basis
     legal_basis: str
+    title_en: str = ""
+    since: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +138,17 @@ def kept_by(facts: Facts, rules: Iterable[Rule]) -> Kept:
 
 
 def ends_at(basis_at: Instant, period: Period) -> Instant | None:
-    """Return when a period that counts from `basis_at` ends; None for ever."""
+    """Return when a period that counts from `basis_at` ends, the first moment that is not of it; None for ever."""
     if period.months is None:
         return None
-    day = local_day(basis_at)
-    months = day.year * 12 + day.month - 1 + period.months
     try:
-        return day_start(date(months // 12, months % 12 + 1, day.day))
-    except ValueError:
-        return day_start(date((months + 1) // 12, (months + 1) % 12 + 1, 1))
+        day = local_day(basis_at)
+        months = day.year * 12 + day.month - 1 + period.months
+        first = date(months // 12, months % 12 + 1, 1)
+        after = date((months + 1) // 12, (months + 1) % 12 + 1, 1)
+        return day_start(min(first + timedelta(days=day.day), after))
+    except (ValueError, OverflowError):
+        return LAST
 
 
 def _reason(facts: Facts, rule: Rule) -> Reason:

@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from archive.kernel.errors import InvalidInput
+
+KINDS: Final = ("footage", "audio", "photo", "document", "archive", "other", "record", "volume")
+"""What an object can be: the kinds of items by their content (an item is `other` until it was looked at), a text record
+(文书), the closed volume of a case file (案卷)."""
 
 
 class Basis(StrEnum):
@@ -24,6 +29,14 @@ class Mark(StrEnum):
     OBSTRUCTION = "obstruction"
     MAJOR_INCIDENT = "major_incident"
     COMPLEX = "complex"
+
+
+class ScheduleState(StrEnum):
+    """Where a version of the schedule stands: it is written, holds from its day on, or was taken back before."""
+
+    DRAFT = "draft"
+    IN_FORCE = "in_force"
+    WITHDRAWN = "withdrawn"
 
 
 class BadPeriod(InvalidInput):

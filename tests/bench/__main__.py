@@ -19,6 +19,7 @@ NAMES = (
     "inspection",
     "verify",
     "verify-package",
+    "fixity",
     "log",
     "writers",
     "million",
@@ -29,6 +30,7 @@ NAMES = (
     "signing",
     "documents",
     "closing",
+    "planning",
 )
 
 

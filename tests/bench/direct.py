@@ -56,6 +56,7 @@ def measure(scratch: Path, *, runs: int = RUNS, size_bytes: int = GIB) -> Sectio
             **{f"LIUHEN_{name.upper()}": str(value) for name, value in weed.settings(scratch / "keys").items()},
             "LIUHEN_DIRECT_INTAKE": "true",
             "LIUHEN_INTAKE_WORKERS": "2",
+            "LIUHEN_FETCHED_BYTES": str(2 * GIB),
         }
         with serving(scratch / "archive", environment=environment) as server:
             state = StateFolder(scratch / "state")

@@ -14,7 +14,8 @@ from archive.ledger.append import append_entry
 from archive.ledger.entries import OPERATOR, EntryType, NewEntry
 from archive.ledger.proofs import consistency, head, inclusion
 from archive.settings import Settings
-from archive.wiring import Services, build_services, create_home
+from archive.wiring import Services, build_services
+from archive.wiring.homes import create_home
 from tests.bench.archive import settle
 from tests.bench.report import Row, Samples, Section, target_row
 

@@ -20,7 +20,8 @@ from archive.ledger.models import LogLeaf
 from archive.ledger.proofs import consistency, head, inclusion
 from archive.ledger.tiles import ENTRIES, TILE_WIDTH, Tile, parse_bundle
 from archive.settings import Settings
-from archive.wiring import Services, build_services, create_home
+from archive.wiring import Services, build_services
+from archive.wiring.homes import create_home
 from tests.bench.archive import settle
 from tests.bench.report import Row, Samples, Section, target_row
 

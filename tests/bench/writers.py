@@ -32,7 +32,8 @@ from archive.ledger.proofs import pending_count
 from archive.retrieval.grants import Purpose, grant_access
 from archive.retrieval.rules import GrantKind, RetrievalRules
 from archive.settings import Settings
-from archive.wiring import Services, build_services, create_home
+from archive.wiring import Services, build_services
+from archive.wiring.homes import create_home
 from tests.bench.archive import settle
 from tests.bench.report import Row, Samples, Section, target_row
 from tests.support import postgres

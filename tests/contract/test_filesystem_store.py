@@ -16,9 +16,12 @@ import pytest
 from hypothesis import settings
 
 from archive.adapters.filesystem_store import FilesystemStore
+from archive.adapters.lock_times import LockTimes
 from archive.kernel.errors import InvalidInput
-from archive.ports.blobs import BadKey, BlobMissing, BlobStore, StoreBroken
+from archive.ports.blobs import BadKey, BlobLocked, BlobMissing, BlobStore, StoreBroken
 from tests.contract.blob_store import BlobStoreContract, BlobStoreMachine, Raw
+from tests.contract.locks import LockContract, soon
+from tests.support.archive_home import SteppedClock
 
 AT_ONCE = timedelta(0)
 
@@ -69,6 +72,63 @@ class TestContract(BlobStoreContract):
     def _no_leftovers(self, store: FilesystemStore, tmp_path: Path) -> Iterator[None]:
         yield
         assert scratch_names(tmp_path / "base") == []
+
+
+class TestLocks(LockContract):
+    """Lock times are kept beside the store, and our own delete honours them."""
+
+    @pytest.fixture
+    def clock(self) -> SteppedClock:
+        return SteppedClock()
+
+    @pytest.fixture
+    def locking(self, tmp_path: Path, clock: SteppedClock) -> FilesystemStore:
+        base = tmp_path / "base"
+        times = LockTimes(base / "locks", scratch=base / "scratch", clock=clock)
+        return FilesystemStore(
+            base / "store", scratch=base / "scratch", locks=times, is_replaced=lambda key: key == "inventory"
+        )
+
+    def test_a_lock_ends(self, locking: FilesystemStore, key: str, clock: SteppedClock, raw: RawDirectory) -> None:
+        locking.lock([key], soon())
+        clock.step(timedelta(days=1, minutes=1))
+        locking.delete(key)
+        assert raw.read(key) is None
+
+    def test_without_a_moment_nothing_is_locked(self, locking: FilesystemStore, key: str) -> None:
+        locking.lock([key])
+        assert locking.locked_until(key) is None
+
+    def test_the_times_of_what_is_gone_go_too(
+        self, locking: FilesystemStore, key: str, clock: SteppedClock, tmp_path: Path
+    ) -> None:
+        locking.lock([key], soon())
+        assert list((tmp_path / "base" / "locks").rglob("*.json"))
+        clock.step(timedelta(days=2))
+        locking.delete(key)
+        assert list((tmp_path / "base" / "locks").rglob("*.json")) == []
+        locking.put_once(key, io.BytesIO(b"another"))
+        assert locking.locked_until(key) is None
+
+    @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"group":"other","files":{}}', b'{"group":"a/v1/content"}'])
+    def test_times_that_cannot_be_read_free_nothing(
+        self, locking: FilesystemStore, key: str, tmp_path: Path, raw: RawDirectory, data: bytes
+    ) -> None:
+        locking.lock([key], soon())
+        (file,) = (tmp_path / "base" / "locks").rglob("*.json")
+        file.chmod(0o644)
+        file.write_bytes(data)
+        for act in (lambda: locking.delete(key), lambda: locking.locked_until(key), lambda: locking.hold([key])):
+            with pytest.raises(StoreBroken):
+                act()
+        assert raw.read(key) == b"film"
+
+    def test_another_process_sees_them(self, locking: FilesystemStore, key: str, tmp_path: Path) -> None:
+        locking.lock([key], soon())
+        base = tmp_path / "base"
+        times = LockTimes(base / "locks", scratch=base / "scratch", clock=SteppedClock())
+        with pytest.raises(BlobLocked):
+            FilesystemStore(base / "store", scratch=base / "scratch", locks=times).delete(key)
 
 
 class FilesystemMachine(BlobStoreMachine):

@@ -23,8 +23,9 @@ from archive.adapters.s3_probe import WormProbe
 from archive.adapters.s3_store import LockUntil, S3Store
 from archive.fsck.raw import files_below
 from archive.kernel.findings import Outcome
-from archive.ports.blobs import BlobExists, BlobMissing, BlobStore, StoreBroken, StoreUnavailable
+from archive.ports.blobs import BlobExists, BlobLocked, BlobMissing, BlobStore, StoreBroken, StoreUnavailable
 from tests.contract.blob_store import BlobStoreContract, BlobStoreMachine, Raw
+from tests.contract.locks import LockContract, soon
 from tests.support.weed import REGION, Weed, start_weed
 from tests.support.weed_path import WeedPath
 
@@ -67,13 +68,14 @@ def store_in(
     folder: Path,
     *,
     lock_until: LockUntil = lambda: None,
+    locks_at_once: bool = True,
     endpoint: str | None = None,
     **more: Any,
 ) -> S3Store:
     credentials = folder / "s3.key"
     credentials.write_text(f"{weed.access_key}\n{weed.secret_key}\n")
     place = S3Place(bucket, endpoint=endpoint or weed.endpoint, region=REGION, credentials_file=credentials, **more)
-    return S3Store(place, lock_until=lock_until, locks_at_once=True, is_replaced=is_replaced)
+    return S3Store(place, lock_until=lock_until, locks_at_once=locks_at_once, is_replaced=is_replaced)
 
 
 class Deaf(BaseHTTPRequestHandler):
@@ -159,6 +161,70 @@ class TestContractWithoutVersions(BlobStoreContract):
         opened.close()
 
 
+class TestLocks(LockContract):
+    """Locks and legal holds are those of the server."""
+
+    @pytest.fixture
+    def locking(self, weed: Weed, bucket: str, tmp_path: Path) -> Iterator[S3Store]:
+        opened = store_in(weed, bucket, tmp_path, lock_until=in_an_hour, locks_at_once=False)
+        yield opened
+        opened.close()
+
+    def test_the_server_itself_refuses(self, locking: S3Store, key: str, weed: Weed, bucket: str) -> None:
+        locking.lock([key], soon())
+        client = weed.client()
+        (row,) = client.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]
+        where = {"Bucket": bucket, "Key": key, "VersionId": row["VersionId"]}
+        for more in ({}, {"BypassGovernanceRetention": True}):
+            with pytest.raises(ClientError):
+                client.delete_object(**where, **more)
+        with pytest.raises(ClientError):
+            client.put_object_retention(**where, Retention={"Mode": "COMPLIANCE", "RetainUntilDate": soon(0)})
+
+    def test_a_hold_is_refused_by_the_server_too(self, locking: S3Store, key: str, weed: Weed, bucket: str) -> None:
+        locking.hold([key])
+        client = weed.client()
+        (row,) = client.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]
+        with pytest.raises(ClientError):
+            client.delete_object(Bucket=bucket, Key=key, VersionId=row["VersionId"])
+        locking.release_hold([key])
+
+    def test_without_a_moment_it_is_the_own_term(self, locking: S3Store, key: str) -> None:
+        locking.lock([key])
+        until = locking.locked_until(key)
+        assert until is not None
+        assert timedelta(minutes=59) < until - datetime.now(UTC) < timedelta(minutes=61)
+
+    def test_every_version_goes_and_what_was_laid_over_it(
+        self, locking: S3Store, key: str, weed: Weed, bucket: str
+    ) -> None:
+        client = weed.client()
+        client.put_object(Bucket=bucket, Key=key, Body=b"another film")
+        client.delete_object(Bucket=bucket, Key=key)
+        locking.delete(key)
+        left = client.list_object_versions(Bucket=bucket, Prefix=key)
+        assert [*left.get("Versions", ()), *left.get("DeleteMarkers", ())] == []
+
+    def test_none_of_several_versions_goes_where_one_is_locked(
+        self, locking: S3Store, key: str, weed: Weed, bucket: str
+    ) -> None:
+        locking.lock([key], soon())
+        client = weed.client()
+        client.put_object(Bucket=bucket, Key=key, Body=b"another film")
+        with pytest.raises(BlobLocked):
+            locking.delete(key)
+        assert len(client.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]) == 2
+
+    def test_a_store_that_is_to_lock_nothing_locks_nothing(self, weed: Weed, bucket: str, tmp_path: Path) -> None:
+        store = store_in(weed, bucket, tmp_path, lock_until=lambda: None)
+        store.put_once("x", io.BytesIO(b"x"))
+        store.lock(["x"], soon())
+        store.hold(["x"])
+        assert (store.locked_until("x"), store.is_held("x")) == (None, False)
+        store.delete("x")
+        store.close()
+
+
 def in_an_hour() -> datetime:
     return datetime.now(UTC) + timedelta(hours=1)
 
@@ -178,7 +244,7 @@ def test_what_is_put_is_locked_and_stays_what_was_put_first(weed: Weed, bucket: 
     with pytest.raises(BlobExists):
         again.put_once("v1/content/a.mp4", io.BytesIO(b"third"))
     assert list(again.covered()) == ["v1/content/a.mp4"]
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(BlobLocked):
         again.delete("v1/content/a.mp4")
     with again.open("v1/content/a.mp4", offset=1, length=2) as source:
         assert source.read() == b"il"

@@ -23,10 +23,12 @@ from tests.e2e.account_shots import ACCOUNT_SHOTS
 from tests.e2e.browser import open_browser, sign_in, until
 from tests.e2e.case_file_shots import CASE_FILE_SHOTS
 from tests.e2e.certificate_shots import CERTIFICATE_SHOTS
+from tests.e2e.holding_shots import HOLDING_SHOTS
 from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.operations_shots import OPERATIONS_SHOTS
 from tests.e2e.record_shots import RECORD_SHOTS
 from tests.e2e.retrieval_shots import RETRIEVAL_SHOTS
+from tests.e2e.schedule_shots import SCHEDULE_SHOTS
 from tests.e2e.shot import Place, Shot, opened, said
 from tests.e2e.staff_shots import STAFF_SHOTS
 from tests.e2e.template_shots import TEMPLATE_SHOTS
@@ -349,10 +351,12 @@ SHOTS = [
     Shot("not-possible", Role.SUPERVISOR, "/cases", expected="405"),
     *CASE_FILE_SHOTS,
     *OFFICE_SHOTS,
+    *HOLDING_SHOTS,
     *OPERATIONS_SHOTS,
     *RETRIEVAL_SHOTS,
     *STAFF_SHOTS,
     *TEMPLATE_SHOTS,
+    *SCHEDULE_SHOTS,
     *ACCOUNT_SHOTS,
     *RECORD_SHOTS,
     *CERTIFICATE_SHOTS,

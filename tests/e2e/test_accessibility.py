@@ -17,6 +17,7 @@ from tests.support import seed
 from tests.support.certificate_scene import certificates_of_scene
 from tests.support.seed import PASSWORD, PEOPLE, Bureau
 from tests.support.seed_office import keep_devices, take_complaints
+from tests.support.seed_schedules import keep_schedules
 
 pytestmark = pytest.mark.e2e
 _LONG = pytest.mark.long("every page once more")
@@ -124,6 +125,8 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
         *("/devices", f"/devices/{keep_devices(bureau)['BWC-0117']}"),
         f"/recordings/{recording.recording.id}",
     ]
+    schedules = keep_schedules(bureau)
+    written = f"/schedules/{schedules['written']}"
     proofs = [f"/objects/{bureau.items['video']}/entries", f"/cases/{bureau.cases['main']}/proofs"]
     return {
         Role.SUPERVISOR: [
@@ -142,6 +145,10 @@ def _addresses(bureau: Bureau) -> dict[Role, list[str]]:
             "/trace?which=unusual",
             "/seals",
             _draft(records["sealed"]),
+        ],
+        Role.RECORDS_MANAGER: [
+            *("/schedules", "/schedules/shipped/default", "/schedules/new", f"/schedules/{schedules['held']}"),
+            *(written, f"{written}/draft", f"{written}/comparison", f"{written}/trials/{schedules['trial']}"),
         ],
         Role.ADMINISTRATOR: [
             *("/admin", "/admin/systems", "/admin/organisation", "/admin/officers", "/admin/accounts", "/log/health"),

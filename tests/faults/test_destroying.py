@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
 from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.filesystem_store import FilesystemStore
@@ -17,9 +16,7 @@ from archive.kernel.findings import Outcome
 from archive.kernel.ids import DispositionId, ObjectId
 from archive.kernel.instants import Instant
 from archive.ports.blobs import BlobLocked, StoreUnavailable
-from retention.disposition.models import DispositionItem
 from retention.disposition.terms import ItemState, ListState
-from retention.models import ObjectCopy
 from tests.support.archive_crash import certify, destroy, dispose, each_step, run_killed
 from tests.support.archive_home import ArchiveHome, SteppedClock, deliver, make_home
 from tests.support.disposals import Disposal, due, new_disposal

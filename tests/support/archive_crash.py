@@ -18,8 +18,11 @@ from sqlalchemy.orm import Session, configure_mappers
 
 import ingest.accept
 import signing.pyhanko_signer  # noqa: F401 - imported late by the signer; here once for all children
+from archive.adapters import files_mender
 from archive.adapters.erasable_store import ErasableFilesystemStore
+from archive.adapters.files_mender import FilesMender
 from archive.adapters.filesystem_store import FilesystemStore
+from archive.adapters.s3_mender import S3Mender
 from archive.adapters.s3_store import S3Store
 from archive.db.shared_commits import SharedCommits
 from archive.jobs.queue import LONG, PROMPT
@@ -81,6 +84,11 @@ def _child(
         for name in ("put_once", "adopt", "replace_if", "delete"):
             _around(store, name, step)
     _around(ErasableFilesystemStore, "blank", step)
+    for mender in (FilesMender, S3Mender):
+        for name in ("keep_aside", "set_aside", "mend"):
+            _around(mender, name, step)
+    for name in ("make_directories", "write_all", "fsync_directory"):
+        _around(files_mender, name, step)
     _around(ingest.accept, "remove_staged", step)
     _around(SharedCommits, "_end", step)  # where SQLite commits
     for name in ("_write", "_replace_checkpoint"):

@@ -42,7 +42,8 @@ from archive.ledger.models import LogEntry, LogLeaf
 from archive.ledger.publishing import NOTES
 from archive.ports.blobs import BlobStore
 from archive.settings import Settings
-from archive.wiring import Services, build_services, create_home
+from archive.wiring import Services, build_services
+from archive.wiring.homes import create_home
 from archive.wiring.stores import places_of
 from ingest.accept import finish_upload
 from ingest.docks import enrol_dock, invite_dock

@@ -6,11 +6,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from archive.access.callers import Caller
 from archive.access.policy import Role
-from archive.db.base import insert_row
 from archive.kernel.ids import DispositionId, ObjectId
 from retention.disposition.confirming import Confirmed, confirm
 from retention.disposition.deciding import appraise, decide, supervise
@@ -18,8 +17,8 @@ from retention.disposition.models import DispositionItem, DispositionList, Tombs
 from retention.disposition.proposing import Wanted, propose_list
 from retention.disposition.rules import DisposalRules
 from retention.disposition.terms import ListState, Opinion
-from retention.planning.models import RetentionPlan
 from tests.support.archive_home import PASSWORD, ArchiveHome, EnrolledDock
+from tests.support.due import due
 
 SEASON = timedelta(days=8)
 """Longer than the recovery period, which is 7 days."""
@@ -142,22 +141,17 @@ class Disposal:
 
 
 def new_disposal(home: ArchiveHome) -> Disposal:
-    """Make the people, and wait until they have had their roles for long enough."""
+    """Make the people, and wait until they have had their roles for long enough.
+
+    What comes from now on is not locked as it comes: a server with Object Lock goes by its own clock, which no test
+    moves, and nothing of it could be destroyed for months.
+    """
+    if home.settings.store == "s3":
+        home.settings = home.settings.model_copy(update={"lock_days": 0})
+        home.reopen()
     people = {name: home.person(role, name) for name, role in _PEOPLE.items()}
     home.clock.step(SEASON)
     return Disposal(home, people)
-
-
-def due(home: ArchiveHome, *object_ids: ObjectId, ago: timedelta = timedelta(days=1)) -> None:
-    """Write that the time of objects is over, as planning does."""
-    at = home.clock.now()
-    with home.database.begin() as tx:
-        for object_id in object_ids:
-            values = {"retain_until": at - ago, "rule": "half_a_year", "basis": "received", "planned_at": at}
-            if tx.get(RetentionPlan, object_id) is None:
-                insert_row(tx, RetentionPlan, object_id=object_id, **values)
-            else:
-                tx.execute(update(RetentionPlan).where(RetentionPlan.object_id == object_id).values(**values))
 
 
 def destroy_one(home: ArchiveHome, dock: EnrolledDock, content: bytes = b"what is destroyed") -> ObjectId:

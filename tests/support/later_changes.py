@@ -13,6 +13,7 @@ from archive.access.integrations import move_integration, revoke_integration_key
 from archive.access.models import ApiKey, Clearance, Integration
 from archive.access.policy import Role
 from archive.access.terms import accept_terms, load_terms
+from archive.calendar.days import local_day
 from archive.cases.changes import update_act, update_case
 from archive.cases.identifiers import Identifier, IdentifierKind
 from archive.cases.merges import merge_subjects, separate_subjects
@@ -47,14 +48,16 @@ from archive.kernel.ids import (
     ClearanceId,
     ComplaintId,
     DeviceId,
+    HoldId,
     IdentifierId,
+    MarkId,
     ObjectId,
     OfficerId,
     SubjectId,
     SupervisionId,
     UnitId,
 )  # fmt: skip
-from archive.ledger.entries import OPERATOR
+from archive.ledger.entries import OPERATOR, Actor
 from archive.organisation.models import FIRST_AGENCY, Officer, Supervision, Unit
 from archive.organisation.officers import OfficerFacts, record_officer, reinstate_officer
 from archive.organisation.photos import rekey_photos
@@ -67,6 +70,14 @@ from archive.retrieval.rules import GrantKind, RetrievalRules
 from ingest.axis.systems import enrol_system, renew_system_key
 from ingest.docks import rotate_key
 from ingest.remaking import drop_renditions
+from retention.holding.holds import release_hold
+from retention.holding.marks import Marked
+from retention.holding.models import Hold, RetentionMark
+from retention.holding.terms import HoldScope, MarkedKind
+from retention.schedules.content import decode_rules
+from retention.schedules.models import RetentionSchedule
+from retention.schedules.register import put_in_force, save_schedule, seen_of, withdraw_schedule
+from retention.schedules.terms import Mark
 from tests.support.archive_home import ArchiveHome
 
 RULES = RetrievalRules.load()
@@ -78,7 +89,9 @@ def change_everything(home: ArchiveHome) -> None:
     change_people(home)
     change_cases(home)
     change_complaints(home)
+    change_holds(home)
     change_keys(home)
+    change_schedules(home)
     change_the_rest(home)
     home.sequence()
 
@@ -86,6 +99,20 @@ def change_everything(home: ArchiveHome) -> None:
 def one(home: ArchiveHome, query: Any) -> Any:
     with home.database.read() as tx:
         return tx.scalars(query).first()
+
+
+def change_schedules(home: ArchiveHome) -> None:
+    """A retention schedule is saved over and put in force by another person; the one after it is given up."""
+    database, at = home.database, home.clock.now
+    draft = one(home, select(RetentionSchedule).where(RetentionSchedule.state == "draft"))
+    save_schedule(
+        database, "又改", decode_rules(draft.content)[:2], schedule_id=draft.id, seen=seen_of(draft), by=Actor(draft.id),
+        at=at(),
+    )  # fmt: skip
+    seen = seen_of(one(home, select(RetentionSchedule).where(RetentionSchedule.id == draft.id)))
+    put_in_force(database, draft.id, valid_from=local_day(at()), seen=seen, by=OPERATOR, at=at())
+    other = save_schedule(database, "不用", decode_rules(draft.content), by=OPERATOR, at=at())
+    withdraw_schedule(database, other, reason="不用", by=OPERATOR, at=at())
 
 
 def change_the_house(home: ArchiveHome) -> None:
@@ -188,6 +215,16 @@ def change_complaints(home: ArchiveHome) -> None:
         database, DeviceId(device.id), DeviceFacts(device.serial, unit_id=unit_id, kind=SourceKind.OTHER, model="X2"), by=head,
         at=home.clock.now(),
     )  # fmt: skip
+
+
+def change_holds(home: ArchiveHome) -> None:
+    database, at = home.database, home.clock.now
+    hold = one(home, select(Hold).where(Hold.released_at.is_(None), Hold.scope == HoldScope.CASE.value))
+    release_hold(database, HoldId(hold.id), reason="结案", by=home.signed_in("records_manager").actor, at=at())
+    mark = one(home, select(RetentionMark).where(RetentionMark.removed_at.is_(None)))
+    home.services.holding.marks.take_back(database, MarkId(mark.id), reason="不属重大", by=OPERATOR, at=at())
+    on = Marked(MarkedKind.CASE, mark.ref_id)
+    home.services.holding.marks.set_mark(database, on, Mark.OBSTRUCTION, reason="阻碍", by=OPERATOR, at=at())
 
 
 def change_keys(home: ArchiveHome) -> None:

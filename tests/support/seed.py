@@ -71,7 +71,8 @@ from archive.organisation.supervision import set_supervision
 from archive.organisation.units import name_first_agency, record_agency, record_unit
 from archive.settings import Settings
 from archive.web.app import create_app
-from archive.wiring import Services, build_services, create_home
+from archive.wiring import Services, build_services
+from archive.wiring.homes import create_home
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
 from ingest.docks import enrol_dock, invite_dock, revoke_dock

@@ -23,7 +23,7 @@ def test_every_entry_type_is_in_the_format() -> None:
     told = (DOCS / "formats" / "log-entry.md").read_text()
     named = set(
         re.findall(
-            r"`((?:ingest|object|item|recording|derivative|case|record|volume|subject|complaint|device|access|detail|fixity|store|retention|validation|admin)\.[a-z_]+)`",
+            r"`((?:ingest|object|item|recording|derivative|case|record|volume|subject|complaint|device|hold|access|detail|fixity|store|retention|disposal|validation|admin)\.[a-z_]+)`",
             told,
         )
     )

@@ -17,9 +17,13 @@ from archive.recovery.replaying import (
     dispositions,
     documents,
     evidence,
+    fixity,
+    holds,
     organisation,
     people,
+    planning,
     retrieval,
+    schedules,
     subjects,
     upkeep,
     volumes,
@@ -30,23 +34,26 @@ from archive.recovery.told import Told
 from archive.search import models as _search
 
 _LOADED: Final = (_custody, _jobs, _search)
+_MODULES: Final = (
+    *(organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval),
+    *(holds, schedules, planning, dispositions, fixity, upkeep),
+)
 Handler = Callable[[Told, Rows, Sources], None]
 HANDLERS: Final[Mapping[str, Handler]] = {
-    kind: handler
-    for module in (
-        *(organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval, upkeep),
-        dispositions,
-    )
-    for kind, handler in module.HANDLERS.items()
+    kind: handler for module in _MODULES for kind, handler in module.HANDLERS.items()
 }
 _TOUCHING: Final = {
-    "object.preserved", "ingest.received", "record.filed", "record.extended", "case.link", "case.unlink", "access.view",
-    "access.export", "fixity.ok", "fixity.fail", "validation.checked", "derivative.created", "derivative.failed",
-    "derivative.verified", "derivative.dropped", "item.described", "recording.grouped", "object.classified",
-    "access.print", "access.renewed", "access.break_glass", "volume.closed", "volume.checked",
-    "disposal.begun", "disposal.withdrawn", "disposal.done", "disposal.certified",
+    "object.preserved", "ingest.received", "record.filed", "record.extended", "case.link", "case.unlink",
+    "access.view", "access.export", "fixity.ok", "fixity.fail", "fixity.quarantined", "fixity.repaired",
+    "validation.checked", "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
+    "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed",
+    "access.break_glass", "volume.closed", "volume.checked", "retention.marked", "retention.unmarked",
+    "hold.placed", "hold.reviewed", "hold.released", "disposal.begun", "disposal.withdrawn", "disposal.done",
+    "disposal.certified",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
+_NO_OBJECTS: Final = {"case", "hold", "disposition"}
+"""Kinds of what such an entry may be about instead."""
 _SAYS_CONTENT: Final = "item.described"
 """Tells what was found in something; of what was destroyed nothing of it is wanted."""
 _OF_STAFF: Final = {
@@ -92,7 +99,8 @@ def note(told: Told, rows: Rows) -> None:
         about = told.fields.get("obj")
         ref = (None, None) if about is None else (about["kind"], UUID(about["id"]))
         rows.add_later("access_record", **common, ref_kind=ref[0], ref_id=ref[1], is_judged=True)
-    if told.type in _TOUCHING and told.kind not in {"case", "disposition"}:
+    is_of_many = told.type == "fixity.ok" and told.kind is None
+    if told.type in _TOUCHING and told.kind not in _NO_OBJECTS and not is_of_many:
         rows.add_later("custody_event", **common, object_id=evidence.object_of(told, rows), case_id=told.case)
     if told.type in _OF_STAFF:
         rows.add_later("staff_event", **common, person_id=told.about)

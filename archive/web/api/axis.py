@@ -47,7 +47,7 @@ from ingest.doors import Doors
 from ingest.errors import EmptyFile, Quarantined, TooLarge
 from ingest.receiving import Receiver
 from ingest.staged_lock import StagedLock
-from ingest.staging import create_staged, free_bytes, remove_staged, staged_path, sync
+from ingest.staging import create_staged, remove_staged, staged_path, sync
 
 _MOST_AT_ONCE: Final = 16
 _MOST_KEPT_BYTES: Final = 4 * 1024
@@ -233,7 +233,7 @@ class AxisApp:
             require_writable(tx, system, request.container, request.name)
             share = room_bytes(tx, intake, system, request.container, request.name)
         coming = self._coming_bytes[system.dock_id]
-        room = min(share, coming + free_bytes(intake.staging) - intake.reserve_bytes)
+        room = min(share, coming + intake.room_bytes(request.declared_bytes or 0))
         if coming + (request.declared_bytes or 0) > room:
             raise StorageFull
         return room
@@ -268,15 +268,8 @@ class AxisApp:
         declared, most_bytes = request.declared_bytes, self._intake.max_size_bytes
         if declared == 0:
             raise EmptyFile
-        await self._run(
-            functools.partial(
-                create_staged,
-                self._intake.staging,
-                staged_id,
-                size_bytes=declared or 0,
-                reserve_bytes=self._intake.reserve_bytes,
-            )
-        )
+        await self._run(self._intake.require_room, declared or 0)
+        await self._run(create_staged, self._intake.staging, staged_id)
         lock = StagedLock(staged_path(self._intake.staging, staged_id))
         try:
             await self._run(lock.begin_alone)  # no sweep of any process takes it for a leftover, however slow it comes

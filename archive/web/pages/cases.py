@@ -25,6 +25,7 @@ from archive.web.dependencies import ServicesDep
 from archive.web.pages.act_forms import take_act
 from archive.web.pages.forms import Form, FormDep, FormTooLarge, declared_bytes
 from archive.web.pages.guards import CaseIdPath, Filer, Reader, chosen_act
+from archive.web.pages.keeping import keeping_of_case
 from archive.web.pages.package_lines import package_lines
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparations
@@ -203,6 +204,7 @@ def show_case(
         units = unit_choices_beside(tx, view.case.unit_id) if caller.may(Capability.MOVE) else ()
         packages = package_lines(tx, case_id, keep=services.packages.keep, texts=texts)
         work = work_context(tx, case_id, texts=texts)
+        keeping = keeping_of_case(tx, case_id)
     context: dict[str, Any] = {
         "view": view,
         "lanes": timeline(view),
@@ -217,6 +219,7 @@ def show_case(
         "choices": choices,
         "packages": packages,
         **work,
+        **keeping,
         "sight": sight,
         "units": units,
         "restricted_classes": list(RestrictedClass),

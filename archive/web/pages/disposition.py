@@ -1,6 +1,7 @@
 """One list: what stands on it, who decided what, how far it is, and the forms that go on with it."""
 
 import io
+import re
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -229,7 +230,7 @@ def _refuse(form: Form, error: LiuhenError) -> None:
 def _numbers(form: Form) -> list[int]:
     """Return the numbers that a form names: `3, 7-9`."""
     found: set[int] = set()
-    for part in form.value("strike").replace("，", ",").replace("、", ",").split(","):
+    for part in re.split(r"[,\uff0c\u3001]", form.value("strike")):
         first, _, last = part.strip().partition("-")
         if not first:
             continue

@@ -1,4 +1,4 @@
-"""Lists of what may be destroyed (鉴定处置清册): the ones there are, and proposing one after a dry run."""
+"""Lists of what may be destroyed: the ones there are, and proposing one after a dry run."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final

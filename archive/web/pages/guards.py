@@ -25,11 +25,13 @@ from archive.kernel.ids import (
     DraftId,
     EntryId,
     GrantId,
+    HoldId,
     IdentifierId,
     JobId,
     JudgementId,
     KeyRequestId,
     LegalStaffId,
+    MarkId,
     NoticeId,
     ObjectId,
     OfficerId,
@@ -102,17 +104,20 @@ Approver = Annotated[Caller, Depends(needs(Capability.APPROVE_RETRIEVAL))]
 GlassBreaker = Annotated[Caller, Depends(needs(Capability.BREAK_GLASS))]
 TraceReader = Annotated[Caller, Depends(needs(Capability.READ_TRACE))]
 Uploader = Annotated[Caller, Depends(needs(Capability.UPLOAD))]
-RetentionReader = Annotated[Caller, Depends(needs(Capability.READ_RETENTION))]
-HiddenRetentionReader = Annotated[Caller, Depends(needs(Capability.READ_RETENTION, hidden=True))]
 Proposer = Annotated[Caller, Depends(needs(Capability.PROPOSE_DISPOSAL))]
 Appraiser = Annotated[Caller, Depends(needs(Capability.APPRAISE_DISPOSAL))]
 DisposalApprover = Annotated[Caller, Depends(needs(Capability.APPROVE_DISPOSAL))]
 DisposalSupervisor = Annotated[Caller, Depends(needs(Capability.SUPERVISE_DISPOSAL))]
 LogReader = Annotated[Caller, Depends(needs(Capability.READ_LOG))]
 LogHealthReader = Annotated[Caller, Depends(needs(Capability.READ_LOG_HEALTH))]
+RetentionReader = Annotated[Caller, Depends(needs(Capability.READ_RETENTION))]
+HiddenRetentionReader = Annotated[Caller, Depends(needs(Capability.READ_RETENTION, hidden=True))]
+HoldPlacer = Annotated[Caller, Depends(needs(Capability.PLACE_HOLDS))]
+Marker = Annotated[Caller, Depends(needs(Capability.MARK_RETENTION))]
 Operator = Annotated[Caller, Depends(needs(Capability.OPERATE))]
 Administrator = Annotated[Caller, Depends(needs(Capability.ADMINISTER))]
 
+FixityReader = Annotated[Caller, Depends(needs_either(Capability.READ_RETENTION, Capability.OPERATE))]
 TemplateReader = Annotated[Caller, Depends(needs_either(Capability.FILE_CASES, Capability.ADMINISTER))]
 
 
@@ -308,6 +313,16 @@ def judgement_id_in_path(judgement_id: str) -> JudgementId:
     return JudgementId(_id_of(judgement_id))
 
 
+def hold_id_in_path(hold_id: str) -> HoldId:
+    """Return the hold's id of the address. Raises: NotFound for what is no id."""
+    return HoldId(_id_of(hold_id))
+
+
+def mark_id_in_path(mark_id: str) -> MarkId:
+    """Return the retention mark's id of the address. Raises: NotFound for what is no id."""
+    return MarkId(_id_of(mark_id))
+
+
 CaseIdPath = Annotated[CaseId, Depends(case_id_in_path)]
 ObjectIdPath = Annotated[ObjectId, Depends(object_id_in_path)]
 RequestIdPath = Annotated[RequestId, Depends(request_id_in_path)]
@@ -344,6 +359,8 @@ CertificateIdPath = Annotated[CertificateId, Depends(certificate_id_in_path)]
 KeyRequestIdPath = Annotated[KeyRequestId, Depends(key_request_id_in_path)]
 TemplateIdPath = Annotated[TemplateId, Depends(template_id_in_path)]
 VolumeIdPath = Annotated[VolumeId, Depends(volume_id_in_path)]
+HoldIdPath = Annotated[HoldId, Depends(hold_id_in_path)]
+MarkIdPath = Annotated[MarkId, Depends(mark_id_in_path)]
 
 
 def chosen_act(text: str) -> ActId | None:

@@ -27,11 +27,13 @@ from archive.web.pages.content import disposition
 from archive.web.pages.contents import contents_of, shown_contents
 from archive.web.pages.forms import Form, FormDep
 from archive.web.pages.guards import Filer, ObjectIdPath, Reader, UploadIdPath, Verifier, Viewer, grant_id_in_path
+from archive.web.pages.keeping import keeping_of_object
 from archive.web.pages.people import actor_names
 from archive.web.pages.progress import preparation
 from archive.web.pages.purposes import given_purpose, retrieval_context
 from archive.web.pages.record_history import history_context
 from archive.web.pages.rendering import go_to, is_fragment, reader_texts, render
+from archive.web.pages.retention import retention_of
 from archive.web.pages.strip import device_facts, strip_of
 from archive.web.pages.tombstones import if_destroyed
 from archive.web.pages.trail import object_trail
@@ -266,7 +268,9 @@ def _item_context(
         "cases": cases,
         "section": "cases" if cases else "unlinked",
         "store_lock": services.worm.standing(tx),
+        "retention": retention_of(tx, object_id, caller, services),
         "trail": object_trail(tx, object_id, texts=texts),
+        **keeping_of_object(tx, object_id),
         "receptions": receptions(tx, object_id),
         **recording_context(tx, object_id),
         "preparation": preparation(tx, object_id) if view.item.play_state == "pending" else None,
@@ -303,7 +307,9 @@ def show_record(
             **_classes(view.original),
             "cases": cases_of(tx, object_id),
             "store_lock": services.worm.standing(tx),
+            "retention": retention_of(tx, object_id, caller, services),
             "trail": object_trail(tx, object_id, texts=texts),
+            **keeping_of_object(tx, object_id),
             "filed_by": actor_names(tx, [view.record.filed_by], texts=texts)[view.record.filed_by],
             **retrieval_context(tx, view.original, tuple(GrantKind), caller, services, texts=texts),
             **history_context(tx, object_id, texts=texts),

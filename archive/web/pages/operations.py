@@ -14,7 +14,7 @@ from archive.access.callers import Caller
 from archive.access.policy import Capability
 from archive.db.database import Database
 from archive.jobs.queue import DELIVERY as DELIVERIES
-from archive.jobs.queue import IDLE, LONG, PACKAGE, PROMPT, PROXY
+from archive.jobs.queue import FIXITY, IDLE, LONG, PACKAGE, PROMPT, PROXY
 from archive.kernel.errors import NotFound
 from archive.kernel.ids import DockId
 from archive.web.dependencies import ServicesDep
@@ -48,7 +48,7 @@ def capacity_page(request: Request, caller: Operator, services: ServicesDep) -> 
             tx,
             places=disk_places(services),
             reserve_bytes=settings.reserve_bytes,
-            at_once={**dict.fromkeys((IDLE, PROXY, PACKAGE), 1), **at_once},
+            at_once={**dict.fromkeys((IDLE, PROXY, PACKAGE, FIXITY), 1), **at_once},
             at=services.clock.now(),
         )
     template = "_capacity.html" if is_fragment(request) else "capacity.html"

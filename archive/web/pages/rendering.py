@@ -18,6 +18,11 @@ from archive.web.i18n import Catalogue, catalogue, preferred_language
 from archive.web.pages import formats
 
 LANGUAGE_COOKIE: Final = "liuhen_language"
+_PLACES: Final = {
+    "": "cases", "records": "cases", "drafts": "cases", "objects": "items",
+    **dict.fromkeys(("schedules", "holds", "dispositions", "fixity", "renewals"), "retention"),
+}  # fmt: skip
+"""The places in the main navigation that pages belong to whose address begins with another word."""
 _TEMPLATES: Final = Path(__file__).parent.parent / "templates"
 # Pages show evidence: no cache may keep them, and what a page says depends on who asks.
 _HEADERS: Final = {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language"}
@@ -124,7 +129,7 @@ def _unread(request: Request, template: str, caller: Caller | None) -> str:
 def _section(path: str) -> str:
     """Return which of the places in the main navigation a page belongs to."""
     first = path.split("/")[1]
-    return {"": "cases", "records": "cases", "drafts": "cases", "objects": "items"}.get(first, first)
+    return _PLACES.get(first, first)
 
 
 def _here(request: Request) -> str:

@@ -23,6 +23,7 @@ from archive.web.pages.purposes import usual_purposes
 from archive.web.pages.rendering import go_to, is_fragment, reader_texts, render
 from archive.web.pages.subject_forms import offered_subjects
 from archive.wiring import Services
+from retention.holding.hold_listings import holds_on_subject
 
 router = APIRouter(prefix="/subjects", include_in_schema=False)
 
@@ -135,6 +136,7 @@ def show_subject(
             "found": subject_things(tx, root_id, kind=kind, cursor=cursor),
             "kind": kind.value if kind is not None else "",
             "choices": offered_subjects(tx, services, form),
+            "holds": holds_on_subject(tx, root_id),
         }
     part = "subject.html"
     if is_fragment(request) and request.method == "GET":

@@ -23,7 +23,7 @@ from tests.campaign.load.calibrating import MB, Footage, calibrate
 from tests.campaign.load.docks import Order, Sent, fleet
 from tests.campaign.load.readers import Reader, Seen, Viewer
 from tests.campaign.load.report import REPORT, render
-from tests.campaign.load.stage import Stage, Wanted, staged
+from tests.campaign.load.stage import FETCHED_BYTES, Stage, Wanted, staged
 from tests.campaign.load.watching import Watch, busy_s, spent_s
 from tests.support import footage
 
@@ -196,7 +196,7 @@ def _footage(base: Path, asked: argparse.Namespace) -> list[Footage]:
 
 def _require_room(base: Path, mb: float, share: float) -> None:
     """Raises: TooSmall, when originals and renditions would not fit. Nothing that is locked can be deleted meanwhile."""
-    needed, free = mb * MB * (1 + share) * _HEADROOM, shutil.disk_usage(base).free
+    needed, free = mb * MB * (1 + share) * _HEADROOM + FETCHED_BYTES, shutil.disk_usage(base).free
     if needed > free:
         raise TooSmall(
             f"It takes {needed / 1e9:.0f} GB and {free / 1e9:.0f} GB are free under {base}: choose another place with "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from archive.simulation.shift import simulate
 from archive.simulation.telling import figures, percentile
 from tests.bench import facts
-from tests.campaign.load.watching import growths
+from tests.campaign.load.watching import ALL, ROLES, growths
 
 if TYPE_CHECKING:
     from tests.campaign.load.campaign import Result
@@ -184,7 +184,7 @@ def _memory(result: "Result") -> tuple[list[str], list[str]]:
     for name, growth in growths(while_sent).items():
         shown = (growth.first, growth.last, growth.most, growth.slope_per_min)
         lines.append(f"| {name} | " + " | ".join(f"{value / 2**20:.1f}" for value in shown) + " |")
-        if not growth.is_flat and name.split(" ")[0] in {"web", "worker", "sequencer", "relay", "serve"}:
+        if not growth.is_flat and name in {f"{ALL}{role}" for role in ROLES}:
             grown.append(name)
     if result.asked.minutes < _LEAST_MINUTES:
         return [*lines, "", f"Not judged: a run of less than {_LEAST_MINUTES:g} minutes."], []

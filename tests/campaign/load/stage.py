@@ -30,6 +30,8 @@ from tests.support.server import ROOT, Server, ServerBroken
 from tests.support.weed import Weed, free_ports, start_weed
 
 _PLENTY: Final = "1000000"
+FETCHED_BYTES: Final = 4 << 30
+"""What is fetched from the bucket would fill the disk that the bucket's own server writes to here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,7 @@ def staged(base: Path, wanted: Wanted) -> Iterator[Stage]:
             "LIUHEN_LONG_WORKERS": "1",
             "LIUHEN_FIND_DAMAGE": "never",
             "LIUHEN_LEASE_S": "15",
+            "LIUHEN_FETCHED_BYTES": str(FETCHED_BYTES),
             "LIUHEN_DIRECT_INTAKE": str(wanted.is_direct).lower(),
             # A handful of accounts and one address stand for a bureau: limits by account are not what is tried here.
             **{f"LIUHEN_{name}_PER_MINUTE": _PLENTY for name in ("HEAVY", "SEARCHES", "UPLOADS", "STRANGERS")},

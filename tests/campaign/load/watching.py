@@ -14,7 +14,7 @@ from sqlalchemy import text
 from archive.db.database import Database
 from tests.bench.archive import pss_bytes
 
-_ROLES: Final = ("web", "worker", "sequencer", "relay", "serve")
+ROLES: Final = ("web", "worker", "sequencer", "relay", "serve")
 _QUEUES: Final = text(
     "SELECT queue, count(*) FROM job WHERE state = 'running' OR (state = 'ready' AND not_before <= :now) GROUP BY queue"
 )
@@ -88,7 +88,7 @@ def memory(roots: Sequence[int]) -> dict[str, int]:
         for process in family(root):
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 words = process.cmdline()
-                role = next((each for each in _ROLES if "archive.cli" in words and each in words), None)
+                role = next((each for each in ROLES if "archive.cli" in words and each in words), None)
                 name = role or (
                     "media programs"
                     if words[:1] and words[0].rpartition("/")[2] in {"ffmpeg", "ffprobe", "bwrap"}
@@ -124,9 +124,17 @@ def own_s() -> float:
     return float(times.user + times.system)
 
 
+ALL: Final = "all "
+
+
+def kind_of(process: str) -> str:
+    """Return what kind of process one of this name is."""
+    return process.split(" ", maxsplit=1)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How a process's memory went. Units: bytes; bytes a minute in the second half, where everything is warm."""
+    """How the memory of a process, or of all of a kind, went. Units: bytes; bytes a minute in the second half, where everything is warm."""
 
     first: float
     last: float
@@ -140,18 +148,22 @@ class Growth:
 
 
 def growths(looks: Sequence[Look]) -> dict[str, Growth]:
-    """Return the growth of each process that was there at every look of the last three quarters."""
+    """Return the growth of each process that was there at every look of the last three quarters, and of each kind.
+
+    Connections move between processes of one kind, and what was in use in one is then in use in another: a leak is
+    what all of a kind have more together.
+    """
     warm = looks[len(looks) // 4 :]
     names = set.intersection(*(set(each.memory) for each in warm)) if warm else set()
+    series = {name: [each.memory[name] for each in warm] for name in sorted(names)}
+    for kind in sorted({kind_of(name) for name in names}):
+        series[f"{ALL}{kind}"] = [sum(of) for of in zip(*(series[n] for n in names if kind_of(n) == kind), strict=True)]
     third = max(1, len(warm) // 3)
     found = {}
-    for name in sorted(names):
-        values = [each.memory[name] for each in warm]
+    for name, values in series.items():
         half = warm[len(warm) // 2 :]
         slope = 0.0
         if len(half) >= 3:
-            slope = statistics.linear_regression(
-                [each.at_s / 60 for each in half], [each.memory[name] for each in half]
-            ).slope
+            slope = statistics.linear_regression([each.at_s / 60 for each in half], values[len(warm) // 2 :]).slope
         found[name] = Growth(statistics.median(values[:third]), statistics.median(values[-third:]), max(values), slope)
     return found

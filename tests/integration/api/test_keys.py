@@ -78,6 +78,7 @@ def test_wrong_keys_are_refused_in_the_same_words(home: ArchiveHome, dock: Enrol
     assert len(told) == 1
 
 
+THING = "01980f3e-1b7a-7a51-8c11-0d4f0b8f6a01"
 NEEDED = [
     ("GET", "/api/v1/systems/{}/cases", {Scope.CASES_READ, Scope.CASES_WRITE}),
     ("GET", "/api/v1/systems/{}/subjects/X", {Scope.CASES_READ, Scope.CASES_WRITE}),
@@ -89,11 +90,16 @@ NEEDED = [
     ("POST", "/api/v1/systems/{}/links", {Scope.CASES_WRITE}),
     ("POST", "/api/v1/systems/{}/removals", {Scope.CASES_WRITE}),
     ("GET", "/api/v1/items", {Scope.ITEMS_READ}),
-    ("GET", "/api/v1/items/01980f3e-1b7a-7a51-8c11-0d4f0b8f6a01", {Scope.ITEMS_READ}),
-    ("GET", "/api/v1/cases/01980f3e-1b7a-7a51-8c11-0d4f0b8f6a01/items", {Scope.ITEMS_READ}),
+    ("GET", f"/api/v1/items/{THING}", {Scope.ITEMS_READ}),
+    ("GET", f"/api/v1/cases/{THING}/items", {Scope.ITEMS_READ}),
+    ("GET", "/api/v1/holds", {Scope.HOLDS_READ, Scope.HOLDS_PLACE, Scope.HOLDS_RELEASE}),
+    ("GET", f"/api/v1/holds/{THING}", {Scope.HOLDS_READ, Scope.HOLDS_PLACE, Scope.HOLDS_RELEASE}),
+    ("POST", "/api/v1/holds", {Scope.HOLDS_PLACE}),
+    ("POST", f"/api/v1/holds/{THING}/reviews", {Scope.HOLDS_PLACE}),
+    ("POST", f"/api/v1/holds/{THING}/release", {Scope.HOLDS_RELEASE}),
     ("GET", "/api/v1/events", {Scope.EVENTS_READ}),
     ("GET", "/api/v1/webhooks", {Scope.EVENTS_READ}),
-    ("POST", "/api/v1/webhooks/01980f3e-1b7a-7a51-8c11-0d4f0b8f6a01/replay", {Scope.EVENTS_READ}),
+    ("POST", f"/api/v1/webhooks/{THING}/replay", {Scope.EVENTS_READ}),
 ]
 
 

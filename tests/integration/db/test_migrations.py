@@ -13,6 +13,7 @@ from sqlalchemy import inspect, text
 
 import archive
 import ingest
+import retention
 from archive.db.base import Base
 from archive.db.database import Database
 from archive.db.migrate import comparison, is_virtual, migrate
@@ -30,7 +31,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 def _import_models() -> None:
-    for package in (archive, ingest):
+    for package in (archive, ingest, retention):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if module.name.endswith(".models"):
                 importlib.import_module(module.name)

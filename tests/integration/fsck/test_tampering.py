@@ -111,6 +111,18 @@ from ingest.accept import finish_upload
 from ingest.docks import revoke_dock, set_dock_limits
 from ingest.errors import Quarantined
 from retention.fixity import check_fixity
+from retention.holding.hold_queries import HoldQuery
+from retention.holding.holds import NewHold, place_hold, release_hold, review_hold
+from retention.holding.marks import Marked
+from retention.holding.terms import HoldScope, MarkedKind
+from retention.planning.planner import RetentionPlanner
+from retention.rounds.reports import Month
+from retention.schedules import register as schedules
+from retention.schedules.listings import schedule_view
+from retention.schedules.register import save_schedule
+from retention.schedules.shipped import Shipped, shipped_schedule
+from retention.schedules.terms import Mark
+from retention.schedules.trials import ask_trial
 from signing.certificates import MANIFEST_SIGNING
 from signing.document_keys import HeldKey
 from signing.pades import DocumentSigner
@@ -118,7 +130,9 @@ from tests.support import footage
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, SteppedClock, flip
 from tests.support.case_files import CHECKED, give_seal, scan
 from tests.support.cosigned import CosignedHome, cosigned_home
+from tests.support.disposals import destroy_one
 from tests.support.moulds import Moulds
+from tests.support.schedule_in_force import Schedules
 from tests.support.unguarded import guard, lift
 
 RULES = RetrievalRules.load()
@@ -137,6 +151,9 @@ UNBOUND = {
     "supervision": {"id"},
     # What somebody is told, and where; no part of any case.
     "mail_address": None, "notice": None, "notice_choice": None, "complaint_alarm": None, "complaint_count": None,
+    "hold_alarm": None, "hold_count": None,
+    # When everything that a hold covers had its row; scans go on.
+    "hold": {"scanned_at"},
     "api_key": {"prefix", "secret_hash", "key_id", "created_at", "expires_at", "last_used_at"},
     "session": None, "enrolment_code": None,
     # Work, not history.
@@ -172,9 +189,20 @@ UNBOUND = {
     "object_lock": None, "direct_upload": None,
     # Where an encode stands; it is gone when it has ended.
     "live_encoding": None,
+    # What a schedule would change can be worked out again.
+    "schedule_trial": None,
     # How far the copier is; that it looked past nothing follows from the log.
     "copy_place": {"scanned", "trouble", "trouble_at"},
-    "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at"},
+    "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at", "has_hold", "lock_due"},
+    # How far planning is, and what is to be looked at again.
+    "planning_state": None,
+    "retention_plan": {"stale_since", "lock_due"},
+    # How far rounds are, what they are at, and how far people were told.
+    "fixity_place": None,
+    "fixity_check": {"asked_at", "read_at", "read_bytes", "read_head", "tries", "tried_at", "trouble"},
+    "fixity_damage": {"trouble", "tried_at", "told_at", "told_trouble"},
+    # In a bucket only: tests/integration/stores/test_mending.py.
+    "fixity_mend": None,
 }  # fmt: skip
 
 
@@ -216,6 +244,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     home = witnessed.home
     dock, other = home.dock(), home.dock("Dock 2")
     at = home.clock.now
+    destroy_one(home, dock)
     case_id = home.case("1")
     supervisor = home.person(Role.SUPERVISOR)
     merge_some_subjects(home)
@@ -251,11 +280,14 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
         at=at(),
     )
     retrieve(home, object_id)
+    keep(home, case_id, object_id)
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
     home.services.worm.run()
     home.sequence()
+    plan_everything(home)
     assert home.services.copies.copy_some() > 0
     home.services.drills.run(count=1)
+    read_everything_again(home, base / "second", object_id)
     take_a_case_away(witnessed, case_id, supervisor)
     assert home.erase(lambda entry: entry["type"] == "admin.dock_invited")
     set_dock_limits(home.database, other.id, bytes_per_day=9, bytes_per_s=8, uploads=7, by=OPERATOR, at=at())
@@ -268,6 +300,51 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     return home
 
 
+def plan_everything(home: ArchiveHome) -> None:
+    """Plans of every object: one with an end, counted from its recording, and those whose period has not begun."""
+    planner = RetentionPlanner(home.database, home.clock, Schedules())
+    while planner.note_changes() or planner.plan_stale() or planner.sweep_some():
+        pass
+
+
+def keep(home: ArchiveHome, case_id: CaseId, object_id: ObjectId) -> None:
+    """Marks: one that stands, one that was taken back. Holds: one that was reviewed and covers more, one released."""
+    database, rules, marks = home.database, home.services.holding.rules, home.services.holding.marks
+    today, other = local_day(home.clock.now()), home.person(Role.RECORDS_MANAGER, "holder")
+    for on, mark in (
+        (Marked(MarkedKind.CASE, case_id), Mark.COMPLEX),
+        (Marked(MarkedKind.OBJECT, object_id), Mark.EVIDENCE),
+    ):
+        mark_id = marks.set_mark(database, on, mark, reason="重大", by=OPERATOR, at=home.clock.now())
+    marks.take_back(database, mark_id, reason="误标", by=OPERATOR, at=home.clock.now())
+    for scope, ref_id, query in (
+        (HoldScope.OBJECT, object_id, None), (HoldScope.QUERY, None, HoldQuery(FIRST_UNIT, device_serial="CAM-0042")),
+        (HoldScope.CASE, case_id, None),
+    ):  # fmt: skip
+        given = NewHold(scope, ref_id, query, "法院应诉通知书", "诉讼", today + timedelta(days=30), scope.value)
+        hold_id = place_hold(database, rules, given, by=OPERATOR, at=home.clock.now())
+        if scope is HoldScope.OBJECT:
+            release_hold(database, hold_id, reason="判决生效", by=other.actor, at=home.clock.now())
+    review_hold(
+        database, rules, hold_id, review_on=today + timedelta(days=60), reason="二审", by=other.actor,
+        at=home.clock.now(),
+    )  # fmt: skip
+    file_text_record(
+        database, home.services.objects, home.services.signer, case_id=case_id, form=RecordForm.OTHER, title="补充",
+        name="补充.pdf", pdf=PDF + b"later", by=OPERATOR, at=home.clock.now(),
+    )  # fmt: skip
+    assert home.services.holding.scans.scan() == 1
+
+
+def read_everything_again(home: ArchiveHome, second: Path, object_id: ObjectId) -> None:
+    """A fixity round that finds a copy damaged and repairs it, and the report of the month before."""
+    flip(second / "store" / home.services.objects.content_key(object_id, "original/clip.mp4"))
+    home.services.rounds.ask_everything()
+    while home.services.rounds.go_on(is_whole=True).has_more:
+        pass
+    home.services.fixity_reports.make(Month.with_moment(home.clock.now()).before())
+
+
 def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: ObjectId) -> None:
     """Drafts: one that amends a record, one that was given up."""
     template, at = (Path(templates.__file__).parent / "inspection_record.toml").read_text("utf-8"), home.clock.now()
@@ -278,6 +355,23 @@ def write_records(home: ArchiveHome, case_id: CaseId, act_id: ActId, record_id: 
     other = begin_record(home.database, template, case_id=case_id, title="笔录", values={}, by=OPERATOR, at=at)
     drop_record(home.database, other, reason="重复", by=OPERATOR, at=home.clock.now())
     look_after_templates(home, template)
+    look_after_schedules(home)
+
+
+def look_after_schedules(home: ArchiveHome) -> None:
+    """Retention schedules: one that holds and was tried, one that is written, one that was withdrawn."""
+    database, rules, today = home.database, shipped_schedule(Shipped.DEFAULT).rules, local_day(home.clock.now())
+    second = home.person(Role.RECORDS_MANAGER).actor
+    drafts = [
+        save_schedule(database, f"第{number}版", rules[number:], by=OPERATOR, at=home.clock.now())
+        for number in range(3)
+    ]
+    for schedule_id, day in ((drafts[0], today), (drafts[1], today + timedelta(days=9))):
+        with database.read() as tx:
+            seen = schedule_view(tx, schedule_id, on=today).seen
+        schedules.put_in_force(database, schedule_id, valid_from=day, seen=seen, by=second, at=home.clock.now())
+    schedules.withdraw_schedule(database, drafts[1], reason="有误", by=second, at=home.clock.now())
+    ask_trial(database, drafts[2], by=second, at=home.clock.now())
 
 
 def look_after_templates(home: ArchiveHome, template: str) -> None:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 
 from archive.access.accounts import change_account
 from archive.access.policy import Role
 from archive.access.sessions import SignInRefused
+from archive.calendar.days import local_day
+from archive.cases.closing import close_case
+from archive.cases.filing import link_object
 from archive.custody.events import ObjectDestroyed
-from archive.db.base import insert_row
 from archive.jobs.queue import LONG, PROMPT
 from archive.kernel.findings import Outcome
 from archive.kernel.ids import AccountId, ObjectId
@@ -26,10 +27,10 @@ from retention.disposition.deciding import ListMovedOn, PartRefused, withdraw
 from retention.disposition.proposing import NothingToDispose, Wanted, candidates, dry_run
 from retention.disposition.terms import ItemState, ListState, Opinion
 from retention.fixity import check_fixity
-from retention.holding.models import HeldObject, Hold
 from retention.stops import StopKind
 from tests.support.archive_home import PASSWORD, ArchiveHome, EnrolledDock
-from tests.support.disposals import SEASON, Disposal, destroy_one, due, new_disposal
+from tests.support.disposals import SEASON, Disposal, destroy_one, new_disposal
+from tests.support.due import PERIOD, due, hold, planned, recorded_now
 
 Deliver = Callable[..., ObjectId]
 
@@ -39,30 +40,10 @@ def disposal(home: ArchiveHome) -> Disposal:
     return new_disposal(home)
 
 
-def place_hold(home: ArchiveHome, object_id: ObjectId) -> None:
-    """A hold as its rows are; how they come about is another's to test."""
-    hold_id, at = uuid4(), home.clock.now()
-    with home.database.begin() as tx:
-        insert_row(
-            tx,
-            Hold,
-            id=hold_id,
-            number=f"冻结 {hold_id}",
-            scope="object",
-            ref_id=object_id,
-            authority="某某人民法院",
-            reason="suit",
-            review_on=at.date(),
-            unit_id=uuid4(),
-            placed_by=uuid4(),
-            placed_at=at,
-        )
-        insert_row(tx, HeldObject, hold_id=hold_id, object_id=object_id, since=at)
-
-
 def test_from_proposal_to_certificate(home: ArchiveHome, deliver: Deliver, disposal: Disposal) -> None:
-    gone, kept = deliver(b"one recording", "张三.mp4"), deliver(b"another", "李四.mp4")
+    gone, kept = deliver(b"one recording", "张三.mp4"), deliver(b"another", "李四.mp4", times=recorded_now(home))
     due(home, gone)
+    planned(home, kept)
     with home.database.read() as tx:
         run = dry_run(tx, disposal.rules, Wanted(), at=home.clock.now())
     assert (run.looked_at, run.objects, run.size_bytes) == (1, 1, 13)
@@ -119,19 +100,19 @@ def test_the_same_bytes_come_in_again_as_something_new(home: ArchiveHome, delive
 
 
 def test_what_is_stopped_does_not_come_onto_a_list(home: ArchiveHome, deliver: Deliver, disposal: Disposal) -> None:
-    held, filed, free, early = (deliver(f"{n}".encode(), f"{n}.mp4") for n in range(4))
-    home.case("1")
-    other = deliver(b"in a case", "c.mp4", case="1")
+    held, free, other, unplanned = (deliver(f"{n}".encode(), f"{n}.mp4") for n in range(4))
+    early = deliver(b"just now", "early.mp4", times=recorded_now(home))
     due(home, held, free, other)
-    due(home, early, ago=timedelta(days=-1))
-    place_hold(home, held)
+    planned(home, early)
+    hold(home, held)
+    link_object(home.database, home.case(), other, act_id=None, reason="x", by=OPERATOR, at=home.clock.now())
     with home.database.read() as tx:
         found = candidates(tx, disposal.rules, Wanted(), at=home.clock.now(), after=None, limit=10)
     assert {row.object_id: [stop.kind for stop in row.stops] for row in found} == {
         held: [StopKind.HOLD],
         free: [],
-        other: [StopKind.OPEN_CASE],
-    }
+        other: [StopKind.OPEN_CASE, StopKind.CLOCK_NOT_BEGUN],
+    }, "what it is filed under counts at once, whether it was planned anew or not"
     list_id = disposal.propose()
     assert [item.object_id for item in disposal.items(list_id)] == [free]
     with pytest.raises(NothingToDispose):
@@ -139,7 +120,7 @@ def test_what_is_stopped_does_not_come_onto_a_list(home: ArchiveHome, deliver: D
     with home.database.read() as tx:
         found = candidates(tx, disposal.rules, Wanted(), at=home.clock.now(), after=None, limit=10)
     assert [stop.kind for row in found if row.object_id == free for stop in row.stops] == [StopKind.IN_DISPOSITION]
-    assert home.services.objects.exists(filed)
+    assert all(home.services.objects.exists(each) for each in (held, other, unplanned, early))
 
 
 def test_what_got_a_stop_meanwhile_is_left_out_and_told(
@@ -148,7 +129,7 @@ def test_what_got_a_stop_meanwhile_is_left_out_and_told(
     first, second, third = (deliver(f"{n}".encode(), f"{n}.mp4") for n in range(3))
     due(home, first, second, third)
     list_id = disposal.agreed()
-    place_hold(home, second)
+    hold(home, second)
     disposal.work()
     states = {item.object_id: (item.state, item.stops) for item in disposal.items(list_id)}
     assert states == {
@@ -162,8 +143,7 @@ def test_what_got_a_stop_meanwhile_is_left_out_and_told(
     assert row.balance["stores"]["originals"]["left"]["files"] > 5
     assert home.services.objects.validate(second).outcome is Outcome.VALID
     assert home.types().count("disposal.withdrawn") == 1
-    faults = {fault.code for fault in home.faults()}
-    assert not any(code.startswith("fsck.disposal") or code == "fsck.object_missing" for code in faults)
+    home.assert_sound()
 
 
 def test_a_stop_in_the_last_moment_is_asked_for_in_the_transaction(
@@ -175,7 +155,7 @@ def test_a_stop_in_the_last_moment_is_asked_for_in_the_transaction(
     carrier = home.services.dispositions.carrier
     carrier.carry_on(list_id)
     assert disposal.state(list_id) is ListState.DESTROYING
-    place_hold(home, object_id)
+    hold(home, object_id)
     disposal.work()
     assert disposal.state(list_id) is ListState.LAPSED
     assert home.services.objects.validate(object_id).outcome is Outcome.VALID
@@ -276,11 +256,11 @@ def test_a_case_package_says_what_was_destroyed(
 ) -> None:
     case_id = home.case("1")
     gone, kept = deliver(b"1", "1.mp4", case="1"), deliver(b"2", "2.mp4", case="1")
+    close_case(home.database, case_id, on=local_day(home.clock.now()), by=OPERATOR, at=home.clock.now())
+    home.sequence()
+    home.clock.step(PERIOD)
     due(home, gone)
-    home.execute("UPDATE case_file SET closed_at = opened_at")
     list_id = disposal.agreed()
-    home.execute("UPDATE case_file SET closed_at = NULL")  # the log knows of no closing
-    home.execute("UPDATE case_file SET closed_at = opened_at")
     disposal.work()
     assert disposal.row(list_id).trouble is None
     assert not home.services.objects.exists(gone)
@@ -302,7 +282,8 @@ def test_the_worker_carries_it_out_by_itself(home: ArchiveHome, deliver: Deliver
     object_id = deliver(b"1", "1.mp4")
     due(home, object_id)
     list_id = disposal.agreed()
-    home.services.dispositions.begin()
+    for jobs in (home.services.planning, home.services.locks, home.services.dispositions):
+        jobs.begin()
     worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=30)
     for _ in range(40):
         worker.run_once([PROMPT, LONG])

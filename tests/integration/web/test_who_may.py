@@ -17,10 +17,13 @@ from archive.access.policy import Role
 from archive.documents.template_register import shipped_versions
 from archive.evidence.recordings import recording_of
 from archive.kernel.ids import RecordingId
+from archive.ledger.entries import OPERATOR
 from archive.organisation.models import FIRST_AGENCY
 from archive.web.api.v1.guards import presented_integration
 from archive.web.app import create_app
 from archive.web.dependencies import required_caller
+from retention.schedules.register import save_schedule
+from retention.schedules.shipped import Shipped, shipped_schedule
 from tests.integration.web.conftest import signed_in_at, small_scene
 from tests.support import seed
 from tests.support.seed import PEOPLE, Bureau
@@ -76,8 +79,15 @@ _OPERATORS = frozenset({Role.ADMINISTRATOR, Role.OPERATOR})
 _PROVERS = _OPERATORS | {Role.SUPERVISOR, Role.AUDITOR, Role.RECORDS_MANAGER}
 _AUDITORS = frozenset({Role.AUDITOR})
 _TRACERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR, Role.AUDITOR})
+_RETENTION_READERS = frozenset(
+    {Role.UNIT_HEAD, Role.SUPERVISOR, Role.AUDITOR, Role.RECORDS_MANAGER, Role.LEGAL_REVIEWER}
+)
 _ADMINS = frozenset({Role.ADMINISTRATOR})
 _TEMPLATE_READERS = _FILERS | _ADMINS
+_KEEPERS = frozenset({Role.RECORDS_MANAGER})
+_HOLDERS = _RETENTION_READERS - {Role.AUDITOR}
+_MARKERS = _FILERS | {Role.RECORDS_MANAGER}
+_FIXITY_READERS = _OPERATORS | _RETENTION_READERS
 
 
 @dataclass(frozen=True)
@@ -145,6 +155,9 @@ _TABLE = [
     Row(_POST, "/retrievals/{request_id}/decision", _HEADS, 422, 403),
     Row(_POST, "/retrievals/{request_id}/withdrawal", _VIEWERS, 404, 403),
     Row(_POST, "/retrievals/{request_id}/end", _HEADS, 422, 403),
+    Row(_GET, "/retention", _RETENTION_READERS, 200, 403),
+    Row(_GET, "/retention/due", _RETENTION_READERS, 200, 403),
+    Row(_GET, "/retention/costs", _RETENTION_READERS, 200, 403),
     Row(_GET, "/trace", _EVERYBODY, 200, 200),
     Row(_POST, "/trace/lists", _EVERYBODY, 200, 200),
     Row(_POST, "/trace/{entry_id}/check", _TRACERS, 422, 403),
@@ -250,6 +263,20 @@ _TABLE = [
     Row(_POST, "/templates/{template_id}/force", _ADMINS, 422, 403),
     Row(_POST, "/templates/{template_id}/filing", _ADMINS, 422, 403),
     Row(_POST, "/templates/{template_id}/withdrawal", _ADMINS, 422, 403),
+    Row(_GET, "/schedules", _RETENTION_READERS, 200, 403),
+    Row(_GET, "/schedules/new", _KEEPERS, 200, 403),
+    Row(_POST, "/schedules/new", _KEEPERS, 200, 403),
+    Row(_POST, "/schedules/rows", _KEEPERS, 200, 403),
+    Row(_POST, "/schedules/checks", _KEEPERS, 200, 403),
+    Row(_GET, "/schedules/shipped/{name}", _RETENTION_READERS, 404, 403),
+    Row(_GET, "/schedules/{schedule_id}", _RETENTION_READERS, 200, 403),
+    Row(_GET, "/schedules/{schedule_id}/draft", _KEEPERS, 200, 403),
+    Row(_POST, "/schedules/{schedule_id}/draft", _KEEPERS, 200, 403),
+    Row(_POST, "/schedules/{schedule_id}/force", _KEEPERS, 422, 403),
+    Row(_POST, "/schedules/{schedule_id}/withdrawal", _KEEPERS, 422, 403),
+    Row(_GET, "/schedules/{schedule_id}/comparison", _RETENTION_READERS, 200, 403),
+    Row(_POST, "/schedules/{schedule_id}/trials", _KEEPERS, 303, 403),
+    Row(_GET, "/schedules/{schedule_id}/trials/{trial_id}", _KEEPERS, 404, 403),
     Row(_GET, "/admin/systems", _ADMINS, 200, 403),
     Row(_POST, "/admin/systems/keys", _ADMINS, 422, 403),
     Row(_POST, "/admin/systems/keys/{prefix}/revocation", _ADMINS, 404, 403),
@@ -364,12 +391,29 @@ _TABLE = [
     Row(_GET, "/drafts/{draft_id}/record.pdf", _UPLOADERS, 404, 404),
     Row(_GET, "/seals", _EXPORTERS, 200, 403),
     Row(_POST, "/seals", _EXPORTERS, 422, 403),
+    Row(_GET, "/fixity", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/fixity/reports/{month}", _FIXITY_READERS, 404, 403),
+    Row(_GET, "/fixity/reports/{month}/{name}", _FIXITY_READERS, 404, 403),
+    Row(_GET, "/api/v1/fixity", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/api/v1/fixity/damage", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/api/v1/fixity/reports", _FIXITY_READERS, 200, 403),
+    Row(_GET, "/api/v1/fixity/reports/{month}", _FIXITY_READERS, 404, 403),
+    Row(_GET, "/api/v1/fixity/reports/{month}/signature", _FIXITY_READERS, 404, 403),
     Row(_GET, "/devices", _FILERS, 200, 403),
     Row(_POST, "/devices", _FILERS, 422, 403),
     Row(_POST, "/devices/lists", _FILERS, 422, 403),
     Row(_GET, "/devices/{device_id}", _EVERYBODY, 404, 404),
     Row(_POST, "/devices/{device_id}/changes", _FILERS, 404, 403),
     Row(_POST, "/devices/{device_id}/handovers", _FILERS, 404, 403),
+    Row(_GET, "/holds", _RETENTION_READERS, 200, 403),
+    Row(_POST, "/holds", _HOLDERS, 422, 403),
+    Row(_POST, "/holds/preview", _HOLDERS, 200, 403),
+    Row(_GET, "/holds/{hold_id}", _EVERYBODY, 404, 404),
+    Row(_POST, "/holds/{hold_id}/reviews", _HOLDERS, 404, 403),
+    Row(_POST, "/holds/{hold_id}/release", _HOLDERS, 404, 403),
+    Row(_POST, "/objects/{object_id}/marks", _MARKERS, 303, 403),
+    Row(_POST, "/cases/{case_id}/marks", _MARKERS, 303, 403),
+    Row(_POST, "/marks/{mark_id}/removal", _MARKERS, 404, 403),
 ]
 # Signing out has no row: it would end the session that the other rows use. test_sign_in tries it.
 # The door for browsers takes JSON and answers machines: tests/integration/ingest/test_browser_door.py.
@@ -383,6 +427,12 @@ def _recording_id(bureau: Bureau) -> RecordingId:
     return RecordingId(view.recording.id)
 
 
+def _schedule_id(bureau: Bureau) -> UUID:
+    """A draft of somebody whom no row stands for."""
+    rules = shipped_schedule(Shipped.DEFAULT).rules
+    return save_schedule(bureau.services.database, "草稿", rules, by=OPERATOR, at=bureau.now())
+
+
 def _named(bureau: Bureau) -> dict[str, UUID]:
     return {
         "case_id": bureau.cases["main"],
@@ -392,6 +442,7 @@ def _named(bureau: Bureau) -> dict[str, UUID]:
         "recording_id": _recording_id(bureau),
         "draft_id": bureau.records["draft"],
         "template_id": shipped_versions()[0].id,
+        "schedule_id": _schedule_id(bureau),
     }
 
 
@@ -484,6 +535,8 @@ def test_a_hidden_row_looks_like_one_that_does_not_exist(
 
 _WORDS = ("占道经营", "later.mp4", "阿明烧烤")
 _SUPERVISING = {Role.SUPERVISOR, Role.AUDITOR}
+_OF_ALL = re.compile(r"\{(template_id|schedule_id)\}")
+"""What came with the program is for everybody, and so is how long things are kept."""
 
 
 @dataclass(frozen=True)
@@ -538,7 +591,7 @@ def _looks_missing(client: httpx.Client, row: Row, bureau: Bureau) -> None:
 @pytest.mark.parametrize("row", _TABLE, ids=lambda row: f"{row.method} {row.route}")
 def test_what_is_in_no_unit_of_ones_own_does_not_exist(abroad: Abroad, row: Row) -> None:
     for role, client in abroad.neighbours.items():
-        if "{template_id}" in row.route:  # what came with the program is for everybody
+        if _OF_ALL.search(row.route):
             assert _ask(client, row, _named(abroad.bureau)).status_code == row.expected(role)
         else:
             _looks_missing(client, row, abroad.bureau)
@@ -547,7 +600,7 @@ def test_what_is_in_no_unit_of_ones_own_does_not_exist(abroad: Abroad, row: Row)
 @pytest.mark.parametrize("row", _TABLE, ids=lambda row: f"{row.method} {row.route}")
 def test_a_supervising_agency_sees_it_through_its_supervisors_and_auditors_only(abroad: Abroad, row: Row) -> None:
     for role, client in abroad.supervisors.items():
-        if role in _SUPERVISING or "{template_id}" in row.route:
+        if role in _SUPERVISING or _OF_ALL.search(row.route):
             assert _ask(client, row, _named(abroad.bureau)).status_code == row.expected(role)
         else:
             _looks_missing(client, row, abroad.bureau)

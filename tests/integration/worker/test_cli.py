@@ -15,7 +15,7 @@ from archive.cli.main import run
 from archive.doctor import examine
 from archive.ledger.models import LogPending
 from archive.settings import Settings
-from archive.wiring import HomeExists, create_home
+from archive.wiring.homes import HomeExists, create_home
 from ingest.accept import finish_upload
 from signing.ed25519 import Ed25519KeyHandle
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, flip, make_home

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from archive.ledger.proofs import NodeTable, head
 from archive.ledger.tree import CompactRange
 from archive.settings import Settings
-from archive.wiring import build_services, create_home
+from archive.wiring import build_services
+from archive.wiring.homes import create_home
 from tests.support.bulk.log import Entries, Ids
 from tests.support.bulk.maker import BulkArchive, Made
 from tests.support.bulk.office import AGENCY, OFFICERS_OF_SQUAD, make_office

@@ -55,7 +55,7 @@ def test_templates_hold_no_inline_script_or_style(path: Path) -> None:
 def test_nothing_that_a_person_wrote_stands_in_an_attribute_of_htmx(path: Path) -> None:
     """Ids and cursors are ours; names, titles and words of a search are not."""
     allowed = re.compile(
-        r"(?:view\.case\.id|item\.object_id|original\.id|found\.next_cursor \| urlencode|listing|before|address|view\.subject\.id|item\.id|item\.subject_id|grant\.id|after|kind|known\.value|view\.recording\.id|version\.id|row\.id|chosen\.which|query)"
+        r"(?:view\.case\.id|item\.object_id|original\.id|found\.next_cursor \| urlencode|listing|before|address|view\.subject\.id|item\.id|item\.subject_id|grant\.id|after|kind|known\.value|view\.recording\.id|version\.id|row\.id|chosen\.which|query|view\.row\.id|hold\.id|held\.next_cursor \| urlencode|which|more)"
     )
     for _, attributes in _tags(path, plain=False):
         for name, value in attributes.items():

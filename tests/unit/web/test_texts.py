@@ -29,6 +29,7 @@ from archive.documents.template_listings import Standing
 from archive.documents.template_parts import Rule
 from archive.documents.texts import READ_RECORD
 from archive.evidence.terms import RecordedFrom, SourceKind
+from archive.jobs.queue import QUEUES
 from archive.kernel.findings import Outcome
 from archive.ledger.entries import EntryType
 from archive.notify.addresses import SEND_CODE
@@ -57,10 +58,25 @@ from archive.volumes.terms import Move
 from archive.web.i18n import Catalogue, Language, catalogue, preferred_language
 from archive.web.pages.ledger import COLUMNS as LEDGER_COLUMNS
 from archive.web.pages.purposes import PURPOSES
+from archive.web.pages.schedule_rows import FILED, UNITS
 from archive.web.pages.sheets import SHEETS
 from archive.web.pages.trace import COLUMNS as TRACE_COLUMNS
 from ingest import follow_ups
 from ingest.media.allowed import Kind
+from retention.holding.hold_listings import Review, WhichHolds
+from retention.holding.hold_scans import SCAN_HOLDS
+from retention.holding.sweeping import WATCH_HOLDS
+from retention.holding.terms import HeldKind, HoldScope
+from retention.rounds.checking import CHECK_OBJECTS
+from retention.rounds.reports import REPORT_FIXITY
+from retention.schedules.content import told_rule
+from retention.schedules.faults import fault_codes
+from retention.schedules.listings import Standing as ScheduleStanding
+from retention.schedules.notes import NoteCode
+from retention.schedules.shipped import Shipped, shipped_schedule
+from retention.schedules.simulation import Change
+from retention.schedules.terms import KINDS, Basis, Mark
+from retention.schedules.trials import TRY_SCHEDULE
 
 _ROOT = Path(__file__).parents[3]
 _WEB = Path(archive.web.__file__).parent
@@ -203,10 +219,29 @@ _LISTS: dict[str, Iterable[str]] = {
         WATCH_DEADLINES,
         WATCH_RETRIEVALS,
         WATCH_CERTIFICATES,
+        SCAN_HOLDS,
+        WATCH_HOLDS,
         CLOSE_VOLUME,
         EXTEND_VOLUME,
         CHECK_VOLUME,
+        TRY_SCHEDULE,
+        CHECK_OBJECTS,
+        REPORT_FIXITY,
     ),
+    "schedule_standing": ScheduleStanding,
+    "schedule_unit": UNITS,
+    "schedule_filed": FILED,
+    "schedule_kind": KINDS,
+    "schedule_mark": Mark,
+    "schedule_basis": Basis,
+    "schedule_field": (*told_rule(shipped_schedule(Shipped.DEFAULT).rules[0]), "title_en", "rule"),
+    "schedule_fault": fault_codes(),
+    "schedule_note": NoteCode,
+    "schedule_change": Change,
+    "schedule_change_note": Change,
+    "queue": QUEUES,
+    "fixity_filter": ("open", "all"),
+    "fixity_state": ("found", "quarantined", "repaired", "stuck"),
     "key_purpose": KeyPurpose,
     "key_place": KeyPlace,
     "key_state": KeyState,
@@ -245,6 +280,11 @@ _LISTS: dict[str, Iterable[str]] = {
     "complaint_filter": Which,
     "complaint_about": ("case", "officer", "object"),
     "urgency": Urgency,
+    "hold_scope": HoldScope,
+    "hold_filter": WhichHolds,
+    "hold_standing": Review,
+    "held_kind": HeldKind,
+    "mark": Mark,
     "device_state": DeviceState,
     "device_filter": WhichDevices,
     "device_column": COLUMNS,

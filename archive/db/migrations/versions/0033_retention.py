@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("entry_id", sa.Uuid(), nullable=True),
         sa.ForeignKeyConstraint(["object_id"], ["preserved_object.id"], name=op.f("fk_retention_plan_object_id")),
         sa.PrimaryKeyConstraint("object_id", name=op.f("pk_retention_plan")),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_retention_plan_retain_until", "retention_plan", ["retain_until", "object_id"])
     op.create_index(

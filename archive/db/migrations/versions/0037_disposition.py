@@ -10,7 +10,7 @@ from archive.db.append_only import protect
 from archive.db.base import BigInt, Moment
 
 revision = "0037"
-down_revision = "0033"
+down_revision = "0036"
 branch_labels = None
 depends_on = None
 

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from archive.web.api.v1 import batch, events, items, links, systems
+from archive.web.api.v1 import batch, events, holds, items, links, systems
 from archive.web.api.v1.limits import SmallBodies
 from archive.web.limits import Draw, Meter
 from archive.web.routes import add_routes
@@ -20,4 +20,4 @@ def install_api(app: FastAPI, *, requests_per_minute: int, draw: Draw | None) ->
 
 def add_routers(app: FastAPI) -> None:
     """Add the endpoints alone, for the document that describes them."""
-    add_routes(app, *(module.router for module in (links, batch, systems, items, events)))
+    add_routes(app, *(module.router for module in (links, batch, systems, items, events, holds)))

@@ -41,7 +41,8 @@ def _instant(value: Any) -> datetime:
         raise ValueError(exc.message) from exc
 
 
-def _day(value: Any) -> Any:
+def whole_day(value: Any) -> Any:
+    """Return what a day is read from: a text YYYY-MM-DD, nothing else."""
     if isinstance(value, str) and _DAY.fullmatch(value) is None:
         raise ValueError("a day is written YYYY-MM-DD")
     if value is not None and not isinstance(value, str | date):
@@ -144,8 +145,8 @@ class OfficerSent(Sent):
         list[Annotated[str, Field(min_length=1, max_length=MAX_CATEGORY_CHARACTERS)]],
         Field(max_length=MAX_CATEGORIES, description="As on the certificate.", examples=[["城市管理"]]),
     ] = []
-    valid_from: Annotated[date | None, BeforeValidator(_day), Field(examples=["2024-05-01"])] = None
-    valid_until: Annotated[date | None, BeforeValidator(_day), Field(examples=["2029-04-30"])] = None
+    valid_from: Annotated[date | None, BeforeValidator(whole_day), Field(examples=["2024-05-01"])] = None
+    valid_until: Annotated[date | None, BeforeValidator(whole_day), Field(examples=["2029-04-30"])] = None
 
     def facts(self) -> OfficerFacts:
         """Return what the body says."""

@@ -65,6 +65,9 @@ OfficerReader = Annotated[IntegrationCaller, Depends(may(Scope.CASES_READ, Scope
 CaseWriter = Annotated[IntegrationCaller, Depends(may(Scope.CASES_WRITE))]
 OfficerWriter = Annotated[IntegrationCaller, Depends(may(Scope.OFFICERS_WRITE))]
 ItemReader = Annotated[IntegrationCaller, Depends(may(Scope.ITEMS_READ))]
+HoldReader = Annotated[IntegrationCaller, Depends(may(Scope.HOLDS_READ, Scope.HOLDS_PLACE, Scope.HOLDS_RELEASE))]
+HoldPlacer = Annotated[IntegrationCaller, Depends(may(Scope.HOLDS_PLACE))]
+HoldReleaser = Annotated[IntegrationCaller, Depends(may(Scope.HOLDS_RELEASE))]
 EventReader = Annotated[IntegrationCaller, Depends(may(Scope.EVENTS_READ))]
 
 

@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -74,6 +74,8 @@ from archive.web.app import create_app
 from archive.web.pages.sheets import SHEETS
 from ingest.errors import Quarantined
 from ingest.waiting import Announced, announce
+from retention.schedules.register import save_schedule, withdraw_schedule
+from retention.schedules.shipped import Shipped, shipped_schedule
 from tests.e2e.browser import CHROMIUM, open_browser
 from tests.integration.web.attacks.conftest import filled, parameters_of, routes_of
 from tests.integration.web.conftest import signed_in_at, small_scene
@@ -122,6 +124,7 @@ _OURS = {
     "draft_pdf.place", "record_extension.path",
     "key_certificate.purpose", "key_certificate.place", "key_certificate.serial", "key_certificate.revocation_reason",
     "record_template.code", "record_template.text_sha256",
+    "retention_schedule.content", "schedule_trial.content", "schedule_trial.tally",
     "volume.root", "volume.index_sha256", "volume_check.path", "volume_check.outcome",
     "key_request.act", "key_request.purpose", "key_request.place", "key_request.revocation_reason",
 }  # fmt: skip
@@ -157,7 +160,7 @@ class Scene:
             "complaint_id": "complaint", "device_id": "device", "account_id": "account", "notice_id": "notice",
             "officer_id": "officer", "staff_id": "legal_staff", "draft_id": "draft", "certificate_id": "key_certificate",
             "key_request_id": "key_request", "agency_id": "agency",
-            "template_id": "record_template",
+            "template_id": "record_template", "schedule_id": "retention_schedule",
         }  # fmt: skip
         for name, table in tables.items():
             rows = tx.execute(text(f"SELECT id FROM {table}")).scalars().all()
@@ -220,7 +223,7 @@ def _made(folder: Path) -> Iterator[Scene]:
     with ExitStack() as opened:
         opened.callback(bureau.services.close)
         base = opened.enter_context(seed.listening(create_app(bureau.services)))
-        roles = [*_READERS, Role.CASE_HANDLER]
+        roles = [*_READERS, Role.CASE_HANDLER, Role.RECORDS_MANAGER]
         clients = signed_in_at(base, opened, {role: PEOPLE[role][0] for role in roles})
         made = Scene(bureau, base, clients)
         _add_passkeys(bureau)
@@ -272,11 +275,25 @@ def _add_things(bureau: Bureau) -> None:
     )  # fmt: skip
     _add_retrievals(bureau)
     _add_records(bureau)
+    _add_schedules(bureau)
     with services.database.begin() as tx:
         for kind in NoticeKind:
             readers = [bureau.people[role].id for role in _READERS]
             notify(tx, readers, kind, params=dict.fromkeys(PARAMS[kind], MARKUP), link="/items", at=bureau.now())
     seed.sequence(bureau)
+
+
+def _add_schedules(bureau: Bureau) -> None:
+    """Add a retention schedule that is written, and one that was withdrawn, with markup in all of their words."""
+    database, by = bureau.services.database, bureau.people[Role.RECORDS_MANAGER]
+    rules = [
+        replace(rule, title=MARKUP, title_en=MARKUP, legal_basis=MARKUP)
+        for rule in shipped_schedule(Shipped.DEFAULT).rules
+    ]
+    for reason in ("", MARKUP):
+        schedule_id = save_schedule(database, MARKUP[:200], rules, by=by, at=bureau.now())
+        if reason:
+            withdraw_schedule(database, schedule_id, reason=reason, by=by, at=bureau.now())
 
 
 def _add_records(bureau: Bureau) -> None:
@@ -432,7 +449,7 @@ def _forms(answer: httpx.Response) -> Iterator[_Form]:
 def test_no_form_gives_back_or_keeps_what_it_was_sent_as_anything_but_text(own_scene: Scene) -> None:
     """Posts every form that any page shows, with markup in all of its fields, to store it and to have it shown again."""
     done: set[tuple[str, tuple[str, ...]]] = set()
-    for role in (Role.UNIT_HEAD, Role.ADMINISTRATOR):
+    for role in (Role.UNIT_HEAD, Role.ADMINISTRATOR, Role.RECORDS_MANAGER):
         client = own_scene.clients[role]
         for answer in list(_pages_of(own_scene, role)):
             assert_harmless(answer)

@@ -1,0 +1,205 @@
+"""Writing plans: what is new or different, with the one log entry that tells of it.
+
+A plan only grows: what keeps an object already is never taken back by an answer that asks for less.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from archive.kernel.instants import Instant
+from archive.ledger.append import append_entry
+from archive.ledger.entries import Actor, EntryType, NewEntry
+from retention.planning.deciding import Decision
+from retention.planning.readings import Driver, Which, as_text
+
+_COLUMNS: Final = (
+    "retain_until", "is_permanent", "is_waiting", "rule", "basis", "basis_at", "schedule_id", "waits_for",
+    "planned_at", "entry_id", "lock_due",
+)  # fmt: skip
+_TYPES: Final = (
+    "timestamptz", "boolean", "boolean", "text", "text", "timestamptz", "uuid", "text", "timestamptz", "uuid",
+    "boolean",
+)  # fmt: skip
+_NAMES: Final = ", ".join(_COLUMNS)
+_ADD: Final = f"INSERT INTO retention_plan ({_NAMES}, object_id) VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
+_CHANGE: Final = (
+    f"UPDATE retention_plan SET {', '.join(f'{name} = ?' for name in _COLUMNS)}, stale_since = NULL WHERE object_id = ?"  # noqa: S608
+)
+_ADD_POSTGRES: Final = f"COPY retention_plan ({_NAMES}, object_id) FROM STDIN (NULL '')"
+_GIVEN: Final = f"unnest({', '.join(f'%s::{kind}[]' for kind in (*_TYPES, 'uuid', 'timestamptz'))})"
+# What was marked stale since it was read stays so.
+_UNMARKED: Final = "CASE WHEN p.stale_since IS NOT DISTINCT FROM n.stale THEN NULL ELSE p.stale_since END"
+_CHANGE_POSTGRES: Final = (
+    f"UPDATE retention_plan p SET {', '.join(f'{name} = n.{name}' for name in _COLUMNS)}, stale_since = {_UNMARKED}"  # noqa: S608
+    f" FROM {_GIVEN} AS n ({_NAMES}, object_id, stale) WHERE p.object_id = n.object_id"
+)
+_FRESH: Final = "UPDATE retention_plan SET stale_since = NULL WHERE object_id IN (SELECT value FROM json_each(?))"
+_FRESH_POSTGRES: Final = (
+    "UPDATE retention_plan p SET stale_since = NULL FROM unnest(%s::uuid[], %s::timestamptz[]) AS n (object_id, stale)"
+    " WHERE p.object_id = n.object_id AND p.stale_since = n.stale"
+)
+_PRESENT: Final = (
+    "SELECT object_id, retain_until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id, waits_for,"
+    " stale_since FROM retention_plan WHERE {which}"
+)
+_PRESENT_POSTGRES: Final = (
+    "SELECT object_id, to_char(retain_until, 'YYYY-MM-DD HH24:MI:SS.US'), is_permanent, is_waiting, rule, basis,"
+    " to_char(basis_at, 'YYYY-MM-DD HH24:MI:SS.US'), schedule_id, waits_for,"
+    " to_char(stale_since, 'YYYY-MM-DD HH24:MI:SS.US') FROM retention_plan WHERE {which}"
+)
+_UNTIL, _PERMANENT, _WAITING, _RULE, _BASIS, _BASIS_AT, _SCHEDULE, _WAITS_FOR = range(8)
+
+Plan = tuple[str | None, bool, bool, str | None, str | None, str | None, str | None, str | None]
+"""What a row says, texts as of `retention.planning.readings`: until when, whether for ever, whether something waits; rule
+and basis of that, the moment that it counts from, the version of the schedule; the rule whose clock waits."""
+New = Sequence[tuple[str, Plan]]
+Changed = Sequence[tuple[str, Plan, str | None]]
+"""With the moment since which each was stale, as it was read."""
+
+
+def present_plans(driver: Driver, which: Which) -> Mapping[str, tuple[Plan, str | None]]:
+    """Return the plans of objects that have one, and since when each is stale.
+
+    To be read before what is known of the objects: a mark that comes later is then of something that is known, or stays.
+    """
+    found = driver.bulk(_PRESENT, _PRESENT_POSTGRES, which, "object_id")
+    if driver.is_sqlite:
+        return {row[0]: (row[1:9], row[9]) for row in found}
+    return {
+        key: (
+            (
+                until or None,
+                is_permanent == "t",
+                is_waiting == "t",
+                rule or None,
+                basis or None,
+                basis_at or None,
+                schedule_id or None,
+                waits_for or None,
+            ),
+            stale or None,
+        )
+        for key, until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id, waits_for, stale in found
+    }
+
+
+def grown(decision: Decision, schedule_id: str | None, before: Plan | None) -> Plan:
+    """Return what the plan of an object is, after what schedules ask for now and what kept it before."""
+    until, is_permanent, is_waiting, rule, basis, basis_at, waits_for = decision
+    found = until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id if rule else None, waits_for
+    if before is None:
+        return found
+    kept = before[_UNTIL]
+    if before[_PERMANENT]:
+        return before if is_permanent else (*before[:_WAITING], False, *before[_RULE:_WAITS_FOR], None)
+    if not is_permanent and kept is not None and (until is None or until <= kept):
+        return (*before[:_WAITING], is_waiting, *before[_RULE:_WAITS_FOR], waits_for)
+    # The same reason in a later version of the schedule is no change.
+    is_same = found[:_SCHEDULE] == before[:_SCHEDULE] and waits_for == before[_WAITS_FOR]
+    return before if is_same else found
+
+
+def write_plans(
+    tx: Session,
+    driver: Driver,
+    new: New,
+    changed: Changed,
+    settled: Sequence[tuple[str, str]],
+    *,
+    by: Actor,
+    at: Instant,
+) -> None:
+    """Write plans that are new or different with their log entry; take the marks of those that are as they were.
+
+    `settled` has these with the moment since which they were stale.
+    """
+    if settled:
+        keys, stale = [key for key, _ in settled], [moment for _, moment in settled]
+        if driver.is_sqlite:
+            driver.write(_FRESH, driver.listed(keys))
+        else:
+            driver.write(_FRESH_POSTGRES, _array(keys), _array(stale))
+    if not new and not changed:
+        return
+    told = _told(driver, [*new, *((key, plan) for key, plan, _ in changed)])
+    entry_id = append_entry(tx, NewEntry(EntryType.RETENTION_PLANNED, by, detail={"plans": told}), at=at)
+    more = (as_text(at), driver.key(entry_id), True)
+    if driver.is_sqlite:
+        driver.write_all(_ADD, [(*plan, *more, key) for key, plan in new])
+        driver.write_all(_CHANGE, [(*plan, *more, key) for key, plan, _ in changed])
+        return
+    if new:
+        _copy(driver, new, more)
+    if changed:
+        columns = [*zip(*((*plan, *more, key, stale) for key, plan, stale in changed), strict=True)]
+        driver.write(_CHANGE_POSTGRES, *map(_array, columns))
+
+
+class _Escaped(dict[str | None, str]):
+    """Words as PostgreSQL's COPY reads them; nothing is the empty text."""
+
+    def __missing__(self, word: str | None) -> str:
+        text = (word or "").replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+        self[word] = text
+        return text
+
+
+def _copy(driver: Driver, new: New, more: tuple[str, str, bool]) -> None:
+    """Put new rows by COPY, which takes half the time of inserting them."""
+    word, ending = _Escaped(), "\t".join((more[0], more[1], "t"))
+    lines = [
+        f"{until or ''}\t{is_permanent}\t{is_waiting}\t{word[rule]}\t{basis or ''}\t{basis_at or ''}"
+        f"\t{schedule_id or ''}\t{word[waits_for]}\t{ending}\t{key}\n"
+        for key, (until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id, waits_for) in new
+    ]
+    with driver.cursor() as cursor, cursor.copy(_ADD_POSTGRES) as copy:
+        copy.write("".join(lines))
+
+
+def _array(values: Sequence[Any]) -> str:
+    """Return an array as PostgreSQL reads it."""
+    elements = {value: _element(value) for value in set(values)}  # most stand in it many times
+    return "{" + ",".join([elements[value] for value in values]) + "}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _told(driver: Driver, given: New) -> list[dict[str, Any]]:
+    """Return plans as the log holds them: those that say the same together, each object with what it counts from.
+
+    `counted_from` is one moment where it is the same for all, else one for each object in their order.
+    """
+    alike: dict[tuple[Any, ...], list[tuple[str, str | None]]] = defaultdict(list)
+    for key, plan in given:
+        alike[plan[:_BASIS_AT] + plan[_SCHEDULE:]].append((key, plan[_BASIS_AT]))
+    dashed, told = driver.dashed, []
+    for (until, is_permanent, is_waiting, rule, basis, schedule_id, waits_for), objects in alike.items():
+        moments = {at: None if at is None else rfc_3339(at) for _, at in objects}
+        told.append(
+            {
+                "until": None if until is None else rfc_3339(until),
+                "permanent": bool(is_permanent),
+                "waiting": bool(is_waiting),
+                "waits_for": waits_for,
+                "rule": rule,
+                "basis": basis,
+                "schedule": None if schedule_id is None else dashed(schedule_id),
+                "counted_from": [moments[at] for _, at in objects] if len(moments) > 1 else next(iter(moments.values())),
+                "objects": [dashed(key) for key, _ in objects],
+            }
+        )
+    return told
+
+
+def rfc_3339(text: str) -> str:
+    """Return a moment of the readings as the log has it."""
+    return f"{text[:10]}T{text[11:]}Z"
