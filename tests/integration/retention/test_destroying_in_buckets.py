@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,8 @@ from archive.wiring.copy_parts import second_copy
 from retention.disposition.terms import ItemState, ListState
 from tests.support.archive_crash import destroy, run_killed
 from tests.support.archive_home import ArchiveHome, EnrolledDock, SteppedClock, clock, dock, make_home
-from tests.support.disposals import Disposal, due, new_disposal
+from tests.support.disposals import Disposal, new_disposal
+from tests.support.due import due
 from tests.support.weed import REGION, Weed, shared_weed
 
 __all__ = ["clock", "dock"]
