@@ -242,8 +242,9 @@ def _seasons(logged: Logged) -> Iterator[Finding]:
                 continue
             at = parse_instant(str(entry.told("t")))
             since = logged.roles_since(str(entry.told("actor")), before=entry.id)
-            if since is not None and at - since < period:
-                yield invalid("fsck.disposal_unseasoned", "Somebody took a part with roles that were new", where)
+            if since is None or at - since < period:
+                word = "that were new" if since is not None else "that the log does not know of"
+                yield invalid("fsck.disposal_unseasoned", f"Somebody took a part with roles {word}", where)
 
 
 def _moment(value: Any) -> datetime | None:

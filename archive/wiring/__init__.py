@@ -193,7 +193,7 @@ class Services:
     @property
     def disposal_rules(self) -> DisposalRules:
         """What lists of what may go are made by."""
-        return disposition_parts.disposal_rules(self.settings, self.copies)
+        return disposition_parts.disposal_rules(self.settings, self.copies, self.sign_ins.secret)
 
     @property
     def dispositions(self) -> DispositionJobs:
@@ -202,6 +202,7 @@ class Services:
             self.settings,
             self.database,
             self.clock,
+            rules=self.disposal_rules,
             stores=self.stores,
             objects=self.objects,
             copies=self.copies,

@@ -33,6 +33,7 @@ from retention.disposition.destroying import Destroyer
 from retention.disposition.jobs import DispositionJobs
 from retention.disposition.remains import DisposalStores
 from retention.disposition.rules import DisposalRules
+from retention.disposition.vouching import vouching_key
 from retention.holding.stops import stops_of
 from retention.planning.facts import facts_of
 from retention.schedules.algebra import Kept, kept_by
@@ -45,9 +46,10 @@ AUDITS = (check_dispositions, check_holds, check_plans, check_schedules)
 """Checks of `liuhen fsck` that must hold before anything is destroyed: what is kept, and what was decided."""
 
 
-def disposal_rules(settings: Settings, copies: Copies) -> DisposalRules:
-    """Return what lists are made and carried out by."""
-    return DisposalRules(stops_of, timedelta(days=settings.disposal_recovery_days), copies.place, _kept_now)
+def disposal_rules(settings: Settings, copies: Copies, secret: bytes) -> DisposalRules:
+    """Return what lists are made and carried out by; `secret` is that of sign-ins."""
+    period = timedelta(days=settings.disposal_recovery_days)
+    return DisposalRules(stops_of, period, vouching_key(secret), copies.place, _kept_now)
 
 
 def _kept_now(tx: Session, object_ids: Sequence[UUID], at: Instant) -> Mapping[UUID, Kept]:
@@ -60,6 +62,7 @@ def dispositions(
     database: Database,
     clock: Clock,
     *,
+    rules: DisposalRules,
     stores: Stores,
     objects: OcflRoot,
     copies: Copies,
@@ -76,7 +79,7 @@ def dispositions(
         clock=clock,
         journal=journal,
         stores=DisposalStores(objects, copies, stores.renditions, stores.drafts),
-        rules=disposal_rules(settings, copies),
+        rules=rules,
         recording_rules=RecordingRules.load(settings.home / "recording-rules.toml"),
         drop_packages=lambda tx, object_id, at: packages.drop_holding(tx, object_id, at=at),
     )

@@ -85,7 +85,7 @@ class Carrier:
         if row.state != ListState.DESTROYING.value:
             return None
         with self.database.read() as tx:
-            agreed_until(tx, row)
+            agreed_until(tx, row, key=self.destroyer.rules.key)
         waits = self._destroy_some(list_id, report)
         if waits is not None:
             return waits
@@ -99,7 +99,7 @@ class Carrier:
     def _start(self, row: DispositionList, report: Callable[[int], None]) -> Instant | None:
         at = self.clock.now()
         with self.database.read() as tx:
-            until = agreed_until(tx, row)
+            until = agreed_until(tx, row, key=self.destroyer.rules.key)
         if at < until:
             return until
         with self.database.snapshot() as tx:

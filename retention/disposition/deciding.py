@@ -31,6 +31,7 @@ from retention.disposition.freezing import digest_of_standing, items_of, standin
 from retention.disposition.models import DispositionItem, DispositionList, DispositionPart
 from retention.disposition.rules import DisposalRules
 from retention.disposition.terms import TARGET, WITHDRAWABLE, ItemState, ListState, Opinion, Part
+from retention.disposition.vouching import vouch
 
 MOST_WORDS: Final = 1000
 MOST_REASON: Final = 500
@@ -110,7 +111,18 @@ def appraise(
             "words": words,
             "struck": [{"object": str(each), "reason": reason} for each, reason in sorted(reasons.items())],
         }
-        _take(tx, row, Part.APPRAISE, EntryType.DISPOSAL_APPRAISED, detail, caller, at=at, words=words, opinion=opinion)
+        _take(
+            tx,
+            rules,
+            row,
+            Part.APPRAISE,
+            EntryType.DISPOSAL_APPRAISED,
+            detail,
+            caller,
+            at=at,
+            words=words,
+            opinion=opinion,
+        )
 
 
 def decide(
@@ -134,7 +146,7 @@ def decide(
         if approves and not standing_ids(items_of(tx, list_id)):
             raise NothingLeft
         detail = {"approves": approves, "words": words}
-        _take(tx, row, Part.APPROVE, EntryType.DISPOSAL_DECIDED, detail, caller, at=at, words=words)
+        _take(tx, rules, row, Part.APPROVE, EntryType.DISPOSAL_DECIDED, detail, caller, at=at, words=words)
         if approves:
             _change(tx, list_id, state=ListState.APPROVED.value)
         else:
@@ -157,7 +169,7 @@ def supervise(
         complete = is_sufficient([*taken, Taken(caller.account_id, Part.SUPERVISE, caller.roles)])
         until = at + timedelta(days=row.period_days) if complete else None
         detail = {"words": words, "recovers_until": None if until is None else format_instant(until)}
-        _take(tx, row, Part.SUPERVISE, EntryType.DISPOSAL_SUPERVISED, detail, caller, at=at, words=words)
+        _take(tx, rules, row, Part.SUPERVISE, EntryType.DISPOSAL_SUPERVISED, detail, caller, at=at, words=words)
         if until is not None:
             _change(tx, list_id, state=ListState.WAITING.value, recovers_until=until)
             params = {"number": row.number, "day": local_day(until).isoformat()}
@@ -241,6 +253,7 @@ def _locked(tx: Session, list_id: DispositionId, *states: ListState) -> Disposit
 
 def _take(
     tx: Session,
+    rules: DisposalRules,
     row: DispositionList,
     part: Part,
     kind: EntryType,
@@ -256,6 +269,7 @@ def _take(
     roles = text_of_roles(caller.roles)
     standing = digest_of_standing(standing_ids(items_of(tx, row.id)))
     told = {**detail, "roles": roles, "sha256": row.sha256, "standing": standing}
+    told = vouch(rules.key, kind, row.id, str(caller.account_id), at, told)
     entry_id = append_entry(tx, NewEntry(kind, caller.actor, Target(TARGET, row.id), detail=told), at=at)
     insert_row(
         tx,

@@ -30,6 +30,7 @@ from retention.disposition.models import DispositionItem, DispositionList, Dispo
 from retention.disposition.reaching import reach_lists
 from retention.disposition.rules import DisposalRules
 from retention.disposition.terms import CERTIFICATE, TARGET, ItemState, ListState, Part
+from retention.disposition.vouching import vouch
 from retention.planning.models import RetentionPlan
 from retention.stops import Stop, StopKind
 
@@ -187,6 +188,7 @@ def _propose(
         insert_rows(tx, DispositionItem, [_values(item) for item in items])
         roles = text_of_roles(caller.roles)
         detail = {**content, "sha256": row.sha256, "year": year, "serial": serial, "roles": roles}
+        detail = vouch(rules.key, EntryType.DISPOSAL_PROPOSED, list_id, str(caller.account_id), at, detail)
         entry = NewEntry(EntryType.DISPOSAL_PROPOSED, caller.actor, Target(TARGET, list_id), detail=detail)
         insert_row(
             tx,

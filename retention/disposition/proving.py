@@ -27,6 +27,7 @@ from retention.disposition.freezing import (
 )
 from retention.disposition.models import DispositionList, DispositionPart
 from retention.disposition.terms import Opinion, Part
+from retention.disposition.vouching import is_vouched
 
 _TYPES: Final = {
     Part.PROPOSE: EntryType.DISPOSAL_PROPOSED,
@@ -49,13 +50,14 @@ class NotInLogYet(Unavailable):
     code = "disposition.not_in_log_yet"
 
 
-def agreed_until(tx: Session, row: DispositionList) -> Instant:
+def agreed_until(tx: Session, row: DispositionList, *, key: bytes) -> Instant:
     """Return when the recovery period of a list ends, by the entries of those who agreed, each proven to be in the log.
 
     1. The rows of the list have the digest that everybody decided about.   2. Each part has its entry: in the tree,
-    of the right type and person, about this list and this digest, and its detail opens its commitment.   3. Who
-    approved and who supervises agreed to the same objects, those that nobody struck.   4. They are enough, and nobody
-    has two parts.   5. The period counts from the last supervisor's entry.
+    of the right type and person, about this list and this digest, its detail opens its commitment, and the machine
+    that asked for the password has vouched for it with `key`.   3. Who approved and who supervises agreed to the same
+    objects, those that nobody struck.   4. They are enough, and nobody has two parts.   5. The period counts from the
+    last supervisor's entry.
     Raises: ListDisagrees, NotInLogYet.
     """
     items = items_of(tx, row.id)
@@ -63,7 +65,7 @@ def agreed_until(tx: Session, row: DispositionList) -> Instant:
         raise ListDisagrees(why="content")
     standing = digest_of_standing(standing_ids(items))
     told = [
-        (part, _told(tx, row, part))  # step 2
+        (part, _told(tx, row, part, key))  # step 2
         for part in tx.scalars(select(DispositionPart).where(DispositionPart.list_id == row.id)).all()
     ]
     taken: list[Taken] = []
@@ -87,7 +89,9 @@ def agreed_until(tx: Session, row: DispositionList) -> Instant:
     return max(ends) + timedelta(days=row.period_days)  # step 5
 
 
-def _told(tx: Session, row: DispositionList, part: DispositionPart) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _told(
+    tx: Session, row: DispositionList, part: DispositionPart, key: bytes
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     entry, kept = tx.get(LogEntry, part.entry_id), tx.get(LogDetail, part.entry_id)
     if entry is None or kept is None:
         raise ListDisagrees(why="entry")
@@ -102,10 +106,13 @@ def _told(tx: Session, row: DispositionList, part: DispositionPart) -> tuple[Map
             and detail["sha256"] == row.sha256
             and detail["roles"] == part.roles
         )
+        is_vouched_for = is_vouched(key, fields, detail)
     except (InvalidInput, KeyError, TypeError, ValueError) as exc:
         raise ListDisagrees(why="entry") from exc
     if not is_so:
         raise ListDisagrees(why="entry")
+    if not is_vouched_for:
+        raise ListDisagrees(why="not_vouched")
     return fields, detail
 
 

@@ -1,7 +1,7 @@
 """What disposition asks others: what stops an object, and until when it is kept by what is known now."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
@@ -32,12 +32,13 @@ class StopsOf(Protocol):
 class DisposalRules:
     """What lists are made and carried out by, put together by wiring.
 
-    `period` is the recovery period, `copy_place` where the second copy is, empty for none. With `kept_now` plans are
-    counted anew: whoever can write the table of plans destroys nothing by it.
+    `period` is the recovery period, `key` what decisions are vouched with, `copy_place` where the second copy is, empty
+    for none. With `kept_now` plans are counted anew: whoever can write the table of plans destroys nothing by it.
     """
 
     stops_of: StopsOf
     period: timedelta
+    key: bytes = field(repr=False)
     copy_place: str = ""
     kept_now: KeptNow | None = None
 

@@ -83,10 +83,16 @@ def leave(tx: Session, object_ids: Sequence[UUID]) -> None:
 
 
 def come_back(tx: Session, object_ids: Sequence[UUID], at: Instant) -> None:
-    """Have objects that had left re-read again, from now on, in the caller's transaction: they stay after all."""
+    """Have objects that had left re-read again, in the caller's transaction: they stay after all.
+
+    Their time counts from where it would without that: from the last check, or from when they came in.
+    """
+    came_in = select(PreservedObject.preserved_at).where(PreservedObject.id == FixityCheck.object_id).scalar_subquery()
     for start in range(0, len(object_ids), _AT_ONCE):
         these = (FixityCheck.object_id.in_(object_ids[start : start + _AT_ONCE]), FixityCheck.since.is_(None))
-        tx.execute(update(FixityCheck).where(*these).values(since=at))
+        for is_here, since in ((FixityCheck.place == ORIGINALS, came_in), (FixityCheck.place != ORIGINALS, at)):
+            values = {"since": func.coalesce(FixityCheck.checked_at, since)}
+            tx.execute(update(FixityCheck).where(*these, is_here).values(**values))
 
 
 def note_copied(tx: Session, place_id: UUID, object_ids: Sequence[UUID], at: Instant) -> None:

@@ -19,7 +19,8 @@ from archive.ports.blobs import BlobLocked, StoreUnavailable
 from retention.disposition.terms import ItemState, ListState
 from tests.support.archive_crash import certify, destroy, dispose, each_step, run_killed
 from tests.support.archive_home import ArchiveHome, SteppedClock, deliver, make_home
-from tests.support.disposals import Disposal, due, new_disposal
+from tests.support.disposals import Disposal, new_disposal
+from tests.support.due import due
 
 __all__ = ["deliver"]
 _MOST = 200

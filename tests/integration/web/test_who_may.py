@@ -60,6 +60,9 @@ _PUBLIC = {
     ("GET", "/pki/root.crl"),
     ("POST", "/pki/ocsp"),
     ("GET", "/pki/ocsp/{asked:path}"),
+    # What is left of what was destroyed: digests, and nothing of anybody.
+    ("GET", "/tombstones/{object_id}"),
+    ("GET", "/tombstones/{object_id}/proof"),
     ("GET", "/log/checkpoint"),
     ("GET", "/log/tile/{level}/{number:path}"),
     ("GET", "/log/anchors/{name}"),
@@ -87,6 +90,7 @@ _TEMPLATE_READERS = _FILERS | _ADMINS
 _KEEPERS = frozenset({Role.RECORDS_MANAGER})
 _HOLDERS = _RETENTION_READERS - {Role.AUDITOR}
 _MARKERS = _FILERS | {Role.RECORDS_MANAGER}
+_APPROVERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR})
 _FIXITY_READERS = _OPERATORS | _RETENTION_READERS
 
 
@@ -414,6 +418,17 @@ _TABLE = [
     Row(_POST, "/objects/{object_id}/marks", _MARKERS, 303, 403),
     Row(_POST, "/cases/{case_id}/marks", _MARKERS, 303, 403),
     Row(_POST, "/marks/{mark_id}/removal", _MARKERS, 404, 403),
+    Row(_GET, "/dispositions", _RETENTION_READERS, 200, 403),
+    Row(_GET, "/dispositions/new", _KEEPERS, 200, 403),
+    Row(_POST, "/dispositions", _KEEPERS, 422, 403),
+    Row(_GET, "/dispositions/{list_id}", _EVERYBODY, 404, 404),
+    Row(_GET, "/dispositions/{list_id}/objects", _EVERYBODY, 404, 404),
+    Row(_GET, "/dispositions/{list_id}/progress", _EVERYBODY, 404, 404),
+    Row(_GET, "/dispositions/{list_id}/certificate.pdf", _EVERYBODY, 404, 404),
+    Row(_POST, "/dispositions/{list_id}/opinions", _HOLDERS, 404, 403),
+    Row(_POST, "/dispositions/{list_id}/decision", _APPROVERS, 404, 403),
+    Row(_POST, "/dispositions/{list_id}/supervision", _APPROVERS | _KEEPERS, 404, 403),
+    Row(_POST, "/dispositions/{list_id}/withdrawal", _RETENTION_READERS, 404, 403),
 ]
 # Signing out has no row: it would end the session that the other rows use. test_sign_in tries it.
 # The door for browsers takes JSON and answers machines: tests/integration/ingest/test_browser_door.py.
