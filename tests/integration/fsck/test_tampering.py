@@ -196,7 +196,8 @@ UNBOUND = {
     "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at", "has_hold", "lock_due"},
     # When a list was begun, and what keeps it: nobody decides by it.
     "disposition_list": {"begun_at", "trouble", "trouble_at"},
-    "disposition_item": {"step"},
+    # Of one object alone on its list; of several the digest of the list tells the order.
+    "disposition_item": {"step", "position"},
     # How far planning is, and what is to be looked at again.
     "planning_state": None,
     "retention_plan": {"stale_since", "lock_due"},
