@@ -158,12 +158,18 @@ def _locks(services: Services) -> Finding:
         waiting, oldest = services.locks.waiting(tx)
     now = services.clock.now()
     if oldest is not None and now - oldest > _LONGEST_UNLOCKED:
-        told = f"{waiting} plans wait to be held against the locks, the oldest for {(now - oldest).total_seconds():.0f} s"
+        told = (
+            f"{waiting} plans wait to be held against the locks, the oldest for {(now - oldest).total_seconds():.0f} s"
+        )
         return indeterminate(code, f"Locks: {told}: is a worker running, and is every object in the store?")
     if settings.store == "files":
-        told = "advisory: lock times beside the store, which the archive honours; whoever has its account can delete files"
+        told = (
+            "advisory: lock times beside the store, which the archive honours; whoever has its account can delete files"
+        )
         return indeterminate(code, f"Locks: {told}")
-    return valid(code, "Locks: Object Lock for as long as each object is kept, legal holds for what is permanent or on hold")
+    return valid(
+        code, "Locks: Object Lock for as long as each object is kept, legal holds for what is permanent or on hold"
+    )
 
 
 def _copies(services: Services) -> list[Finding]:

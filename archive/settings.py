@@ -71,7 +71,9 @@ class Settings(BaseSettings):
         description="Days that what is kept is locked for until its retention is known, renewed in time; 0: no lock.",
     )
     price_per_tb_month: Decimal = Field(
-        default=Decimal(0), ge=0, description="What a terabyte of the first store costs in a month, for the page of costs."
+        default=Decimal(0),
+        ge=0,
+        description="What a terabyte of the first store costs in a month, for the page of costs.",
     )
     copy_price_per_tb_month: Decimal = Field(
         default=Decimal(0), ge=0, description="The same for the store of the second copy."

@@ -59,7 +59,9 @@ class Planned:
 
 def planned(connection: Connection) -> Iterator[tuple[str, Planned]]:
     """Yield each object that has a plan, with it."""
-    for row in rows(connection, "SELECT object_id, retain_until, is_permanent, is_waiting, lock_due FROM retention_plan"):
+    for row in rows(
+        connection, "SELECT object_id, retain_until, is_permanent, is_waiting, lock_due FROM retention_plan"
+    ):
         until = None if row["retain_until"] is None else as_instant(row["retain_until"])
         found = Planned(until, bool(row["is_permanent"]), bool(row["is_waiting"]), bool(row["lock_due"]))
         yield as_uuid(row["object_id"]), found
@@ -80,7 +82,9 @@ def check_plans(connection: Connection) -> Iterator[Finding]:
             for number, object_id in enumerate(said["objects"]):
                 before = told.get(object_id)
                 if before is not None and _is_less(said, before.said):
-                    yield invalid("fsck.plan_shrunk", "An entry keeps an object for shorter than one before it", object_id)
+                    yield invalid(
+                        "fsck.plan_shrunk", "An entry keeps an object for shorter than one before it", object_id
+                    )
                 counted_from = moments[number] if isinstance(moments, list) else moments
                 told[object_id] = _Said(entry, said, counted_from)
     count = 0

@@ -120,9 +120,7 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "packages": check_packages(connection),
             "jobs": check_jobs(connection),
             "plans": check_plans(connection),
-            "locks": check_locks(
-                connection, stored, at=places.now(), locks_as_it_comes=places.locks_as_it_comes
-            ),
+            "locks": check_locks(connection, stored, at=places.now(), locks_as_it_comes=places.locks_as_it_comes),
             "copies": check_copies(connection),
             "drills": check_drills(connection, trust_roots_pem=roots),
             "journal": check_journal(

@@ -150,8 +150,7 @@ def _copy(driver: Driver, new: New, more: tuple[str, str, bool]) -> None:
         f"\t{schedule_id or ''}\t{word[waits_for]}\t{ending}\t{key}\n"
         for key, (until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id, waits_for) in new
     ]
-    with driver.cursor() as cursor, cursor.copy(_ADD_POSTGRES) as copy:
-        copy.write("".join(lines))
+    driver.copy_in(_ADD_POSTGRES, "".join(lines))
 
 
 def _array(values: Sequence[Any]) -> str:
@@ -188,7 +187,9 @@ def _told(driver: Driver, given: New) -> list[dict[str, Any]]:
                 "rule": rule,
                 "basis": basis,
                 "schedule": None if schedule_id is None else dashed(schedule_id),
-                "counted_from": [moments[at] for _, at in objects] if len(moments) > 1 else next(iter(moments.values())),
+                "counted_from": [moments[at] for _, at in objects]
+                if len(moments) > 1
+                else next(iter(moments.values())),
                 "objects": [dashed(key) for key, _ in objects],
             }
         )

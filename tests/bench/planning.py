@@ -167,7 +167,8 @@ def _blocks(count: int) -> Iterator[dict[str, list[BulkRow]]]:
     yield {"subject": [(unit, "organisation", "某某餐饮店", moment_text(_START), unit)]}
     for first in range(0, count, _BLOCK):
         rows: dict[str, list[BulkRow]] = {
-            name: [] for name in ("case_file", "act", "preserved_object", "evidence_item", "case_link", "retention_mark")
+            name: []
+            for name in ("case_file", "act", "preserved_object", "evidence_item", "case_link", "retention_mark")
         }
         for number in range(first, min(first + _BLOCK, count), _OF_CASE):
             _case(rows, ids, chance, unit, number, min(_OF_CASE, count - number))
@@ -189,7 +190,9 @@ def _case(
     rows["act"].append((act_id, case_id, chance.choice(_STAGES), "官渡区", at, at))
     if chance.random() < 0.02:
         mark = ids.at(opened)
-        rows["retention_mark"].append((mark, "case", case_id, Mark.COMPLEX.value, "重大疑难", unit, at, None, None, None))
+        rows["retention_mark"].append(
+            (mark, "case", case_id, Mark.COMPLEX.value, "重大疑难", unit, at, None, None, None)
+        )
     for step in range(things):
         received = opened + int(chance.random() * 2 * _DAY)
         object_id, came = ids.at(received), moment_text(received)
@@ -208,4 +211,3 @@ def _case(
             )  # fmt: skip
         if is_filed:
             rows["case_link"].append((case_id, object_id, act_id if step % 2 else None, unit, came, None))
-

@@ -29,9 +29,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_planning_state")),
     )
     op.add_column("retention_plan", sa.Column("waits_for", sa.String(length=64), nullable=True))
-    op.add_column(
-        "retention_plan", sa.Column("lock_due", sa.Boolean(), server_default=sa.true(), nullable=False)
-    )
+    op.add_column("retention_plan", sa.Column("lock_due", sa.Boolean(), server_default=sa.true(), nullable=False))
     op.create_index(
         "ix_retention_plan_lock_due",
         "retention_plan",
