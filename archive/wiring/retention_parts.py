@@ -22,10 +22,12 @@ def stops(tx: Session, object_ids: Sequence[UUID], at: Instant) -> Mapping[UUID,
     """Return everything that stops the disposition of objects."""
     from retention.holding.stops import stops_of
 
-    return stops_of(tx, object_ids, at)
+    found: Mapping[UUID, tuple[Stop, ...]] = stops_of(tx, object_ids, at)
+    return found
 
 
 def _in_force(tx: Session, day: date) -> InForce:
     from retention.schedules.register import rules_in_force
 
-    return rules_in_force(tx, day)
+    found: InForce = rules_in_force(tx, day)
+    return found

@@ -69,7 +69,8 @@ class Driver:
     def rows(self, sqlite: str, postgres: str, *values: Any) -> list[Any]:
         """Run a query; return its rows. The text of the two differs in how ids and moments become text."""
         result = self.connection.exec_driver_sql(sqlite if self.is_sqlite else postgres, values)
-        found: list[Any] = result.cursor.fetchall()  # type: ignore[union-attr]
+        cursor: Any = result.cursor
+        found: list[Any] = cursor.fetchall()
         result.close()
         return found
 
@@ -78,9 +79,9 @@ class Driver:
 
         With PostgreSQL all values are texts, and nothing is the empty text: its COPY takes a quarter of the time.
         """
-        found = [self._condition(which, column) for column in columns]
-        statement = statement.format(*(condition for condition, _ in found))
-        values = tuple(value for _, some in found for value in some)
+        conditions = [self._condition(which, column) for column in columns]
+        statement = statement.format(*(condition for condition, _ in conditions))
+        values = tuple(value for _, some in conditions for value in some)
         if self.is_sqlite:
             return self.rows(statement, "", *values)
         with self._copying(f"COPY ({statement}) TO STDOUT (NULL '')", values) as copy:
@@ -96,7 +97,7 @@ class Driver:
     @contextmanager
     def _copying(self, statement: str, values: tuple[str, ...]) -> Iterator[Any]:
         """Run a COPY by the driver, which SQLAlchemy knows nothing of; errors are those of SQLAlchemy."""
-        raw = self.connection.connection
+        raw: Any = self.connection.connection
         errors: Any = self.connection.dialect.loaded_dbapi.Error
         try:
             with raw.cursor() as cursor, cursor.copy(statement, values or None) as copy:
