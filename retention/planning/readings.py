@@ -10,13 +10,16 @@ Every query is asked once for any number of objects.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from archive.evidence.terms import VAGUE
@@ -46,6 +49,14 @@ class Which:
     until: str = ""
 
 
+_ESCAPED: Final = re.compile(r"\\(.)")
+
+
+def _meant(match: re.Match[str]) -> str:
+    """Return what COPY has escaped."""
+    return {"t": "\t", "n": "\n", "r": "\r", "b": "\b", "f": "\f", "v": "\v"}.get(match[1], match[1])
+
+
 class Driver:
     """The driver's own connection of a transaction, on either database."""
 
@@ -59,7 +70,8 @@ class Driver:
     def rows(self, sqlite: str, postgres: str, *values: Any) -> list[Any]:
         """Run a query; return its rows. The text of the two differs in how ids and moments become text."""
         result = self.connection.exec_driver_sql(sqlite if self.is_sqlite else postgres, values)
-        found: list[Any] = result.cursor.fetchall()  # type: ignore[union-attr]
+        cursor: Any = result.cursor
+        found: list[Any] = cursor.fetchall()
         result.close()
         return found
 
@@ -68,18 +80,39 @@ class Driver:
 
         With PostgreSQL all values are texts, and nothing is the empty text: its COPY takes a quarter of the time.
         """
-        found = [self._condition(which, column) for column in columns]
-        statement = statement.format(*(condition for condition, _ in found))
-        values = tuple(value for _, some in found for value in some)
+        conditions = [self._condition(which, column) for column in columns]
+        statement = statement.format(*(condition for condition, _ in conditions))
+        values = tuple(value for _, some in conditions for value in some)
         if self.is_sqlite:
             return self.rows(statement, "", *values)
-        with self.cursor() as cursor, cursor.copy(f"COPY ({statement}) TO STDOUT (NULL '')", values) as copy:
+        with self._copying(f"COPY ({statement}) TO STDOUT (NULL '')", values) as copy:
             text = b"".join(copy).decode()
-        return [line.split("\t") for line in text.split("\n")[:-1]]
+        found = [line.split("\t") for line in text.split("\n")[:-1]]
+        return [[_ESCAPED.sub(_meant, cell) for cell in row] for row in found] if "\\" in text else found
 
-    def cursor(self) -> Any:
-        """Return a cursor of the driver, for what SQLAlchemy does not know."""
-        return self.connection.connection.cursor()
+    def copy_in(self, statement: str, text: str) -> None:
+        """Run a COPY of PostgreSQL that takes rows as text."""
+        with self._copying(statement, ()) as copy:
+            copy.write(text)
+
+    @contextmanager
+    def _copying(self, statement: str, values: tuple[str, ...]) -> Iterator[Any]:
+        """Run a COPY by the driver, which SQLAlchemy knows nothing of; errors are those of SQLAlchemy."""
+        raw: Any = self.connection.connection
+        errors: Any = self.connection.dialect.loaded_dbapi.Error
+        try:
+            with raw.cursor() as cursor, cursor.copy(statement, values or None) as copy:
+                yield copy
+        except errors as exc:
+            raise DBAPIError.instance(
+                statement,
+                None,
+                exc,
+                errors,
+                hide_parameters=True,
+                connection_invalidated=self.connection.dialect.is_disconnect(exc, raw.dbapi_connection, None),
+                dialect=self.connection.dialect,
+            ) from exc
 
     def _condition(self, which: Which, column: str) -> tuple[str, tuple[str, ...]]:
         if which.after is None:

@@ -45,7 +45,6 @@ _PRESENT: Final = (
     "SELECT object_id, retain_until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id, waits_for,"
     " stale_since FROM retention_plan WHERE {0}"
 )
-_UNTIL, _PERMANENT, _WAITING, _RULE, _BASIS, _BASIS_AT, _SCHEDULE, _WAITS_FOR = range(8)
 
 Plan = tuple[str | None, bool, bool, str | None, str | None, str | None, str | None, str | None]
 """What a row says, texts as of `retention.planning.readings`: until when, whether for ever, whether something waits; rule
@@ -84,16 +83,18 @@ def present_plans(driver: Driver, which: Which) -> Mapping[str, tuple[Plan, str 
 def grown(decision: Decision, schedule_id: str | None, before: Plan | None) -> Plan:
     """Return what the plan of an object is, after what schedules ask for now and what kept it before."""
     until, is_permanent, is_waiting, rule, basis, basis_at, waits_for = decision
-    found = until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id if rule else None, waits_for
+    if rule is None:
+        schedule_id = None
+    found = until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id, waits_for
     if before is None:
         return found
-    kept = before[_UNTIL]
-    if before[_PERMANENT]:
-        return before if is_permanent else (*before[:_WAITING], False, *before[_RULE:_WAITS_FOR], None)
+    kept, was_permanent, _, kept_rule, kept_basis, kept_at, kept_schedule, waited_for = before
+    if was_permanent:
+        return before if is_permanent else (None, True, False, kept_rule, kept_basis, kept_at, kept_schedule, None)
     if not is_permanent and kept is not None and (until is None or until <= kept):
-        return (*before[:_WAITING], is_waiting, *before[_RULE:_WAITS_FOR], waits_for)
+        return kept, False, is_waiting, kept_rule, kept_basis, kept_at, kept_schedule, waits_for
     # The same reason in a later version of the schedule is no change.
-    is_same = found[:_SCHEDULE] == before[:_SCHEDULE] and waits_for == before[_WAITS_FOR]
+    is_same = found[:6] == before[:6] and waits_for == waited_for
     return before if is_same else found
 
 
@@ -150,8 +151,7 @@ def _copy(driver: Driver, new: New, more: tuple[str, str, bool]) -> None:
         f"\t{schedule_id or ''}\t{word[waits_for]}\t{ending}\t{key}\n"
         for key, (until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id, waits_for) in new
     ]
-    with driver.cursor() as cursor, cursor.copy(_ADD_POSTGRES) as copy:
-        copy.write("".join(lines))
+    driver.copy_in(_ADD_POSTGRES, "".join(lines))
 
 
 def _array(values: Sequence[Any]) -> str:
@@ -160,7 +160,7 @@ def _array(values: Sequence[Any]) -> str:
     return "{" + ",".join([elements[value] for value in values]) + "}"
 
 
-def _element(value: Any) -> str:
+def _element(value: str | bool | None) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -175,7 +175,7 @@ def _told(driver: Driver, given: New) -> list[dict[str, Any]]:
     """
     alike: dict[tuple[Any, ...], list[tuple[str, str | None]]] = defaultdict(list)
     for key, plan in given:
-        alike[plan[:_BASIS_AT] + plan[_SCHEDULE:]].append((key, plan[_BASIS_AT]))
+        alike[plan[:5] + plan[6:]].append((key, plan[5]))
     dashed, told = driver.dashed, []
     for (until, is_permanent, is_waiting, rule, basis, schedule_id, waits_for), objects in alike.items():
         moments = {at: None if at is None else rfc_3339(at) for _, at in objects}
@@ -188,7 +188,9 @@ def _told(driver: Driver, given: New) -> list[dict[str, Any]]:
                 "rule": rule,
                 "basis": basis,
                 "schedule": None if schedule_id is None else dashed(schedule_id),
-                "counted_from": [moments[at] for _, at in objects] if len(moments) > 1 else next(iter(moments.values())),
+                "counted_from": [moments[at] for _, at in objects]
+                if len(moments) > 1
+                else next(iter(moments.values())),
                 "objects": [dashed(key) for key, _ in objects],
             }
         )

@@ -31,7 +31,8 @@ def rules() -> tuple[Rule, ...]:
         rule("marked", None, Basis.RECEIVED, marks=tuple(Mark)),
     )
     return tuple(
-        Rule(each.code, _TITLED[each.code], each.condition, each.period, each.basis, "《机关档案管理规定》") for each in made
+        Rule(each.code, _TITLED[each.code], each.condition, each.period, each.basis, "《机关档案管理规定》")
+        for each in made
     )
 
 

@@ -39,7 +39,7 @@ moments = st.datetimes(datetime(1990, 1, 1), datetime(2080, 1, 1), timezones=st.
 filings = st.tuples(
     st.just("c"), st.sampled_from(_CATEGORIES), st.none() | moments, st.none() | st.sampled_from(_STAGES)
 )  # fmt: skip
-offsets = st.none() | st.integers(-10**10, 10**10)
+offsets = st.none() | st.integers(-(10**10), 10**10)
 things = st.tuples(
     st.builds(lambda: uuid4().hex), st.sampled_from(_KINDS), moments, st.none() | moments, offsets,
     st.lists(filings, max_size=3),
@@ -82,9 +82,7 @@ plans = st.tuples(
 
 @settings(max_examples=300, deadline=None)
 @given(dialects, rules, objects, plans)
-def test_it_only_grows(
-    texts: Texts, schedule: list[Rule], told: tuple[Thing, frozenset[str]], plan: Plan
-) -> None:
+def test_it_only_grows(texts: Texts, schedule: list[Rule], told: tuple[Thing, frozenset[str]], plan: Plan) -> None:
     found = (in_texts(told[0], texts), told[1])
     before: Plan = (at_text(plan[0], texts), *plan[1:5], at_text(plan[5], texts), *plan[6:])  # type: ignore[assignment]
     decision = Decider(schedule, texts).decide(*found)
