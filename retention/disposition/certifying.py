@@ -4,10 +4,10 @@ Like a closed volume it is made durable first; rows and log entry tell of it in 
 crash takes the object as it is where it is whole, and makes it anew where it is not.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
@@ -19,7 +19,7 @@ from archive.db.base import insert_row
 from archive.db.database import Database
 from archive.documents.typesetting import Typesetter
 from archive.kernel.canonical import canonical_json, parse_canonical
-from archive.kernel.digests import DigestSet, digest_of
+from archive.kernel.digests import digest_of
 from archive.kernel.errors import LiuhenError
 from archive.kernel.ids import ObjectId, new_uuid7
 from archive.kernel.instants import Instant, format_instant
@@ -31,9 +31,10 @@ from archive.ports.clock import Clock
 from archive.ports.keys import ManifestSigner
 from retention.disposition.carrying import tell_people
 from retention.disposition.certificate_words import certificate_told
+from retention.disposition.certificates import as_told, insert_certificate, name_of, renewal_of
 from retention.disposition.models import DisposalCertificate, DispositionList, Tombstone
 from retention.disposition.terms import CERTIFICATE, ListState
-from signing.longterm import ValidationData, extend, renew, renewal_due
+from signing.longterm import ValidationData, extend, renew
 from signing.pades import Token
 
 PATH: Final = "original/certificate.pdf"
@@ -168,7 +169,7 @@ class Certifier:
         with self.objects.open_file(object_id, _MANIFEST) as file:
             name = str(parse_canonical(file.read())["name"])
         at, digests = self.clock.now(), digest_of(pdf)
-        renewal = _renewal(pdf, at)
+        renewal = renewal_of(pdf, at)
         with self.database.begin() as tx:
             held = tx.scalars(select(DispositionList).where(DispositionList.id == row.id).with_for_update()).one()
             if held.state != ListState.DESTROYED.value:
@@ -196,12 +197,12 @@ class Certifier:
                 "path": PATH,
                 "balance": row.balance,
                 "done_at": None if row.done_at is None else format_instant(row.done_at),
-                **_as_told(renewal),
+                **as_told(renewal),
             }
             target = Target(CERTIFICATE, object_id, "v1")
             entry = NewEntry(EntryType.DISPOSAL_CERTIFIED, ARCHIVE, target, digests=digests, detail=detail)
             entry_id = record_event(tx, object_id, entry, at=at)
-            _insert(tx, row.id, 1, object_id, PATH, digests, renewal, entry_id, at=at)
+            insert_certificate(tx, row.id, 1, object_id, PATH, digests, renewal, entry_id, at=at)
             ended = {"state": ListState.CERTIFIED.value, "ended_at": at, "trouble": None, "trouble_at": None}
             tx.execute(update(DispositionList).where(DispositionList.id == row.id).values(**ended))
             tx.execute(delete(PreservationIntent).where(PreservationIntent.object_id == object_id))
@@ -216,7 +217,7 @@ class Certifier:
         if digest_of(pdf).sha512.hex != last.sha512:
             raise CertificateDamaged(object_id=object_id)
         made = renew(pdf, at=at, validation=self.validation(), token=self.token)
-        digests, number, renewal = digest_of(made), last.number + 1, _renewal(made, at)
+        digests, number, renewal = digest_of(made), last.number + 1, renewal_of(made, at)
         path = f"extended/{number:03d}-{digests.sha256.hex[:16]}.pdf"
         self.objects.add_version(
             object_id, [NewFile(path, made, digests)], message="Extended for the long term", user=_USER, at=at
@@ -224,26 +225,11 @@ class Certifier:
         with self.database.begin() as tx:
             if tx.get(DisposalCertificate, (last.list_id, number)) is not None:
                 return
-            detail = {"number": number, "path": path, "list": str(last.list_id), **_as_told(renewal)}
+            detail = {"number": number, "path": path, "list": str(last.list_id), **as_told(renewal)}
             target = Target(CERTIFICATE, object_id)
             entry = NewEntry(EntryType.RECORD_EXTENDED, ARCHIVE, target, digests=digests, detail=detail)
             entry_id = record_event(tx, object_id, entry, at=at)
-            _insert(tx, last.list_id, number, object_id, path, digests, renewal, entry_id, at=at)
-
-
-def name_of(row: DispositionList) -> str:
-    """Return the file name of a list's certificate."""
-    return f"{row.number}销毁证明书.pdf"
-
-
-def newest_certificate(tx: Session, list_id: UUID) -> DisposalCertificate | None:
-    """Return the newest certificate of a list, None where there is none yet."""
-    return tx.scalar(
-        select(DisposalCertificate)
-        .where(DisposalCertificate.list_id == list_id)
-        .order_by(DisposalCertificate.number.desc())
-        .limit(1)
-    )
+            insert_certificate(tx, last.list_id, number, object_id, path, digests, renewal, entry_id, at=at)
 
 
 def _are_placed(tx: Session, row: DispositionList) -> bool:
@@ -255,53 +241,3 @@ def _are_placed(tx: Session, row: DispositionList) -> bool:
         .limit(1)
     )
     return tx.scalar(waiting) is None
-
-
-_Renewal = tuple[Instant | None, Instant | None]
-
-
-def _renewal(pdf: bytes, at: Instant) -> _Renewal:
-    """Return when a certificate needs its next timestamp, not before half of the time that this one gives; and its end.
-
-    As records do (`archive.documents.long_term`).
-    """
-    due = renewal_due(pdf, at)
-    if due.due_at is None or due.ends_at is None:
-        return due.due_at, due.ends_at
-    return max(due.due_at, at + (due.ends_at - at) / 2), due.ends_at
-
-
-def _as_told(renewal: _Renewal) -> Mapping[str, Any]:
-    names: Sequence[str] = ("renew_at", "ends_at")
-    return {
-        name: None if each is None else format_instant(each) for name, each in zip(names, renewal, strict=True)
-    }  # fmt: skip
-
-
-def _insert(
-    tx: Session,
-    list_id: UUID,
-    number: int,
-    object_id: ObjectId,
-    path: str,
-    digests: DigestSet,
-    renewal: _Renewal,
-    entry_id: UUID,
-    *,
-    at: Instant,
-) -> None:
-    insert_row(
-        tx,
-        DisposalCertificate,
-        list_id=list_id,
-        number=number,
-        object_id=object_id,
-        path=path,
-        size_bytes=digests.size_bytes,
-        sha256=digests.sha256.hex,
-        sha512=digests.sha512.hex,
-        renew_at=renewal[0],
-        ends_at=renewal[1],
-        at=at,
-        entry_id=entry_id,
-    )

@@ -21,7 +21,7 @@ from archive.kernel.instants import Instant
 from archive.ledger.models import LogLeaf
 from archive.organisation.models import Unit
 from retention.disposition.authority import LEAST_APPRAISERS, Objection
-from retention.disposition.certifying import newest_certificate
+from retention.disposition.certificates import newest_certificate
 from retention.disposition.deciding import (
     WITHDRAWING,
     ListNotFound,

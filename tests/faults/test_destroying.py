@@ -298,6 +298,7 @@ def test_what_a_lock_keeps_whole_stays_and_is_copied_again(
     assert home.count("job", "state = 'ready'") == jobs
     home.assert_sound()
     unlock()
+    assert home.services.planner.plan_stale() == 1, "it is planned anew first"
     disposal.agreed()
     disposal.work()
     assert not home.services.objects.exists(object_id), "another list may have it"

@@ -26,7 +26,7 @@ from archive.web.pages.guards import (
 )
 from archive.web.pages.rendering import go_to, is_fragment, render
 from archive.wiring import Services
-from retention.disposition.certifying import name_of, newest_certificate
+from retention.disposition.certificates import name_of, newest_certificate
 from retention.disposition.deciding import (
     MOST_REASON,
     MOST_WORDS,

@@ -201,7 +201,7 @@ def test_the_owner_says_that_it_was_recorded_long_ago(
     home.sequence()
     planned(home, object_id)
     owner_changes(home, "evidence_item", {"recorded_at": _LONG_AGO}, object_id=object_id)
-    owner_changes(home, "retention_plan", {"retain_until": _LONG_AGO, "counted_from": _LONG_AGO}, object_id=object_id)
+    owner_changes(home, "retention_plan", {"retain_until": _LONG_AGO}, object_id=object_id)
     list_id = disposal.agreed()
     disposal.work()
     assert disposal.row(list_id).trouble == "disposition.catalogue_disagrees"
