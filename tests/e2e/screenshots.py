@@ -23,6 +23,7 @@ from tests.e2e.account_shots import ACCOUNT_SHOTS
 from tests.e2e.browser import open_browser, sign_in, until
 from tests.e2e.case_file_shots import CASE_FILE_SHOTS
 from tests.e2e.certificate_shots import CERTIFICATE_SHOTS
+from tests.e2e.fixity_shots import FIXITY_SHOTS
 from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.operations_shots import OPERATIONS_SHOTS
 from tests.e2e.record_shots import RECORD_SHOTS
@@ -357,6 +358,7 @@ SHOTS = [
     *RECORD_SHOTS,
     *CERTIFICATE_SHOTS,
     *VALIDATION_SHOTS,
+    *FIXITY_SHOTS,
 ]
 
 
