@@ -24,6 +24,7 @@ from tests.e2e.browser import open_browser, sign_in, until
 from tests.e2e.case_file_shots import CASE_FILE_SHOTS
 from tests.e2e.certificate_shots import CERTIFICATE_SHOTS
 from tests.e2e.disposition_shots import DISPOSITION_SHOTS
+from tests.e2e.fixity_shots import FIXITY_SHOTS
 from tests.e2e.holding_shots import HOLDING_SHOTS
 from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.operations_shots import OPERATIONS_SHOTS
@@ -365,6 +366,7 @@ SHOTS = [
     *CERTIFICATE_SHOTS,
     *VALIDATION_SHOTS,
     *DISPOSITION_SHOTS,
+    *FIXITY_SHOTS,
 ]
 
 
