@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     store: Literal["files", "s3"] = Field(
         default="files", description="Where originals, renditions and drafts lie: folders of the home, or S3."
     )
+    store_folder: Path | None = Field(
+        default=None, description="Folder that these folders lie in with store = files; empty means the home."
+    )
     s3_endpoint: str | None = Field(
         default=None, pattern=r"^https?://[^\s?#]+$", description="Address of the S3 server; empty means that of AWS."
     )
@@ -95,6 +98,15 @@ class Settings(BaseSettings):
     )
     copy_s3_ca: Path | None = Field(
         default=None, description="Certificate authorities that the server of the second copy may have, as PEM."
+    )
+    move_keep_days: int = Field(
+        default=30, ge=1, le=3650, description="Days that the store which was left stays readable after a move."
+    )
+    renew_before_days: int = Field(
+        default=365,
+        ge=30,
+        le=3650,
+        description="Days before its end that a signature, timestamp or key is renewed; a third of its life at most.",
     )
     drill_days: int = Field(
         default=30, ge=0, le=3650, description="Days after which restoring from the second copy is tried; 0: never."

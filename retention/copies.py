@@ -33,7 +33,9 @@ from archive.ports.clock import Clock
 from retention.models import CopyPlace, ObjectCopy
 
 COPY_OBJECTS: Final = "copy_objects"
-ADDING: Final = ("object.preserved", "record.filed", "volume.closed", "record.extended", "volume.checked")
+ADDING: Final = (
+    "object.preserved", "record.filed", "volume.closed", "record.extended", "volume.checked", "object.renewed",
+)  # fmt: skip
 """Types of entries that come with a version of an object."""
 _EVERY: Final = timedelta(minutes=1)
 _AGAIN: Final = timedelta(minutes=5)

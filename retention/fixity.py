@@ -24,7 +24,8 @@ from archive.ledger.tree import InclusionInvalid, TreeDamaged, leaf_hash, verify
 from archive.ocfl.root import OcflRoot
 from archive.ports.blobs import StoreBroken
 from archive.ports.clock import Clock
-from signing.cades import check_detached
+from retention.renewals.judging import read_signed
+from signing.renewals import judge_signed
 
 _PRESERVING: Final = (
     EntryType.OBJECT_PRESERVED.value,
@@ -113,19 +114,15 @@ def _original(fixity: Fixity, object_id: ObjectId, path: str, expected: DigestSe
 
 def _signature(fixity: Fixity, object_id: ObjectId, expected: DigestSet) -> tuple[Finding, ...]:
     try:
-        with (
-            fixity.objects.open_file(object_id, "metadata/manifest.json") as manifest,
-            fixity.objects.open_file(object_id, "metadata/manifest.json.p7s") as signature,
-        ):
-            content = manifest.read()
-            report = check_detached(
-                content, signature.read(), trust_roots_pem=fixity.trust_roots_pem, at=fixity.clock.now()
-            )
+        signed = read_signed(fixity.objects, object_id)
+        report = judge_signed(
+            signed, trust_roots_pem=fixity.trust_roots_pem, at=fixity.clock.now(), where="metadata"
+        )
     except (NotFound, StoreBroken):
         return (invalid("fixity.manifest_missing", "The item manifest or its signature is missing", "metadata"),)
     except (Unavailable, OSError) as exc:
         return (indeterminate("fixity.manifest_unreadable", f"The item manifest cannot be read: {exc}", "metadata"),)
-    if not _names(content, object_id, expected):
+    if not _names(signed.manifest, object_id, expected):
         differs = invalid(
             "fixity.manifest_differs",
             "The item manifest names another object, or other digests than the catalogue",

@@ -3,7 +3,9 @@
 One directory holds it all:
 
     root.cert.pem  root.key.pem              the root; its key is read only while something is issued
-    manifest.cert.pem  manifest.key.pem      the key that signs item manifests
+    roots.pem                                the certificates that the root had before it was extended
+    manifest.cert.pem  manifest.key.pem      the first key that signs item manifests
+    manifest.pem                             key and certificate of the one that was made in its place
     tls.pem                                  key and certificate of the web server; one file, so renewing is atomic
     tsa.pem, root.crl, ocsp.pem              see `signing.tsa`, `signing.revocation`, `signing.ocsp`
 """
@@ -32,6 +34,9 @@ from signing.subjects import StatusAddresses
 
 _RENEW_BEFORE: Final = timedelta(days=30)
 _CLOCKS_DIFFER: Final = timedelta(hours=1)
+_LEAST_GAIN: Final = timedelta(days=1)
+_MANIFEST: Final = "manifest.pem"
+_FORMER: Final = "roots.pem"
 
 
 class AuthorityExists(Conflict):
@@ -44,6 +49,12 @@ class AuthorityMissing(NotFound):
     """There is no certificate authority in this directory."""
 
     code = "authority.missing"
+
+
+class RootLasts(Conflict):
+    """The root lasts as long as a new one would: there is nothing to extend."""
+
+    code = "authority.root_lasts"
 
 
 class AuthorityBroken(LiuhenError):
@@ -61,6 +72,7 @@ class EmbeddedAuthority:
     root: x509.Certificate
     manifest_certificate: x509.Certificate
     passphrase: bytes | None = None
+    former_roots: Sequence[x509.Certificate] = ()
 
     @classmethod
     def create(
@@ -118,9 +130,11 @@ class EmbeddedAuthority:
         Raises: AuthorityMissing, AuthorityBroken.
         """
         root = _read_certificate(directory / "root.cert.pem")
-        manifest = _read_certificate(directory / "manifest.cert.pem")
-        authority = cls(directory, root, manifest, passphrase)
-        for certificate in (root, manifest, authority.tls_certificate()):
+        renewed = directory / _MANIFEST
+        manifest = _read_certificate(renewed if renewed.exists() else directory / "manifest.cert.pem")
+        former = [each for each in _read_certificates(directory / _FORMER) if each != root]
+        authority = cls(directory, root, manifest, passphrase, former)
+        for certificate in (root, manifest, authority.tls_certificate(), *former):
             if not is_issued_by(certificate, root):
                 raise AuthorityBroken("A certificate is not the root's", directory=str(directory))
         return authority
@@ -149,7 +163,44 @@ class EmbeddedAuthority:
 
         Raises: AuthorityBroken when it is not the key of the certificate; KeyMissing, KeyExposed, KeyUnreadable.
         """
-        return self._key_of("manifest.key.pem", self.manifest_certificate)
+        is_renewed = (self.directory / _MANIFEST).exists()
+        return self._key_of(_MANIFEST if is_renewed else "manifest.key.pem", self.manifest_certificate)
+
+    def renew_manifest_if_due(self, now: Instant, *, before: timedelta) -> bool:
+        """Put a new key that signs manifests in place when the old one ends within `before`; return whether it did.
+
+        What the old one has signed stays as it is, with its certificate inside. Processes that run sign on with the old
+        one until they look again (`signing.renewed_signer`) or are started anew.
+        Raises: AuthorityBroken, StorageFull, KeyMissing, KeyExposed, KeyUnreadable.
+        """
+        with keyfiles.exclusive(self.directory / "manifest.lock"):
+            present = type(self).load(self.directory, passphrase=self.passphrase)
+            ends = present.manifest_certificate.not_valid_after_utc
+            # One of the root's last years cannot outlast the root: renewing it again would change nothing.
+            if now <= ends - before or ends >= present.root.not_valid_after_utc:
+                return False
+            present.make_service_key(_MANIFEST, certificates.MANIFEST_SIGNING, valid_from=now)
+            return True
+
+    def extend_root(self, now: Instant) -> Self:
+        """Have the root last 20 more years from now; return the authority with it.
+
+        Name, key and beginning stay, so whatever was issued leads to it as before, and who pins the certificate before
+        judges what is issued later too, until that ends. It is kept in `roots.pem`.
+        Raises: RootLasts within a day of the last time; AuthorityBroken, StorageFull, KeyMissing, KeyExposed,
+            KeyUnreadable.
+        """
+        with keyfiles.exclusive(self.directory / "root.lock"):
+            present = type(self).load(self.directory, passphrase=self.passphrase)
+            key = present._key_of("root.key.pem", present.root)  # noqa: SLF001 - one of ourselves
+            fresh = certificates.extended_root(present.root, key, at=now)
+            if fresh.not_valid_after_utc < present.root.not_valid_after_utc + _LEAST_GAIN:
+                raise RootLasts(until=present.root.not_valid_after_utc.date().isoformat())
+            # The old one first: a kill in between leaves it in both files, which is the same.
+            kept = b"".join(labelled_pem(each) for each in (*present.former_roots, present.root))
+            keyfiles.replace_durably(self.directory / _FORMER, kept, mode=keyfiles.PUBLIC)
+            keyfiles.replace_durably(self.root_path, labelled_pem(fresh), mode=keyfiles.PUBLIC)
+            return type(self).load(self.directory, passphrase=self.passphrase)
 
     def issue(
         self,
@@ -305,6 +356,16 @@ def _read_certificate(path: Path) -> x509.Certificate:
         raise AuthorityMissing(file=str(path)) from exc
     except ValueError as exc:
         raise AuthorityBroken("A certificate cannot be read", file=str(path)) from exc
+
+
+def _read_certificates(path: Path) -> list[x509.Certificate]:
+    """Return the certificates of a file, none where there is none. Raises: AuthorityBroken."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except FileNotFoundError:
+        return []
+    except ValueError as exc:
+        raise AuthorityBroken("Certificates cannot be read", file=str(path)) from exc
 
 
 def _write_directory(directory: Path, *, secret: dict[str, bytes], public: dict[str, bytes]) -> None:

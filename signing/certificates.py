@@ -189,10 +189,29 @@ def make_root(key: ec.EllipticCurvePrivateKey, *, organisation: str, valid_from:
 
     Source: RFC 5280 sections 4.2.1.1 to 4.2.1.3 and 4.2.1.9.
     """
-    name = subject_name(organisation, "self-issued root")
+    return _root_of(
+        key,
+        subject_name(organisation, "self-issued root"),
+        valid_from=valid_from,
+        valid_until=valid_from + ROOT_VALID,
+    )
+
+
+def extended_root(root: x509.Certificate, key: ec.EllipticCurvePrivateKey, *, at: Instant) -> x509.Certificate:
+    """Make the root once more: the same name, the same key and the same beginning, and 20 more years from `at`.
+
+    All that the root before has issued leads to this one too, at every time. Source: RFC 5280 section 6.1.1 (d): a trust
+    anchor is a name and a key.
+    """
+    return _root_of(key, root.subject, valid_from=root.not_valid_before_utc, valid_until=at + ROOT_VALID)
+
+
+def _root_of(
+    key: ec.EllipticCurvePrivateKey, name: x509.Name, *, valid_from: Instant, valid_until: Instant
+) -> x509.Certificate:
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     return (
-        _builder(name, name, key.public_key(), valid_from=valid_from, valid_until=valid_from + ROOT_VALID)
+        _builder(name, name, key.public_key(), valid_from=valid_from, valid_until=valid_until)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage("key_cert_sign", "crl_sign"), critical=True)
         .add_extension(identifier, critical=False)

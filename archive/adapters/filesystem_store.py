@@ -31,6 +31,7 @@ from archive.adapters.durable import (
 )
 from archive.adapters.immutable import holds_immutable, set_immutable
 from archive.kernel.errors import InvalidInput
+from archive.kernel.instants import Instant
 from archive.ports.blobs import (
     BadKey,
     BlobChanged,
@@ -181,8 +182,19 @@ class FilesystemStore:
         """Give the blob's own file; see the port."""
         yield self.local_path(key)
 
-    def lock(self, keys: Iterable[str]) -> None:
+    def lock(self, keys: Iterable[str], until: Instant | None = None) -> None:
         """Do nothing: a file system has no locks that end by themselves; see the port and `protect`."""
+
+    def hold(self, keys: Iterable[str]) -> None:
+        """Do nothing, as `lock`."""
+
+    def release_hold(self, keys: Iterable[str]) -> None:
+        """Do nothing, as `lock`."""
+
+    def locked_until(self, key: str) -> Instant | None:
+        """Return None: nothing is locked; see the port."""
+        self._stat(key, self._path(key))
+        return None
 
     def protect(self, key: str) -> bool:
         """Set the immutable flag on a stored blob where asked for; return whether it is set.

@@ -26,6 +26,7 @@ from archive.adapters.s3_client import ConflictingWrite, S3Place, refusals, s3_c
 from archive.adapters.s3_parts import Parts, checksum, part_size, read_part
 from archive.adapters.s3_presigning import S3Addresses
 from archive.kernel.errors import InvalidInput
+from archive.kernel.instants import Instant
 from archive.ports.blobs import BlobChanged, BlobExists, BlobMissing, StoreBroken, StoreUnavailable, check_key
 
 _AT_ONCE: Final = 4
@@ -167,12 +168,22 @@ class S3Store:
         with self._fetched.file(name, version.size_bytes, _opening(self, key)) as path:
             yield path
 
-    def lock(self, keys: Iterable[str]) -> None:
+    def lock(self, keys: Iterable[str], until: Instant | None = None) -> None:
         """Lock blobs, several at once, and read the locks back; see the port."""
-        until = self._lock_until()
+        until = self._lock_until() if until is None else until.replace(microsecond=0)
         if until is not None:
             for done in [self._pool.submit(self._lock, key, until) for key in keys]:
                 done.result()
+
+    def hold(self, keys: Iterable[str]) -> None:
+        """Put legal holds on blobs, several at once, and read them back; see the port."""
+        for done in [self._pool.submit(self._hold, key, is_held=True) for key in keys]:
+            done.result()
+
+    def release_hold(self, keys: Iterable[str]) -> None:
+        """Take legal holds off blobs; see the port."""
+        for done in [self._pool.submit(self._hold, key, is_held=False) for key in keys]:
+            done.result()
 
     def sweep(self, *, older_than: timedelta) -> int:
         """Give up uploads in parts that were begun longer ago than this; see the port."""
@@ -296,6 +307,15 @@ class S3Store:
                 Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until},
             )
         self._require_lock(key, name, version.id, until)
+
+    def _hold(self, key: str, *, is_held: bool) -> None:
+        this = {"Bucket": self._place.bucket, "Key": self._name(key), "VersionId": self._version(key).id}
+        status = "ON" if is_held else "OFF"
+        with refusals(key):
+            self._client.put_object_legal_hold(**this, LegalHold={"Status": status})
+            told = self._client.get_object_legal_hold(**this)
+        if told.get("LegalHold", {}).get("Status", "OFF") != status:
+            raise StoreBroken("The store did not keep the hold that was asked for", key=key)
 
     def _require_lock(self, key: str, name: str, version_id: str, until: datetime) -> None:
         """Make sure that the server keeps the lock; some say yes and do not. Raises: StoreBroken."""

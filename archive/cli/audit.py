@@ -155,7 +155,8 @@ def fsck_(
         second = second_copy(settings, SystemClock()) if copy else None
         if copy and second is None:
             raise NoCopyConfigured
-        report = fsck(Target(settings.home, database, root_file, outside, held, places, second))
+        now = SystemClock().now()
+        report = fsck(Target(settings.home, database, root_file, outside, held, places, second, now))
     code = print_report(report, str(settings.home), as_json=as_json)
     if not as_json:
         print("\n".join(report.summary()))

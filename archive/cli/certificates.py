@@ -45,6 +45,8 @@ def register(app: typer.Typer) -> None:
     group.command("register")(register_)
     group.command("revoke")(revoke_)
     group.command("replace")(replace)
+    group.command("extend-root")(extend_root)
+    group.command("renew")(renew)
     app.add_typer(group, name="certificates")
 
 
@@ -235,6 +237,37 @@ def replace(
                 raise InvalidInput("Name --out for a file of keys, or --certificate for an outside certificate")
         else:
             raise InvalidInput("Seals are replaced here or with --label, officers' with --out or --certificate")
+
+
+def extend_root(home: Home = None, as_json: AsJson = False) -> None:
+    """Have the root of the archive last 20 more years: same name and key, so that nothing that was issued changes.
+
+    Everybody who pins trust.txt needs it once more before the certificate before ends; processes are started anew.
+    """
+    from archive.wiring.log_parts import renew_trust_file
+    from retention.renewals.own_keys import extend_root as extended_by
+
+    with opened(home) as services:
+        extended = extended_by(services.database, services.authority, services.clock, by=OPERATOR)
+        until, folder = extended.root.not_valid_after_utc, services.settings.home
+    with opened(home) as services:
+        renew_trust_file(folder, services.trust)
+    if as_json:
+        print(json.dumps({"root_until": format_instant(until), "trust": str(folder / "trust.txt")}))
+        return
+    print(f"The root lasts until {until:%Y-%m-%d}. Publish {folder / 'trust.txt'} again, and start the archive anew.")
+
+
+def renew(home: Home = None) -> None:
+    """Renew now what is due: keys of the archive, signatures over manifests, timestamps of records."""
+    with opened(home) as services:
+        count = services.evidence.renew_due(by=OPERATOR) + services.renewals.renew_due()
+        with services.database.read() as tx:
+            left = services.renewal_listing.faults(tx)
+    for fault in left:
+        print(f"not renewed: {fault.kind} {fault.ref} [{fault.code}], since {fault.since:%Y-%m-%d}")
+    print(f"{count} renewed, {len(left)} could not be")
+    raise typer.Exit(1 if left else 0)
 
 
 def _issue(

@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "witness": ("log",),
     "database": ("db",),
     "copies": ("copy", "drill"),
+    "moving": ("move",),
     "audit": ("verify", "fsck", "doctor"),
     "validation": ("validate",),
     "log": ("log",),

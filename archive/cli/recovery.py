@@ -146,6 +146,7 @@ def _finish(settings: "Settings", *, backup_size: int | None, as_json: bool) -> 
     from archive.recovery.bringing_back import bring_back
     from archive.wiring import build_services
     from archive.wiring.recovery_parts import recovery_of, require_keys, sources_of
+    from archive.wiring.stores import places_of, require_store
 
     require_keys(settings.home)
     services = build_services(settings, is_recovering=True)
@@ -165,7 +166,14 @@ def _finish(settings: "Settings", *, backup_size: int | None, as_json: bool) -> 
             at=services.clock.now(),
             progress=progress,
         )
-        target = Target(settings.home, services.database, settings.home / "ca" / "root.cert.pem")
+        require_store(services.database, settings)  # what the log tells of moves is known by now
+        target = Target(
+            settings.home,
+            services.database,
+            settings.home / "ca" / "root.cert.pem",
+            places=places_of(settings, services.clock),
+            now=services.clock.now(),
+        )
         report = Report((*sources.findings, *fsck(target).findings))
     finally:
         services.close()

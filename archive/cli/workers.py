@@ -149,6 +149,7 @@ def _begin(services: Services) -> None:
     services.complaints.begin()
     services.retrievals.begin()
     services.renewals.begin()
+    services.evidence.begin()
     services.certificate_ends.begin()
     services.worm.begin()
     services.locks.begin()

@@ -23,6 +23,7 @@ class PreservedObject(Reached, Base):
     reached_by = "id"
 
     __tablename__ = "preserved_object"
+    __table_args__ = (Index("ix_preserved_object_preserved_at", "preserved_at", "id"),)
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))

@@ -24,6 +24,7 @@ from archive.db.append_only import TAKEN
 from archive.db.server_time import ServerTime
 from archive.db.shared_commits import WRITES, SharedCommits
 from archive.db.sight import Sight, bind
+from archive.db.store_guard import StoreGuard
 from archive.db.word_seals import WORDS
 from archive.kernel.clock import SystemClock
 from archive.kernel.errors import LiuhenError, StorageFull, Unavailable
@@ -88,6 +89,7 @@ class Database:
         self._sight: Sight | None = None
         self._hashes: IdentifierVault | None = None
         self._words: WordSeal | None = None
+        self._store = StoreGuard()
 
     def seen_by(self, sight: Sight) -> Self:
         """Return this database as somebody sees it: its transactions are bound to the sight (`archive.db.sight`)."""
@@ -102,6 +104,10 @@ class Database:
     def seal_with(self, seal: WordSeal) -> None:
         """Have transactions carry the seal of words that details hold for recovery alone (`archive.db.word_seals`)."""
         self._words = seal
+
+    def write_for(self, place: str) -> None:
+        """Let transactions write only while the store of this name is the one in use (`archive.db.store_guard`)."""
+        self._store.place = place
 
     def _bind(self, tx: Session) -> None:
         bind(tx, self._sight)
@@ -121,14 +127,16 @@ class Database:
 
         Guarantees: on normal exit the changes are durable (`synchronous=FULL`, `fsync=on`).
         Raises: StorageFull when the database's disk is full, Unavailable when the database cannot be reached or stays
-            locked; both may be tried again.
+            locked; both may be tried again. StoreElsewhere.
         """
         if self._shared is not None:
             with _translated(), self._shared.begin() as tx:
                 self._bind(tx)
+                self._store(tx)
                 yield tx
             return
         with self._opened() as tx:
+            self._store(tx)
             yield tx
             tx.commit()
 

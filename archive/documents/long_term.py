@@ -21,6 +21,7 @@ from archive.kernel.errors import Conflict, LiuhenError
 from archive.kernel.ids import ObjectId
 from archive.kernel.instants import Instant, format_instant
 from archive.ledger.entries import Actor, EntryType, NewEntry, Target
+from archive.ocfl.errors import VersionClaimed
 from archive.ocfl.inventory import NewFile, VersionUser
 from archive.ocfl.root import OcflRoot
 from archive.ports.clock import Clock
@@ -83,13 +84,14 @@ class LongTerm:
         # With its digest: what an attempt left that never reached the catalogue is not in the way of the next one.
         fresh = f"extended/{number:03d}-{digests.sha256.hex[:16]}.pdf"
         renew_at = _renew_at(due, at)
-        self.objects.add_version(
-            object_id,
-            [NewFile(fresh, made, digests)],
-            message="Extended for the long term",
-            user=VersionUser("liuhen", "urn:liuhen:archive"),
-            at=at,
-        )
+        try:
+            self._add(object_id, NewFile(fresh, made, digests), at=at)
+        except VersionClaimed:
+            if not all(path.startswith(f"extended/{number:03d}-") for path in self.objects.claimed_paths(object_id)):
+                raise  # another use case is at work on the object
+            # Of a try that was killed: no two timestamps are the same, and it never became a version.
+            self.objects.discard_unfinished(object_id)
+            self._add(object_id, NewFile(fresh, made, digests), at=at)
         with unique_or(ExtendedMeanwhile), self.database.begin() as tx:
             entry = NewEntry(
                 EntryType.RECORD_EXTENDED,
@@ -120,6 +122,10 @@ class LongTerm:
             )
         with self.database.read() as tx:
             return tx.get_one(RecordExtension, (object_id, number))
+
+    def _add(self, object_id: ObjectId, file: NewFile, *, at: Instant) -> None:
+        user = VersionUser("liuhen", "urn:liuhen:archive")
+        self.objects.add_version(object_id, [file], message="Extended for the long term", user=user, at=at)
 
 
 def _renew_at(due: Renewal, at: Instant) -> Instant | None:

@@ -21,9 +21,10 @@ Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
 
 @dataclass(frozen=True, slots=True)
 class Renewals:
-    """The job over all records that were extended."""
+    """The job over all records that were extended. `told` hears of each that was tried: None, or the code of why not."""
 
     long_term: LongTerm
+    told: Callable[[ObjectId, str | None], None] = lambda _object_id, _code: None
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -46,8 +47,10 @@ class Renewals:
                     self.long_term.extend_record(object_id, by=ARCHIVE)
                 except LiuhenError as exc:
                     _log.warning("record not renewed", object_id=str(object_id), code=exc.code)
+                    self.told(object_id, exc.code)
                 else:
                     done += 1
+                    self.told(object_id, None)
                 report(0)
         return done
 

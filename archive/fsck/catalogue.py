@@ -13,8 +13,8 @@ from archive.fsck.raw import Entry, Place, as_uuid, entries, file_digests, files
 from archive.fsck.stores import StoredObject
 from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, valid
-from archive.kernel.instants import parse_instant
-from signing.cades import check_detached
+from archive.kernel.instants import Instant, parse_instant
+from signing.renewals import Renewed, Signed, judge_signed, record_path, token_path
 
 _PRESERVING: Final = {"object.preserved", "record.filed", "volume.closed"}
 _STATE_OF: Final = {"ingest.received": "accepted", "ingest.quarantined": "quarantined"}
@@ -28,9 +28,11 @@ def check_objects(
     *,
     trust_roots_pem: bytes | None,
     is_begun: Callable[[str], bool],
+    now: Instant | None = None,
 ) -> Iterator[Finding]:
     """Hold preserved objects against the store, their log entries, and their signed manifests.
 
+    Signatures are judged as of `now`, by their renewals where there are any; without it as of when they were made.
     `is_begun` asks, now, whether somebody has announced an object that this snapshot of the catalogue does not know.
     """
     logged = _preserving_entries(connection)
@@ -46,7 +48,7 @@ def check_objects(
         yield from faults
         if found is not None and found.is_visible:
             unjudged += trust_roots_pem is None
-            yield from _signature(found, row, trust_roots_pem)
+            yield from _signature(found, row, trust_roots_pem, now)
         if not faults:
             yield valid("fsck.catalogue", "Catalogue, store and log agree on the original", object_id)
     if unjudged:
@@ -97,13 +99,15 @@ def _object_faults(row: Mapping[str, Any], stored: StoredObject | None, logged: 
         )
 
 
-def _signature(stored: StoredObject, row: Mapping[str, Any], roots: bytes | None) -> Iterator[Finding]:
+def _signature(
+    stored: StoredObject, row: Mapping[str, Any], roots: bytes | None, now: Instant | None
+) -> Iterator[Finding]:
     manifest, container = (stored.paths.get(f"metadata/manifest.json{end}") for end in ("", ".p7s"))
     if manifest is None or container is None:
         yield invalid("fsck.manifest_missing", "The object has no signed manifest", stored.object_id)
         return
     try:
-        content, signature = manifest.read_bytes(), container.read_bytes()
+        content, signature, renewals = manifest.read_bytes(), container.read_bytes(), _renewals(stored)
     except FileNotFoundError:
         yield invalid("fsck.manifest_missing", "The signed manifest is missing", str(manifest.parent))
         return
@@ -116,8 +120,10 @@ def _signature(stored: StoredObject, row: Mapping[str, Any], roots: bytes | None
     if roots is None:
         return
     try:
-        at = parse_instant(told["times"]["received"]) + _SIGNED_WITHIN
-        report = check_detached(content, signature, trust_roots_pem=roots, at=at)
+        made = parse_instant(told["times"]["received"]) + _SIGNED_WITHIN
+        at = made if now is None else max(made, now)
+        signed = Signed(stored.object_id, content, signature, renewals)
+        report = judge_signed(signed, trust_roots_pem=roots, at=at)
     except (LiuhenError, KeyError, TypeError, OverflowError) as error:
         yield invalid("fsck.signature", f"The signature cannot be checked: {error}", str(container))
         return
@@ -126,6 +132,15 @@ def _signature(stored: StoredObject, row: Mapping[str, Any], roots: bytes | None
         for found in report.findings
         if found.outcome is not Outcome.VALID
     )
+
+
+def _renewals(stored: StoredObject) -> list[Renewed]:
+    """Return what an object holds of renewals, from the first on. Raises: OSError."""
+    found: list[Renewed] = []
+    while (record := stored.paths.get(record_path(len(found) + 1))) is not None:
+        token = stored.paths.get(token_path(len(found) + 1))
+        found.append(Renewed(len(found) + 1, record.read_bytes(), b"" if token is None else token.read_bytes()))
+    return found
 
 
 def check_uploads(

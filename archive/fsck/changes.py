@@ -313,7 +313,7 @@ _TOUCHING: Final = {
     "fixity.ok", "fixity.fail", "validation.checked",
     "derivative.created", "derivative.failed", "derivative.verified", "derivative.dropped",
     "item.described", "recording.grouped", "object.classified", "access.print", "access.renewed", "access.break_glass",
-    "volume.closed", "volume.checked",
+    "volume.closed", "volume.checked", "object.renewed",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
 _STEPS: Final = {"record.set", "record.signed", "record.refused", "record.sealed", "record.stamped"}

@@ -14,7 +14,9 @@ from archive.kernel.errors import LiuhenError
 from archive.kernel.findings import Finding, Outcome, indeterminate, invalid, valid
 from signing.cades import check_detached
 
-_ADDING: Final = "('object.preserved', 'record.filed', 'volume.closed', 'record.extended', 'volume.checked')"
+_ADDING: Final = (
+    "('object.preserved', 'record.filed', 'volume.closed', 'record.extended', 'volume.checked', 'object.renewed')"
+)
 _LOST: Final = f"""
 SELECT p.place, e.object_id FROM copy_place p
 JOIN log_leaf l ON l.leaf_index < p.scanned

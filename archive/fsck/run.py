@@ -24,10 +24,12 @@ from archive.fsck.journal import check_journal
 from archive.fsck.keys import Outside, Pinned, pinned_certificates, read_pinned
 from archive.fsck.log import check_log, read_published
 from archive.fsck.looks import check_looks
+from archive.fsck.moves import check_moves
 from archive.fsck.notes import read_head
 from archive.fsck.packages import check_packages
 from archive.fsck.raw import Places, as_uuid, rows
 from archive.fsck.recordings import check_recordings
+from archive.fsck.renewals import check_renewals
 from archive.fsck.rights import check_rights
 from archive.fsck.staff import check_staff
 from archive.fsck.standing import Standing
@@ -38,6 +40,7 @@ from archive.fsck.texts import check_texts
 from archive.fsck.verdicts import ArchiveReport
 from archive.fsck.volumes import check_volumes
 from archive.kernel.findings import Finding, indeterminate, invalid
+from archive.kernel.instants import Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Target:
 
     `outside` is what an auditor judges by instead of the home's own trust file; `held` are checkpoints that somebody
     holds, each with its name. `places` are where stores lie, by default folders of the home. `copy` is the second copy,
-    where it is to be read too.
+    where it is to be read too. Signatures are judged as of `now`, without it as of when they were made.
     """
 
     home: Path
@@ -56,6 +59,7 @@ class Target:
     held: Sequence[tuple[str, str]] = ()
     places: Places | None = None
     copy: SecondCopy | None = None
+    now: Instant | None = None
 
 
 def fsck(target: Target) -> ArchiveReport:
@@ -89,7 +93,11 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
         yield from begun
         checks = {
             "objects": check_objects(
-                connection, stored, trust_roots_pem=roots, is_begun=lambda found: _is_begun(target.database, found)
+                connection,
+                stored,
+                trust_roots_pem=roots,
+                is_begun=lambda found: _is_begun(target.database, found),
+                now=target.now,
             ),
             "uploads": check_uploads(
                 connection,
@@ -101,6 +109,7 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "custody": check_custody(connection),
             "changes": check_changes(connection),
             "certificates": check_certificates(connection),
+            "renewals": check_renewals(connection, stored),
             "extensions": check_extensions(connection, stored),
             "volumes": check_volumes(connection, stored),
             "drafts": check_drafts(connection, places.drafts),
@@ -119,6 +128,7 @@ def findings(target: Target, pinned: Pinned, standing: Standing) -> Generator[Fi
             "packages": check_packages(connection),
             "jobs": check_jobs(connection),
             "copies": check_copies(connection),
+            "moves": check_moves(connection),
             "drills": check_drills(connection, trust_roots_pem=roots),
             "journal": check_journal(
                 connection,
@@ -158,7 +168,8 @@ def _roots(target: Target, pinned: Pinned, begun: list[Finding]) -> bytes | None
     found = _read(target.trust_roots)
     if target.outside is None:
         return found
-    every = ("" if found is None else found.decode("ascii", "replace")) + target.outside.certificates
+    former = _read(target.trust_roots.with_name("roots.pem"))  # what it was before it was extended, which others pin
+    every = "".join(each.decode("ascii", "replace") for each in (found, former) if each) + target.outside.certificates
     wanted = pinned_certificates(every, pinned.roots)
     if pinned.roots and not wanted:
         told = "No certificate of this home is one of the roots that are pinned"

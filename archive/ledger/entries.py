@@ -64,6 +64,7 @@ class EntryType(StrEnum):
     SUBJECT_MERGED = "subject.merged"
     SUBJECT_SEPARATED = "subject.separated"
     OBJECT_CLASSIFIED = "object.classified"
+    OBJECT_RENEWED = "object.renewed"
     COMPLAINT_REGISTERED = "complaint.registered"
     COMPLAINT_ASSIGNED = "complaint.assigned"
     COMPLAINT_LINKED = "complaint.linked"
@@ -171,6 +172,7 @@ class EntryType(StrEnum):
     ADMIN_TERMS_ACCEPTED = "admin.terms_accepted"
     ADMIN_INTEGRATION_CHANGED = "admin.integration_changed"
     ADMIN_RECOVERED = "admin.recovered"
+    ADMIN_AUTHORITY_RENEWED = "admin.authority_renewed"
 
 
 @dataclass(frozen=True, slots=True)

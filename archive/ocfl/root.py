@@ -148,6 +148,17 @@ class OcflRoot:
         """Mend what crashes left; see `mending.repair`. For start-up."""
         return mending.repair(self._store, object_ids)
 
+    def claimed_paths(self, object_id: ObjectId) -> frozenset[str]:
+        """Return the logical paths that an unfinished next version of an object would add; none where there is none.
+
+        Raises: ObjectMissing, BrokenInventory.
+        """
+        present = self.read_inventory(object_id)
+        raw = read_small(self._store, f"{object_root(object_id)}/v{present.head + 1}/{INVENTORY}")
+        if raw is None:
+            return frozenset()
+        return frozenset(parse_inventory(raw, object_id=object_id).state.keys() - present.state.keys())
+
     def discard_unfinished(self, object_id: ObjectId) -> Sequence[str]:
         """Delete what an unfinished attempt left; see `mending.discard_unfinished`."""
         return mending.discard_unfinished(self._store, object_id)

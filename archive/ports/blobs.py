@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from archive.kernel.errors import Conflict, InvalidInput, LiuhenError, NotFound, Unavailable
+from archive.kernel.instants import Instant
 
 _MAX_KEY_BYTES: Final = 1024
 _MAX_SEGMENT_BYTES: Final = 255
@@ -149,10 +150,22 @@ class BlobStore(Protocol):
 class LockableBlobStore(BlobStore, Protocol):
     """A store that can lock blobs, each from the moment that it is told to. How well is for its probe to show."""
 
-    def lock(self, keys: Iterable[str]) -> None:
-        """Lock blobs for the store's term from now, and read the locks back. What is locked for longer stays so.
+    def lock(self, keys: Iterable[str], until: Instant | None = None) -> None:
+        """Lock blobs until then, else for the store's term from now, and read the locks back.
 
-        A store that has no locks does nothing.
+        What is locked for longer stays so. A store that has no locks does nothing.
         Raises: BlobMissing; StoreBroken where the store does not keep what it was asked for.
         """
+        ...
+
+    def hold(self, keys: Iterable[str]) -> None:
+        """Lock blobs without end, until the hold is released, and read that back. Raises: as `lock`."""
+        ...
+
+    def release_hold(self, keys: Iterable[str]) -> None:
+        """Release the holds of blobs; their locks stay. Raises: BlobMissing, StoreUnavailable."""
+        ...
+
+    def locked_until(self, key: str) -> Instant | None:
+        """Return until when a blob is locked, as the store says; None for not. Raises: BlobMissing."""
         ...

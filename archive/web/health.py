@@ -16,6 +16,7 @@ from archive.web.api.document import refusals
 from archive.web.asking import Asked
 from archive.web.ending import Ending
 from archive.wiring import Services
+from archive.wiring.stores import require_store
 from ingest.staging import free_bytes
 
 router = APIRouter(tags=["health"])
@@ -57,6 +58,7 @@ class Readiness:
         return True
 
     def _store(self) -> bool:
+        require_store(self._services.database, self._services.settings)
         for key in ROOT_FILES:
             with self._services.stores.originals.open(
                 key, length=1

@@ -27,6 +27,7 @@ from archive.web.asking import Asked
 from archive.web.dependencies import OriginDep
 from archive.web.limits import Cost, limits_of
 from archive.wiring import Services
+from archive.wiring.stores import folder_of
 from ingest.models import QuarantineItem, Upload
 from signing.keyfiles import read_secret
 
@@ -192,7 +193,7 @@ def _of_disks(services: Services) -> list[Metric]:
 def disk_places(services: Services) -> Mapping[str, Path]:
     """Return the folders that grow, by a name for each."""
     home = services.settings.home.absolute()
-    found = {"store": home / "store", "staging": services.intake.staging, "home": home}
+    found = {"store": folder_of(services.settings) / "store", "staging": services.intake.staging, "home": home}
     return {name: path for name, path in found.items() if path.is_dir()}
 
 

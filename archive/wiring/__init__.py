@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from archive.access.sign_ins import SignIns
 from archive.cases.finished_records import FinishedRecords
@@ -61,14 +62,16 @@ from archive.wiring import (
     judging_parts,
     key_parts,
     log_parts,
+    move_parts,
     people_parts,
     record_parts,
+    renewal_parts,
     template_parts,
     volume_parts,
     worker_parts,
 )
 from archive.wiring.mail import mail_jobs
-from archive.wiring.stores import Stores, open_stores, term_of, trial_of
+from archive.wiring.stores import Stores, open_stores, require_store, term_of, trial_of, with_store
 from ingest.context import DockLimits, Intake
 from ingest.direct import DirectJobs
 from ingest.doors import DockKind, Doors, door_key
@@ -81,14 +84,17 @@ from retention.copies import Copies
 from retention.drills import Drills
 from retention.fixity import Fixity
 from retention.locks import LockRenewals
+from retention.moving.parts import MoveParts
+from retention.renewals.job import EvidenceRenewals
+from retention.renewals.listing import RenewalListing
 from retention.worm import WormProbes
 from signing.authority import EmbeddedAuthority
-from signing.cades import CadesSigner
 from signing.ed25519 import Ed25519KeyHandle
 from signing.identifier_vault import FileIdentifierVault
 from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
 from signing.ocsp import EmbeddedOcsp
 from signing.pades import PadesSigner
+from signing.renewed_signer import RenewedSigner
 from signing.revocation import crl
 from signing.sealed_words import WordSeal
 from signing.secret_file import secret_from_file
@@ -127,7 +133,7 @@ class Services:
     objects: OcflRoot
     renditions: BlobStore
     authority: EmbeddedAuthority
-    signer: CadesSigner
+    signer: RenewedSigner
     tsa: EmbeddedTsa
     identifiers: FileIdentifierVault
     api_key_hashes: FileIdentifierVault
@@ -147,6 +153,7 @@ class Services:
     ocsp: EmbeddedOcsp
     certificate_ends: CertificateEnds
     renewals: Renewals
+    evidence: EvidenceRenewals
     template_previews: TemplatePreviews
     case_files: volume_parts.CaseFiles
     judge: Judge
@@ -184,6 +191,20 @@ class Services:
     def drills(self) -> Drills:
         """What restores from the second copy to see whether that can be done."""
         return copy_parts.drills(self.settings, self.copies, self.packager, self.trust, self.authority.root_pem)
+
+    @property
+    def renewal_listing(self) -> RenewalListing:
+        """What tells what ages, and what was renewed."""
+        return renewal_parts.renewal_listing(self.settings, self.evidence, self.anchors, self.trust, self.policy)
+
+    @property
+    def moving(self) -> MoveParts:
+        """What moves all objects to another store."""
+        return move_parts.move_parts(self.settings, self.database, self.signer, self.clock)
+
+    def worm_of(self, told: Mapping[str, Any]) -> WormProbes:
+        """Return what tries the locks of a store that these settings name. Raises: SettingsInvalid."""
+        return WormProbes(self.database, self.clock, trial_of(with_store(self.settings, told)))
 
     def log_health(self) -> LogHealth:
         """Look at the log as it stands."""
@@ -288,8 +309,8 @@ def build_services(
 
     Units: a statement may take `statement_s` (see `Database`).
 
-    Raises: HomeMissing, RecoveryUnfinished unless `is_recovering`, SchemaOutdated, Unavailable, and what a damaged key
-        or certificate raises.
+    Raises: HomeMissing, RecoveryUnfinished unless `is_recovering`, SchemaOutdated, StoreElsewhere, Unavailable, and what
+        a damaged key or certificate raises.
     """
     if not (settings.home / "keys" / "log.pem").exists():
         raise HomeMissing(home=str(settings.home.absolute()))
@@ -298,6 +319,8 @@ def build_services(
     database = Database(settings.effective_database_url, pool_size=settings.database_pool, statement_s=statement_s)
     try:
         require_current_schema(database)
+        if not is_recovering:  # which store is in use is known once the log is replayed
+            require_store(database, settings)
         prepare_local(settings)
         return _services(settings, database, DatabaseClock(database) if clock is None else clock)
     except BaseException:
@@ -308,7 +331,7 @@ def build_services(
 def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     home = settings.home.absolute()
     authority = EmbeddedAuthority.load(home / "ca")
-    signer = CadesSigner(key=authority.manifest_key(), certificate=authority.manifest_certificate, clock=clock)
+    signer = RenewedSigner(authority, clock)
     tsa = EmbeddedTsa(authority, clock)
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
@@ -356,6 +379,9 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     issuer = key_parts.issuer_of(settings, database, authority, clock, key_parts.house_token(settings, authority))
     certificate_ends = CertificateEnds(database, clock)
     renewals = record_parts.renewals(database, objects, tsa.token, authority, clock)
+    evidence = renewal_parts.evidence_renewals(
+        settings, database, objects, authority, tsa.token, renewals.long_term, clock
+    )
     second = judging_parts.second_key(settings)
     records = record_parts.finished_records(
         database, stores.drafts, objects, signer, clock, second=second if settings.sm2_signature else None
@@ -415,6 +441,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         seals=seals,
         case_files=case_files,
         renewals=renewals,
+        evidence=evidence,
         issuer=issuer,
         ocsp=EmbeddedOcsp(authority, register, clock),
         certificate_ends=certificate_ends,
@@ -430,6 +457,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             **retrievals.handlers,
             **records.handlers,
             **renewals.handlers,
+            **evidence.handlers,
             **certificate_ends.handlers,
             **case_files.handlers,
             **worm.handlers,

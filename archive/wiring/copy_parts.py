@@ -18,7 +18,7 @@ from archive.packages.building import Packager
 from archive.ports.blobs import BlobStore, LockableBlobStore, StoreUnavailable
 from archive.ports.clock import Clock
 from archive.settings import Settings, SettingsInvalid
-from archive.wiring.stores import s3_place
+from archive.wiring.stores import folder_of, s3_place
 from retention.copies import Copies
 from retention.drills import Drills
 
@@ -61,7 +61,7 @@ def shared_hands(settings: Settings) -> str | None:
     folder, bucket = _folder(settings), _bucket(settings)
     is_in_s3 = settings.store == "s3"
     if folder is not None and not is_in_s3:
-        first = settings.home.absolute() / _STORE
+        first = folder_of(settings) / _STORE
         try:
             is_one_disk = folder.stat().st_dev == first.stat().st_dev
         except OSError:
@@ -99,8 +99,8 @@ def _folder(settings: Settings) -> Path | None:
     if settings.copy_s3_bucket:
         raise SettingsInvalid("The second copy lies in one place: set copy_folder or copy_s3_bucket, not both")
     folder, home = settings.copy_folder.absolute(), settings.home.absolute()
-    if folder.is_relative_to(home) or home.is_relative_to(folder):
-        raise SettingsInvalid("The setting copy_folder must lie outside of the home, and not around it")
+    if any(folder.is_relative_to(each) or each.is_relative_to(folder) for each in (home, folder_of(settings))):
+        raise SettingsInvalid("The setting copy_folder must lie outside of the home and the store, and not around them")
     return folder
 
 

@@ -4,6 +4,7 @@ import contextlib
 from datetime import timedelta
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select
 
 from archive.adapters.http_outbound import HttpOutbound
@@ -65,7 +66,8 @@ def issuers_of_all(settings: Settings, authority: EmbeddedAuthority) -> bytes:
     Raises: SettingsInvalid, BadTrustRoots.
     """
     kept = read_issuers(settings.home.absolute() / "log" / "anchors")
-    return merged_issuers(authority.root_pem, kept, _outside_issuers(settings))
+    former = b"".join(each.public_bytes(Encoding.PEM) for each in authority.former_roots)
+    return merged_issuers(authority.root_pem, former, kept, _outside_issuers(settings))
 
 
 def cosign_rounds(settings: Settings, database: Database, policy: WitnessPolicy, clock: Clock) -> CosignRounds:
@@ -113,16 +115,17 @@ def trust_file(
     issuers: bytes = b"",
 ) -> TrustFile:
     """Return what others pin: the keys of log and receipts, the roots, the witnesses."""
-    own = bytes.fromhex(fingerprint(EmbeddedAuthority.load(home / "ca").root))
+    authority = EmbeddedAuthority.load(home / "ca")
+    own = tuple(bytes.fromhex(fingerprint(each)) for each in (authority.root, *authority.former_roots))
     return TrustFile(
         logs=(
             VerifierKey(origin, log_key.public_bytes),
             VerifierKey(origin, second_log_key(home).public_bytes, MLDSA44),
         ),
         receipts=(VerifierKey(receipt_key_name(origin), receipt_key.public_bytes, RECEIPT),),
-        roots=(own,),
+        roots=own,
         policy=policy.without_urls,
-        timestamp_roots=tuple(digest for digest in root_digests(issuers) if digest != own),
+        timestamp_roots=tuple(digest for digest in root_digests(issuers) if digest not in own),
     )
 
 

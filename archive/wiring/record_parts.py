@@ -1,5 +1,7 @@
 """Putting together what writes, signs, seals and files text records."""
 
+import functools
+
 from archive.cases.finished_records import FinishedRecords
 from archive.cases.form_contexts import FormContexts
 from archive.cases.sealing import Seals
@@ -17,6 +19,7 @@ from archive.ports.clock import Clock
 from archive.ports.keys import ManifestSigner, SecondSigner
 from archive.trust.register import CertificateRegister
 from archive.wiring.key_parts import CaptureKey, SealKeys
+from archive.wiring.renewal_parts import record_told
 from archive.wiring.validation_parts import validation_of
 from signing.authority import EmbeddedAuthority
 from signing.pades import Token
@@ -42,7 +45,8 @@ def renewals(
 ) -> Renewals:
     """Return what extends records for the long term, and renews them in time."""
     register = CertificateRegister(database, authority.root)
-    return Renewals(LongTerm(database, objects, token, validation_of(authority, register, clock), clock))
+    long_term = LongTerm(database, objects, token, validation_of(authority, register, clock), clock)
+    return Renewals(long_term, functools.partial(record_told, database, clock))
 
 
 def seals(desk: Desk, issuer: Issuer, token: Token, clock: Clock) -> Seals:

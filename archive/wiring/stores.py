@@ -1,13 +1,16 @@
-"""Opening the stores: folders of the home, or two buckets of an S3 server.
+"""Opening the stores: folders of the home or of another place, or two buckets of an S3 server.
 
 What is kept (originals, records, what was refused) lies in a bucket with Object Lock; drafts and the journal beside it,
 unlocked, since a broken-off try of theirs is taken back. What can be made again lies in the work bucket.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
+
+from pydantic import ValidationError
 
 from archive.adapters.erasable_store import ErasableFilesystemStore
 from archive.adapters.fetched import FetchedBlobs
@@ -18,9 +21,11 @@ from archive.adapters.s3_direct import S3Direct
 from archive.adapters.s3_path import Bucket, BucketPath
 from archive.adapters.s3_probe import WormProbe
 from archive.adapters.s3_store import S3Store
+from archive.db.database import Database
+from archive.db.store_guard import StoreElsewhere, store_in_use
 from archive.fsck.raw import Place, Places
 from archive.ocfl.layout import is_root_inventory
-from archive.ports.blobs import BlobStore, LockableBlobStore
+from archive.ports.blobs import LockableBlobStore, StoreUnavailable
 from archive.ports.clock import Clock
 from archive.ports.erasable import ErasableStore
 from archive.ports.worm import WormTrial
@@ -28,6 +33,11 @@ from archive.settings import Settings, SettingsInvalid
 from ingest.context import DirectParts
 
 _FOLDERS: Final = ("store", "renditions", "quarantine", "drafts", "journal")
+STORE_SETTINGS: Final = (
+    "store", "store_folder", "s3_endpoint", "s3_region", "s3_bucket", "s3_work_bucket", "s3_prefix",
+    "s3_credentials_file", "s3_ca", "s3_lists_by_folder", "lock_days",
+)  # fmt: skip
+"""The settings that say where the stores lie and how they are locked: what a move changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +45,10 @@ class Stores:
     """Every store of an archive. `close` gives back what they hold."""
 
     originals: LockableBlobStore
-    quarantine: BlobStore
-    drafts: BlobStore
-    renditions: BlobStore
-    journal: BlobStore
+    quarantine: LockableBlobStore
+    drafts: LockableBlobStore
+    renditions: LockableBlobStore
+    journal: LockableBlobStore
     journal_keys: ErasableStore
     direct: DirectParts | None
     close: Callable[[], None]
@@ -54,8 +64,12 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
     home = settings.home.absolute()
     keys = ErasableFilesystemStore(home / "journal-keys", scratch=home / "scratch")
     if settings.store == "files":
+        folder = folder_of(settings)
+        if not folder.is_dir():
+            # Never made here: what is not mounted must not be written beside its mount point.
+            raise StoreUnavailable("The folder of the store is not there: make it, or mount it", folder=str(folder))
         originals, renditions, quarantine, drafts, journal = (
-            FilesystemStore(home / name, scratch=home / "scratch", is_recreatable=name == "renditions")
+            FilesystemStore(folder / name, scratch=folder / "scratch", is_recreatable=name == "renditions")
             for name in _FOLDERS
         )
         return Stores(originals, quarantine, drafts, renditions, journal, keys, None, close=lambda: None)
@@ -91,6 +105,62 @@ def _direct(settings: Settings, originals: S3Store) -> DirectParts | None:
     return DirectParts(S3Direct(s3_place(settings, "store")), originals)
 
 
+def folder_of(settings: Settings) -> Path:
+    """Return the folder that holds the stores where these are files."""
+    return (settings.store_folder or settings.home).absolute()
+
+
+def store_place(settings: Settings) -> str:
+    """Return the name of the store of originals: what `store_move` and `archive.db.store_guard` know it by.
+
+    Units: at most 300 characters. Raises: SettingsInvalid.
+    """
+    if settings.store == "files":
+        return f"files {folder_of(settings)}"[:300]
+    place = s3_place(settings, "")
+    return f"s3 {place.endpoint or 'AWS'} {place.bucket}/{place.prefix}"[:300]
+
+
+def told_store(settings: Settings) -> Mapping[str, Any]:
+    """Return the settings of the stores that are not as they are by default, paths absolute: JSON values."""
+    if settings.store == "files":
+        return {"store": "files", "store_folder": str(folder_of(settings))}
+    fields = type(settings).model_fields
+    told = {name: getattr(settings, name) for name in STORE_SETTINGS}
+    told = {name: value for name, value in told.items() if value != fields[name].default}
+    return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in told.items()}
+
+
+def with_store(settings: Settings, told: Mapping[str, Any]) -> Settings:
+    """Return settings with other stores: those that are told, all others of these as they are by default.
+
+    Raises: SettingsInvalid for what is no setting of a store, or has no such value.
+    """
+    if unknown := sorted(set(told) - set(STORE_SETTINGS)):
+        raise SettingsInvalid(f"These are no settings of a store: {', '.join(unknown)}")
+    if "store" not in told:
+        raise SettingsInvalid('The setting store is needed: "files" or "s3"')
+    others = {name: getattr(settings, name) for name in type(settings).model_fields if name not in STORE_SETTINGS}
+    usual = {name: type(settings).model_fields[name].default for name in STORE_SETTINGS}
+    try:
+        return type(settings)(**{**others, **usual, **told})
+    except ValidationError as exc:
+        raise SettingsInvalid("; ".join(f"{each['loc'][0]}: {each['msg']}" for each in exc.errors())) from exc
+
+
+def require_store(database: Database, settings: Settings) -> None:
+    """Refuse a store that the archive was moved away from, now and in every later transaction that writes.
+
+    Raises: StoreElsewhere, SettingsInvalid.
+    """
+    place = store_place(settings)
+    with database.read() as tx:
+        used = store_in_use(tx)
+    if used is not None and used != place:
+        raise StoreElsewhere(used=used, named=place)
+    database.write_for(place)
+
+
 def term_of(settings: Settings) -> timedelta:
     """Return how long what is locked stays so at first; nothing for a store without locks."""
     return timedelta(days=settings.lock_days if settings.store == "s3" else 0)
@@ -98,9 +168,9 @@ def term_of(settings: Settings) -> timedelta:
 
 def trial_of(settings: Settings) -> WormTrial:
     """Return what tries the locks of the store of originals. Raises: SettingsInvalid."""
-    home = settings.home.absolute()
+    folder = folder_of(settings)
     return (
-        FolderTrial(home / "store", home / "scratch")
+        FolderTrial(folder / "store", folder / "scratch")
         if settings.store == "files"
         else WormProbe(s3_place(settings, ""))
     )
@@ -110,7 +180,8 @@ def places_of(settings: Settings, clock: Clock) -> Places:
     """Return where the stores lie for a check that reads them raw. Raises: SettingsInvalid."""
     folders = replace(Places.of_home(settings.home.absolute()), staging=settings.local / "staging")
     if settings.store == "files":
-        return folders
+        folder = folder_of(settings)
+        return replace(folders, **{name: folder / name for name in _FOLDERS})
     store = Bucket(s3_place(settings, "store"), is_replaced=is_root_inventory)
     others = [Bucket(s3_place(settings, name)) for name in ("quarantine", "drafts", "journal")]
     renditions = Bucket(work_place(settings, "renditions"))

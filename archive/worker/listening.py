@@ -151,9 +151,14 @@ def _run(worker: Worker, queue: str, job_id: str | None) -> None:
 
 
 def _watch(worker: Worker, bell: Bell, queue: str, heard: _Heard, ended: threading.Event) -> None:
-    """End a process that is idle while rings wait: a connection can be dead without anybody noticing."""
+    """End a process that is idle while rings wait: a connection can be dead without anybody noticing.
+
+    Also one whose worker has stopped by itself.
+    """
     deaf_s, before = 0.0, 0
     while not ended.wait(_WATCH_S):
+        if worker.is_stopping:
+            state.should_stop = 0  # it has found that it must not go on
         is_silent, before = heard.count == before, heard.count
         try:
             is_deaf = is_silent and not worker.is_busy and bell.unheard(queue) > 0

@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 
 from archive.db.database import Database
+from archive.db.store_guard import StoreElsewhere
 from archive.jobs.queue import (
     AWAY,
     ClaimedJob,
@@ -69,6 +70,11 @@ class Worker:
         """Whether a job is under way."""
         return bool(self._held)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it claims no more jobs."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
         """Claim no more jobs."""
         self._stopping.set()
@@ -123,9 +129,21 @@ class Worker:
         return given
 
     def run_once(self, queues: Sequence[str], job_id: JobId | None = None) -> bool:
-        """Claim and run one job, the oldest or this one; return whether there was one."""
+        """Claim and run one job, the oldest or this one; return whether there was one.
+
+        Once the archive was moved to another store than this process knows it stops: one that is started with the new
+        settings goes on, also with what is under way here, whose lease ends.
+        """
         if self._stopping.is_set():
             return False
+        try:
+            return self._run_one(queues, job_id)
+        except StoreElsewhere as error:
+            _log.error("store_elsewhere", message=error.message)
+            self.stop()
+            return False
+
+    def _run_one(self, queues: Sequence[str], job_id: JobId | None) -> bool:
         job = claim_job(self._database, queues=queues, at=self._clock.now(), lease_s=self._lease_s, job_id=job_id)
         if job is None:
             return False

@@ -1,6 +1,6 @@
 """Processes that are killed at a step: what a crash leaves is what the parent finds then.
 
-A step is the moment before and after each commit, before and after each write to a store, and before a staged name is
+A step is the moment before and after each commit, each write to a store and each deletion there, and before a staged name is
 removed. Children are forked from a server that has everything imported, so that one costs milliseconds.
 """
 
@@ -68,7 +68,7 @@ def _child(settings: Settings, work: Callable[..., None], arguments: tuple[Any, 
     for moment in ("before_commit", "after_commit"):
         event.listen(Session, moment, lambda session: _is_the_commit(session) and step())
     for store in (FilesystemStore, S3Store):
-        for name in ("put_once", "adopt", "replace_if"):
+        for name in ("put_once", "adopt", "replace_if", "delete"):
             _around(store, name, step)
     _around(ingest.accept, "remove_staged", step)
     _around(SharedCommits, "_end", step)  # where SQLite commits

@@ -34,7 +34,7 @@ _IN_WORK_BUCKET = ("renditions",)
 _ADDED = "# of this run of the tests\n"
 STORES = (*_IN_BUCKETS, *_IN_WORK_BUCKET)
 STORE_SETTINGS = (
-    "store", "s3_endpoint", "s3_region", "s3_bucket", "s3_work_bucket", "s3_prefix", "s3_credentials_file",
+    "store", "store_folder", "s3_endpoint", "s3_region", "s3_bucket", "s3_work_bucket", "s3_prefix", "s3_credentials_file",
     "s3_lists_by_folder",
 )  # fmt: skip
 
@@ -266,9 +266,8 @@ class RawStores:
     @classmethod
     def of(cls, settings: Settings) -> "RawStores":
         """Return those of an archive with these settings."""
-        return cls(
-            settings.home, bucket=settings.s3_bucket, work_bucket=settings.s3_work_bucket, prefix=settings.s3_prefix
-        )
+        folder = settings.store_folder or settings.home
+        return cls(folder, bucket=settings.s3_bucket, work_bucket=settings.s3_work_bucket, prefix=settings.s3_prefix)
 
     def __truediv__(self, name: str) -> Path:
         bucket = self._buckets[name]

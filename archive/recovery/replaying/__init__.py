@@ -16,8 +16,10 @@ from archive.recovery.replaying import (
     complaints,
     documents,
     evidence,
+    moving,
     organisation,
     people,
+    renewals,
     retrieval,
     subjects,
     upkeep,
@@ -32,14 +34,14 @@ _LOADED: Final = (_custody, _jobs, _search)
 Handler = Callable[[Told, Rows, Sources], None]
 HANDLERS: Final[Mapping[str, Handler]] = {
     kind: handler
-    for module in (organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval, upkeep)
+    for module in (organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval, upkeep, moving, renewals)
     for kind, handler in module.HANDLERS.items()
 }
 _TOUCHING: Final = {
     "object.preserved", "ingest.received", "record.filed", "record.extended", "case.link", "case.unlink", "access.view",
     "access.export", "fixity.ok", "fixity.fail", "validation.checked", "derivative.created", "derivative.failed",
     "derivative.verified", "derivative.dropped", "item.described", "recording.grouped", "object.classified",
-    "access.print", "access.renewed", "access.break_glass", "volume.closed", "volume.checked",
+    "access.print", "access.renewed", "access.break_glass", "volume.closed", "volume.checked", "object.renewed",
 }  # fmt: skip
 """Types of entries about something preserved: each has its custody event."""
 _OF_STAFF: Final = {

@@ -39,6 +39,7 @@ from archive.web.pages import (
     provider,
     recordings,
     recoveries,
+    renewals,
     restrictions,
     retrievals,
     seals,
@@ -116,6 +117,7 @@ _PAGES = (
     template,
     validation,
     trust_lists,
+    renewals,
 )
 
 

@@ -1,0 +1,167 @@
+"""Moves that are killed at each step, and stores that fail at each call: nothing is lost, and the report balances."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archive.adapters.filesystem_store import FilesystemStore
+from archive.db.store_guard import store_in_use
+from archive.kernel.errors import StorageFull
+from archive.kernel.ids import ObjectId
+from archive.ledger.entries import OPERATOR
+from archive.ports.blobs import StoreUnavailable
+from archive.wiring import Services
+from archive.wiring.stores import store_place, with_store
+from retention.moving.beginning import begin_move, give_up
+from retention.moving.releasing import clear_given_up, release_move
+from retention.moving.running import newest_move, run_move
+from retention.moving.switching import settle_move, switch_move
+from retention.moving.terms import MoveState, NoMove
+from tests.support import moves
+from tests.support.archive_crash import run_killed
+from tests.support.archive_home import ArchiveHome, clock, deliver, dock, home
+from tests.support.moves import Told
+
+__all__ = ["clock", "deliver", "dock", "home"]
+
+Deliver = Callable[..., ObjectId]
+_MOST_KILLS = 400
+_METHODS = ("put_once", "adopt", "replace_if", "open", "size_bytes", "exists", "delete", "keys")
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Told:
+    return moves.another_folder(tmp_path)
+
+
+def move_on(services: Services, step: str, there: Told) -> None:
+    """Do one step of a move, or go on with it; what is done already is left as it is."""
+    parts = services.moving
+    try:
+        with services.database.read() as tx:
+            move = newest_move(tx)
+        state, is_settled = move.state, move.settled_at is not None
+    except NoMove:
+        state, is_settled = "", False
+    if step == "begin" and not state:
+        begin_move(parts, there, keep_days=30, by=OPERATOR)
+    elif step == "run":
+        run_move(parts, by=OPERATOR)
+    elif step == "switch":
+        if state == MoveState.COPYING:
+            switch_move(parts, by=OPERATOR)
+        if not is_settled:
+            settle_move(parts, by=OPERATOR)
+    elif step == "release" and state != MoveState.RELEASED:
+        services.clock.step(timedelta(days=31))  # type: ignore[attr-defined]
+        release_move(parts, by=OPERATOR)
+    elif step == "abandon" and state != MoveState.ABANDONED:
+        give_up(parts, by=OPERATOR)
+        clear_given_up(parts, by=OPERATOR)
+
+
+def follow_what_is_in_use(home: ArchiveHome, old: Told, there: Told) -> None:
+    """Start anew with the settings of the store that the rows say is in use."""
+    with home.database.read() as tx:
+        used = store_in_use(tx)
+    wanted = with_store(home.settings, there)
+    told = there if used == store_place(wanted) else old
+    if store_place(with_store(home.settings, told)) != store_place(home.settings):
+        moves.follow(home, told)
+
+
+def assert_nothing_lost(home: ArchiveHome, films: dict[ObjectId, bytes]) -> None:
+    for object_id, film in films.items():
+        assert moves.original(home, object_id) == film
+
+
+def filled(home: ArchiveHome, deliver: Deliver) -> dict[ObjectId, bytes]:
+    films = {deliver(film): film for film in (b"one" * 100, b"two")}
+    home.sequence()
+    return films
+
+
+@pytest.mark.parametrize("ends", ["release", "abandon"])
+def test_killed_at_any_step_a_move_is_gone_on_with(
+    home: ArchiveHome, deliver: Deliver, there: Told, ends: str
+) -> None:
+    old, films = moves.here(home), filled(home, deliver)
+    steps = ["begin", "run", "switch", "release"] if ends == "release" else ["begin", "run", "abandon"]
+    for step in steps:
+        for kills in range(_MOST_KILLS):  # noqa: B007 - told below
+            was_killed = run_killed(home.settings, move_on, step, there, at_step=kills + 1)
+            follow_what_is_in_use(home, old, there)
+            assert_nothing_lost(home, films)
+            if not was_killed:
+                break
+        assert kills > 2, step
+        if step == "run":
+            assert moves.stands(home).balance.balances
+    standing = moves.stands(home)
+    assert standing.move.state == (MoveState.RELEASED if ends == "release" else MoveState.ABANDONED)
+    assert moves.left_in(home, old if ends == "release" else there) == set()
+    home.sequence()
+    home.assert_sound()
+
+
+class Failing:
+    """Lets the calls of all stores in folders fail at one of them: as if the disk were full, or did not answer."""
+
+    def __init__(self, fatal: int, error: type[Exception]) -> None:
+        self.left, self.error = fatal, error
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise self.error
+
+
+@contextlib.contextmanager
+def failing(fatal: int, error: type[Exception]) -> Iterator[Failing]:
+    count, originals = Failing(fatal, error), {name: getattr(FilesystemStore, name) for name in _METHODS}
+
+    def counted(original: Any) -> Any:
+        def called(*given: Any, **named: Any) -> Any:
+            count()
+            return original(*given, **named)
+
+        return called
+
+    for name, original in originals.items():
+        setattr(FilesystemStore, name, counted(original))
+    try:
+        yield count
+    finally:
+        for name, original in originals.items():
+            setattr(FilesystemStore, name, original)
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable, StorageFull])
+def test_a_store_that_fails_at_any_call_loses_nothing(
+    home: ArchiveHome, deliver: Deliver, there: Told, error: type[Exception]
+) -> None:
+    old, films = moves.here(home), filled(home, deliver)
+    for step in ("begin", "run", "switch", "release"):
+        for fatal in range(1, 5000):
+            try:
+                with failing(fatal, error) as count:
+                    move_on(home.services, step, there)
+            except error:
+                pass
+            if step == "release":
+                home.clock.step(timedelta(days=-31))
+            follow_what_is_in_use(home, old, there)
+            if fatal % 10 == 1 or count.left > 0:
+                assert_nothing_lost(home, films)
+            if count.left > 0:
+                break
+        else:
+            raise AssertionError(f"{step} never came to its end")
+    assert moves.stands(home).move.state == MoveState.RELEASED
+    assert moves.left_in(home, old) == set()
+    home.sequence()
+    home.assert_sound()
