@@ -115,9 +115,7 @@ def _original(fixity: Fixity, object_id: ObjectId, path: str, expected: DigestSe
 def _signature(fixity: Fixity, object_id: ObjectId, expected: DigestSet) -> tuple[Finding, ...]:
     try:
         signed = read_signed(fixity.objects, object_id)
-        report = judge_signed(
-            signed, trust_roots_pem=fixity.trust_roots_pem, at=fixity.clock.now(), where="metadata"
-        )
+        report = judge_signed(signed, trust_roots_pem=fixity.trust_roots_pem, at=fixity.clock.now(), where="metadata")
     except (NotFound, StoreBroken):
         return (invalid("fixity.manifest_missing", "The item manifest or its signature is missing", "metadata"),)
     except (Unavailable, OSError) as exc:

@@ -132,7 +132,7 @@ class EmbeddedAuthority:
         root = _read_certificate(directory / "root.cert.pem")
         renewed = directory / _MANIFEST
         manifest = _read_certificate(renewed if renewed.exists() else directory / "manifest.cert.pem")
-        former = [each for each in _read_certificates(directory / _FORMER) if each != root]
+        former = tuple(each for each in _read_certificates(directory / _FORMER) if each != root)
         authority = cls(directory, root, manifest, passphrase, former)
         for certificate in (root, manifest, authority.tls_certificate(), *former):
             if not is_issued_by(certificate, root):

@@ -113,7 +113,9 @@ def _judge_renewal(
     if stamp.at > proven:
         return indeterminate("renewal.time_ahead", f"{told} is later than the time that is proven", where), None
     if not roots.reach(stamp.certificate, at=stamp.at):
-        return indeterminate("renewal.untrusted", f"The authority of {told.lower()} leads to no given root", where), None
+        return indeterminate(
+            "renewal.untrusted", f"The authority of {told.lower()} leads to no given root", where
+        ), None
     if not roots.reach(stamp.certificate, at=proven):
         late = f"The certificate of {told.lower()} had ended before anything else vouched for it"
         return indeterminate("renewal.ended", late, where), None

@@ -20,7 +20,6 @@ from archive.ledger.entries import OPERATOR
 from retention.moving.terms import MoveState
 
 if TYPE_CHECKING:
-    from archive.wiring import Services
     from retention.moving.reporting import Balance
     from retention.moving.running import MoveStanding
 
@@ -46,7 +45,8 @@ def register(app: typer.Typer) -> None:
 def begin(
     to: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="File (TOML) with the settings of the store.")],
     keep_days: Annotated[
-        int | None, typer.Option(min=1, max=3650, help="Days that the store which is left is kept (else move_keep_days).")
+        int | None,
+        typer.Option(min=1, max=3650, help="Days that the store which is left is kept (else move_keep_days)."),
     ] = None,
     home: Home = None,
 ) -> None:

@@ -22,9 +22,7 @@ def check_moves(connection: Connection) -> Iterator[Finding]:
     for of_it in told.values():
         of_it.sort(key=lambda entry: entry.id)  # by the time that stands in it
     verified = {move: _told_of(of_it, _MOVED) for move, of_it in told.items()}
-    cleared = {
-        move: {**_told_of(of_it, _RELEASED), **_told_of(of_it, _ABANDONED)} for move, of_it in told.items()
-    }
+    cleared = {move: {**_told_of(of_it, _RELEASED), **_told_of(of_it, _ABANDONED)} for move, of_it in told.items()}
     unknown = {move for move, of_it in told.items() if any(entry.detail is None for entry in of_it)}
     known, count = set(), 0
     for row in rows(connection, "SELECT * FROM store_move"):

@@ -93,8 +93,7 @@ from signing.ed25519 import Ed25519KeyHandle
 from signing.identifier_vault import FileIdentifierVault
 from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
 from signing.ocsp import EmbeddedOcsp
-from signing.pades import PadesSigner
-from signing.renewed_signer import RenewedSigner
+from signing.renewed_signer import KeyInUse, RenewedPadesSigner, RenewedSigner
 from signing.revocation import crl
 from signing.sealed_words import WordSeal
 from signing.secret_file import secret_from_file
@@ -331,7 +330,8 @@ def build_services(
 def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     home = settings.home.absolute()
     authority = EmbeddedAuthority.load(home / "ca")
-    signer = RenewedSigner(authority, clock)
+    key = KeyInUse(authority, clock)
+    signer = RenewedSigner(key)
     tsa = EmbeddedTsa(authority, clock)
     log_key = Ed25519KeyHandle.load(home / "keys" / "log.pem")
     receipt_key = Ed25519KeyHandle.load(home / "keys" / "receipt.pem")
@@ -388,7 +388,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
     )
     seals = record_parts.seals(records.desk, issuer, tsa.token, clock)
     case_files = volume_parts.case_files(
-        settings, database, objects, signer, authority, seals, renewals.long_term, workshop
+        settings, database, objects, signer, key, authority, seals, renewals.long_term, workshop
     )
     trust = log_parts.trust_file(home, settings.origin, log_key, receipt_key, policy, issuers)
     identifiers = people_parts.identifiers(home, database)
@@ -448,7 +448,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         template_previews=template_parts.template_previews(),
         judge=judging_parts.judge(settings, authority, register, clock),
         known_second=() if second is None else (second.public.fingerprint,),
-        report=judging_parts.report_maker(settings, authority, tsa.token, clock),
+        report=judging_parts.report_maker(settings, key, tsa.token),
         rules=OrganisationRules.load(settings.organisation_rules),
         handlers={
             **worker_parts.handlers(workshop, settings, delivery),
@@ -483,7 +483,7 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
             policy=policy,
             set_list=ListMaker(
                 Typesetter("list"),
-                PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock, tsa.token, Typeface(SONG)),
+                RenewedPadesSigner(key, tsa.token, Typeface(SONG)),
             ),
             timestamp=tsa.token,
             anchors=anchors.chosen_for,

@@ -13,7 +13,8 @@ from ingest.media.sandbox import Sandbox
 from signing.authority import EmbeddedAuthority
 from signing.key_wrap import FileKeyWrapper
 from signing.keyfiles import KeyExists, KeyMissing
-from signing.pades import PadesSigner, Token
+from signing.pades import Token
+from signing.renewed_signer import KeyInUse, RenewedPadesSigner
 from signing.revocation import crl
 from signing.secret_file import secret_from_file
 from signing.sm2 import Sm2Key
@@ -33,9 +34,9 @@ def judge(settings: Settings, authority: EmbeddedAuthority, register: Revocation
     )
 
 
-def report_maker(settings: Settings, authority: EmbeddedAuthority, token: Token, clock: Clock) -> ReportMaker:
+def report_maker(settings: Settings, key: KeyInUse, token: Token) -> ReportMaker:
     """Return what sets reports on judgements, and signs and stamps them in the archive's own name."""
-    signer = PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock, token, Typeface(SONG))
+    signer = RenewedPadesSigner(key, token, Typeface(SONG))
     return ReportMaker(Typesetter("validation"), signer, settings.organisation)
 
 

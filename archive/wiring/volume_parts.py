@@ -24,8 +24,8 @@ from ingest.media.pages import attachment_count, pdf_facts
 from ingest.workshop import Handler, Workshop
 from retention.fixity import Fixity, check_fixity
 from signing.authority import EmbeddedAuthority
-from signing.document_keys import HeldKey
-from signing.pades import DocumentSigner, PadesSigner
+from signing.pades import DocumentSigner
+from signing.renewed_signer import KeyInUse, RenewedKey, RenewedPadesSigner
 from signing.revocation import crl
 from signing.validation.requests import ValidationRequest
 from signing.validation.trust import TrustList
@@ -51,6 +51,7 @@ def case_files(
     database: Database,
     objects: OcflRoot,
     signer: ManifestSigner,
+    key: KeyInUse,
     authority: EmbeddedAuthority,
     seals: Seals,
     long_term: LongTerm,
@@ -58,18 +59,17 @@ def case_files(
 ) -> CaseFiles:
     """Return what works on case files, by the rules of the settings. Raises: VolumeRulesInvalid."""
     rules, clock, token = VolumeRules.load(settings.volume_rules), workshop.clock, seals.room.token
-    key = HeldKey(authority.manifest_key(), authority.manifest_certificate, [authority.root])
     closer = VolumeCloser(
         database=database,
         objects=objects,
         rules=rules,
         sheets=SheetMaker.of(rules),
         signer=signer,
-        index_signer=DocumentSigner(key, clock, token),
+        index_signer=DocumentSigner(RenewedKey(key, authority.root), clock, token),
         seals=seals,
         clock=clock,
     )
-    pades = PadesSigner(authority.manifest_key(), authority.manifest_certificate, clock, token, seals.room.typeface)
+    pades = RenewedPadesSigner(key, token, seals.room.typeface)
     fixity = Fixity(database, objects, clock, authority.root_pem)
     checker = VolumeChecker(
         database=database,

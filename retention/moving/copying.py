@@ -96,9 +96,7 @@ def move_some(parts: MoveParts, sides: Sides, move: StoreMove, *, began: Instant
     return len(done.rows)
 
 
-def move_one(
-    sides: Sides, row: MovedObject, lock: WantedLock, *, at: Instant
-) -> tuple[Mapping[str, Any], int]:
+def move_one(sides: Sides, row: MovedObject, lock: WantedLock, *, at: Instant) -> tuple[Mapping[str, Any], int]:
     """Copy one object and lock it in the new place; return the new values of its row, and the bytes that were put.
 
     Raises: StorageFull, StoreUnavailable.

@@ -132,15 +132,11 @@ def _begin_release(parts: MoveParts, move: StoreMove, *, by: Actor) -> None:
 # ---- giving up a place -------------------------------------------------------------------------------------------------
 
 
-def _clear(
-    parts: MoveParts, state: MoveState, *, by: Actor, leaves: bool, progress: Progress
-) -> MoveStanding:
+def _clear(parts: MoveParts, state: MoveState, *, by: Actor, leaves: bool, progress: Progress) -> MoveStanding:
     with parts.database.read() as tx:
         move, used = move_in(tx, state), store_in_use(tx)
     place, settings = (
-        (move.from_place, move.from_settings)
-        if state is MoveState.RELEASING
-        else (move.to_place, move.to_settings)
+        (move.from_place, move.from_settings) if state is MoveState.RELEASING else (move.to_place, move.to_settings)
     )
     if place in {used, parts.place}:
         raise MoveNotReady("The place that is to be given up is the one in use", place=place)

@@ -36,5 +36,3 @@ def is_signed(inventory: Inventory) -> bool:
 def _read(objects: OcflRoot, object_id: ObjectId, path: str) -> bytes:
     with objects.open_file(object_id, path) as source:
         return source.read()
-
-

@@ -174,5 +174,3 @@ def _with_fault(found: Due, codes: "dict[str, str]") -> Due:
 
 def _newest_first(each: Done) -> Any:
     return (-each.last.timestamp(), each.kind, each.ref)
-
-

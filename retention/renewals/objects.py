@@ -54,9 +54,7 @@ class ObjectRenewals:
     def due(self, tx: Session, until: Instant, *, limit: int = BATCH, tried: Sequence[UUID] = ()) -> Sequence[ObjectId]:
         """Return objects whose signature or newest renewal is due by then and that were not tried, the oldest first."""
         found = list(
-            tx.scalars(
-                self._again(until, tried).order_by(ObjectRenewal.renew_at, ObjectRenewal.object_id).limit(limit)
-            )
+            tx.scalars(self._again(until, tried).order_by(ObjectRenewal.renew_at, ObjectRenewal.object_id).limit(limit))
         )
         for query in self._first(tx, until):
             if len(found) < limit:
@@ -75,6 +73,7 @@ class ObjectRenewals:
         with self.database.read() as tx:
             row = preserved_object(tx, object_id)
             told = tx.scalar(select(func.max(ObjectRenewal.number)).where(ObjectRenewal.object_id == object_id)) or 0
+        self.objects.repair([object_id])  # a renewal that was complete and not shown yet is gone on with, not doubled
         inventory = self.objects.read_inventory(object_id)
         signed = read_signed(self.objects, object_id, inventory)
         if len(signed.renewals) < told:
@@ -105,7 +104,9 @@ class ObjectRenewals:
             # Of a try that was killed: its token is not the one that was made now, and it never became a version.
             self.objects.discard_unfinished(object_id)
             self._add(object_id, files, at=at)
-        return Signed(signed.object_id, signed.manifest, signed.signature, (*signed.renewals, Renewed(number, record, token)))
+        return Signed(
+            signed.object_id, signed.manifest, signed.signature, (*signed.renewals, Renewed(number, record, token))
+        )
 
     def _add(self, object_id: ObjectId, files: Sequence[NewFile], *, at: Instant) -> None:
         user = VersionUser("liuhen", "urn:liuhen:archive")

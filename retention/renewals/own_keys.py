@@ -45,9 +45,7 @@ def renew_keys(
     return note_certificates(database, certificates_of(renewed, clock), by=by, at=now)
 
 
-def extend_root(
-    database: Database, authority: EmbeddedAuthority, clock: Clock, *, by: Actor
-) -> EmbeddedAuthority:
+def extend_root(database: Database, authority: EmbeddedAuthority, clock: Clock, *, by: Actor) -> EmbeddedAuthority:
     """Have the root last 20 more years, and write that down; return the authority with it.
 
     The trust file is renewed by the next start of the sequencer, or by who calls this.

@@ -5,8 +5,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from archive.kernel.instants import Instant
 from archive.kernel.errors import Conflict, LiuhenError
+from archive.kernel.instants import Instant
 
 OWN_KINDS: Final = ("root", "manifest", "timestamp")
 

@@ -326,7 +326,8 @@ class ArchiveHome:
         return places_of(self.settings, self.clock)
 
     def fsck(self, outside: Outside | None = None, held: Sequence[tuple[str, str]] = ()) -> ArchiveReport:
-        return fsck(Target(self.path, self.database, self.path / "ca" / "root.cert.pem", outside, held, self.places))
+        root, now = self.path / "ca" / "root.cert.pem", self.clock.now()
+        return fsck(Target(self.path, self.database, root, outside, held, self.places, now=now))
 
     def faults(self) -> list[Finding]:
         return [finding for finding in self.fsck().findings if finding.outcome is not Outcome.VALID]

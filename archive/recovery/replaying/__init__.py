@@ -34,7 +34,20 @@ _LOADED: Final = (_custody, _jobs, _search)
 Handler = Callable[[Told, Rows, Sources], None]
 HANDLERS: Final[Mapping[str, Handler]] = {
     kind: handler
-    for module in (organisation, people, subjects, cases, complaints, documents, evidence, volumes, retrieval, upkeep, moving, renewals)
+    for module in (
+        organisation,
+        people,
+        subjects,
+        cases,
+        complaints,
+        documents,
+        evidence,
+        volumes,
+        retrieval,
+        upkeep,
+        moving,
+        renewals,
+    )
     for kind, handler in module.HANDLERS.items()
 }
 _TOUCHING: Final = {

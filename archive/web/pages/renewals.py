@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from archive.access.callers import Caller
 from archive.access.policy import Capability
 from archive.web.dependencies import ServicesDep
-from archive.web.pages.guards import needs
+from archive.web.pages.guards import needs_either
 from archive.web.pages.rendering import render
 
 router = APIRouter(prefix="/renewals", include_in_schema=False)
 
-RetentionReader = Annotated[Caller, Depends(needs(Capability.READ_RETENTION))]
+# The root is extended by whoever keeps the archive going.
+RenewalReader = Annotated[Caller, Depends(needs_either(Capability.READ_RETENTION, Capability.OPERATE))]
 _YEARS: Final = (1, 2, 5, 10, 25)
 _USUAL: Final = 2
 _YEAR: Final = timedelta(days=366)
@@ -23,7 +24,7 @@ _SHOWN: Final = 5 * _YEAR
 @router.get("")
 def renewals_page(
     request: Request,
-    caller: RetentionReader,
+    caller: RenewalReader,
     services: ServicesDep,
     years: Annotated[int, Query(ge=1, le=100)] = _USUAL,
 ) -> Response:

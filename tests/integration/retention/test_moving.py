@@ -11,8 +11,6 @@ from uuid import UUID
 
 import pytest
 
-from archive.cases.records import file_text_record
-from archive.cases.terms import RecordForm
 from archive.cli.main import run as run_command
 from archive.db.store_guard import StoreElsewhere
 from archive.jobs.queue import LONG, PROMPT
@@ -24,6 +22,8 @@ from archive.ocfl.layout import object_root
 from archive.settings import SettingsInvalid
 from archive.wiring import build_services
 from archive.worker.loop import Worker
+from ingest.accept import finish_upload
+from ingest.errors import Quarantined
 from retention.moving.models import MovedObject, StoreMove
 from retention.moving.stops import being_moved
 from retention.moving.switching import switch_move
@@ -41,7 +41,7 @@ from retention.moving.terms import (
 from retention.stops import StopKind
 from signing.cades import check_detached
 from tests.support import moves
-from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, flip
+from tests.support.archive_home import ArchiveHome, EnrolledDock, flip
 from tests.support.deployment import environment
 from tests.support.moves import Told
 
@@ -54,32 +54,10 @@ def there(tmp_path: Path) -> Told:
 
 
 def quarantine_one(home: ArchiveHome, dock: EnrolledDock) -> None:
-    upload_id = home.begin(dock, b"other bytes!", said=b"those it said").id
-    home.stage(upload_id, b"other bytes!")
-    worker = Worker(home.database, handlers=home.services.handlers, clock=home.clock, lease_s=15)
-    with pytest.raises(Exception, match=r".*"):
-        from ingest.accept import finish_upload
-
+    upload_id = home.begin(dock, b"other bytes", said=b"as was said").id
+    home.stage(upload_id, b"other bytes")
+    with pytest.raises(Quarantined):
         finish_upload(home.intake, upload_id)
-    worker.run_once([PROMPT, LONG])
-
-
-def record(home: ArchiveHome) -> ObjectId:
-    case_id = home.case()
-    return ObjectId(
-        file_text_record(
-            home.database,
-            home.services.objects,
-            home.services.signer,
-            case_id=case_id,
-            form=RecordForm.OTHER,
-            title="笔录",
-            name="笔录.pdf",
-            pdf=PDF,
-            by=OPERATOR,
-            at=home.clock.now(),
-        )
-    )
 
 
 def test_everything_goes_to_another_folder_while_the_archive_goes_on(
@@ -143,8 +121,6 @@ def test_a_process_with_the_old_settings_writes_nothing_any_more(
     moves.switch(home, there)
     with pytest.raises(StoreElsewhere):
         build_services(old.settings, clock=home.clock)
-    from ingest.accept import finish_upload
-
     count = home.count("preserved_object")
     with pytest.raises(StoreElsewhere) as refused:
         finish_upload(old.intake, upload_id)
@@ -413,7 +389,9 @@ def test_rows_of_a_move_are_held_against_the_log(home: ArchiveHome, deliver: Del
     ):
         table, column = sql.split()[1], sql.split()[3]
         with home.database.read() as tx:
-            before = tx.scalars(__import__("sqlalchemy").select(StoreMove if table == "store_move" else MovedObject)).one()
+            before = tx.scalars(
+                __import__("sqlalchemy").select(StoreMove if table == "store_move" else MovedObject)
+            ).one()
             value = getattr(before, column)
         home.execute(sql)
         assert {fault.code for fault in home.faults()} == {"fsck.row_changed"}, sql

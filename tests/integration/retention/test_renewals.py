@@ -24,6 +24,7 @@ from retention.renewals.models import ObjectRenewal
 from retention.renewals.own_keys import extend_root, history_of
 from retention.renewals.terms import Aging, RenewalRefused, RenewedBy
 from signing.authority import EmbeddedAuthority, RootLasts
+from signing.revocation import crl
 from signing.validation.documents import judge_document
 from signing.validation.trust import TrustList
 from tests.support.archive_crash import run_killed
@@ -58,9 +59,10 @@ def extend(home: ArchiveHome) -> EmbeddedAuthority:
 
 def packaged(home: ArchiveHome, out: Path) -> Path:
     case_id = home.rows("SELECT id FROM case_file")[0][0]
-    from archive.kernel.ids import CaseId
-    from archive.fsck.raw import as_uuid
     from uuid import UUID
+
+    from archive.fsck.raw import as_uuid
+    from archive.kernel.ids import CaseId
 
     return build_package(
         home.services.packager,
@@ -93,18 +95,19 @@ def test_after_35_years_everything_verifies(
     first = packaged(home, tmp_path / "first")
     pinned_then = (home.path / "trust.txt").read_bytes()
     for year in range(1, 36):
-        home.clock.step(YEAR)
+        home.clock.step(YEAR - timedelta(hours=12))
         if year in {13, 30}:
             extend(home)
         elif restarts:
             home.reopen()
         work(home)
         items.append(deliver(f"film of year {year}".encode(), case=NUMBER))
-    work(home)
+        home.clock.step(timedelta(hours=12))
+        work(home)
     services, now = home.services, home.clock.now()
     with home.database.read() as tx:
         keys = {kind: len(history_of(tx, kind)) for kind in ("root", "manifest", "timestamp")}
-        assert services.renewal_listing.faults(tx) == []
+        assert [(each.kind, each.code, each.since) for each in services.renewal_listing.faults(tx)] == []
         due = services.renewal_listing.due(tx, now)
     assert [each for each in due if each.due_at is not None] == []
     assert keys["root"] == 3
@@ -117,7 +120,9 @@ def test_after_35_years_everything_verifies(
     assert newest is not None
     assert newest.number >= 4
     pdf = home.file_of(record, newest.path).read_bytes()
-    verdict = judge_document(pdf, trust=TrustList.embedded(services.authority.root), at=now)
+    revoked = crl(services.authority, home.clock)
+    trusted = TrustList.embedded(services.authority.root)
+    verdict = judge_document(pdf, trust=trusted, at=now, crls=[revoked])
     assert verdict.outcome is Outcome.VALID, [finding.code for finding in verdict.findings]
     home.sequence()
     home.assert_sound()
@@ -160,7 +165,7 @@ def test_a_renewal_that_came_too_late_is_told(home: ArchiveHome, deliver: Delive
     home.clock.step(9 * YEAR + timedelta(days=30))
     work(home)
     assert outcome(home, object_id) is Outcome.VALID
-    home.clock.step(10 * YEAR)
+    home.clock.step(10 * YEAR + timedelta(days=90))
     extend(home)
     assert codes(home, object_id) == {"renewal.ended"}
     with pytest.raises(RenewalRefused):
@@ -192,9 +197,7 @@ def test_the_listing_tells_ahead_of_time(home: ArchiveHome, deliver: Deliver) ->
     assert [each.count for each in later] == [3]
 
 
-def test_each_renewal_is_told_in_log_and_trail_and_held_against_its_bytes(
-    home: ArchiveHome, deliver: Deliver
-) -> None:
+def test_each_renewal_is_told_in_log_and_trail_and_held_against_its_bytes(home: ArchiveHome, deliver: Deliver) -> None:
     object_id = deliver(b"film")
     home.sequence()
     made = home.services.evidence.objects.renew(object_id, by=OPERATOR)
@@ -229,13 +232,16 @@ def test_a_kill_at_any_step_leaves_what_the_next_try_goes_on_from(home: ArchiveH
     while run_killed(home.settings, renew_first, at_step=kills + 1):
         kills += 1
         assert kills < 100
-        assert judge_object(
-            home.services.objects,
-            object_id,
-            trust_roots_pem=home.services.authority.root_pem,
-            at=home.clock.now(),
-        ).outcome is Outcome.VALID
-    assert kills > 10
+        assert (
+            judge_object(
+                home.services.objects,
+                object_id,
+                trust_roots_pem=home.services.authority.root_pem,
+                at=home.clock.now(),
+            ).outcome
+            is Outcome.VALID
+        )
+    assert kills > 5, "each one went on from the last"
     home.reopen()
     with home.database.read() as tx:
         rows = tx.get(ObjectRenewal, (object_id, 1))

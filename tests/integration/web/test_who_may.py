@@ -78,6 +78,7 @@ _AUDITORS = frozenset({Role.AUDITOR})
 _TRACERS = frozenset({Role.UNIT_HEAD, Role.SUPERVISOR, Role.AUDITOR})
 _ADMINS = frozenset({Role.ADMINISTRATOR})
 _TEMPLATE_READERS = _FILERS | _ADMINS
+_RENEWAL_READERS = _OPERATORS | _EXPORTERS | {Role.AUDITOR, Role.RECORDS_MANAGER, Role.LEGAL_REVIEWER}
 
 
 @dataclass(frozen=True)
@@ -257,6 +258,7 @@ _TABLE = [
     Row(_POST, "/admin/systems/webhooks/{webhook_id}/secret", _ADMINS, 404, 403),
     Row(_POST, "/admin/systems/webhooks/{webhook_id}/removal", _ADMINS, 404, 403),
     Row(_POST, "/admin/systems/webhooks/{webhook_id}/replay", _ADMINS, 422, 403),
+    Row(_GET, "/renewals", _RENEWAL_READERS, 200, 403),
     Row(_GET, "/validation", _EVERYBODY, 200, 200),
     Row(_POST, "/validation", _EVERYBODY, 422, 422),
     Row(_GET, "/validation/code", _EVERYBODY, 200, 200),

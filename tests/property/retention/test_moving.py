@@ -72,14 +72,14 @@ class Moving(RuleBasedStateMachine):
         except Crashed:
             pass
         except LiuhenError as error:
-            assert error.code.startswith(("move.", "ocfl.")), error  # noqa: PT017 - each refusal has its own reason
+            assert error.code.startswith(("move.", "ocfl.")), error
         follow_what_is_in_use(self.home, self.old, self.there)
         self.damaged = {path: at for path, at in self.damaged.items() if path.exists()}
 
     # ---- what happens ------------------------------------------------------------------------------------------------
 
     @rule(film=st.binary(min_size=1, max_size=60), is_placed=st.booleans())
-    def take_in(self, film: bytes, is_placed: bool) -> None:  # noqa: FBT001 - drawn
+    def take_in(self, film: bytes, is_placed: bool) -> None:
         film = len(self.films).to_bytes(2, "big") + film
         self.films[self.home.deliver(self.dock, film)] = film
         if is_placed:
