@@ -200,8 +200,8 @@ def make_root(key: ec.EllipticCurvePrivateKey, *, organisation: str, valid_from:
 def extended_root(root: x509.Certificate, key: ec.EllipticCurvePrivateKey, *, at: Instant) -> x509.Certificate:
     """Make the root once more: the same name, the same key and the same beginning, and 20 more years from `at`.
 
-    All that the root before has issued leads to this one too, at every time. Source: RFC 5280 section 6.1.1 (d): a trust
-    anchor is a name and a key.
+    All that the root before has issued leads to this one too, at every time.
+    Source: RFC 5280 section 6.1.1 (d): a trust anchor is a name and a key.
     """
     return _root_of(key, root.subject, valid_from=root.not_valid_before_utc, valid_until=at + ROOT_VALID)
 

@@ -51,13 +51,17 @@ def begin(
     home: Home = None,
 ) -> None:
     """Begin a move; nothing is copied yet. The file has lines as `liuhen.toml`: store, s3_bucket, store_folder, …"""
+    from archive.wiring.stores import trial_of, with_store
     from retention.moving.beginning import begin_move
+    from retention.worm import WormProbes
 
     with opened(home) as services:
         days = services.settings.move_keep_days if keep_days is None else keep_days
         move_id = begin_move(services.moving, _settings_in(to), keep_days=days, by=OPERATOR)
-        services.worm_of(_settings_in(to)).run(by=OPERATOR)
+        trial = trial_of(with_store(services.settings, _settings_in(to)))
+        found = WormProbes(services.database, services.clock, trial).run(by=OPERATOR)
     print(f"Move {move_id} has begun. Copy with `liuhen move run`; the archive goes on meanwhile.")
+    print("Locks of the new store: " + ("proven" if found.outcome is Outcome.VALID else "not proven"))
 
 
 def status(

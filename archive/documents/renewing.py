@@ -21,7 +21,10 @@ Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
 
 @dataclass(frozen=True, slots=True)
 class Renewals:
-    """The job over all records that were extended. `told` hears of each that was tried: None, or the code of why not."""
+    """The job over all records that were extended.
+
+    `told` hears of each record that was tried: None, or the code of why it could not be renewed.
+    """
 
     long_term: LongTerm
     told: Callable[[ObjectId, str | None], None] = lambda _object_id, _code: None

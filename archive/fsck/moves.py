@@ -1,6 +1,7 @@
 """Moves to another store against the entries that tell of them: where each stands, and what became of each object."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from sqlalchemy import Connection
@@ -11,6 +12,19 @@ from archive.kernel.findings import Finding, invalid, valid
 _BEGUN, _MOVED, _SWITCHED, _RELEASED, _ABANDONED = (
     f"store.{name}" for name in ("move_begun", "moved", "move_switched", "move_released", "move_abandoned")
 )
+_STATES: Final[Mapping[tuple[str, Any], str]] = {
+    (_SWITCHED, "switched"): "switched",
+    (_RELEASED, "begun"): "releasing",
+    (_RELEASED, "done"): "released",
+    (_ABANDONED, "begun"): "abandoning",
+    (_ABANDONED, "done"): "abandoned",
+}
+_TIMES: Final[Mapping[tuple[str, Any], str]] = {
+    (_SWITCHED, "switched"): "switched_at",
+    (_SWITCHED, "settled"): "settled_at",
+    (_RELEASED, "done"): "released_at",
+    (_ABANDONED, "done"): "abandoned_at",
+}
 _FACTS: Final = ("from_place", "to_place", "from_settings", "to_settings", "keep_days")
 
 
@@ -21,37 +35,48 @@ def check_moves(connection: Connection) -> Iterator[Finding]:
         told.setdefault(str(entry.told("obj", "id")), []).append(entry)
     for of_it in told.values():
         of_it.sort(key=lambda entry: entry.id)  # by the time that stands in it
-    verified = {move: _told_of(of_it, _MOVED) for move, of_it in told.items()}
-    cleared = {move: {**_told_of(of_it, _RELEASED), **_told_of(of_it, _ABANDONED)} for move, of_it in told.items()}
-    unknown = {move for move, of_it in told.items() if any(entry.detail is None for entry in of_it)}
-    known, count = set(), 0
+    known = set()
     for row in rows(connection, "SELECT * FROM store_move"):
         where = as_uuid(row["id"])
         known.add(where)
-        of_it = told.get(where, [])
-        if not any(entry.type == _BEGUN for entry in of_it):
-            yield invalid("fsck.unlogged", "A move to another store has no log entry", where)
-        elif where not in unknown and not _is_told(row, of_it):
-            yield invalid("fsck.row_changed", "A move to another store is not what its log entries say", where)
+        yield from _move_faults(row, where, told.get(where, []))
     for where in told.keys() - known:
         yield invalid("fsck.row_missing", "The log tells of a move to another store that the catalogue lacks", where)
+    yield from _object_faults(connection, {where: told[where] for where in told.keys() & known})
+    yield valid("fsck.moves", f"{len(known)} moves to other stores were held against the log")
+
+
+def _move_faults(row: Mapping[str, Any], where: str, of_it: Sequence[Entry]) -> Iterator[Finding]:
+    if not any(entry.type == _BEGUN for entry in of_it):
+        yield invalid("fsck.unlogged", "A move to another store has no log entry", where)
+    elif not _is_any_erased(of_it) and not _is_told(row, of_it):
+        yield invalid("fsck.row_changed", "A move to another store is not what its log entries say", where)
+
+
+def _object_faults(connection: Connection, told: Mapping[str, Sequence[Entry]]) -> Iterator[Finding]:
+    verified = {move: _told_of(of_it, {_MOVED}) for move, of_it in told.items()}
+    cleared = {move: _told_of(of_it, {_RELEASED, _ABANDONED}) for move, of_it in told.items()}
     for row in rows(connection, "SELECT * FROM moved_object"):
-        count += 1
         move, where = as_uuid(row["move_id"]), as_uuid(row["object_id"])
         of_object = verified.get(move, {}).pop(where, [])
         gone = cleared.get(move, {}).pop(where, [])
-        if move not in unknown and not (_is_verified(row, where, of_object) and _is_cleared(row, gone)):
+        if _is_any_erased(told.get(move, ())):
+            continue  # which entry told of it is not known any more
+        if not _is_verified(row, where, of_object) or not _is_cleared(row, gone):
             yield invalid("fsck.row_changed", "What became of an object in a move is not what its entry says", where)
-    for move, objects in verified.items():
-        for where in objects.keys() if move in known else ():
+    for objects in verified.values():
+        for where in objects:
             yield invalid("fsck.row_missing", "The log tells of a moved object that the catalogue lacks", where)
-    yield valid("fsck.moves", f"{len(known)} moves and {count} moved objects were held against the log")
 
 
-def _told_of(of_it: Sequence[Entry], kind: str) -> dict[str, list[Entry]]:
+def _is_any_erased(of_it: Sequence[Entry]) -> bool:
+    return any(entry.detail is None for entry in of_it)
+
+
+def _told_of(of_it: Sequence[Entry], kinds: AbstractSet[str]) -> dict[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
     for entry in of_it:
-        if entry.type == kind and entry.detail is not None:
+        if entry.type in kinds and entry.detail is not None:
             for object_id in entry.detail.get("objects", ()):
                 found.setdefault(str(object_id), []).append(entry)
     return found
@@ -90,24 +115,17 @@ def _is_told(row: Mapping[str, Any], of_it: Sequence[Entry]) -> bool:
 
 def _said_by(entry: Entry) -> dict[str, Any]:
     """Return what an entry changes in its move's row."""
-    detail, at = entry.detail or {}, entry.told("t")
-    step, said = detail.get("step"), {}
+    detail, said = entry.detail or {}, dict[str, Any]()
+    step = (entry.type, detail.get("step"))
     if "report" in detail:
-        said = {"report": detail["report"].encode(), "report_signature": bytes.fromhex(detail["signature"])}
-    match entry.type, step:
-        case "store.move_switched", "switched":
-            return {**said, "state": "switched", "switched_at": at, "keep_until": detail.get("keep_until")}
-        case "store.move_switched", "settled":
-            return {**said, "settled_at": at}
-        case "store.move_released", "begun":
-            return {**said, "state": "releasing"}
-        case "store.move_abandoned", "begun":
-            return {**said, "state": "abandoning"}
-        case "store.move_released", "done":
-            return {"state": "released", "released_at": at}
-        case "store.move_abandoned", "done":
-            return {"state": "abandoned", "abandoned_at": at}
-    return {}
+        said |= {"report": detail["report"].encode(), "report_signature": bytes.fromhex(detail["signature"])}
+    if step in _STATES:
+        said["state"] = _STATES[step]
+    if step in _TIMES:
+        said[_TIMES[step]] = entry.told("t")
+    if "keep_until" in detail:
+        said["keep_until"] = detail["keep_until"]
+    return said
 
 
 def _value(name: str, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Renewals of signed manifests, and the archive's own certificates, against their entries and the bytes in the store."""
+"""Renewals of signed manifests and the archive's own certificates: against their entries and the bytes in the store."""
 
 import base64
 import hashlib

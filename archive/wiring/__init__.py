@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from archive.access.sign_ins import SignIns
 from archive.cases.finished_records import FinishedRecords
@@ -20,12 +19,10 @@ from archive.complaints.sweeping import ComplaintJobs
 from archive.db.database import Database, DatabaseClock
 from archive.db.revision import require_current_schema
 from archive.documents.certificate_ends import CertificateEnds
-from archive.documents.faces import SONG
 from archive.documents.issuing import Issuer
 from archive.documents.late_stamps import LateStamps
 from archive.documents.renewing import Renewals
 from archive.documents.template_previews import TemplatePreviews
-from archive.documents.typesetting import Typesetter
 from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
@@ -49,7 +46,6 @@ from archive.ocfl.root import OcflRoot
 from archive.organisation.rules import OrganisationRules
 from archive.packages.building import Packager
 from archive.packages.jobs import Packages
-from archive.packages.listing import ListMaker
 from archive.ports.blobs import BlobStore
 from archive.ports.clock import Clock
 from archive.recovery.mark import MARK
@@ -63,6 +59,7 @@ from archive.wiring import (
     key_parts,
     log_parts,
     move_parts,
+    package_parts,
     people_parts,
     record_parts,
     renewal_parts,
@@ -71,7 +68,7 @@ from archive.wiring import (
     worker_parts,
 )
 from archive.wiring.mail import mail_jobs
-from archive.wiring.stores import Stores, open_stores, require_store, term_of, trial_of, with_store
+from archive.wiring.stores import Stores, open_stores, require_store, term_of, trial_of
 from ingest.context import DockLimits, Intake
 from ingest.direct import DirectJobs
 from ingest.doors import DockKind, Doors, door_key
@@ -93,12 +90,11 @@ from signing.ed25519 import Ed25519KeyHandle
 from signing.identifier_vault import FileIdentifierVault
 from signing.keyfiles import PUBLIC, fsync_directory, replace_durably
 from signing.ocsp import EmbeddedOcsp
-from signing.renewed_signer import KeyInUse, RenewedPadesSigner, RenewedSigner
+from signing.renewed_signer import KeyInUse, RenewedSigner
 from signing.revocation import crl
 from signing.sealed_words import WordSeal
 from signing.secret_file import secret_from_file
 from signing.tsa import EmbeddedTsa
-from signing.typefaces import Typeface
 
 
 class HomeMissing(LiuhenError):
@@ -200,10 +196,6 @@ class Services:
     def moving(self) -> MoveParts:
         """What moves all objects to another store."""
         return move_parts.move_parts(self.settings, self.database, self.signer, self.clock)
-
-    def worm_of(self, told: Mapping[str, Any]) -> WormProbes:
-        """Return what tries the locks of a store that these settings name. Raises: SettingsInvalid."""
-        return WormProbes(self.database, self.clock, trial_of(with_store(self.settings, told)))
 
     def log_health(self) -> LogHealth:
         """Look at the log as it stands."""
@@ -308,8 +300,8 @@ def build_services(
 
     Units: a statement may take `statement_s` (see `Database`).
 
-    Raises: HomeMissing, RecoveryUnfinished unless `is_recovering`, SchemaOutdated, StoreElsewhere, Unavailable, and what
-        a damaged key or certificate raises.
+    Raises: HomeMissing, RecoveryUnfinished unless `is_recovering`, SchemaOutdated, StoreElsewhere, Unavailable; what a
+        damaged key or certificate raises.
     """
     if not (settings.home / "keys" / "log.pem").exists():
         raise HomeMissing(home=str(settings.home.absolute()))
@@ -470,24 +462,8 @@ def _services(settings: Settings, database: Database, clock: Clock) -> Services:
         copies=copy_parts.copies(settings, database, stores.originals, clock),
         published=published,
         journal=journal,
-        packager=Packager(
-            database=database,
-            clock=clock,
-            objects=objects,
-            renditions=stores.renditions,
-            signer=signer,
-            chain_pem=issuers,
-            trust=str(trust),
-            origin=settings.origin,
-            organisation=settings.organisation,
-            policy=policy,
-            set_list=ListMaker(
-                Typesetter("list"),
-                RenewedPadesSigner(key, tsa.token, Typeface(SONG)),
-            ),
-            timestamp=tsa.token,
-            anchors=anchors.chosen_for,
-            crls=lambda: {"root": crl(authority, clock, register=register)},
+        packager=package_parts.packager(
+            settings, database, objects, stores, signer, key, tsa, anchors, trust, register, issuers, policy
         ),
         sequencer=Sequencer(
             database,

@@ -181,7 +181,8 @@ def places_of(settings: Settings, clock: Clock) -> Places:
     folders = replace(Places.of_home(settings.home.absolute()), staging=settings.local / "staging")
     if settings.store == "files":
         folder = folder_of(settings)
-        return replace(folders, **{name: folder / name for name in _FOLDERS})
+        own = Places.of_home(folder)
+        return replace(own, journal_keys=folders.journal_keys, staging=folders.staging)
     store = Bucket(s3_place(settings, "store"), is_replaced=is_root_inventory)
     others = [Bucket(s3_place(settings, name)) for name in ("quarantine", "drafts", "journal")]
     renditions = Bucket(work_place(settings, "renditions"))

@@ -86,4 +86,4 @@ def give_up(parts: MoveParts, *, by: Actor) -> None:
 def _is_taken(side: Side) -> bool:
     """Return whether anything but the files of a storage root lies in a place."""
     stores = (side.originals, side.quarantine, side.drafts, side.renditions, side.journal)
-    return any(key not in ROOT_FILES for store in stores for key in store.keys())
+    return any(key not in ROOT_FILES for store in stores for key in store.keys(""))

@@ -47,7 +47,7 @@ def copy_blobs(source: BlobStore, target: BlobStore, *, rereads: bool) -> Brough
     """
     files = fresh = 0
     there = _Ahead(target.keys())
-    for key in source.keys():
+    for key in source.keys(""):
         files += 1
         if not there.has(key):
             fresh += _copy(source, target, key)
@@ -58,7 +58,7 @@ def copy_blobs(source: BlobStore, target: BlobStore, *, rereads: bool) -> Brough
 
 def require_same(source: BlobStore, target: BlobStore) -> None:
     """Hold all that the source has against the target. Raises: BlobDiffers, also for what is missing there."""
-    for key in source.keys():
+    for key in source.keys(""):
         try:
             _compare(source, target, key)
         except BlobMissing as exc:
@@ -72,14 +72,14 @@ def copy_renditions(source: BlobStore, target: BlobStore, *, removes: bool) -> B
     """
     files = fresh = 0
     there = _Ahead(target.keys())
-    for key in source.keys():
+    for key in source.keys(""):
         files += 1
         if not there.has(key):
             with contextlib.suppress(BlobMissing):
                 fresh += _copy(source, target, key)
     if removes:
         here = _Ahead(source.keys())
-        for key in target.keys():
+        for key in target.keys(""):
             if not here.has(key):
                 with contextlib.suppress(BlobMissing):
                     target.delete(key)

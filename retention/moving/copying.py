@@ -157,7 +157,7 @@ def wanted_locks(tx: Session, target: Side, object_ids: Sequence[UUID], *, at: I
     """Return how objects are to be locked: no shorter than now, and held where they are permanent or frozen (冻结)."""
     ids = list(object_ids)
     locked = tx.execute(select(ObjectLock.object_id, ObjectLock.locked_until).where(ObjectLock.object_id.in_(ids)))
-    until = {object_id: ends for object_id, ends in locked}
+    until = dict(locked.tuples().all())
     permanent = select(RetentionPlan.object_id).where(RetentionPlan.object_id.in_(ids), RetentionPlan.is_permanent)
     frozen = (
         select(HeldObject.object_id)

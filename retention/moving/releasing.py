@@ -72,7 +72,7 @@ def clear_given_up(
         return _clear(parts, MoveState.ABANDONING, by=by, leaves=leaves, progress=progress)
 
 
-# ---- before anything goes ----------------------------------------------------------------------------------------------
+# ---- before anything goes --------------------------------------------------------------------------------------------
 
 
 def _require_over(move: StoreMove, at: Instant) -> None:
@@ -129,7 +129,7 @@ def _begin_release(parts: MoveParts, move: StoreMove, *, by: Actor) -> None:
         tx.execute(update(StoreMove).where(StoreMove.id == move.id).values(state=MoveState.RELEASING.value))
 
 
-# ---- giving up a place -------------------------------------------------------------------------------------------------
+# ---- giving up a place -----------------------------------------------------------------------------------------------
 
 
 def _clear(parts: MoveParts, state: MoveState, *, by: Actor, leaves: bool, progress: Progress) -> MoveStanding:

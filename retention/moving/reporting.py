@@ -35,7 +35,7 @@ class Balance:
     """How many objects there are in the catalogue, how many of them were destroyed, and what became of the others.
 
     `due` wait and `moved` are copied and not verified; `unknown` are those that the move does not know: once it has
-    switched they came later, and were never in the old place. `lingering` were destroyed, and their copy is still there.
+    switched they came later, and were never in the old place. `lingering` were destroyed, and their copy is there.
     """
 
     is_switched: bool
@@ -89,7 +89,7 @@ def balance(tx: Session, move: StoreMove, tombstones: Select[UUID] | None) -> Ba
         own = own.where(MovedObject.object_id.not_in(tombstones))
         destroyed = _count(tx, select(func.count()).where(PreservedObject.id.in_(tombstones)))
         lingering = _count(tx, select(func.count()).select_from(lingering_copies(move.id, tombstones).subquery()))
-    counts = {state: number for state, number in tx.execute(own.group_by(MovedObject.state))}
+    counts = dict(tx.execute(own.group_by(MovedObject.state)).tuples().all())
     told = {state.value: counts.get(state.value, 0) for state in ObjectState}
     catalogue = _count(tx, select(func.count(PreservedObject.id)))
     switched = tx.scalar(select(StoreMove.switched_at).where(StoreMove.id == move.id))

@@ -93,7 +93,7 @@ def settle_move(parts: MoveParts, *, by: Actor, progress: Progress = lambda _: N
     return report.balance
 
 
-# ---- the stop ----------------------------------------------------------------------------------------------------------
+# ---- the stop --------------------------------------------------------------------------------------------------------
 
 
 def _stop_and_switch(parts: MoveParts, sides: Sides, move: StoreMove, report: Report, *, by: Actor) -> Balance:
@@ -181,7 +181,7 @@ def _require_time(ends: float) -> None:
         raise TooMuchCameIn
 
 
-# ---- after it ----------------------------------------------------------------------------------------------------------
+# ---- after it --------------------------------------------------------------------------------------------------------
 
 
 def _settle_some(parts: MoveParts, sides: Sides, move: StoreMove) -> int:
@@ -216,19 +216,18 @@ def _keep_old(sides: Sides, object_id: ObjectId, until: Instant | None) -> None:
 
 def _write_locks(tx: Session, move: StoreMove, object_ids: list[UUID], *, at: Instant) -> None:
     """Write down until when objects are locked in the store that is in use now, with the entry that tells it."""
-    locked = tx.execute(
+    rows = tx.execute(
         select(MovedObject.object_id, MovedObject.locked_until).where(
-            MovedObject.move_id == move.id,
-            MovedObject.object_id.in_(object_ids),
-            MovedObject.locked_until.is_not(None),
+            MovedObject.move_id == move.id, MovedObject.object_id.in_(object_ids)
         )
-    ).all()
+    )
+    locked = {object_id: until for object_id, until in rows if until is not None}
     if not locked:
         return
     insert = postgresql.insert if tx.get_bind().dialect.name == "postgresql" else sqlite.insert
-    added = insert(ObjectLock).values([{"object_id": each, "locked_until": until} for each, until in locked])
+    added = insert(ObjectLock).values([{"object_id": each, "locked_until": until} for each, until in locked.items()])
     now = {"locked_until": added.excluded.locked_until}
     tx.execute(added.on_conflict_do_update(index_elements=[ObjectLock.object_id], set_=now))
-    until = min(until for _, until in locked)
-    told = {"until": format_instant(until), "place": move.to_place, "objects": [str(each) for each, _ in locked]}
+    until = format_instant(min(locked.values()))
+    told = {"until": until, "place": move.to_place, "objects": [str(each) for each in locked]}
     append_entry(tx, NewEntry(EntryType.RETENTION_EXTENDED, ARCHIVE, detail=told), at=at)

@@ -14,7 +14,7 @@ def read_signed(objects: OcflRoot, object_id: ObjectId, inventory: Inventory | N
     Raises: ObjectMissing, FileMissing, BlobMissing, StoreBroken, StoreUnavailable.
     """
     known = objects.read_inventory(object_id) if inventory is None else inventory
-    renewals = []
+    renewals: list[Renewed] = []
     while record_path(len(renewals) + 1) in known.state:
         number = len(renewals) + 1
         record, token = _read(objects, object_id, record_path(number)), _read(objects, object_id, token_path(number))

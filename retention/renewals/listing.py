@@ -1,4 +1,4 @@
-"""What falls due, and what was renewed: few lines whatever the number of objects, since what ages together is one line."""
+"""What falls due, and what was renewed: few lines for any number of objects, since what ages together is one line."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

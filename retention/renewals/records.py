@@ -5,7 +5,6 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, exists, func, select
@@ -18,7 +17,7 @@ from archive.kernel.instants import Instant
 from archive.trust.models import KeyCertificate, KeyUse
 
 
-def never_extended(*, longest: timedelta, until: Instant) -> Select[Any]:
+def never_extended(*, longest: timedelta, until: Instant) -> Select[UUID, Instant]:
     """Return the query for filed records that were signed here and never extended, due by then: id and first end.
 
     A certificate of a person lives for years: `longest` is taken as it is.

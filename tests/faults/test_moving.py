@@ -1,21 +1,16 @@
 """Moves that are killed at each step, and stores that fail at each call: nothing is lost, and the report balances."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from archive.adapters.filesystem_store import FilesystemStore
-from archive.db.store_guard import store_in_use
 from archive.kernel.errors import StorageFull
 from archive.kernel.ids import ObjectId
 from archive.ledger.entries import OPERATOR
 from archive.ports.blobs import StoreUnavailable
 from archive.wiring import Services
-from archive.wiring.stores import store_place, with_store
 from retention.moving.beginning import begin_move, give_up
 from retention.moving.releasing import clear_given_up, release_move
 from retention.moving.running import newest_move, run_move
@@ -30,7 +25,6 @@ __all__ = ["clock", "deliver", "dock", "home"]
 
 Deliver = Callable[..., ObjectId]
 _MOST_KILLS = 400
-_METHODS = ("put_once", "adopt", "replace_if", "open", "size_bytes", "exists", "delete", "keys")
 
 
 @pytest.fixture
@@ -65,16 +59,6 @@ def move_on(services: Services, step: str, there: Told) -> None:
         clear_given_up(parts, by=OPERATOR)
 
 
-def follow_what_is_in_use(home: ArchiveHome, old: Told, there: Told) -> None:
-    """Start anew with the settings of the store that the rows say is in use."""
-    with home.database.read() as tx:
-        used = store_in_use(tx)
-    wanted = with_store(home.settings, there)
-    told = there if used == store_place(wanted) else old
-    if store_place(with_store(home.settings, told)) != store_place(home.settings):
-        moves.follow(home, told)
-
-
 def assert_nothing_lost(home: ArchiveHome, films: dict[ObjectId, bytes]) -> None:
     for object_id, film in films.items():
         assert moves.original(home, object_id) == film
@@ -93,7 +77,7 @@ def test_killed_at_any_step_a_move_is_gone_on_with(home: ArchiveHome, deliver: D
     for step in steps:
         for kills in range(_MOST_KILLS):
             was_killed = run_killed(home.settings, move_on, step, there, at_step=kills + 1)
-            follow_what_is_in_use(home, old, there)
+            moves.follow_what_is_in_use(home, old, there)
             assert_nothing_lost(home, films)
             if not was_killed:
                 break
@@ -107,38 +91,6 @@ def test_killed_at_any_step_a_move_is_gone_on_with(home: ArchiveHome, deliver: D
     home.assert_sound()
 
 
-class Failing:
-    """Lets the calls of all stores in folders fail at one of them: as if the disk were full, or did not answer."""
-
-    def __init__(self, fatal: int, error: type[Exception]) -> None:
-        self.left, self.error = fatal, error
-
-    def __call__(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise self.error
-
-
-@contextlib.contextmanager
-def failing(fatal: int, error: type[Exception]) -> Iterator[Failing]:
-    count, originals = Failing(fatal, error), {name: getattr(FilesystemStore, name) for name in _METHODS}
-
-    def counted(original: Any) -> Any:
-        def called(*given: Any, **named: Any) -> Any:
-            count()
-            return original(*given, **named)
-
-        return called
-
-    for name, original in originals.items():
-        setattr(FilesystemStore, name, counted(original))
-    try:
-        yield count
-    finally:
-        for name, original in originals.items():
-            setattr(FilesystemStore, name, original)
-
-
 @pytest.mark.parametrize("error", [StoreUnavailable, StorageFull])
 def test_a_store_that_fails_at_any_call_loses_nothing(
     home: ArchiveHome, deliver: Deliver, there: Told, error: type[Exception]
@@ -147,11 +99,11 @@ def test_a_store_that_fails_at_any_call_loses_nothing(
     for step in ("begin", "run", "switch", "release"):
         for fatal in range(1, 5000):
             try:
-                with failing(fatal, error) as count:
+                with moves.failing(fatal, error) as count:
                     move_on(home.services, step, there)
             except error:
                 pass
-            follow_what_is_in_use(home, old, there)
+            moves.follow_what_is_in_use(home, old, there)
             if fatal % 10 == 1 or count.left > 0:
                 assert_nothing_lost(home, films)
             if count.left > 0:

@@ -1,14 +1,17 @@
 """Moves to another store as tests have them: where to, the steps with short words, and what lies where, raw."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from archive.adapters.filesystem_store import FilesystemStore
+from archive.db.store_guard import store_in_use
 from archive.kernel.ids import ObjectId
 from archive.ledger.entries import OPERATOR
 from archive.ocfl.layout import ROOT_FILES
-from archive.wiring.stores import told_store, with_store
+from archive.wiring.stores import store_place, told_store, with_store
 from retention.moving.beginning import begin_move, give_up
 from retention.moving.releasing import clear_given_up, release_move
 from retention.moving.reporting import Balance
@@ -19,6 +22,7 @@ from tests.support.archive_home import ArchiveHome
 from tests.support.deployment import STORES, RawStores
 
 Told = Mapping[str, Any]
+_METHODS = ("put_once", "adopt", "replace_if", "open", "size_bytes", "exists", "delete", "keys")
 
 
 def another_folder(base: Path, name: str = "there") -> Told:
@@ -100,3 +104,45 @@ def original(home: ArchiveHome, object_id: ObjectId, path: str = "original/a.mp4
     """Return an original as the archive reads it."""
     with home.services.objects.open_file(object_id, path) as source:
         return source.read()
+
+
+def follow_what_is_in_use(home: ArchiveHome, old: Told, there: Told) -> None:
+    """Start anew with the settings of the store that the rows say is in use."""
+    with home.database.read() as tx:
+        used = store_in_use(tx)
+    wanted = with_store(home.settings, there)
+    told = there if used == store_place(wanted) else old
+    if store_place(with_store(home.settings, told)) != store_place(home.settings):
+        follow(home, told)
+
+
+class Failing:
+    """Lets the calls of all stores in folders fail at one of them: as if the disk were full, or did not answer."""
+
+    def __init__(self, fatal: int, error: type[BaseException]) -> None:
+        self.left, self.error = fatal, error
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise self.error
+
+
+@contextlib.contextmanager
+def failing(fatal: int, error: type[BaseException]) -> Iterator[Failing]:
+    count, originals = Failing(fatal, error), {name: getattr(FilesystemStore, name) for name in _METHODS}
+
+    def counted(original: Any) -> Any:
+        def called(*given: Any, **named: Any) -> Any:
+            count()
+            return original(*given, **named)
+
+        return called
+
+    for name, original in originals.items():
+        setattr(FilesystemStore, name, counted(original))
+    try:
+        yield count
+    finally:
+        for name, original in originals.items():
+            setattr(FilesystemStore, name, original)

@@ -18,7 +18,6 @@ from archive.ocfl.layout import object_root
 from archive.wiring.stores import told_store
 from retention.moving.switching import switch_move
 from retention.moving.terms import MoveState
-from tests.faults.test_moving import failing, follow_what_is_in_use
 from tests.support import moves
 from tests.support.archive_home import ArchiveHome, SteppedClock, copy_home, flip
 from tests.support.deployment import new_database
@@ -67,13 +66,13 @@ class Moving(RuleBasedStateMachine):
     def crashing(self, fatal: int, act: Any) -> None:
         """Do something that is broken off at a call of a store, as by a kill; 0 lets it come to its end."""
         try:
-            with failing(fatal, Crashed):
+            with moves.failing(fatal, Crashed):
                 act()
         except Crashed:
             pass
         except LiuhenError as error:
             assert error.code.startswith(("move.", "ocfl.")), error
-        follow_what_is_in_use(self.home, self.old, self.there)
+        moves.follow_what_is_in_use(self.home, self.old, self.there)
         self.damaged = {path: at for path, at in self.damaged.items() if path.exists()}
 
     # ---- what happens ------------------------------------------------------------------------------------------------
