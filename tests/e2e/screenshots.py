@@ -26,6 +26,7 @@ from tests.e2e.certificate_shots import CERTIFICATE_SHOTS
 from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.operations_shots import OPERATIONS_SHOTS
 from tests.e2e.record_shots import RECORD_SHOTS
+from tests.e2e.renewal_shots import RENEWAL_SHOTS
 from tests.e2e.retrieval_shots import RETRIEVAL_SHOTS
 from tests.e2e.shot import Place, Shot, opened, said
 from tests.e2e.staff_shots import STAFF_SHOTS
@@ -351,6 +352,7 @@ SHOTS = [
     *OFFICE_SHOTS,
     *OPERATIONS_SHOTS,
     *RETRIEVAL_SHOTS,
+    *RENEWAL_SHOTS,
     *STAFF_SHOTS,
     *TEMPLATE_SHOTS,
     *ACCOUNT_SHOTS,

@@ -114,7 +114,7 @@ from retention.fixity import check_fixity
 from signing.certificates import MANIFEST_SIGNING
 from signing.document_keys import HeldKey
 from signing.pades import DocumentSigner
-from tests.support import footage
+from tests.support import footage, moves
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock, SteppedClock, flip
 from tests.support.case_files import CHECKED, give_seal, scan
 from tests.support.cosigned import CosignedHome, cosigned_home
@@ -175,6 +175,12 @@ UNBOUND = {
     # How far the copier is; that it looked past nothing follows from the log.
     "copy_place": {"scanned", "trouble", "trouble_at"},
     "object_copy": {"locked_until", "due_index", "due_since", "tried_at", "fault", "fault_at"},
+    # How far a move is; that nothing was passed over is what its balance says.
+    "store_move": {"scanned", "journal_size"},
+    "moved_object": {"state", "locked_until", "is_held", "tried_at", "fault", "fault_at", "settled_at", "rechecked_at",
+                     "kept_until"},
+    # What could not be renewed: found out again.
+    "renewal_fault": None,
 }  # fmt: skip
 
 
@@ -253,6 +259,12 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
     retrieve(home, object_id)
     check_fixity(home.services.fixity, object_id, by=OPERATOR)
     home.services.worm.run()
+    home.sequence()
+    home.services.evidence.renew_due()
+    home.services.evidence.objects.renew(object_id, by=OPERATOR)
+    moves.begin(home, moves.another_folder(base, "moved"))
+    moves.run(home)
+    moves.abandon(home)
     home.sequence()
     assert home.services.copies.copy_some() > 0
     home.services.drills.run(count=1)
