@@ -142,7 +142,7 @@ def fsck_(
     from archive.settings import load_settings
     from archive.wiring import HomeMissing
     from archive.wiring.copy_parts import second_copy
-    from archive.wiring.stores import places_of
+    from archive.wiring.stores import places_of, require_store
     from retention.copies import NoCopyConfigured
 
     outside = None if key is None and not root else _outside(key, root or [])
@@ -151,6 +151,7 @@ def fsck_(
     if not (settings.home / "keys").is_dir():
         raise HomeMissing(home=str(settings.home))
     with contextlib.closing(Database(settings.effective_database_url)) as database:
+        require_store(database, settings)
         root_file, places = settings.home / "ca" / "root.cert.pem", places_of(settings, SystemClock())
         second = second_copy(settings, SystemClock()) if copy else None
         if copy and second is None:

@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
         ("switch", switch),
         ("release", release),
         ("abandon", abandon),
+        ("renamed", renamed),
     ):
         group.command(name)(command)
     app.add_typer(group, name="move")
@@ -152,6 +153,23 @@ def abandon(home: Home = None, leave: _Leave = False, as_json: AsJson = False) -
         found = clear_given_up(services.moving, by=OPERATOR, leaves=leave, progress=_progress)
     _print(found, as_json=as_json)
     raise typer.Exit(exit_code(_ended(found, MoveState.ABANDONED)))
+
+
+def renamed(home: Home = None) -> None:
+    """Say that the store in use has another name now, that of the settings: its server or folder is called otherwise.
+
+    Only after a move, which wrote its name down. Every object of the catalogue must be shown there.
+    """
+    from archive.settings import load_settings
+    from archive.wiring import build_services
+    from retention.moving.renaming import rename_store
+
+    services = build_services(load_settings(home=home), is_renaming=True)
+    try:
+        rename_store(services.moving, by=OPERATOR)
+        print(f"The store in use is {services.moving.place}")
+    finally:
+        services.close()
 
 
 def _settings_in(file: Path) -> dict[str, Any]:

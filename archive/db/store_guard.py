@@ -1,8 +1,9 @@
 """Which store is in use: a process whose settings name another one writes nothing.
 
-The newest move that has switched says it (`store_move`), and every writing transaction looks: it holds the moment of
-switching off until it has ended, and fails where the store has changed. So nothing is ever acknowledged that lies in
-a store which was left, however long a process has slept. Archives that never moved have no such row, and ask nobody.
+The newest move that has switched says it (`store_move`), or one under way that it is still the old one; every writing
+transaction looks: it holds the moment of switching off until it has ended, and fails where the store has changed. So
+nothing is ever acknowledged that lies in a store which was left, or is not in use yet, however long a process has
+slept. Archives that never moved have no such row.
 Source: docs/adr/0037-moving.md.
 """
 
@@ -18,7 +19,9 @@ from archive.kernel.errors import LiuhenError
 FUNCTION: Final = "liuhen_store_in_use"
 KEY: Final = 0x6C69_7573_746F  # "liusto"
 _NEWEST: Final = (
-    "SELECT to_place FROM store_move WHERE switched_at IS NOT NULL ORDER BY switched_at DESC, id DESC LIMIT 1"
+    "SELECT coalesce("
+    "(SELECT to_place FROM store_move WHERE switched_at IS NOT NULL ORDER BY switched_at DESC, id DESC LIMIT 1), "
+    "(SELECT from_place FROM store_move WHERE state IN ('copying', 'abandoning') LIMIT 1))"
 )
 FUNCTION_SQL: Final = (
     f"CREATE OR REPLACE FUNCTION {FUNCTION}() RETURNS text LANGUAGE plpgsql VOLATILE AS $$ BEGIN "
@@ -28,7 +31,7 @@ FUNCTION_SQL: Final = (
 
 
 class StoreElsewhere(LiuhenError):
-    """The archive was moved to another store than these settings name; nothing is written here any more."""
+    """The archive's store is another one than these settings name; nothing is written here."""
 
     code = "store.elsewhere"
     exit_code = 78
@@ -55,7 +58,7 @@ class StoreGuard:
 
 
 def store_in_use(tx: Session) -> str | None:
-    """Return the name of the store that the newest move has switched to; None where there was no move."""
+    """Return the name of the store that moves say is in use; None where there was none, and none is under way."""
     found = tx.execute(text(_NEWEST)).scalar()
     return None if found is None else str(found)
 

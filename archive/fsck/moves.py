@@ -14,6 +14,7 @@ _BEGUN, _MOVED, _SWITCHED, _RELEASED, _ABANDONED = (
 )
 _STATES: Final[Mapping[tuple[str, Any], str]] = {
     (_SWITCHED, "switched"): "switched",
+    (_SWITCHED, "renamed"): "renamed",
     (_RELEASED, "begun"): "releasing",
     (_RELEASED, "done"): "released",
     (_ABANDONED, "begun"): "abandoning",
@@ -21,6 +22,7 @@ _STATES: Final[Mapping[tuple[str, Any], str]] = {
 }
 _TIMES: Final[Mapping[tuple[str, Any], str]] = {
     (_SWITCHED, "switched"): "switched_at",
+    (_SWITCHED, "renamed"): "switched_at",
     (_SWITCHED, "settled"): "settled_at",
     (_RELEASED, "done"): "released_at",
     (_ABANDONED, "done"): "abandoned_at",

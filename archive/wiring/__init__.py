@@ -27,9 +27,9 @@ from archive.kernel.clock import SystemClock
 from archive.kernel.digests import CN_PROFILE, STANDARD
 from archive.kernel.errors import Conflict, LiuhenError
 from archive.ledger.anchor_rounds import AnchorRounds
-from archive.ledger.anchors import Anchors, standing
-from archive.ledger.cosign_rounds import CosignRounds, last_outcomes
-from archive.ledger.health import LogFacts, LogHealth, log_health
+from archive.ledger.anchors import Anchors
+from archive.ledger.cosign_rounds import CosignRounds
+from archive.ledger.health import LogHealth
 from archive.ledger.journal import Journal
 from archive.ledger.keykinds import MLDSA44
 from archive.ledger.lock import SequencerLock
@@ -199,18 +199,9 @@ class Services:
 
     def log_health(self) -> LogHealth:
         """Look at the log as it stands."""
-        facts = LogFacts(
-            origin=self.settings.origin,
-            keys=self.trust.logs,
-            policy=self.policy,
-            published=self.published.checkpoint(),
-            answers=last_outcomes(self.run_folder / "witnesses.json"),
-            refresh=timedelta(minutes=self.settings.witness_refresh_min),
-            anchoring=timedelta(minutes=self.settings.anchor_minutes),
-            anchors=lambda size: standing(self.anchors.folder, log_size=size, report=self.run_folder / "anchors.json"),
+        return log_parts.health(
+            self.settings, self.database, self.clock, self.trust, self.policy, self.published, self.anchors
         )
-        with self.database.read() as tx:
-            return log_health(tx, facts, at=self.clock.now())
 
     def close(self) -> None:
         """Give back what is held."""
@@ -294,11 +285,16 @@ def _create_database(settings: Settings) -> None:
 
 
 def build_services(
-    settings: Settings, *, clock: Clock | None = None, statement_s: int = 0, is_recovering: bool = False
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    statement_s: int = 0,
+    is_recovering: bool = False,
+    is_renaming: bool = False,
 ) -> Services:
     """Open the archive in the home folder; the clock is that of the database server unless another is given.
 
-    Units: a statement may take `statement_s` (see `Database`).
+    Units: a statement may take `statement_s` (see `Database`). `is_renaming`: the store may have another name.
 
     Raises: HomeMissing, RecoveryUnfinished unless `is_recovering`, SchemaOutdated, StoreElsewhere, Unavailable; what a
         damaged key or certificate raises.
@@ -310,7 +306,7 @@ def build_services(
     database = Database(settings.effective_database_url, pool_size=settings.database_pool, statement_s=statement_s)
     try:
         require_current_schema(database)
-        if not is_recovering:  # which store is in use is known once the log is replayed
+        if not (is_recovering or is_renaming):  # which store is in use is known once the log is replayed
             require_store(database, settings)
         prepare_local(settings)
         return _services(settings, database, DatabaseClock(database) if clock is None else clock)

@@ -9,14 +9,16 @@ from sqlalchemy import select
 
 from archive.adapters.http_outbound import HttpOutbound
 from archive.db.database import Database
-from archive.ledger.anchors import read_issuers
-from archive.ledger.cosign_rounds import CosignRounds
+from archive.ledger.anchors import Anchors, read_issuers, standing
+from archive.ledger.cosign_rounds import CosignRounds, last_outcomes
 from archive.ledger.cosigner import WitnessClient
+from archive.ledger.health import LogFacts, LogHealth, log_health
 from archive.ledger.journal import Journal
 from archive.ledger.keykinds import MLDSA44
 from archive.ledger.models import LogSegment
 from archive.ledger.note import RECEIPT, VerifierKey
 from archive.ledger.policy import NO_WITNESSES, WitnessPolicy
+from archive.ledger.publishing import Published
 from archive.ledger.trustfile import MalformedTrustFile, TrustFile, parse_policy, receipt_key_name
 from archive.ports.clock import Clock
 from archive.ports.timestamps import TimestampAuthority
@@ -152,3 +154,28 @@ def renew_trust_file(home: Path, now: TrustFile) -> bool:
         return False
     replace_durably(path, str(merged).encode(), mode=PUBLIC)
     return True
+
+
+def health(
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    trust: TrustFile,
+    policy: WitnessPolicy,
+    published: Published,
+    anchors: Anchors,
+) -> LogHealth:
+    """Look at the log as it stands."""
+    run = settings.home / "run"
+    facts = LogFacts(
+        origin=settings.origin,
+        keys=trust.logs,
+        policy=policy,
+        published=published.checkpoint(),
+        answers=last_outcomes(run / "witnesses.json"),
+        refresh=timedelta(minutes=settings.witness_refresh_min),
+        anchoring=timedelta(minutes=settings.anchor_minutes),
+        anchors=lambda size: standing(anchors.folder, log_size=size, report=run / "anchors.json"),
+    )
+    with database.read() as tx:
+        return log_health(tx, facts, at=clock.now())

@@ -15,6 +15,7 @@ class MoveState(StrEnum):
     RELEASED = "released"
     ABANDONING = "abandoning"
     ABANDONED = "abandoned"
+    RENAMED = "renamed"
 
 
 class ObjectState(StrEnum):
@@ -53,6 +54,13 @@ class PlaceTaken(Conflict):
     """There is something in the place that is to be moved to, and no move of this archive has put it there."""
 
     code = "move.place_taken"
+
+
+class NotThisStore(LiuhenError):
+    """The place that the settings name does not hold what the catalogue knows: it is not the store in use."""
+
+    code = "move.not_this_store"
+    exit_code = 65
 
 
 class MoveUnbalanced(LiuhenError):

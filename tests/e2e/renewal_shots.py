@@ -21,9 +21,7 @@ def _address(bureau: Bureau) -> str:
     if not is_done:
         for name in ("video", "letter"):
             services.evidence.objects.renew(bureau.items[name], by=OPERATOR)
-        note_fault(
-            services.database, Aging.MANIFEST, str(bureau.items["audio"]), "renewal.ended", at=bureau.now()
-        )
+        note_fault(services.database, Aging.MANIFEST, str(bureau.items["audio"]), "renewal.ended", at=bureau.now())
     return "/renewals?years=25"
 
 

@@ -13,6 +13,7 @@ _LOADED: Final = (_models,)
 _FACTS: Final = ("from_place", "to_place", "from_settings", "to_settings", "keep_days")
 _STATES: Final[Mapping[tuple[str, str], str]] = {
     ("store.move_switched", "switched"): "switched",
+    ("store.move_switched", "renamed"): "renamed",
     ("store.move_released", "begun"): "releasing",
     ("store.move_released", "done"): "released",
     ("store.move_abandoned", "begun"): "abandoning",
@@ -20,6 +21,7 @@ _STATES: Final[Mapping[tuple[str, str], str]] = {
 }
 _TIMES: Final = {
     ("store.move_switched", "switched"): "switched_at",
+    ("store.move_switched", "renamed"): "switched_at",
     ("store.move_switched", "settled"): "settled_at",
     ("store.move_released", "done"): "released_at",
     ("store.move_abandoned", "done"): "abandoned_at",

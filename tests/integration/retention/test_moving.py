@@ -21,10 +21,12 @@ from archive.ledger.entries import OPERATOR
 from archive.ocfl.layout import object_root
 from archive.settings import SettingsInvalid
 from archive.wiring import build_services
+from archive.wiring.stores import with_store
 from archive.worker.loop import Worker
 from ingest.accept import finish_upload
 from ingest.errors import Quarantined
 from retention.moving.models import MovedObject, StoreMove
+from retention.moving.renaming import rename_store
 from retention.moving.stops import being_moved
 from retention.moving.switching import switch_move
 from retention.moving.terms import (
@@ -35,6 +37,7 @@ from retention.moving.terms import (
     MoveUnbalanced,
     MoveUnderWay,
     NoMove,
+    NotThisStore,
     ObjectState,
     PlaceTaken,
 )
@@ -134,6 +137,52 @@ def test_a_process_with_the_old_settings_writes_nothing_any_more(
     finish_upload(home.intake, upload_id)
     assert moves.original(home, ObjectId(home.upload(upload_id).object_id)) == b"on its way"
     home.services.sequencer.recover()
+    home.sequence()
+    home.assert_sound()
+
+
+def test_nobody_writes_into_the_new_place_before_it_is_in_use(home: ArchiveHome, deliver: Deliver, there: Told) -> None:
+    deliver(b"film")
+    home.sequence()
+    early = with_store(home.settings, there)
+    moves.begin(home, there)
+    with pytest.raises(StoreElsewhere):
+        build_services(early, clock=home.clock)
+    moves.abandon(home)
+    build_services(early, clock=home.clock).close()
+
+
+def test_a_store_that_is_called_otherwise_is_known_again(
+    home: ArchiveHome, deliver: Deliver, there: Told, tmp_path: Path
+) -> None:
+    object_id = deliver(b"film")
+    home.sequence()
+    moves.begin(home, there)
+    moves.run(home)
+    moves.switch(home, there)
+    home.clock.step(timedelta(days=31))
+    moves.release(home)
+    home.sequence()
+    folder, other = Path(str(there["store_folder"])), tmp_path / "mounted elsewhere"
+    with pytest.raises(InvalidInput):
+        rename_store(home.services.moving, by=OPERATOR)
+    home.services.close()
+    folder.rename(other)
+    home.settings = with_store(home.settings, {"store": "files", "store_folder": str(other)})
+    with pytest.raises(StoreElsewhere):
+        build_services(home.settings, clock=home.clock)
+    kept = other / "store" / object_root(object_id) / "inventory.json"
+    kept.rename(other / "kept")
+    for is_there in (False, True):
+        home.services = build_services(home.settings, clock=home.clock, is_renaming=True)
+        if not is_there:
+            with pytest.raises(NotThisStore):
+                rename_store(home.services.moving, by=OPERATOR)
+            (other / "kept").rename(kept)
+            home.services.close()
+    rename_store(home.services.moving, by=OPERATOR)
+    home.reopen()
+    deliver(b"goes on")
     home.sequence()
     home.assert_sound()
 
