@@ -11,7 +11,7 @@ from archive.ports.mending import Mender, WrongBytes
 
 KEY = "a/b/c"
 GOOD = b"what it has to hold" * 1000
-BAD = b"what it must not hold" * 1000
+BAD = b"what it must not be" * 1000
 
 
 def of(data: bytes) -> Callable[[], BinaryIO]:
