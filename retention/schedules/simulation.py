@@ -76,12 +76,11 @@ class Comparison:
 
     def verdict(self, facts: Facts, stored: Stored) -> Verdict:
         """Return what would become of an object."""
-        closed = replace(facts, closings=tuple(at or self._at for at in facts.closings))
+        closings = tuple(at or self._at for at in facts.closings)
+        closed = replace(facts, closings=closings)
+        counted = (facts.received_at, facts.recorded_at, max(closings) if closings else None)
         try:
-            days = tuple(
-                at if at is None else local_day(at)
-                for at in (closed.received_at, closed.recorded_at, max(closed.closings, default=None))
-            )
+            days = tuple(None if at is None else local_day(at) for at in counted)
         except OverflowError:  # the clock of a device may say anything
             return self._judged(closed, stored)
         key = (closed.kind, closed.marks, closed.categories, closed.stages, days, stored)
