@@ -11,10 +11,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from archive.calendar.days import local_day
-from retention.planning.readings import Filing, Texts, Thing, as_instant, recorded_at
+from retention.planning.driver import Texts, as_instant
+from retention.planning.readings import Filing, Thing, recorded_at
 from retention.schedules.algebra import Facts, Kept, Rule, kept_by
 from retention.schedules.terms import Basis, Mark
 
+_NO_MARKS: Final[frozenset[str]] = frozenset()
+_SECONDS: Final = 6
+"""Offsets with fewer characters are under 100 seconds."""
+_EDGES: Final = frozenset({"00", "01", "58", "59"})
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _FOR_EVER: Final = "~"
 """Comes after every moment."""
@@ -87,27 +92,37 @@ class Decider:
         self._days = _Days()
 
     def decide(self, thing: Thing, marks: frozenset[str] | None) -> Decision:
-        """Return what the rules ask for an object that is known so."""
+        """Return what the rules ask for an object that is known so; `marks` are its own."""
         _, kind, received, stated, offset_ms, filings = thing
-        closed: str | None = None
+        closed = ""
         if not filings:
             key: tuple[object, ...] = (kind, marks)
         elif len(filings) == 1:
-            _, category, closed, stage = filings[0]
+            _, category, closed, stage, marked = filings[0]
+            marks = marked if marks is None else marks.union(marked or ())
             key = (kind, marks, category, stage)
         else:
-            ends = [filing[2] for filing in filings if filing[2]]
-            closed = max(ends) if len(ends) == len(filings) else None
+            ends = [filing[2] for filing in filings]
+            closed = max(ends) if all(ends) else ""
+            marks = (marks or _NO_MARKS).union(*(filing[4] for filing in filings if filing[4] is not None)) or None
             key = (kind, marks, frozenset((filing[1], filing[3]) for filing in filings))
         shape = self._shapes.get(key)
         if shape is None:
             shape = self._shapes[key] = self._shape(_words(kind, filings, marks))
         (best, rule, waits_for), basis, basis_at, days = _NONE, None, None, self._days
         if (group := shape.by_recording) is not None:
-            at = recorded_at(stated, offset_ms, self._texts) or received
-            day = days[at[:13]]
-            best, rule, _ = group.longest.get(day) or self._asked(shape, group, day, at)
-            basis, basis_at = _RECORDED, at
+            if not stated:
+                basis_at, day = received, days[received[:13]]
+            elif _is_within_its_hour(stated, offset_ms):
+                basis_at, day = None, days[stated[:13]]  # the moment itself takes long, and is not always wanted
+            else:
+                basis_at = recorded_at(stated, offset_ms, self._texts) or received
+                day = days[basis_at[:13]]
+            longest = group.longest.get(day)
+            if longest is None:
+                longest = self._asked(shape, group, day, recorded_at(stated, offset_ms, self._texts) or received)
+            best, rule, _ = longest
+            basis = _RECORDED
         if (group := shape.by_receipt) is not None:
             day = days[received[:13]]
             rank, code, _ = group.longest.get(day) or self._asked(shape, group, day, received)
@@ -117,7 +132,9 @@ class Decider:
             day = days[closed[:13]] if closed else 0
             rank, code, waits_for = group.longest.get(day) or self._asked(shape, group, day, closed)
             if rank > best:
-                best, rule, basis, basis_at = rank, code, _CASE_CLOSED, closed
+                best, rule, basis, basis_at = rank, code, _CASE_CLOSED, closed or None
+        if basis_at is None and basis is _RECORDED:
+            basis_at = recorded_at(stated, offset_ms, self._texts)
         if best[0] == _FOR_EVER:
             return None, True, False, rule, basis, basis_at, None
         if rule is not None:
@@ -133,7 +150,7 @@ class Decider:
             groups.append(self._groups.setdefault((basis, codes), _Group(basis, rules, {})) if rules else None)
         return _Shape(facts, *groups)
 
-    def _asked(self, shape: _Shape, group: _Group, day: int, at: str | None) -> _Longest:
+    def _asked(self, shape: _Shape, group: _Group, day: int, at: str) -> _Longest:
         """Return what the rules of one basis ask for, counted from a moment; remember it for its day."""
         counted = as_instant(at) if at else None
         facts = replace(
@@ -154,6 +171,11 @@ class Decider:
             found = (_NONE[0], None, waits_for)
         group.longest[day] = found
         return found
+
+
+def _is_within_its_hour(stated: str, offset_ms: str) -> bool:
+    """Whether a moment lies in the same hour after it was corrected: clocks are off by seconds, as a rule."""
+    return len(offset_ms) < _SECONDS and stated[14:16] not in _EDGES
 
 
 def _words(kind: str, filings: Sequence[Filing], marks: frozenset[str] | None) -> Facts:

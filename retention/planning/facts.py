@@ -5,7 +5,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from retention.planning.readings import Driver, Reading, Texts, Thing, Which, as_instant, read, recorded_at
+from retention.planning.driver import Driver, Texts, Which, as_instant
+from retention.planning.readings import Reading, Thing, read, recorded_at
 from retention.schedules.algebra import Facts
 from retention.schedules.terms import Mark
 
@@ -26,12 +27,13 @@ def facts_from(thing: Thing, reading: Reading, texts: Texts) -> Facts:
     """Return the facts of an object that was read."""
     key, kind, received, stated, offset_ms, filings = thing
     recorded = recorded_at(stated, offset_ms, texts)
+    marks = reading.marks.get(key, frozenset[str]()).union(*(marked for *_, marked in filings if marked is not None))
     return Facts(
         kind=kind,
         received_at=as_instant(received),
         recorded_at=None if recorded is None else as_instant(recorded),
-        marks=frozenset(map(Mark, reading.marks.get(key, ()))),
-        categories=frozenset(category for _, category, _, _ in filings),
-        stages=frozenset(stage for _, _, _, stage in filings if stage is not None),
-        closings=tuple(None if closed is None else as_instant(closed) for _, _, closed, _ in filings),
+        marks=frozenset(map(Mark, marks)),
+        categories=frozenset(category for _, category, _, _, _ in filings),
+        stages=frozenset(stage for _, _, _, stage, _ in filings if stage),
+        closings=tuple(as_instant(closed) if closed else None for _, _, closed, _, _ in filings),
     )

@@ -8,6 +8,7 @@ from typing import Final
 from archive.jobs.queue import LONG, ClaimedJob, hasten_job, renew_job, repeat_job
 from retention.locks import EXTEND_LOCKS
 from retention.planning.planner import RetentionPlanner
+from retention.planning.sweeping import Sweep
 
 PLAN_RETENTION: Final = "plan_retention"
 _EVERY: Final = timedelta(minutes=1)
@@ -36,14 +37,17 @@ class PlanningJobs:
     def _work(self, job: ClaimedJob, report: Callable[[int], None]) -> None:
         planner, moved = self.planner, 0
         for batch in range(_BATCHES):
-            done = planner.note_changes() or planner.plan_stale() or planner.sweep_some()
+            done = planner.note_changes() or planner.plan_stale()
+            if not done:
+                done = Sweep(planner).run(_BATCHES)
             if not done:
                 break
             moved += done
             report(batch)
+        else:
+            batch = _BATCHES
         at = planner.clock.now()
-        is_over = moved == 0 or batch < _BATCHES - 1
         with planner.database.begin() as tx:
             if moved:
                 hasten_job(tx, EXTEND_LOCKS, at=at)
-            repeat_job(tx, job, until=at + (_EVERY if is_over else timedelta(0)))
+            repeat_job(tx, job, until=at + (timedelta(0) if batch == _BATCHES else _EVERY))

@@ -2,14 +2,11 @@
 
 Objects are planned in batches, each in one transaction: facts, the algebra, the rows that are different, one log entry.
 What makes a plan stale is marked by whoever changes it (`mark_stale`), found in the log (`retention.planning.changes`),
-or is a schedule that came into force, after which every object is looked at once more: that sweep goes on where it
-broke off.
+or is a schedule that came into force, after which every object is looked at once more (`retention.planning.sweeping`).
 """
 
-import gc
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, Protocol
@@ -27,21 +24,19 @@ from archive.ledger.entries import ARCHIVE, Actor
 from archive.ports.clock import Clock
 from retention.planning.changes import log_size, note_changes
 from retention.planning.deciding import Decider
+from retention.planning.driver import Driver, Which
 from retention.planning.models import PlanningState, RetentionPlan
-from retention.planning.readings import Driver, Texts, Which, read
+from retention.planning.readings import read
 from retention.planning.stale import mark_stale
-from retention.planning.writing import Plan, grown, present_plans, write_plans
+from retention.planning.writing import PlannedMeanwhile, decided, present_plans, write_batch
 from retention.schedules.algebra import Rule
 
-__all__ = ["BATCH", "InForce", "RetentionPlanner", "RulesOfDay", "mark_stale", "named"]
+__all__ = ["BATCH", "InForce", "RetentionPlanner", "RulesOfDay", "mark_stale", "named", "taken"]
 
 BATCH: Final = 5_000
 """Objects that are planned in one transaction, with one log entry."""
 _ONLY: Final = 1
-_FEW: Final = 500
-_NOTHING: Final[tuple[Plan | None, str | None]] = (None, None)
-_NEXT: Final = "SELECT id FROM preserved_object WHERE id > ? ORDER BY id LIMIT ?"
-_NEXT_POSTGRES: Final = "SELECT id::text FROM preserved_object WHERE id > %s::uuid ORDER BY id LIMIT %s"
+_TRIES: Final = 5
 
 
 class InForce(Protocol):
@@ -72,95 +67,74 @@ class RetentionPlanner:
 
         Guarantees: on return each has its plan, with its log entry.
         """
-        changed = 0
-        for start in range(0, len(object_ids), BATCH):
-            with self.database.begin() as tx:
-                _taken(tx)
-                changed += self._plan_these(tx, object_ids[start : start + BATCH], by=by)
-        return changed
+        return sum(
+            self._planned(lambda _, some=object_ids[start : start + BATCH]: some, by=by)[1]
+            for start in range(0, len(object_ids), BATCH)
+        )
 
     def plan_stale(self, limit: int = BATCH) -> int:
         """Plan up to `limit` objects whose plan is stale, the longest so first; return how many were looked at."""
-        with self.database.begin() as tx:
-            _taken(tx)
-            stale = select(RetentionPlan.object_id).where(RetentionPlan.stale_since.is_not(None))
-            found = tx.scalars(stale.order_by(RetentionPlan.stale_since).limit(limit)).all()
-            self._plan_these(tx, found)
-        return len(found)
+        stale = select(RetentionPlan.object_id).where(RetentionPlan.stale_since.is_not(None))
+        oldest = stale.order_by(RetentionPlan.stale_since).limit(limit)
+        return self._planned(lambda tx: tx.scalars(oldest).all())[0]
 
     def note_changes(self) -> int:
         """Look through the log for what changes plans: plan what is new, mark what is stale; return how far it went.
 
         One call looks at some thousand entries. Units: entries.
         """
-        with self.database.begin() as tx:
-            state = _taken(tx)
+        looked_at = 0
+
+        def fresh(tx: Session) -> Sequence[UUID]:
+            nonlocal looked_at
+            state = taken(tx)
             noted = note_changes(tx, state.scanned, at=self.clock.now())
-            state.scanned = noted.scanned
-            self._plan_these(tx, noted.fresh)
-        return noted.looked_at
+            state.scanned, looked_at = noted.scanned, noted.looked_at
+            return noted.fresh
 
-    def sweep_some(self, limit: int = BATCH) -> int:
-        """Plan the next objects by a schedule by which not all of them were planned yet; return how many, 0 at the end.
-
-        Which that is, is asked each time: where another came into force meanwhile, it begins again with the first.
-        """
-        with self.database.begin() as tx:
-            state, in_force = _taken(tx), self._in_force(tx)
-            name = named(in_force)
-            if state.swept == name:
-                return 0
-            if state.sweeping != name:
-                state.sweeping, state.swept_to = name, None
-            driver, after = Driver(tx), state.swept_to or UUID(int=0)
-            keys = driver.rows(_NEXT, _NEXT_POSTGRES, driver.key(after), limit)
-            if keys:
-                which = Which(after=driver.key(after), until=keys[-1][0])
-                self._plan(tx, driver, which, in_force, is_many=len(keys) > _FEW)
-            if len(keys) < limit:
-                state.swept, state.sweeping, state.swept_to = name, None, None
-            else:
-                state.swept_to = UUID(keys[-1][0])
-        return len(keys)
+        self._planned(fresh)
+        return looked_at
 
     def rules_at(self, tx: Session, at: Instant) -> Sequence[Rule]:
         """Return the rules that are in force at a moment."""
         return self.rules(tx, local_day(at)).rules
 
-    def _in_force(self, tx: Session) -> InForce:
+    def in_force(self, tx: Session) -> InForce:
+        """Return the schedule that is in force now."""
         return self.rules(tx, local_day(self.clock.now()))
 
-    def _plan_these(self, tx: Session, object_ids: Sequence[UUID], *, by: Actor = ARCHIVE) -> int:
-        """Plan objects in the caller's transaction, which has taken the state; return how many plans are different."""
-        if not object_ids:
-            return 0
-        driver = Driver(tx)
-        which = Which(keys=[driver.key(object_id) for object_id in object_ids])
-        return self._plan(tx, driver, which, self._in_force(tx), is_many=len(object_ids) > _FEW, by=by)
+    def plan_some(self, tx: Session, which: Which, in_force: InForce, *, by: Actor = ARCHIVE) -> int:
+        """Plan objects in the caller's transaction, which has taken the state; return how many plans are different.
 
-    def _plan(
-        self, tx: Session, driver: Driver, which: Which, in_force: InForce, *, is_many: bool, by: Actor = ARCHIVE
-    ) -> int:
+        Raises: PlannedMeanwhile.
+        """
+        driver = Driver(tx)
+        present = present_plans(driver, which)
         schedule_id = None if in_force.schedule_id is None else driver.key(in_force.schedule_id)
-        new: list[tuple[str, Plan]] = []
-        changed: list[tuple[str, Plan, str | None]] = []
-        settled: list[tuple[str, str]] = []
-        with _undisturbed(is_many=is_many):
-            present = present_plans(driver, which)
-            reading, decide = read(driver, which), _decider(in_force, driver.texts).decide
-            marks = reading.marks
-            for thing in reading.things:
-                key = thing[0]
-                before, stale = present.get(key, _NOTHING)
-                plan = grown(decide(thing, marks.get(key)), schedule_id, before)
-                if before is None:
-                    new.append((key, plan))
-                elif plan != before:
-                    changed.append((key, plan, stale))
-                elif stale is not None:
-                    settled.append((key, stale))
-            write_plans(tx, driver, new, changed, settled, by=by, at=self.clock.now())
-        return len(new) + len(changed)
+        decider = Decider(in_force.rules, driver.texts)
+        batch = decided(decider, read(driver, which), present, schedule_id)
+        write_batch(tx, driver, batch, by=by, at=self.clock.now())
+        return batch.size
+
+    def _planned(self, which: Callable[[Session], Sequence[UUID]], *, by: Actor = ARCHIVE) -> tuple[int, int]:
+        """Plan the objects that are asked for in the transaction; return how many, and of how many plans differ.
+
+        A mark that comes while they are planned has them planned once more.
+        """
+        for left in reversed(range(_TRIES)):
+            try:
+                with self.database.begin() as tx:
+                    taken(tx)
+                    object_ids = which(tx)
+                    driver = Driver(tx)
+                    keys = [driver.key(object_id) for object_id in object_ids]
+                    changed = self.plan_some(tx, Which(keys=keys), self.in_force(tx), by=by) if keys else 0
+            except PlannedMeanwhile:
+                if not left:
+                    raise
+            else:
+                return len(object_ids), changed
+        raise AssertionError
 
 
 def named(in_force: InForce) -> str:
@@ -180,7 +154,7 @@ def named(in_force: InForce) -> str:
     return hashlib.sha256(canonical_json([version, told])).hexdigest()
 
 
-def _taken(tx: Session) -> PlanningState:
+def taken(tx: Session) -> PlanningState:
     """Return the state, held until the transaction ends: one plans at a time."""
     found = tx.get(PlanningState, _ONLY, with_for_update=True)
     if found is None:
@@ -189,28 +163,3 @@ def _taken(tx: Session) -> PlanningState:
         tx.execute(insert(PlanningState).values(id=_ONLY, scanned=log_size(tx)).on_conflict_do_nothing())
         found = tx.get_one(PlanningState, _ONLY, with_for_update=True)
     return found
-
-
-_last: tuple[tuple[str, type[Texts]], Decider] | None = None
-
-
-def _decider(in_force: InForce, texts: Texts) -> Decider:
-    """Return what decides by a schedule; what it learnt is kept for the next batch."""
-    global _last  # noqa: PLW0603 - a cache of one
-    name = named(in_force), type(texts)
-    if _last is None or _last[0] != name:
-        _last = (name, Decider(in_force.rules, texts))
-    return _last[1]
-
-
-@contextmanager
-def _undisturbed(*, is_many: bool) -> Iterator[None]:
-    """Keep the collector of garbage away from a batch: it finds none among tuples, and takes a third of the time."""
-    is_on = gc.isenabled() and is_many
-    if is_on:
-        gc.disable()
-    try:
-        yield
-    finally:
-        if is_on:
-            gc.enable()

@@ -19,6 +19,7 @@ from archive.db.sight import FIRST_UNIT
 from archive.kernel.clock import SystemClock
 from retention.planning.planner import RetentionPlanner
 from retention.planning.stale import mark_stale
+from retention.planning.sweeping import Sweep
 from retention.schedules.terms import Basis, Mark
 from tests.bench.archive import settle
 from tests.bench.report import Row, Samples, Section, target_row
@@ -116,9 +117,8 @@ def _measured(database: Database, runs: int, count: int) -> dict[str, list[float
 
 def _swept(planner: RetentionPlanner, count: int) -> float:
     gc.collect()
-    began, done = time.perf_counter(), 0
-    while found := planner.sweep_some():
-        done += found
+    began = time.perf_counter()
+    done = Sweep(planner).run()
     took = time.perf_counter() - began
     if done != count:
         raise AssertionError(f"{done} of {count} objects were planned")

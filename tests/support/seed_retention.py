@@ -9,6 +9,7 @@ from archive.cases.terms import Category
 from archive.kernel.ids import new_uuid7
 from retention.holding.models import HeldObject, Hold, RetentionMark
 from retention.planning.planner import RetentionPlanner
+from retention.planning.sweeping import Sweep
 from retention.schedules.algebra import Rule
 from retention.schedules.terms import Basis, Mark
 from tests.support.schedule_in_force import Given, Schedules, rule
@@ -55,6 +56,5 @@ def plan_everything(bureau: Bureau) -> None:
         tx.flush()
         tx.add(HeldObject(hold_id=hold.id, object_id=bureau.items["video"], since=at))
     planner = RetentionPlanner(database, bureau.services.clock, Schedules(Given(rules())))
-    while planner.sweep_some():
-        pass
+    Sweep(planner).run()
     sequence(bureau)

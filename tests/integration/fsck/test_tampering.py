@@ -112,6 +112,7 @@ from ingest.docks import revoke_dock, set_dock_limits
 from ingest.errors import Quarantined
 from retention.fixity import check_fixity
 from retention.planning.planner import RetentionPlanner
+from retention.planning.sweeping import Sweep
 from signing.certificates import MANIFEST_SIGNING
 from signing.document_keys import HeldKey
 from signing.pades import DocumentSigner
@@ -277,8 +278,7 @@ def fill(base: Path, database_url: str, clock: SteppedClock) -> ArchiveHome:
 def plan_everything(home: ArchiveHome) -> None:
     """Plans of every object: one with an end, counted from its recording, and those whose period has not begun."""
     planner = RetentionPlanner(home.database, home.clock, Schedules())
-    while planner.sweep_some():
-        pass
+    Sweep(planner).run()
     assert planner.note_changes() == 0
 
 

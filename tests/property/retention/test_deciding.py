@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from archive.kernel.instants import BUREAU_ZONE, parse_instant
 from retention.planning.deciding import Decider, decision_of
 from retention.planning.facts import facts_from
-from retention.planning.readings import PostgresTexts, Reading, Texts, Thing, as_instant, rfc_3339
+from retention.planning.driver import PostgresTexts, Texts, as_instant, rfc_3339
+from retention.planning.readings import Reading, Thing
 from retention.planning.writing import Plan, grown
 from retention.schedules.algebra import Condition, Rule, kept_by
 from retention.schedules.terms import Basis, Mark, Period
@@ -36,65 +37,63 @@ rules = st.lists(
     unique_by=lambda rule: rule.code,
 )  # fmt: skip
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2080, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+marked = st.none() | marks.map(lambda found: frozenset(map(str, found)))
 filings = st.tuples(
-    st.just("c"), st.sampled_from(_CATEGORIES), st.none() | moments, st.none() | st.sampled_from(_STAGES)
+    st.just("c"), st.sampled_from(_CATEGORIES), st.none() | moments, st.sampled_from(("", *_STAGES)), marked
 )  # fmt: skip
-offsets = st.none() | st.integers(-(10**10), 10**10)
+offsets = st.just("") | st.integers(-10**10, 10**10).map(str) | st.integers(-3 * 10**5, 3 * 10**5).map(str)
 things = st.tuples(
     st.builds(lambda: uuid4().hex), st.sampled_from(_KINDS), moments, st.none() | moments, offsets,
     st.lists(filings, max_size=3),
 )  # fmt: skip
-objects = st.tuples(things, marks.map(lambda found: frozenset(map(str, found))))
-
-
+objects = st.tuples(things, marked)
 dialects = st.sampled_from((Texts(), PostgresTexts()))
 
 
-def at_text(at: Any, texts: Texts) -> str | None:
-    return None if at is None else texts.of(at)
+def at_text(at: Any, texts: Texts) -> str:
+    return "" if at is None else texts.of(at)
 
 
 def in_texts(thing: Any, texts: Texts) -> Thing:
     """The thing as a database gives it."""
     key, kind, received, stated, offset_ms, filed = thing
-    filings = [(case_id, category, at_text(closed, texts), stage) for case_id, category, closed, stage in filed]
-    return key, kind, texts.of(received), at_text(stated, texts), offset_ms, filings
+    filings = [(case_id, category, at_text(closed, texts), *rest) for case_id, category, closed, *rest in filed]
+    return key, kind, texts.of(received), at_text(stated, texts), offset_ms, filings  # type: ignore[return-value]
 
 
 @settings(max_examples=200, deadline=None)
 @given(dialects, rules, st.lists(objects, min_size=1, max_size=8))
 def test_it_is_what_the_algebra_says(
-    texts: Texts, schedule: list[Rule], told: list[tuple[Thing, frozenset[str]]]
+    texts: Texts, schedule: list[Rule], told: list[tuple[Thing, frozenset[str] | None]]
 ) -> None:
     found = [(in_texts(thing, texts), marked) for thing, marked in told]
     decider = Decider(schedule, texts)
     for thing, marked in found:
-        facts = facts_from(thing, Reading([thing], {thing[0]: marked}), texts)
+        facts = facts_from(thing, Reading([thing], {} if marked is None else {thing[0]: marked}), texts)
         assert decider.decide(thing, marked) == decision_of(kept_by(facts, schedule), texts)
 
 
 ends = st.none() | moments
 plans = st.tuples(
-    ends, st.booleans(), st.booleans(), st.none() | st.just("r1"), st.none() | st.just("received"), ends,
-    st.none() | st.just(UUID(int=1).hex), st.none() | st.just("r2"),
+    ends, st.booleans(), st.booleans(), st.none() | st.just("r1"), st.none() | st.just("received"),
+    st.none() | st.just(UUID(int=1).hex), st.none() | st.just("r2"), ends,
 ).map(lambda plan: (None if plan[1] else plan[0], *plan[1:]))  # fmt: skip
 
 
 @settings(max_examples=300, deadline=None)
 @given(dialects, rules, objects, plans)
 def test_it_only_grows(texts: Texts, schedule: list[Rule], told: tuple[Thing, frozenset[str]], plan: Plan) -> None:
-    found = (in_texts(told[0], texts), told[1])
-    before: Plan = (at_text(plan[0], texts), *plan[1:5], at_text(plan[5], texts), *plan[6:])  # type: ignore[assignment]
-    decision = Decider(schedule, texts).decide(*found)
+    decision = Decider(schedule, texts).decide(in_texts(told[0], texts), told[1])
     asked, is_permanent, _, rule, _, counted_from, _ = decision
+    kept_until, *rest, counted = plan
+    before: Plan = (at_text(kept_until, texts) or None, *rest), at_text(counted, texts) or None  # type: ignore[assignment]
     after = grown(decision, None, before)
-    assert after[1] or not before[1]
-    assert after[1] == (before[1] or is_permanent)
-    if not after[1]:
-        least = [until for until in (before[0], asked) if until is not None]
-        assert after[0] == max(least, default=None)
+    (until, is_for_ever, _, kept_rule, _, _, _), kept_from = after
+    assert is_for_ever == (before[0][1] or is_permanent)
+    if not is_for_ever:
+        assert until == max((end for end in (before[0][0], asked) if end is not None), default=None)
     assert grown(decision, None, after) == after
-    assert (after[0], after[3], after[5]) in {(before[0], before[3], before[5]), (asked, rule, counted_from)}
+    assert (until, kept_rule, kept_from) in {(before[0][0], before[0][3], before[1]), (asked, rule, counted_from)}
 
 
 @given(dialects, st.lists(moments, min_size=2, max_size=2))

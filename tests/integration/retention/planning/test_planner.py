@@ -29,6 +29,7 @@ from retention.planning.jobs import PLAN_RETENTION, PlanningJobs
 from retention.planning.models import RetentionPlan
 from retention.planning.planner import RetentionPlanner
 from retention.planning.stale import mark_stale
+from retention.planning.sweeping import Sweep
 from retention.schedules.algebra import Facts, ends_at, kept_by
 from retention.schedules.terms import Basis, Mark, Period
 from tests.support.archive_home import PDF, ArchiveHome, EnrolledDock
@@ -45,7 +46,7 @@ def plan(home: ArchiveHome, object_id: UUID) -> RetentionPlan:
 
 def plan_all(home: ArchiveHome, planner: RetentionPlanner) -> None:
     home.sequence()
-    while planner.note_changes() or planner.plan_stale() or planner.sweep_some():
+    while planner.note_changes() or planner.plan_stale() or Sweep(planner).run():
         pass
     home.sequence()
 
@@ -263,20 +264,55 @@ def test_a_new_schedule_is_asked_of_everything_also_on_the_day_that_it_begins(
     home: ArchiveHome, deliver: Deliver, planner: RetentionPlanner, schedules: Schedules
 ) -> None:
     ids = [deliver(bytes([number]) * 9) for number in range(7)]
-    assert [planner.sweep_some(3) for _ in range(4)] == [3, 3, 1, 0]
+    assert [Sweep(planner, 3).run(1) for _ in range(4)] == [3, 3, 1, 0]
     assert entries_of_plans(home) == 3
     tomorrow = local_day(home.clock.now()) + timedelta(days=1)
     schedules.since[tomorrow] = Given((rule("new", 600, Basis.RECEIVED),), uuid4())
-    assert planner.sweep_some(3) == 0
+    assert Sweep(planner, 3).run() == 0
     home.clock.step(timedelta(days=1))
-    assert planner.sweep_some(3) == 3
+    assert Sweep(planner, 3).run(1) == 3
     schedules.since[tomorrow] = Given((rule("newer", 700, Basis.RECEIVED),), uuid4())
-    assert [planner.sweep_some(3) for _ in range(4)] == [3, 3, 1, 0], "it begins again with the first"
+    assert Sweep(planner, 3).run() == 7, "it begins again with the first"
     assert {plan(home, object_id).rule for object_id in ids} == {"newer"}
     before = entries_of_plans(home)
     schedules.since[tomorrow] = Given((rule("newer", 700, Basis.RECEIVED),), uuid4())
-    assert planner.sweep_some(10) == 7
+    assert Sweep(planner, 10).run() == 7
     assert entries_of_plans(home) == before, "what is the same under another version is no change"
+    home.sequence()
+    home.assert_sound()
+
+
+def test_what_is_planned_or_marked_while_a_sweep_is_on_its_way_is_not_lost(
+    home: ArchiveHome, deliver: Deliver, planner: RetentionPlanner, schedules: Schedules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [deliver(bytes([number]) * 9) for number in range(4)]
+    planner.plan_now(ids[2:3])
+    write = Sweep._write_once
+    before = plan(home, ids[2])
+
+    def meanwhile(sweep: Sweep, found: Any, batch: Any, in_force: Any) -> bool:
+        if batch is not None:
+            planner.plan_now(ids[:1])
+            with home.database.begin() as tx:
+                mark_stale(tx, ids[2:3], home.clock.now())
+        return write(sweep, found, batch, in_force)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sweep, "_write_once", meanwhile)
+        assert Sweep(planner).run() == 4
+    assert {plan(home, each).rule for each in ids} == {"unfiled"}
+    assert plan(home, ids[2]).entry_id == before.entry_id
+    schedules.now = Given((rule("new", 600, Basis.RECEIVED),))
+
+    def other(sweep: Sweep, found: Any, batch: Any, in_force: Any) -> bool:
+        schedules.now = Given((rule("newer", 700, Basis.RECEIVED),))
+        return write(sweep, found, batch, in_force)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sweep, "_write_once", other)
+        assert Sweep(planner, 2).run() == 0
+    assert Sweep(planner, 2).run() == 4
+    assert {plan(home, each).rule for each in ids} == {"newer"}
     home.sequence()
     home.assert_sound()
 
