@@ -50,8 +50,10 @@ _NO_LINK: Final = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNO
 
 
 class FilesystemStore:
-    """A `LockableBlobStore` in `root`. WORM here is advisory: mode 0444, the immutable flag where asked for and possible,
-    and lock times beside the store that `delete` honours.
+    """A `LockableBlobStore` in `root`, whose locks are advisory.
+
+    WORM here is mode 0444, the immutable flag where asked for and possible, and lock times beside the store that
+    `delete` honours.
 
     An error before a blob has its name leaves nothing behind. An error in making that name durable leaves the whole
     blob under it: another writer may already have found it, and the next put does.
@@ -202,7 +204,7 @@ class FilesystemStore:
         yield self.local_path(key)
 
     def lock(self, keys: Iterable[str], until: Instant | None = None) -> None:
-        """Keep lock times for blobs; see the port. There is no own term: files are locked when somebody says for how long.
+        """Keep lock times for blobs; see the port. Without a moment nothing is done: there is no own term.
 
         Two more durable writes would be a tenth of what an upload costs; the job of locks writes them right after.
         """

@@ -1,5 +1,6 @@
-"""The driver's own connection, for planning: a million rows pass here, and objects of the mapper take ten times as long
-as the database.
+"""The driver's own connection, for planning: a million rows pass here.
+
+Objects of the mapper would take ten times as long as the database.
 
 Ids and moments stay the texts that the database gives. Moments are in UTC and begin with `YYYY-MM-DD HH:MM:SS`: SQLite
 goes on with six digits, PostgreSQL with as many as are needed and `+00`. Of two texts of one database the later moment

@@ -22,6 +22,7 @@ from retention.planning.readings import Reading, read
 from retention.planning.writing import Batch, Kept, PlannedMeanwhile, decided, present_plans, write_batch
 
 _NEXT: Final = "SELECT id FROM preserved_object WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
+_TRIES: Final = 5
 _LAST: Final = "SELECT max(id) FROM preserved_object"
 _LAST_POSTGRES: Final = "SELECT id FROM preserved_object ORDER BY id DESC LIMIT 1"
 
@@ -98,12 +99,16 @@ class Sweep:
             present = dict(present_plans(driver, which))
             return _Read(which, read(driver, which), present, is_last=not bound)
 
-    def _write(self, found: _Read, batch: Batch, in_force: InForce) -> bool:
+    def _write(self, found: _Read, batch: Batch | None, in_force: InForce) -> bool:
         """Write a batch, with how far the sweep is; return whether its schedule is still the one to sweep by."""
-        try:
-            return self._write_once(found, batch, in_force)
-        except PlannedMeanwhile:
-            return self._write_once(found, None, in_force)
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._write_once(found, batch, in_force)
+            except PlannedMeanwhile:
+                if not left:
+                    raise
+                batch = None  # planned anew, in one transaction
+        raise AssertionError
 
     def _write_once(self, found: _Read, batch: Batch | None, in_force: InForce) -> bool:
         planner = self.planner

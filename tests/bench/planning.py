@@ -3,7 +3,7 @@
 import gc
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from archive.db.database import Database
 from archive.db.migrate import migrate
 from archive.db.sight import FIRST_UNIT
 from archive.kernel.clock import SystemClock
+from retention.planning.listings import costs, due_by_month, overview
 from retention.planning.planner import RetentionPlanner
 from retention.planning.stale import mark_stale
 from retention.planning.sweeping import Sweep
@@ -42,6 +43,11 @@ _DAY: Final = 86_400 * _SECOND
 _START: Final = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()) * _SECOND
 _CATEGORIES: Final = tuple(category.value for category in Category)
 _STAGES: Final = (Stage.INSPECTION.value, Stage.QUESTIONING.value, Stage.SEIZURE.value, Stage.NOTICE.value)
+_LOOKS: Final[dict[str, Callable[..., object]]] = {
+    "figures of the overview, of everything": overview,
+    "the calendar of what falls due": due_by_month,
+    "costs by unit and rule": costs,
+}
 _RULES: Final = (
     *USUAL,
     rule("coercion", 180, Basis.CASE_CLOSED, categories=("coercion",)),
@@ -67,6 +73,9 @@ def measure(scratch: Path, *, runs: int = RUNS, count: int = OBJECTS) -> Section
             ("one of a hundred, of which something changed", few, _A_FEW),
         ):
             rows.append(target_row(f"{name}: {what}", found.shown(), ratio=found.median / first.median, most=most))
+        for what, look in _LOOKS.items():
+            samples[f"{name}: {what}"] = _looked(database, look, runs)
+            rows.append(Row(f"{name}: {what}", Samples(samples[f"{name}: {what}"]).shown()))
         database.close()
     return Section(
         name=NAME,
@@ -76,12 +85,22 @@ def measure(scratch: Path, *, runs: int = RUNS, count: int = OBJECTS) -> Section
             f"one of {count // _OF_CASE:,} cases, of which two of three are closed; one of fifty cases is marked. Seven "
             "rules count from recording, receipt and the case's end. The time runs from the first fact that is read to "
             "the last commit: facts, algebra, rows, and a log entry for each batch with every object's new time. Made "
-            "in bulk past the use cases. Ratios are to planning everything for the first time."
+            "in bulk past the use cases. The figures of the pages are those of somebody who sees everything. Ratios are to planning everything for the first time."
         ),
         rows=tuple(rows),
         runs=runs,
         samples=samples,
     )
+
+
+def _looked(database: Database, look: Callable[..., object], runs: int) -> tuple[float, ...]:
+    took = []
+    for _ in range(runs):
+        with database.read() as tx:
+            began = time.perf_counter()
+            look(tx, at=SystemClock().now())
+            took.append(time.perf_counter() - began)
+    return tuple(took)
 
 
 def prepared(url: str, count: int) -> Database:
@@ -145,7 +164,7 @@ def _forget(database: Database) -> None:
     with database.begin() as tx:
         only_grows.lift(tx.connection())
         for table in ("retention_plan", "planning_state"):
-            tx.execute(text(f"DELETE FROM {table}" if database.is_sqlite else f"TRUNCATE {table}"))  # noqa: S608
+            tx.execute(text(f"DELETE FROM {table}" if database.is_sqlite else f"TRUNCATE {table}"))
         only_grows.protect(tx.connection())
     if not database.is_sqlite:
         run_bare_statements(database, "VACUUM ANALYZE retention_plan", "CHECKPOINT")

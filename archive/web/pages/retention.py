@@ -63,8 +63,8 @@ def retention_page(
                 found = kept_until(tx, after=None, until=at, cursor=cursor)
             else:
                 found = kept_as(tx, state, cursor=cursor)
-            heading = texts.term("retention_state", state.value)
-            return _listed(request, caller, services, tx, found, heading=heading, tab="overview", at=at)
+            heading, address = texts.term("retention_state", state.value), f"/retention?which={state.value}"
+            return _listed(request, caller, services, tx, found, heading=heading, address=address, at=at)
     with services.database.read() as tx:
         view = overview(tx, at=at)
     return render(
@@ -88,14 +88,17 @@ def due_page(
             overdue, months = due_by_month(tx, at=at)
             return render(request, "retention_due.html", caller=caller, tab="due", overdue=overdue, months=months)
         if year is not None:
-            heading, (after, until) = texts.text("retention.due_in", when=year), year_bounds(year)
+            when, (after, until) = str(year), year_bounds(year)
             found = kept_until(tx, after=max(after, at), until=until, cursor=cursor)
         elif month == _NOW:
-            heading, found = texts.text("retention.due_now"), kept_until(tx, after=None, until=at, cursor=cursor)
+            when, found = _NOW, kept_until(tx, after=None, until=at, cursor=cursor)
         else:
-            heading, (after, until) = texts.text("retention.due_in", when=month), month_bounds(_month(month))
+            first = _month(month)
+            when, (after, until) = f"{first:%Y-%m}", month_bounds(first)
             found = kept_until(tx, after=max(after, at), until=until, cursor=cursor)
-        return _listed(request, caller, services, tx, found, heading=heading, tab="due", at=at)
+        heading = texts.text("retention.due_now") if when == _NOW else texts.text("retention.due_in", when=when)
+        address = f"/retention/due?{'month' if year is None else 'year'}={when}"
+        return _listed(request, caller, services, tx, found, heading=heading, address=address, at=at)
 
 
 @router.get("/retention/costs")
@@ -150,22 +153,21 @@ def _listed(
     found: Slice[KeptRow],
     *,
     heading: str,
-    tab: str,
+    address: str,
     at: Instant,
 ) -> Response:
-    query = "&".join(f"{name}={value}" for name, value in request.query_params.items() if name != "cursor")
-    is_more = is_fragment(request) and "cursor" in request.query_params
+    is_more, back = is_fragment(request) and "cursor" in request.query_params, address.partition("?")[0]
     return render(
         request,
         "_retention_rows.html" if is_more else "retention_list.html",
         caller=caller,
-        tab=tab,
-        back="/retention" if tab == "overview" else "/retention/due",
+        tab="due" if back == "/retention/due" else "overview",
+        back=back,
         heading=heading,
         found=found,
         stops=stops(tx, [row.original.id for row in found.rows], at),
         titles=titles_of(tx, services, at),
-        address=f"{request.url.path}?{query}",
+        address=address,
     )
 
 
