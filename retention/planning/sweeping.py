@@ -73,21 +73,23 @@ class Sweep:
         in_force: InForce,
         most: int | None,
     ) -> int:
-        count, done = 0, 0
+        count = done = 0
         ahead: Future[_Read] = reads.submit(self._read, after)
-        written: Future[bool] | None = None
+        written: Future[int] | None = None
         while True:
             found = ahead.result()
-            is_end = found.is_last or (most is not None and done + 1 >= most)
+            done += 1
+            is_end = found.is_last or done == most
             if not is_end:
                 ahead = reads.submit(self._read, found.which.until)
             batch = decided(decider, found.reading, found.present, schedule_id)
-            if written is not None and not written.result():
-                return count
+            if written is not None:
+                if not (wrote := written.result()):
+                    return count
+                count += wrote
             written = writes.submit(self._write, found, batch, in_force)
-            count, done = count + len(found.reading.things), done + 1
             if is_end:
-                return count if written.result() else count - len(found.reading.things)
+                return count + written.result()
 
     def _read(self, after: str) -> _Read:
         with self.planner.database.read() as tx:
@@ -99,8 +101,8 @@ class Sweep:
             present = dict(present_plans(driver, which))
             return _Read(which, read(driver, which), present, is_last=not bound)
 
-    def _write(self, found: _Read, batch: Batch | None, in_force: InForce) -> bool:
-        """Write a batch, with how far the sweep is; return whether its schedule is still the one to sweep by."""
+    def _write(self, found: _Read, batch: Batch | None, in_force: InForce) -> int:
+        """Write a batch, with how far the sweep is; return of how many objects, 0 where another schedule is in force."""
         for left in reversed(range(_TRIES)):
             try:
                 return self._write_once(found, batch, in_force)
@@ -110,12 +112,12 @@ class Sweep:
                 batch = None  # planned anew, in one transaction
         raise AssertionError
 
-    def _write_once(self, found: _Read, batch: Batch | None, in_force: InForce) -> bool:
+    def _write_once(self, found: _Read, batch: Batch | None, in_force: InForce) -> int:
         planner = self.planner
         with planner.database.begin() as tx:
             state = taken(tx)
             if state.sweeping != self._name or named(planner.in_force(tx)) != self._name:
-                return False
+                return 0
             if batch is None:
                 planner.plan_some(tx, found.which, in_force)
             else:
@@ -124,7 +126,7 @@ class Sweep:
                 state.swept, state.sweeping, state.swept_to = self._name, None, None
             else:
                 state.swept_to = UUID(found.which.until)
-        return True
+        return len(found.reading.things)
 
 
 @contextmanager

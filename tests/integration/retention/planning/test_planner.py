@@ -290,7 +290,7 @@ def test_what_is_planned_or_marked_while_a_sweep_is_on_its_way_is_not_lost(
     write = Sweep._write_once
     before = plan(home, ids[2])
 
-    def meanwhile(sweep: Sweep, found: Any, batch: Any, in_force: Any) -> bool:
+    def meanwhile(sweep: Sweep, found: Any, batch: Any, in_force: Any) -> int:
         if batch is not None:
             planner.plan_now(ids[:1])
             with home.database.begin() as tx:
@@ -304,7 +304,7 @@ def test_what_is_planned_or_marked_while_a_sweep_is_on_its_way_is_not_lost(
     assert plan(home, ids[2]).entry_id == before.entry_id
     schedules.now = Given((rule("new", 600, Basis.RECEIVED),))
 
-    def other(sweep: Sweep, found: Any, batch: Any, in_force: Any) -> bool:
+    def other(sweep: Sweep, found: Any, batch: Any, in_force: Any) -> int:
         schedules.now = Given((rule("newer", 700, Basis.RECEIVED),))
         return write(sweep, found, batch, in_force)
 
