@@ -160,13 +160,13 @@ class S3Store:
         Locks are asked for first: not every server refuses what it should, and of several versions none may go alone.
         """
         name = self._name(key)
+        self._forget(name)  # whatever is there: another process may have deleted it
         versions, markers = self._listed(name)
         if not versions and not markers:
             raise BlobMissing(key=key)
         if self._may_lock:
             for version in versions:
                 self._locks.require_free(key, name, version.id, at=datetime.now(UTC))
-        self._forget(name)
         # What somebody laid over it goes first: of a delete that breaks off, what was put first is left.
         for version_id in (*markers, *(version.id for version in versions)):
             with refusals(key):

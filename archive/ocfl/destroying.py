@@ -94,13 +94,17 @@ def is_whole(store: BlobStore, object_id: ObjectId) -> bool:
 
 
 def extent(store: BlobStore, object_id: ObjectId) -> Extent:
-    """Return how many files of an object there are, and how large they are together."""
-    root, found = object_root(object_id), Extent()
+    """Return how many files of an object there are, and how large they are together.
+
+    What no list shows is opened: a store may remember it that has been deleted by another process.
+    """
+    root, listed, found = object_root(object_id), set(object_names(store, object_id)), Extent()
     for name in sorted(_names(store, object_id)):
-        try:
-            found += Extent(1, store.size_bytes(f"{root}/{name}"))
-        except BlobMissing:
-            continue
+        key = f"{root}/{name}"
+        with suppress(BlobMissing):
+            if name not in listed:
+                store.open(key, length=1).close()
+            found += Extent(1, store.size_bytes(key))
     return found
 
 

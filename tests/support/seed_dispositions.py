@@ -1,5 +1,6 @@
 """Disposition lists for a bureau that is looked at: one certified, one in its recovery period, one being appraised."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -12,6 +13,8 @@ from archive.calendar.days import local_day
 from archive.kernel.ids import DispositionId, ObjectId
 from archive.kernel.instants import Instant
 from archive.ledger.entries import OPERATOR
+from archive.ledger.faults import SequencerFault
+from archive.ledger.models import LogPending
 from retention.disposition.confirming import Confirmed, confirm
 from retention.disposition.deciding import appraise, decide, supervise
 from retention.disposition.models import DispositionItem, DispositionList
@@ -56,10 +59,10 @@ def dispose_of_some(bureau: Bureau) -> dict[str, DispositionId]:
     _hire(bureau, now - timedelta(days=90))
     made = {"certified": _list(bureau, "certified", 5, at=now - timedelta(days=16))}
     _agree(bureau, made["certified"], at=now - timedelta(days=14), strikes=2)
-    seed.sequence(bureau)
+    _settle(bureau)
     for _ in range(8):
         services.dispositions.go_on()
-        seed.sequence(bureau)
+        _settle(bureau)
     with services.database.read() as tx:
         row = tx.get_one(DispositionList, made["certified"])
         assert row.state == ListState.CERTIFIED.value, row.trouble
@@ -72,8 +75,18 @@ def dispose_of_some(bureau: Bureau) -> dict[str, DispositionId]:
     for name in _APPRAISERS[:2]:
         _appraise(bureau, made["proposed"], name, at=now - timedelta(hours=20))
     _leave_candidates(bureau)
-    seed.sequence(bureau)
+    _settle(bureau)
     return made
+
+
+def _settle(bureau: Bureau) -> None:
+    """Wait until every entry has its place in the log; who serves the bureau may sequence it too."""
+    while True:
+        with bureau.services.database.read() as tx:
+            if tx.scalar(select(LogPending.entry_id).limit(1)) is None:
+                return
+        with suppress(SequencerFault):
+            bureau.services.sequencer.sequence()
 
 
 def _hire(bureau: Bureau, at: Instant) -> None:
@@ -93,7 +106,7 @@ def _recordings(bureau: Bureau, count: int, name: str) -> list[ObjectId]:
         file = f"BWC0117_{_RECORDED:%Y%m%d}_{name}_{number + 1:02}.bin"
         data = f"{name} {number}".encode() * 40_000
         made.append(seed.deliver(bureau, dock, data, file, recorded_at=_RECORDED + timedelta(minutes=7 * number)))
-    seed.sequence(bureau)
+    _settle(bureau)
     bureau.services.planner.plan_now(made)
     return made
 

@@ -204,16 +204,6 @@ def test_killed_at_steps_nothing_is_left_in_either_bucket(
     assert killed > 6
     assert [fault for fault in faults(home) if fault.outcome is Outcome.INVALID] == []
     disposal.work()
-    for item in disposal.items(list_id):
-        if item.state == "begun":
-            print("DEBUG", item.position, item.step, disposal.row(list_id).trouble)
-            try:
-                print("DEBUG", home.services.dispositions.carrier.destroyer.destroy_object(list_id, item.object_id), home.clock.now())
-                from retention.disposition.remains import naming_entries
-                with home.database.read() as tx:
-                    print("DEBUG", naming_entries(tx, item.object_id))
-            except Exception as e:
-                print("DEBUG", repr(e), getattr(e, "facts", None))
     steps_left = [(item.state, item.step) for item in disposal.items(list_id) if item.state != "destroyed"]
     assert (disposal.state(list_id), disposal.row(list_id).trouble, steps_left) == (ListState.CERTIFIED, None, [])
     for which in medium.places:
