@@ -142,7 +142,7 @@ def told(done: Sequence[Brought]) -> Mapping[str, Any] | None:
 
 
 def standings(
-    tx: Session, which: Sequence[UUID] | Select[Any], noted: Select[Any], first: Callable[[Instant], Instant | None]
+    tx: Session, which: Sequence[UUID], noted: Select[UUID, Any, bool], first: Callable[[Instant], Instant | None]
 ) -> Sequence[Standing]:
     """Return how objects stand. `noted` selects object, end and hold of a store's locks of all objects.
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from archive.adapters.durable import fsync_directory, locked, make_directories, replace_file, storage_errors
 from archive.kernel.errors import InvalidInput
@@ -135,7 +135,7 @@ class LockTimes:
             yield
 
 
-def _locks_in(told: dict[str, dict[str, dict[str, object]]], group: str) -> Iterator[tuple[str, FileLock]]:
+def _locks_in(told: dict[str, Any], group: str) -> Iterator[tuple[str, FileLock]]:
     if told["group"] != group:
         raise ValueError("the file is of another group")
     for key, lock in told["files"].items():

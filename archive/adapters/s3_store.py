@@ -118,20 +118,11 @@ class S3Store:
         """Open for reading; see the port. Raises: InvalidInput for a negative offset or length."""
         if offset < 0 or (length is not None and length < 0):
             raise InvalidInput("A range cannot be negative", offset=offset, length=length)
-        name = self._name(key)
-        version = self._version(key)
-        ends = version.size_bytes if length is None else min(version.size_bytes, offset + length)
-        if offset >= ends:
-            return io.BytesIO()
         try:
-            with refusals(key):
-                answer = self._client.get_object(
-                    Bucket=self._place.bucket, Key=name, VersionId=version.id, Range=f"bytes={offset}-{ends - 1}"
-                )
+            return self._opened(key, self._version(key), offset=offset, length=length)
         except BlobMissing:
-            self._forget(name)  # it is not there any more; another may have been put since
-            raise
-        return io.BufferedReader(_Body(answer["Body"], ends - offset, key), buffer_size=_READ_BUFFER_BYTES)
+            self._forget(self._name(key))  # what was known of it is gone; another may have been put since
+            return self._opened(key, self._version(key), offset=offset, length=length)
 
     def size_bytes(self, key: str) -> int:
         """Return the size; see the port."""
@@ -279,6 +270,19 @@ class S3Store:
         self._pool.shutdown(wait=True)
         self._client.close()
         self._addresses.close()
+
+    def _opened(self, key: str, version: _Version, *, offset: int, length: int | None) -> BinaryIO:
+        ends = version.size_bytes if length is None else min(version.size_bytes, offset + length)
+        if offset >= ends:
+            return io.BytesIO()
+        with refusals(key):
+            answer = self._client.get_object(
+                Bucket=self._place.bucket,
+                Key=self._name(key),
+                VersionId=version.id,
+                Range=f"bytes={offset}-{ends - 1}",
+            )
+        return io.BufferedReader(_Body(answer["Body"], ends - offset, key), buffer_size=_READ_BUFFER_BYTES)
 
     # ---- putting ---------------------------------------------------------------------------------------------------
 

@@ -46,6 +46,11 @@ class Logged:
         """The lists that have their certificate."""
         return {str((entry.detail or {}).get("list")) for entry in self.certificates.values()}
 
+    def certificate_of(self, list_id: str) -> Entry | None:
+        """The entry of a list's first certificate, None where there is none yet."""
+        of_list = (entry for entry in self.certificates.values() if (entry.detail or {}).get("list") == list_id)
+        return min(of_list, key=lambda entry: entry.id, default=None)
+
     @property
     def begun(self) -> set[str]:
         """The objects that are being destroyed."""
@@ -145,10 +150,26 @@ def check_items(
             changed.append("reason")
         if item["state"] != _state(list_id, object_id, struck, logged):
             changed.append("state")
+        changed += _course_faults(item, (list_id, object_id), logged)
         for name in changed:
             yield invalid("fsck.row_changed", f"disposition_item.{name} is not what the log entry says", where)
     for object_id in frozen:
         yield invalid("fsck.row_missing", "A disposition list lacks an object that it was proposed with", object_id)
+
+
+def _course_faults(item: Mapping[str, Any], key: tuple[str, str], logged: Logged) -> Iterator[str]:
+    """Yield what of an object's way through a list is not what the entries say: since when it is there, what was counted."""
+    begun = max(logged.begun_at.get(key, ()), key=lambda entry: entry.id, default=None)
+    ends = {
+        "begun": begun,
+        "destroyed": logged.done.get(key[1]),
+        "left": max(logged.left.get(key, ()), key=lambda entry: entry.id, default=None),
+    }
+    entry = ends.get(str(item["state"]))
+    if entry is not None and not is_at(item["state_at"], entry):
+        yield "state_at"
+    if begun is not None and begun.detail is not None:
+        yield from (name for name in ("before", "found") if as_json(item[name]) != begun.detail.get(name))
 
 
 def _state(list_id: str, object_id: str, struck: Mapping[str, str], logged: Logged) -> str:
@@ -201,7 +222,7 @@ def _is_tombstone(row: Mapping[str, Any], entry: Entry) -> bool:
         as_uuid(row["list_id"]) == entry.detail.get("list")
         and all(row[name] == entry.detail.get(name) for name in ("kind", "rule"))
         and all(_is_same_time(row[name], entry.detail.get(name)) for name in times)
-        and _json(row["gone"]) == entry.detail.get("gone")
+        and as_json(row["gone"]) == entry.detail.get("gone")
     )
 
 
@@ -232,8 +253,12 @@ def _is_certificate(row: Mapping[str, Any], entry: Entry) -> bool:
     )
 
 
-def _json(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
+def as_json(value: Any) -> Any:
+    """Return what a column of JSON holds, whichever way the database gives it; None for what is none."""
+    try:
+        return json.loads(value) if isinstance(value, str | bytes) else value
+    except ValueError:
+        return None
 
 
 def _is_same_time(value: Any, told: Any) -> bool:

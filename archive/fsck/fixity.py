@@ -97,12 +97,15 @@ def _checks(connection: Connection, told: _Told) -> Iterator[Finding]:
         as_uuid(row["id"]): row["preserved_at"]
         for row in rows(connection, "SELECT id, preserved_at FROM preserved_object")
     }
+    places = {_ORIGINALS, *(as_uuid(row["id"]) for row in rows(connection, _PLACES))}
     left, seen, count = dict(told.checks), set(), 0
     for row in rows(connection, "SELECT * FROM fixity_check"):
         count += 1
         where, place = as_uuid(row["object_id"]), str(row["place"])
         seen.add((where, place))
         known = left.pop((where, place), None)
+        if place not in places:
+            yield invalid("fsck.row_changed", "A fixity check is of a place that there is not", where)
         if row["since"] is None and where not in told.ended:
             yield invalid("fsck.row_changed", "An object is not re-read any more, and nobody has ended that", where)
         elif known is None and told.is_any_erased:

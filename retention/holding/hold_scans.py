@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from archive.db.database import Database
@@ -21,9 +21,12 @@ from archive.ports.clock import Clock
 from retention.holding.hold_coverage import covered_by
 from retention.holding.hold_entries import extend_hold
 from retention.holding.models import HeldObject, Hold
+from retention.holding.terms import HoldScope
 
 SCAN_HOLDS: Final = "scan_holds"
 _EVERY: Final = timedelta(minutes=10)
+_QUERIES_EVERY: Final = timedelta(days=1)
+"""A query is asked of all that its unit has; cases and subjects are looked up by themselves."""
 _BATCH: Final = 1_000
 
 Handler = Callable[[ClaimedJob, Callable[[int], None]], None]
@@ -46,10 +49,14 @@ class HoldScans:
         with self.database.begin() as tx:
             renew_job(tx, SCAN_HOLDS, {}, at=self.clock.now(), queue=LONG, key=SCAN_HOLDS)
 
-    def scan(self, report: Callable[[int], None] = lambda _: None) -> int:
-        """Scan every hold that is placed once; return how many objects were found. `report` is called in between."""
+    def scan(self, report: Callable[[int], None] = lambda _: None, *, is_whole: bool = False) -> int:
+        """Scan every hold that is due once; return how many objects were found. `report` is called in between.
+
+        Those on cases and subjects are due each time, queries each day; `is_whole`: these now, too.
+        """
         began, count = self.clock.now(), 0
-        while (hold_id := self._next(began)) is not None:
+        before = began if is_whole else began - _QUERIES_EVERY
+        while (hold_id := self._next(began, queries_before=before)) is not None:
             found = self._extend(hold_id)
             count += found
             report(0)
@@ -60,9 +67,10 @@ class HoldScans:
         with self.database.begin() as tx:
             repeat_job(tx, job, until=self.clock.now() + _EVERY)
 
-    def _next(self, began: Instant) -> UUID | None:
+    def _next(self, began: Instant, *, queries_before: Instant) -> UUID | None:
         """Return a hold that was not scanned whole since a moment, those that never were first."""
-        due = or_(Hold.scanned_at.is_(None), Hold.scanned_at < began)
+        others = and_(Hold.scope != HoldScope.QUERY.value, Hold.scanned_at < began)
+        due = or_(Hold.scanned_at.is_(None), others, Hold.scanned_at < queries_before)
         query = select(Hold.id).where(Hold.released_at.is_(None), due)
         with self.database.read() as tx:
             return tx.scalar(query.order_by(Hold.scanned_at.is_not(None), Hold.scanned_at, Hold.id).limit(1))

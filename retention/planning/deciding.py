@@ -6,12 +6,12 @@ asked for it once; the longest of several is the longest of their longests.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from archive.calendar.days import local_day
-from retention.planning.readings import Filing, Thing, as_instant, as_text, recorded_at
+from retention.planning.readings import Filing, Texts, Thing, as_instant, recorded_at
 from retention.schedules.algebra import Facts, Kept, Rule, kept_by
 from retention.schedules.terms import Basis, Mark
 
@@ -25,18 +25,18 @@ Decision = tuple[str | None, bool, bool, str | None, str | None, str | None, str
 something waits; rule and basis of that, the moment that it counts from; the rule whose clock waits."""
 
 
-def decision_of(kept: Kept) -> Decision:
+def decision_of(kept: Kept, texts: Texts) -> Decision:
     """Return what all rules together ask for."""
     winner, waiting = kept.longest, next((reason for reason in kept.reasons if reason.waits), None)
     told = winner or waiting
     is_permanent = winner is not None and winner.is_permanent
     return (
-        None if winner is None or winner.until is None else as_text(winner.until),
+        None if winner is None or winner.until is None else texts.of(winner.until),
         is_permanent,
         not is_permanent and (waiting is not None or not kept.reasons),
         None if told is None else told.rule,
         None if told is None else told.basis.value,
-        None if told is None or told.basis_at is None else as_text(told.basis_at),
+        None if told is None or told.basis_at is None else texts.of(told.basis_at),
         None if waiting is None or is_permanent else waiting.rule,
     )
 
@@ -51,33 +51,39 @@ class _Days(dict[str, int]):
     """The number of the local day of each hour (`YYYY-MM-DD HH`): the bureau's days begin with an hour."""
 
     def __missing__(self, hour: str) -> int:
-        day = self[hour] = local_day(as_instant(f"{hour}:00:00.000000")).toordinal()
+        day = self[hour] = local_day(as_instant(f"{hour}:00:00")).toordinal()
         return day
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Rules of one basis that are met together, and what they ask for by each day that was met."""
+
+    basis: Basis
+    rules: Sequence[Rule]
+    longest: dict[int, _Longest]
+
+
+@dataclass(frozen=True, slots=True)
 class _Shape:
-    """Objects that meet the same rules: these by basis, with what they ask for by each day that was met."""
+    """Objects that meet the same rules, by basis; `facts` are of one of them."""
 
-    __slots__ = ("by_closing", "by_receipt", "by_recording", "facts", "rules")
-
-    def __init__(self, facts: Facts, rules: Sequence[Rule]) -> None:
-        met = [rule for rule in rules if rule.condition.is_met_by(facts)]
-        self.facts = facts
-        self.rules = {basis: [rule for rule in met if rule.basis is basis] for basis in Basis}
-        self.by_recording, self.by_receipt, self.by_closing = (
-            dict[int, _Longest]() if self.rules[basis] else None
-            for basis in (Basis.RECORDED, Basis.RECEIVED, Basis.CASE_CLOSED)
-        )
+    facts: Facts
+    by_recording: _Group | None
+    by_receipt: _Group | None
+    by_closing: _Group | None
 
 
 class Decider:
     """Says what the rules of one schedule ask for."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        """Take the rules."""
+    def __init__(self, rules: Sequence[Rule], texts: Texts) -> None:
+        """Take the rules, and how moments are told."""
+        self._texts = texts
         self._rules = sorted(rules, key=lambda rule: rule.code)
         self._places = {rule.code: place for place, rule in enumerate(self._rules, 1)}
         self._shapes: dict[tuple[object, ...], _Shape] = {}
+        self._groups: dict[tuple[Basis, tuple[str, ...]], _Group] = {}
         self._days = _Days()
 
     def decide(self, thing: Thing, marks: frozenset[str] | None) -> Decision:
@@ -95,21 +101,21 @@ class Decider:
             key = (kind, marks, frozenset((filing[1], filing[3]) for filing in filings))
         shape = self._shapes.get(key)
         if shape is None:
-            shape = self._shapes[key] = _Shape(_words(kind, filings, marks), self._rules)
+            shape = self._shapes[key] = self._shape(_words(kind, filings, marks))
         (best, rule, waits_for), basis, basis_at, days = _NONE, None, None, self._days
-        if shape.by_recording is not None:
-            at = recorded_at(stated, offset_ms) or received
+        if (group := shape.by_recording) is not None:
+            at = recorded_at(stated, offset_ms, self._texts) or received
             day = days[at[:13]]
-            best, rule, _ = shape.by_recording.get(day) or self._asked(shape, shape.by_recording, day, at)
+            best, rule, _ = group.longest.get(day) or self._asked(shape, group, day, at)
             basis, basis_at = _RECORDED, at
-        if shape.by_receipt is not None:
+        if (group := shape.by_receipt) is not None:
             day = days[received[:13]]
-            rank, code, _ = shape.by_receipt.get(day) or self._asked(shape, shape.by_receipt, day, received)
+            rank, code, _ = group.longest.get(day) or self._asked(shape, group, day, received)
             if rank > best:
                 best, rule, basis, basis_at = rank, code, _RECEIVED, received
-        if shape.by_closing is not None:
+        if (group := shape.by_closing) is not None:
             day = days[closed[:13]] if closed else 0
-            rank, code, waits_for = shape.by_closing.get(day) or self._asked(shape, shape.by_closing, day, closed)
+            rank, code, waits_for = group.longest.get(day) or self._asked(shape, group, day, closed)
             if rank > best:
                 best, rule, basis, basis_at = rank, code, _CASE_CLOSED, closed
         if best[0] == _FOR_EVER:
@@ -118,7 +124,16 @@ class Decider:
             return best[0], False, waits_for is not None, rule, basis, basis_at, waits_for
         return None, False, True, waits_for, waits_for and _CASE_CLOSED, None, waits_for
 
-    def _asked(self, shape: _Shape, known: dict[int, _Longest], day: int, at: str | None) -> _Longest:
+    def _shape(self, facts: Facts) -> _Shape:
+        met = [rule for rule in self._rules if rule.condition.is_met_by(facts)]
+        groups: list[_Group | None] = []
+        for basis in (Basis.RECORDED, Basis.RECEIVED, Basis.CASE_CLOSED):
+            rules = [rule for rule in met if rule.basis is basis]
+            codes = tuple(rule.code for rule in rules)
+            groups.append(self._groups.setdefault((basis, codes), _Group(basis, rules, {})) if rules else None)
+        return _Shape(facts, *groups)
+
+    def _asked(self, shape: _Shape, group: _Group, day: int, at: str | None) -> _Longest:
         """Return what the rules of one basis ask for, counted from a moment; remember it for its day."""
         counted = as_instant(at) if at else None
         facts = replace(
@@ -127,14 +142,8 @@ class Decider:
             recorded_at=counted,
             closings=(counted,) if shape.facts.closings else (),
         )
-        basis = (
-            Basis.RECORDED
-            if known is shape.by_recording
-            else Basis.RECEIVED
-            if known is shape.by_receipt
-            else Basis.CASE_CLOSED
-        )
-        until, is_permanent, _, rule, _, _, _ = decision_of(kept := kept_by(facts, shape.rules[basis]))
+        kept = kept_by(facts, group.rules)
+        until, is_permanent, _, rule, _, _, _ = decision_of(kept, self._texts)
         waits_for = next((reason.rule for reason in kept.reasons if reason.waits), None)
         # As `Kept.longest` has it: of two that are for ever the first, of two that end on one day the last.
         if is_permanent and rule is not None:
@@ -143,7 +152,7 @@ class Decider:
             found = ((until, self._places[rule]), rule, waits_for)
         else:
             found = (_NONE[0], None, waits_for)
-        known[day] = found
+        group.longest[day] = found
         return found
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from retention.planning.readings import Driver, Reading, Thing, Which, as_instant, read, recorded_at
+from retention.planning.readings import Driver, Reading, Texts, Thing, Which, as_instant, read, recorded_at
 from retention.schedules.algebra import Facts
 from retention.schedules.terms import Mark
 
@@ -19,13 +19,13 @@ def facts_of(tx: Session, object_ids: Sequence[UUID]) -> Mapping[UUID, Facts]:
     """
     driver = Driver(tx)
     reading = read(driver, Which(keys=[driver.key(object_id) for object_id in object_ids]))
-    return {UUID(thing[0]): facts_from(thing, reading) for thing in reading.things}
+    return {UUID(thing[0]): facts_from(thing, reading, driver.texts) for thing in reading.things}
 
 
-def facts_from(thing: Thing, reading: Reading) -> Facts:
+def facts_from(thing: Thing, reading: Reading, texts: Texts) -> Facts:
     """Return the facts of an object that was read."""
     key, kind, received, stated, offset_ms, filings = thing
-    recorded = recorded_at(stated, offset_ms)
+    recorded = recorded_at(stated, offset_ms, texts)
     return Facts(
         kind=kind,
         received_at=as_instant(received),

@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, String, false, text, true
+from sqlalchemy import Index, SmallInteger, String, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from archive.db.base import Base, BigInt, Moment
@@ -32,7 +32,8 @@ class RetentionPlan(Reached, Base):
         {"sqlite_with_rowid": False},
     )
 
-    object_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("preserved_object.id"), primary_key=True)
+    # No foreign key: held against a million rows it takes as long as all else. Each is read from the objects.
+    object_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     retain_until: Mapped[datetime | None] = mapped_column(Moment)
     is_permanent: Mapped[bool] = mapped_column(default=False, server_default=false())
     is_waiting: Mapped[bool] = mapped_column(default=False, server_default=false())

@@ -29,7 +29,7 @@ from archive.ports.clock import Clock
 from retention.planning.changes import log_size, note_changes
 from retention.planning.deciding import Decider
 from retention.planning.models import PlanningState, RetentionPlan
-from retention.planning.readings import Driver, Which, read
+from retention.planning.readings import Driver, Texts, Which, read
 from retention.planning.stale import mark_stale
 from retention.planning.writing import Plan, grown, present_plans, write_plans
 from retention.schedules.algebra import Rule
@@ -150,7 +150,7 @@ class RetentionPlanner:
         settled: list[tuple[str, str]] = []
         with _undisturbed(is_many=is_many):
             present = present_plans(driver, which)
-            reading, decide = read(driver, which), _decider(in_force).decide
+            reading, decide = read(driver, which), _decider(in_force, driver.texts).decide
             marks = reading.marks
             for thing in reading.things:
                 key = thing[0]
@@ -194,15 +194,15 @@ def _taken(tx: Session) -> PlanningState:
     return found
 
 
-_last: tuple[str, Decider] | None = None
+_last: tuple[tuple[str, type[Texts]], Decider] | None = None
 
 
-def _decider(in_force: InForce) -> Decider:
+def _decider(in_force: InForce, texts: Texts) -> Decider:
     """Return what decides by a schedule; what it learnt is kept for the next batch."""
     global _last  # noqa: PLW0603 - a cache of one
-    name = named(in_force)
+    name = named(in_force), type(texts)
     if _last is None or _last[0] != name:
-        _last = (name, Decider(in_force.rules))
+        _last = (name, Decider(in_force.rules, texts))
     return _last[1]
 
 

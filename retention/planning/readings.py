@@ -2,18 +2,24 @@
 
 A million rows pass here, and objects of the mapper take ten times as long as the database.
 
-Ids and moments stay the texts that the database gives: a moment is `YYYY-MM-DD HH:MM:SS.ffffff` in UTC on both, so that
-texts compare as moments do. Every query is asked once for any number of objects.
+Ids and moments stay the texts that the database gives. Moments are in UTC and begin with `YYYY-MM-DD HH:MM:SS`: SQLite
+goes on with six digits, PostgreSQL with as many as are needed and `+00`. Of two texts of one database the later moment
+is the greater one, since a plus comes before a point and before every digit.
+
+Every query is asked once for any number of objects.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from archive.evidence.terms import VAGUE
@@ -22,7 +28,7 @@ from archive.kernel.instants import Instant
 Row = Sequence[Any]
 Filing = tuple[str, str, str | None, str | None]
 """A case that an object is filed under: id, category, when it was closed; the stage of the act, if it is one's."""
-Thing = tuple[str, str, str, str | None, int | None, Sequence[Filing]]
+Thing = tuple[str, str, str, str | None, int | None, list[Filing]]
 """An object as schedules ask about it: id, kind, when it was received, when it says that it was recorded, how far the
 clock was ahead that this comes from, in milliseconds; what it is filed under."""
 
@@ -43,6 +49,14 @@ class Which:
     until: str = ""
 
 
+_ESCAPED: Final = re.compile(r"\\(.)")
+
+
+def _meant(match: re.Match[str]) -> str:
+    """Return what COPY has escaped."""
+    return {"t": "\t", "n": "\n", "r": "\r", "b": "\b", "f": "\f", "v": "\v"}.get(match[1], match[1])
+
+
 class Driver:
     """The driver's own connection of a transaction, on either database."""
 
@@ -51,38 +65,61 @@ class Driver:
         tx.flush()
         self.connection: Connection = tx.connection()
         self.is_sqlite = self.connection.dialect.name == "sqlite"
+        self.texts = Texts() if self.is_sqlite else PostgresTexts()
 
     def rows(self, sqlite: str, postgres: str, *values: Any) -> list[Any]:
         """Run a query; return its rows. The text of the two differs in how ids and moments become text."""
         result = self.connection.exec_driver_sql(sqlite if self.is_sqlite else postgres, values)
-        found: list[Any] = result.cursor.fetchall()  # type: ignore[union-attr]
+        cursor: Any = result.cursor
+        found: list[Any] = cursor.fetchall()
         result.close()
         return found
 
-    def bulk(self, sqlite: str, postgres: str, which: Which, column: str) -> list[Any]:
-        """Run a query for some objects, whose ids stand in `column`; `{which}` in it is the condition.
+    def bulk(self, statement: str, which: Which, *columns: str) -> list[Any]:
+        """Run a query for some objects, whose ids stand in these columns; `{0}`, `{1}` in it are the conditions.
 
         With PostgreSQL all values are texts, and nothing is the empty text: its COPY takes a quarter of the time.
         """
+        conditions = [self._condition(which, column) for column in columns]
+        statement = statement.format(*(condition for condition, _ in conditions))
+        values = tuple(value for _, some in conditions for value in some)
         if self.is_sqlite:
-            condition, values = self._condition(which, column, "?", "?", "IN (SELECT value FROM json_each(?))")
-            return self.rows(sqlite.format(which=condition), "", *values)
-        condition, values = self._condition(which, column, "%s::uuid", "%s::uuid", "= ANY(%s::uuid[])")
-        copied = f"COPY ({postgres.format(which=condition)}) TO STDOUT (NULL '')"
-        with self.cursor() as cursor, cursor.copy(copied, values) as copy:
+            return self.rows(statement, "", *values)
+        with self._copying(f"COPY ({statement}) TO STDOUT (NULL '')", values) as copy:
             text = b"".join(copy).decode()
-        return [line.split("\t") for line in text.split("\n")[:-1]]
+        found = [line.split("\t") for line in text.split("\n")[:-1]]
+        return [[_ESCAPED.sub(_meant, cell) for cell in row] for row in found] if "\\" in text else found
 
-    def cursor(self) -> Any:
-        """Return a cursor of the driver, for what SQLAlchemy does not know."""
-        return self.connection.connection.cursor()
+    def copy_in(self, statement: str, text: str) -> None:
+        """Run a COPY of PostgreSQL that takes rows as text."""
+        with self._copying(statement, ()) as copy:
+            copy.write(text)
 
-    def _condition(
-        self, which: Which, column: str, after: str, until: str, among: str
-    ) -> tuple[str, tuple[str, ...]]:  # fmt: skip
+    @contextmanager
+    def _copying(self, statement: str, values: tuple[str, ...]) -> Iterator[Any]:
+        """Run a COPY by the driver, which SQLAlchemy knows nothing of; errors are those of SQLAlchemy."""
+        raw: Any = self.connection.connection
+        errors: Any = self.connection.dialect.loaded_dbapi.Error
+        try:
+            with raw.cursor() as cursor, cursor.copy(statement, values or None) as copy:
+                yield copy
+        except errors as exc:
+            raise DBAPIError.instance(
+                statement,
+                None,
+                exc,
+                errors,
+                hide_parameters=True,
+                connection_invalidated=self.connection.dialect.is_disconnect(exc, raw.dbapi_connection, None),
+                dialect=self.connection.dialect,
+            ) from exc
+
+    def _condition(self, which: Which, column: str) -> tuple[str, tuple[str, ...]]:
         if which.after is None:
+            among = "IN (SELECT value FROM json_each(?))" if self.is_sqlite else "= ANY(%s::uuid[])"
             return f"{column} {among}", (self.listed(which.keys),)
-        return f"{column} > {after} AND {column} <= {until}", (which.after, which.until)
+        mark = "?" if self.is_sqlite else "%s::uuid"
+        return f"{column} > {mark} AND {column} <= {mark}", (which.after, which.until)
 
     def write(self, statement: str, *values: Any) -> int:
         """Run one statement; return how many rows it has changed."""
@@ -106,89 +143,107 @@ class Driver:
         return f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:20]}-{key[20:]}" if self.is_sqlite else key
 
 
-_AT: Final = "to_char({0}, 'YYYY-MM-DD HH24:MI:SS.US')"
-_FROM: Final = (
-    " FROM preserved_object o LEFT JOIN evidence_item i ON i.object_id = o.id"
-    " LEFT JOIN case_link l ON l.object_id = o.id LEFT JOIN case_file c ON c.id = l.case_id"
-    " LEFT JOIN act a ON a.id = l.act_id WHERE o.destroyed_at IS NULL AND {which} ORDER BY o.id"
-)
+# Each join says the range anew: PostgreSQL does not see that it follows.
 _THINGS: Final = (
     "SELECT o.id, coalesce(i.kind, o.kind), coalesce(i.received_at, o.preserved_at),"
-    f" CASE WHEN i.recorded_from NOT IN {VAGUE} THEN i.recorded_at END, i.clock_offset_ms,"
-    f" l.case_id, c.category, c.closed_at, a.stage{_FROM}"
-)
-_THINGS_POSTGRES: Final = (
-    f"SELECT o.id, coalesce(i.kind, o.kind), {_AT.format('coalesce(i.received_at, o.preserved_at)')},"
-    f" CASE WHEN i.recorded_from NOT IN {VAGUE} THEN {_AT.format('i.recorded_at')} END, i.clock_offset_ms,"
-    f" l.case_id, c.category, {_AT.format('c.closed_at')}, a.stage{_FROM}"
+    f" CASE WHEN i.recorded_from NOT IN {VAGUE} THEN i.recorded_at END, i.clock_offset_ms, l.case_id, l.act_id"
+    " FROM preserved_object o LEFT JOIN evidence_item i ON i.object_id = o.id AND {0}"
+    " LEFT JOIN case_link l ON l.object_id = o.id AND {1} WHERE o.destroyed_at IS NULL AND {2} ORDER BY o.id"
 )
 # A closed volume is an object of its case, which nobody links.
-_VOLUMES: Final = (
-    "SELECT v.object_id, v.case_id, c.category, c.closed_at, NULL FROM volume v JOIN case_file c ON c.id = v.case_id"
-    " WHERE v.object_id IS NOT NULL AND {which}"
-)
-_VOLUMES_POSTGRES: Final = (
-    f"SELECT v.object_id, v.case_id, c.category, {_AT.format('c.closed_at')}, NULL FROM volume v"  # noqa: S608
-    " JOIN case_file c ON c.id = v.case_id WHERE v.object_id IS NOT NULL AND {which}"
-)
-_MARKS: Final = "SELECT ref_id, mark FROM retention_mark WHERE removed_at IS NULL AND {which}"
+_VOLUMES: Final = "SELECT v.object_id, v.case_id FROM volume v WHERE v.object_id IS NOT NULL AND {0}"
+_CASES: Final = "SELECT id, category, closed_at FROM case_file WHERE {0}"
+_ACTS: Final = "SELECT id, stage FROM act WHERE {0}"
+_MARKS: Final = "SELECT ref_id, mark FROM retention_mark WHERE removed_at IS NULL AND {0}"
 _ANY_MARK: Final = "SELECT 1 FROM retention_mark WHERE removed_at IS NULL LIMIT 1"
 _NONE: Final[frozenset[str]] = frozenset()
 
 
 def read(driver: Driver, which: Which) -> Reading:
     """Return what is known of these objects; of one that there is not, nothing."""
+    rows = driver.bulk(_THINGS, which, "i.object_id", "l.object_id", "o.id")
+    volumes = driver.bulk(_VOLUMES, which, "v.object_id")
+    cases = {row[5] for row in rows if row[5]} | {case_id for _, case_id in volumes}
+    known: Mapping[str, Sequence[str]] = {
+        row[0]: row for row in driver.bulk(_CASES, Which(keys=list(cases)), "id")
+    }  # fmt: skip
+    acts = {row[6] for row in rows if row[6]}
+    stages: Mapping[str, str] = dict(driver.bulk(_ACTS, Which(keys=list(acts)), "id")) if acts else {}
     things: list[Thing] = []
     last, filings = "", list[Filing]()
-    # Several cases of one object follow each other.
-    for key, kind, received, stated, offset_ms, case_id, category, closed, stage in driver.bulk(
-        _THINGS, _THINGS_POSTGRES, which, "o.id"
-    ):
-        if key == last:
-            filings.append((case_id, category, closed or None, stage or None))
-            continue
-        filings = [(case_id, category, closed or None, stage or None)] if case_id else []
-        things.append((key, kind, received, stated or None, int(offset_ms) if offset_ms else None, filings))
-        last = key
-    if volumes := driver.bulk(_VOLUMES, _VOLUMES_POSTGRES, which, "v.object_id"):
-        by_key = {thing[0]: thing for thing in things}
-        for key, case_id, category, closed, _ in volumes:
-            if (volume := by_key.get(key)) is not None:
-                of_it: list[Filing] = volume[5]  # type: ignore[assignment]
-                of_it.append((case_id, category, closed or None, None))
-    return Reading(things, _marks(driver, things))
+    for key, kind, received, stated, offset_ms, case_id, act_id in rows:  # those of one object follow each other
+        if key != last:
+            filings = []
+            things.append((key, kind, received, stated or None, int(offset_ms) if offset_ms else None, filings))
+            last = key
+        if case_id:
+            _, category, closed = known[case_id]
+            filings.append((case_id, category, closed or None, stages[act_id] if act_id else None))
+    if volumes:
+        filed = {thing[0]: thing[5] for thing in things}
+        for key, case_id in volumes:
+            _, category, closed = known[case_id]
+            filed[key].append((case_id, category, closed or None, None))
+    return Reading(things, _marks(driver, things, cases))
 
 
-def _marks(driver: Driver, things: Sequence[Thing]) -> Mapping[str, frozenset[str]]:
+def _marks(driver: Driver, things: Sequence[Thing], cases: Iterable[str]) -> Mapping[str, frozenset[str]]:
     """Return the marks of objects, with those of the cases that they are filed under."""
     if not things or not driver.rows(_ANY_MARK, _ANY_MARK):
         return {}
-    cases = {filing[0] for thing in things for filing in thing[5]}
-    refs = Which(keys=[*(thing[0] for thing in things), *cases])
     of: dict[str, set[str]] = {}
-    for ref_id, mark in driver.bulk(_MARKS, _MARKS, refs, "ref_id"):
+    for ref_id, mark in driver.bulk(_MARKS, Which(keys=[*(thing[0] for thing in things), *cases]), "ref_id"):
         of.setdefault(ref_id, set()).add(mark)
     if not of:
         return {}
     marks: dict[str, frozenset[str]] = {}
-    for key, *_, filings in things:
-        found = [of[ref] for ref in (key, *(filing[0] for filing in filings)) if ref in of]
+    for thing in things:
+        found = [of[ref] for ref in (thing[0], *(filing[0] for filing in thing[5])) if ref in of]
         if found:
-            marks[key] = _NONE.union(*found)
+            marks[thing[0]] = _NONE.union(*found)
     return marks
 
 
 def as_instant(text: str) -> Instant:
     """Return the moment that a text stands for."""
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
-def as_text(at: Instant) -> str:
-    """Return a moment as the databases give it here."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+def rfc_3339(text: str) -> str:
+    """Return a moment as the log has it."""
+    whole = text.removesuffix("+00")
+    return f"{whole[:10]}T{whole[11:]}{'000000'[len(whole) - 20 :] if len(whole) > 19 else '.000000'}Z"
 
 
-def recorded_at(stated_at: str | None, offset_ms: int | None) -> str | None:
+class Texts:
+    """The texts that moments have in SQLite."""
+
+    def of(self, at: Instant) -> str:
+        """Return a moment as the database gives it."""
+        return at.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+    def earlier(self, text: str, offset_ms: int) -> str:
+        """Return the moment that is so much before another. Raises: OverflowError."""
+        return (datetime.fromisoformat(text) - timedelta(0, 0, 0, offset_ms)).isoformat(" ", "microseconds")
+
+
+class PostgresTexts(Texts):
+    """The texts that moments have in PostgreSQL."""
+
+    def of(self, at: Instant) -> str:
+        """Return a moment as the database gives it."""
+        told = at.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
+        return f"{told.rstrip('0') if at.microsecond else told}+00"
+
+    def earlier(self, text: str, offset_ms: int) -> str:
+        """Return the moment that is so much before another. Raises: OverflowError."""
+        at = datetime.fromisoformat(text[:-3]) - timedelta(0, 0, 0, offset_ms)
+        told = at.isoformat(" ")
+        return f"{told.rstrip('0') if at.microsecond else told}+00"
+
+
+def recorded_at(stated_at: str | None, offset_ms: int | None, texts: Texts) -> str | None:
     """Return when a recording began, corrected by its clock's offset; None where nobody says it exactly.
 
     As `archive.evidence.grouping.stated_start`.
@@ -196,6 +251,6 @@ def recorded_at(stated_at: str | None, offset_ms: int | None) -> str | None:
     if stated_at is None or not offset_ms:
         return stated_at
     try:
-        return (datetime.fromisoformat(stated_at) - timedelta(0, 0, 0, offset_ms)).isoformat(" ", "microseconds")
+        return texts.earlier(stated_at, offset_ms)
     except OverflowError:
         return None

@@ -13,7 +13,7 @@ from archive.kernel.instants import Instant
 from archive.ledger.append import append_entry
 from archive.ledger.entries import Actor, EntryType, NewEntry
 from retention.planning.deciding import Decision
-from retention.planning.readings import Driver, Which, as_text
+from retention.planning.readings import Driver, Which, rfc_3339
 
 _COLUMNS: Final = (
     "retain_until", "is_permanent", "is_waiting", "rule", "basis", "basis_at", "schedule_id", "waits_for",
@@ -43,14 +43,8 @@ _FRESH_POSTGRES: Final = (
 )
 _PRESENT: Final = (
     "SELECT object_id, retain_until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id, waits_for,"
-    " stale_since FROM retention_plan WHERE {which}"
+    " stale_since FROM retention_plan WHERE {0}"
 )
-_PRESENT_POSTGRES: Final = (
-    "SELECT object_id, to_char(retain_until, 'YYYY-MM-DD HH24:MI:SS.US'), is_permanent, is_waiting, rule, basis,"
-    " to_char(basis_at, 'YYYY-MM-DD HH24:MI:SS.US'), schedule_id, waits_for,"
-    " to_char(stale_since, 'YYYY-MM-DD HH24:MI:SS.US') FROM retention_plan WHERE {which}"
-)
-_UNTIL, _PERMANENT, _WAITING, _RULE, _BASIS, _BASIS_AT, _SCHEDULE, _WAITS_FOR = range(8)
 
 Plan = tuple[str | None, bool, bool, str | None, str | None, str | None, str | None, str | None]
 """What a row says, texts as of `retention.planning.readings`: until when, whether for ever, whether something waits; rule
@@ -65,7 +59,7 @@ def present_plans(driver: Driver, which: Which) -> Mapping[str, tuple[Plan, str 
 
     To be read before what is known of the objects: a mark that comes later is then of something that is known, or stays.
     """
-    found = driver.bulk(_PRESENT, _PRESENT_POSTGRES, which, "object_id")
+    found = driver.bulk(_PRESENT, which, "object_id")
     if driver.is_sqlite:
         return {row[0]: (row[1:9], row[9]) for row in found}
     return {
@@ -89,16 +83,18 @@ def present_plans(driver: Driver, which: Which) -> Mapping[str, tuple[Plan, str 
 def grown(decision: Decision, schedule_id: str | None, before: Plan | None) -> Plan:
     """Return what the plan of an object is, after what schedules ask for now and what kept it before."""
     until, is_permanent, is_waiting, rule, basis, basis_at, waits_for = decision
-    found = until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id if rule else None, waits_for
+    if rule is None:
+        schedule_id = None
+    found = until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id, waits_for
     if before is None:
         return found
-    kept = before[_UNTIL]
-    if before[_PERMANENT]:
-        return before if is_permanent else (*before[:_WAITING], False, *before[_RULE:_WAITS_FOR], None)
+    kept, was_permanent, _, kept_rule, kept_basis, kept_at, kept_schedule, waited_for = before
+    if was_permanent:
+        return before if is_permanent else (None, True, False, kept_rule, kept_basis, kept_at, kept_schedule, None)
     if not is_permanent and kept is not None and (until is None or until <= kept):
-        return (*before[:_WAITING], is_waiting, *before[_RULE:_WAITS_FOR], waits_for)
+        return kept, False, is_waiting, kept_rule, kept_basis, kept_at, kept_schedule, waits_for
     # The same reason in a later version of the schedule is no change.
-    is_same = found[:_SCHEDULE] == before[:_SCHEDULE] and waits_for == before[_WAITS_FOR]
+    is_same = found[:6] == before[:6] and waits_for == waited_for
     return before if is_same else found
 
 
@@ -126,7 +122,7 @@ def write_plans(
         return
     told = _told(driver, [*new, *((key, plan) for key, plan, _ in changed)])
     entry_id = append_entry(tx, NewEntry(EntryType.RETENTION_PLANNED, by, detail={"plans": told}), at=at)
-    more = (as_text(at), driver.key(entry_id), True)
+    more = (driver.texts.of(at), driver.key(entry_id), True)
     if driver.is_sqlite:
         driver.write_all(_ADD, [(*plan, *more, key) for key, plan in new])
         driver.write_all(_CHANGE, [(*plan, *more, key) for key, plan, _ in changed])
@@ -155,8 +151,7 @@ def _copy(driver: Driver, new: New, more: tuple[str, str, bool]) -> None:
         f"\t{schedule_id or ''}\t{word[waits_for]}\t{ending}\t{key}\n"
         for key, (until, is_permanent, is_waiting, rule, basis, basis_at, schedule_id, waits_for) in new
     ]
-    with driver.cursor() as cursor, cursor.copy(_ADD_POSTGRES) as copy:
-        copy.write("".join(lines))
+    driver.copy_in(_ADD_POSTGRES, "".join(lines))
 
 
 def _array(values: Sequence[Any]) -> str:
@@ -165,7 +160,7 @@ def _array(values: Sequence[Any]) -> str:
     return "{" + ",".join([elements[value] for value in values]) + "}"
 
 
-def _element(value: Any) -> str:
+def _element(value: str | bool | None) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -180,7 +175,7 @@ def _told(driver: Driver, given: New) -> list[dict[str, Any]]:
     """
     alike: dict[tuple[Any, ...], list[tuple[str, str | None]]] = defaultdict(list)
     for key, plan in given:
-        alike[plan[:_BASIS_AT] + plan[_SCHEDULE:]].append((key, plan[_BASIS_AT]))
+        alike[plan[:5] + plan[6:]].append((key, plan[5]))
     dashed, told = driver.dashed, []
     for (until, is_permanent, is_waiting, rule, basis, schedule_id, waits_for), objects in alike.items():
         moments = {at: None if at is None else rfc_3339(at) for _, at in objects}
@@ -193,13 +188,10 @@ def _told(driver: Driver, given: New) -> list[dict[str, Any]]:
                 "rule": rule,
                 "basis": basis,
                 "schedule": None if schedule_id is None else dashed(schedule_id),
-                "counted_from": [moments[at] for _, at in objects] if len(moments) > 1 else next(iter(moments.values())),
+                "counted_from": [moments[at] for _, at in objects]
+                if len(moments) > 1
+                else next(iter(moments.values())),
                 "objects": [dashed(key) for key, _ in objects],
             }
         )
     return told
-
-
-def rfc_3339(text: str) -> str:
-    """Return a moment of the readings as the log has it."""
-    return f"{text[:10]}T{text[11:]}Z"

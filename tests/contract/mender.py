@@ -11,7 +11,7 @@ from archive.ports.mending import Mender, WrongBytes
 
 KEY = "a/b/c"
 GOOD = b"what it has to hold" * 1000
-BAD = b"what it must not hold" * 1000
+BAD = b"what it must not be" * 1000
 
 
 def of(data: bytes) -> Callable[[], BinaryIO]:
@@ -59,8 +59,7 @@ class MenderContract:
         spoil(KEY, BAD)
         with pytest.raises(WrongBytes):
             mender.mend(KEY, of(wrong), **told(GOOD))
-        with store.open(KEY) as source:
-            assert source.read() == BAD
+        assert self.read(store, mender, KEY, None) == BAD
         assert list(store.keys()) == [KEY]
         with pytest.raises(WrongBytes):
             mender.mend("a/b/new", of(wrong), **told(GOOD))
@@ -76,8 +75,7 @@ class MenderContract:
 
         with pytest.raises(OSError, match="Input/output"):
             mender.mend(KEY, Failing, **told(GOOD))
-        with store.open(KEY) as source:
-            assert source.read() == BAD
+        assert self.read(store, mender, KEY, None) == BAD
 
     def kept(self, where: str, store: Any) -> bytes:
         """The damaged bytes, where the mender says that they are."""

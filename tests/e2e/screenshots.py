@@ -24,10 +24,12 @@ from tests.e2e.browser import open_browser, sign_in, until
 from tests.e2e.case_file_shots import CASE_FILE_SHOTS
 from tests.e2e.certificate_shots import CERTIFICATE_SHOTS
 from tests.e2e.disposition_shots import DISPOSITION_SHOTS
+from tests.e2e.fixity_shots import FIXITY_SHOTS
 from tests.e2e.holding_shots import HOLDING_SHOTS
 from tests.e2e.office_shots import OFFICE_SHOTS
 from tests.e2e.operations_shots import OPERATIONS_SHOTS
 from tests.e2e.record_shots import RECORD_SHOTS
+from tests.e2e.retention_shots import RETENTION_SHOTS
 from tests.e2e.retrieval_shots import RETRIEVAL_SHOTS
 from tests.e2e.schedule_shots import SCHEDULE_SHOTS
 from tests.e2e.shot import Place, Shot, opened, said
@@ -355,6 +357,7 @@ SHOTS = [
     *HOLDING_SHOTS,
     *OPERATIONS_SHOTS,
     *RETRIEVAL_SHOTS,
+    *RETENTION_SHOTS,
     *STAFF_SHOTS,
     *TEMPLATE_SHOTS,
     *SCHEDULE_SHOTS,
@@ -363,6 +366,7 @@ SHOTS = [
     *CERTIFICATE_SHOTS,
     *VALIDATION_SHOTS,
     *DISPOSITION_SHOTS,
+    *FIXITY_SHOTS,
 ]
 
 

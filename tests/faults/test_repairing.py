@@ -6,7 +6,6 @@ nothing to say.
 """
 
 import errno
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,7 +22,7 @@ from archive.wiring import Services
 from retention.rounds.models import ORIGINALS
 from tests.support.archive_crash import run_killed
 from tests.support.archive_home import ArchiveHome, SteppedClock, clock, make_home
-from tests.support.rounds import KINDS, copy_all, damage_rows, faults, folder_in
+from tests.support.rounds import KINDS, copy_all, damage_rows, faults, folder_in, shown
 
 __all__ = ["clock"]
 _MOST_STEPS = 400
@@ -53,11 +52,6 @@ def two(home: ArchiveHome) -> tuple[ObjectId, ObjectId]:
     return made
 
 
-def digests(folder: Path) -> dict[str, str]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
 class Both:
     """What an object holds in both places; what was good must be so ever after."""
 
@@ -65,13 +59,13 @@ class Both:
         self, home: ArchiveHome, object_id: ObjectId, damage: Callable[[Path, Path], None], other: ObjectId, which: str
     ) -> None:
         self.home, self.object_id = home, object_id
-        self.good = digests(folder_in(home, object_id, ORIGINALS))
+        self.good = shown(home, object_id, ORIGINALS)
         damage(folder_in(home, object_id, which), folder_in(home, other, which))
-        self.bad = {place: digests(folder_in(home, object_id, place)) for place in (ORIGINALS, "copy")}
+        self.bad = {place: shown(home, object_id, place) for place in (ORIGINALS, "copy")}
 
     def assert_unspread(self) -> None:
         for place, before in self.bad.items():
-            now = digests(folder_in(self.home, self.object_id, place))
+            now = shown(self.home, self.object_id, place)
             for path, digest in now.items():
                 assert digest in {self.good.get(path), before.get(path)}, f"{place} {path} is neither"
                 assert digest == self.good.get(path) or before.get(path) != self.good.get(path), (
@@ -81,7 +75,7 @@ class Both:
 
     def assert_whole(self) -> None:
         for place in (ORIGINALS, "copy"):
-            assert digests(folder_in(self.home, self.object_id, place)) == self.good
+            assert shown(self.home, self.object_id, place) == self.good
         assert self.home.services.objects.validate(self.object_id).outcome is Outcome.VALID
         assert {each.state for each in damage_rows(self.home)} == {"repaired"}
         self.home.sequence()
@@ -177,11 +171,11 @@ def test_refused_by_the_disk_at_any_call_it_ends_well(home: ArchiveHome, error: 
 
 def test_a_kill_while_reading_leaves_nothing(home: ArchiveHome) -> None:
     object_id, _ = two(home)
-    before = digests(folder_in(home, object_id, ORIGINALS))
+    before = shown(home, object_id, ORIGINALS)
     for at_step in range(1, _MOST_STEPS):
         if not run_killed(home.settings, check_and_repair, object_id, at_step=at_step):
             break
     assert damage_rows(home) == []
-    assert digests(folder_in(home, object_id, ORIGINALS)) == before
+    assert shown(home, object_id, ORIGINALS) == before
     home.sequence()
     assert faults(home) == set()

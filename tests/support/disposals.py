@@ -157,7 +157,7 @@ def new_disposal(home: ArchiveHome) -> Disposal:
 def destroy_one(home: ArchiveHome, dock: EnrolledDock, content: bytes = b"what is destroyed") -> ObjectId:
     """Deliver a recording, and let the people agree to its end; return it when its tombstone is up."""
     disposal = new_disposal(home)
-    gone = home.deliver(dock, content, "gone.mp4")
+    gone = home.deliver(dock, content, "gone.mp4", device={"serial": "GONE-1"})  # of no device that a scene holds
     home.sequence()
     due(home, gone)
     list_id = disposal.agreed()

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ class _Mould:
     base: Path
     database_url: str
     settings: Settings
+    ahead: timedelta
 
 
 class Moulds:
@@ -47,6 +49,8 @@ class Moulds:
         deployment.write_down(base / "home", given)
         if (policy := mould.settings.witness_policy) is not None:
             given["witness_policy"] = base / policy.relative_to(mould.base)
+        if clock.ahead < mould.ahead:  # its log has a checkpoint of then
+            clock.step(mould.ahead - clock.ahead)
         return ArchiveHome(new_settings(base, database_url, **given), clock)
 
     def _make(self, make: Callable[[Path, str, SteppedClock], ArchiveHome], database_url: str) -> _Mould:
@@ -55,9 +59,10 @@ class Moulds:
             url = f"sqlite+pysqlite:///{base / Path(str(make_url(database_url).database)).name}"
         else:
             url = postgres.create_database(postgres.server_of(database_url))
-        home = make(base, url, SteppedClock())
+        clock = SteppedClock()
+        home = make(base, url, clock)
         home.services.close()
-        return _Mould(base, url, home.settings)
+        return _Mould(base, url, home.settings, clock.ahead)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archive.fsck import Target, fsck
+from archive.kernel.digests import hash_stream
 from archive.kernel.findings import Outcome
 from archive.kernel.ids import ObjectId
 from archive.ocfl.inventory import NewFile, VersionUser
@@ -26,6 +27,16 @@ def folder_in(home: ArchiveHome, object_id: ObjectId, place: str) -> Path:
         return home.raw / "store" / object_root(object_id)
     assert home.settings.copy_folder is not None
     return home.settings.copy_folder / "store" / object_root(object_id)
+
+
+def shown(home: ArchiveHome, object_id: ObjectId, place: str) -> dict[str, str]:
+    """What readers of a place get of every file of an object: digests by path."""
+    store = home.services.stores.originals if place == ORIGINALS else home.services.copies.target()
+    root, found = object_root(object_id), {}
+    for key in store.keys(root):
+        with store.open(key) as source:
+            found[key.removeprefix(f"{root}/")] = hash_stream(source).sha256.hex
+    return found
 
 
 def rot(folder: Path, other: Path) -> None:

@@ -68,7 +68,5 @@ def place_holds(bureau: Bureau) -> dict[str, HoldId]:
         (Marked(MarkedKind.CASE, bureau.cases["main"]), Mark.COMPLEX, "经集体讨论认定为疑难案件"),
         (Marked(MarkedKind.OBJECT, bureau.items["video"]), Mark.EVIDENCE, "作为处罚决定的定案依据"),
     ):
-        services.holding.marks.set_mark(
-            services.database, on, mark, reason=reason, by=keeper, at=now - timedelta(days=2)
-        )
+        services.holding.marks.set_mark(services.database, on, mark, reason=reason, by=keeper, at=now)
     return made

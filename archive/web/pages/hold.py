@@ -92,7 +92,7 @@ def _show(
     texts, at, rules = reader_texts(request), services.clock.now(), services.holding.rules
     with services.database.read() as tx:
         view = hold_view(tx, rules, hold_id, at=at)
-        held = held_objects(tx, hold_id, cursor=cursor)
+        found = held_objects(tx, hold_id, cursor=cursor)
         people = {view.hold.placed_by, *(review.by_id for review in view.reviews)}
         if view.hold.released_by is not None:
             people.add(view.hold.released_by)
@@ -109,7 +109,8 @@ def _show(
         view=view,
         row=view.row,
         hold=view.hold,
-        held=held,
+        found=found,
+        address=f"/holds/{hold_id}",
         names=names,
         query_units=units,
         tab="holds",

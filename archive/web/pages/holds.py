@@ -133,6 +133,7 @@ def _list(
         form=form,
         tab="holds",
         which=which.value,
+        listing=which.value,
         filters=list(WhichHolds),
         review_on=review_on,
         last_review=last_review,

@@ -27,6 +27,10 @@ from retention.disposition.deciding import ListMovedOn, PartRefused, withdraw
 from retention.disposition.proposing import NothingToDispose, Wanted, candidates, dry_run
 from retention.disposition.terms import ItemState, ListState, Opinion
 from retention.fixity import check_fixity
+from retention.planning.facts import facts_of
+from retention.planning.listings import Keeping, Tally, costs, due_by_month, kept_until, overview
+from retention.planning.models import RetentionPlan
+from retention.planning.stale import mark_stale
 from retention.stops import StopKind
 from tests.support.archive_home import PASSWORD, ArchiveHome, EnrolledDock
 from tests.support.disposals import SEASON, Disposal, destroy_one, new_disposal
@@ -301,3 +305,52 @@ def test_what_was_decided_is_never_erased(home: ArchiveHome, dock: EnrolledDock)
     destroy_one(home, dock)
     with pytest.raises(NotErasable):
         home.erase(lambda entry: entry["type"].startswith("disposal."))
+
+
+def test_what_was_destroyed_is_planned_and_counted_no_more(
+    home: ArchiveHome, dock: EnrolledDock, deliver: Deliver
+) -> None:
+    gone = destroy_one(home, dock)
+    kept = deliver(b"what is kept", "kept.mp4")
+    due(home, kept)
+    at = home.clock.now()
+    with home.database.begin() as tx:
+        mark_stale(tx, [gone, kept], at)
+        for object_id in (gone, kept):
+            tx.get_one(RetentionPlan, object_id).lock_due = True
+    with home.database.read() as tx:
+        assert set(facts_of(tx, [gone, kept])) == {kept}
+        assert home.services.locks.waiting(tx)[0] == 1
+        found = overview(tx, at=at)
+        assert found.states[Keeping.DUE] == Tally(1, len(b"what is kept"))
+        assert due_by_month(tx, at=at)[0] == Tally(1, len(b"what is kept"))
+        assert [row.original.id for row in kept_until(tx, after=None, until=at).rows] == [kept]
+        assert sum(row.kept.objects for row in costs(tx, at=at)) == found.total.objects == 2, "with the certificate"
+        before = tx.get_one(RetentionPlan, gone).entry_id
+    assert home.services.planner.plan_stale() == 1
+    assert home.services.planner.plan_stale() == 0
+    while home.services.planner.sweep_some():
+        pass
+    with home.database.read() as tx:
+        assert tx.get_one(RetentionPlan, gone).entry_id == before
+    home.sequence()
+    home.assert_sound()
+
+
+def test_what_is_locked_until_its_time_is_over_is_destroyed_after_it(
+    home: ArchiveHome, deliver: Deliver, disposal: Disposal
+) -> None:
+    object_id = deliver(b"1", "1.mp4", times=recorded_now(home))
+    until = planned(home, object_id)[object_id]
+    assert until is not None
+    if home.settings.store == "files":  # an S3 server goes by its own clock
+        assert home.services.objects.locked_until(object_id) == until
+    with pytest.raises(NothingToDispose):
+        disposal.propose()
+    home.sequence()
+    home.clock.step(PERIOD)
+    list_id = disposal.agreed()
+    disposal.work()
+    assert disposal.state(list_id) is ListState.CERTIFIED
+    assert not home.services.objects.exists(object_id)
+    home.assert_sound()

@@ -42,6 +42,7 @@ from tests.support.rounds import (
     lose_object,
     overwrite,
     rot,
+    shown,
 )
 
 COPY = "copy"
@@ -78,22 +79,17 @@ def whole(home: ArchiveHome, object_id: ObjectId) -> bool:
     both = [OcflRoot(home.services.stores.originals), home.services.copies.opened()]
     if any(objects.validate(object_id).outcome is not Outcome.VALID for objects in both):
         return False
-    first, second = (digests(folder_in(home, object_id, place)) for place in (ORIGINALS, "copy"))
+    first, second = (shown(home, object_id, place) for place in (ORIGINALS, "copy"))
     return first == second
-
-
-def digests(folder: Path) -> dict[str, str]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.mark.parametrize("which", [ORIGINALS, COPY])
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_is_found_kept_aside_and_repaired(home: ArchiveHome, kind: str, which: str) -> None:
     object_id, other = two(home)
-    before = digests(folder_in(home, object_id, which))
+    before = shown(home, object_id, which)
     KINDS[kind](folder_in(home, object_id, which), folder_in(home, other, which))
-    bad = set(digests(folder_in(home, object_id, which)).values()) - set(before.values())
+    bad = set(shown(home, object_id, which).values()) - set(before.values())
     after_a_period(home)
     done = go_on(home.services)
     assert (done.damaged, done.whole) == (1, 3)
@@ -104,7 +100,7 @@ def test_damage_is_found_kept_aside_and_repaired(home: ArchiveHome, kind: str, w
     assert [each for each in home.types() if each.startswith("fixity.") and each != "fixity.ok"] == [
         "fixity.fail", "fixity.quarantined", "fixity.repaired",
     ]  # fmt: skip
-    assert digests(folder_in(home, object_id, which)) == before, "the very files that were there"
+    assert shown(home, object_id, which) == before, "the very files that were there"
     assert whole(home, object_id)
     aside = kept(home, damage.place) if home.settings.store == "files" or which == COPY else []
     if aside:
@@ -121,14 +117,14 @@ def test_neither_copy_is_good(home: ArchiveHome) -> None:
     places = (ORIGINALS, "copy")
     for at, place in enumerate(places):
         flip(folder_in(home, object_id, place) / ORIGINAL, at=at)
-    before = {place: digests(folder_in(home, object_id, place)) for place in places}
+    before = {place: shown(home, object_id, place) for place in places}
     people = {role: home.person(role) for role in (Role.RECORDS_MANAGER, Role.OPERATOR, Role.AUDITOR, Role.OFFICER)}
     after_a_period(home)
     go_on(home.services)
     found = damage_rows(home)
     assert {(each.state, each.trouble) for each in found} == {("found", "fixity.no_good_copy")}
     assert len(found) == 2
-    assert {place: digests(folder_in(home, object_id, place)) for place in places} == before, "both are kept"
+    assert {place: shown(home, object_id, place) for place in places} == before, "both are kept"
     with home.database.read() as tx:
         stops = damaged(tx, [object_id, other])
     assert {stop.kind for stop in stops[object_id]} == {StopKind.DAMAGED}
@@ -155,12 +151,12 @@ def test_one_copy_only_is_kept_as_it_is(alone: ArchiveHome) -> None:
     object_id = alone.deliver(alone.dock(), b"film" * 1000, "a.mp4")
     alone.sequence()
     rot(folder_in(alone, object_id, ORIGINALS), Path())
-    before = digests(folder_in(alone, object_id, ORIGINALS))
+    before = shown(alone, object_id, ORIGINALS)
     after_a_period(alone)
     go_on(alone.services)
     (damage,) = damage_rows(alone)
     assert (damage.state, damage.trouble) == ("found", "fixity.no_second_copy")
-    assert digests(folder_in(alone, object_id, ORIGINALS)) == before
+    assert shown(alone, object_id, ORIGINALS) == before
 
 
 class Rotting:
@@ -195,13 +191,13 @@ def with_copy(home: ArchiveHome, store: Any) -> Rounds:
 def test_what_rots_while_it_is_taken_is_not_put_in_place(home: ArchiveHome) -> None:
     object_id, _ = two(home)
     rot(folder_in(home, object_id, ORIGINALS), Path())
-    before = digests(folder_in(home, object_id, ORIGINALS))
+    before = shown(home, object_id, ORIGINALS)
     rounds = with_copy(home, Rotting(home.services.copies.target()))
     after_a_period(home)
     rounds.go_on(is_whole=True)
     (damage,) = [each for each in damage_rows(home) if each.place == ORIGINALS]
     assert (damage.state, damage.trouble) == ("quarantined", "mending.wrong_bytes")
-    assert digests(folder_in(home, object_id, ORIGINALS)) == before, "nothing was put over anything"
+    assert shown(home, object_id, ORIGINALS) == before, "nothing was put over anything"
     home.clock.step(timedelta(hours=2))
     go_on(home.services)
     assert {each.state for each in damage_rows(home)} == {"repaired"}

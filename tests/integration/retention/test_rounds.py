@@ -223,8 +223,8 @@ def test_a_place_that_is_away_has_damaged_nothing(home: ArchiveHome, tmp_path: P
     if home.settings.store == "files":
         store.rename(hidden)
         store.mkdir()
-        after_a_period(home)
-        go_on(home.services)
+    after_a_period(home)
+    go_on(home.services)
     assert damage_rows(home) == []
     with home.database.read() as tx:
         found = standings(tx, home.services.rounds.places.ids, period=home.services.rounds.period, at=home.clock.now())

@@ -110,7 +110,7 @@ def test_what_ships_is_shown_in_both_languages(auditor: httpx.Client, keeper: ht
     ):
         assert said in one, said
     english = words(auditor.get("/schedules/shipped/police", headers=EN))
-    for said in ("Binds the police only", "6 months", "Permanent", "Audio, Video", "Recording"):
+    for said in ("Binds the police only", "6 months", "Permanent", "Video, Audio", "Recording"):
         assert said in english, said
 
 

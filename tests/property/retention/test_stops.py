@@ -140,7 +140,7 @@ class Keeping(RuleBasedStateMachine):
 
     @rule()
     def scan(self) -> None:
-        self.scene.home.services.holding.scans.scan()
+        self.scene.home.services.holding.scans.scan(is_whole=True)
         for hold_id in self.holds:
             self.written[hold_id] |= self.live(hold_id)
 
@@ -248,7 +248,7 @@ def test_the_order_of_placing_does_not_matter(tmp_path: Path) -> None:
     def placed(order: list[int], kept: set[int], scans: bool) -> None:
         holds = {which: place[which]() for which in order}
         if scans:
-            scene.home.services.holding.scans.scan()
+            scene.home.services.holding.scans.scan(is_whole=True)
         for which in set(holds) - kept:
             scene.release(holds[which], by=SECOND_PERSON)
         try:

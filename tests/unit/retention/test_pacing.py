@@ -86,8 +86,9 @@ def test_credit_goes_through_everything_within_the_period_and_not_much_sooner(si
             if read == len(sizes):
                 first_round = at - START
         assert at - min(last.values()) <= DAYS_90
+    before_the_last = (whole - weight(sizes[-1])) / whole
     assert first_round is not None
-    assert len(sizes) == 1 or first_round >= DAYS_90 * 0.5 or max(sizes) * 2 > whole
+    assert first_round >= 0.89 * before_the_last * DAYS_90 - timedelta(hours=step_h)
 
 
 @given(days=st.integers(2, 3000))

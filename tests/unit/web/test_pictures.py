@@ -39,6 +39,7 @@ _NO_PAGE = {
     "/drafts/{draft_id}/preview/{number}": "a file",
     "/drafts/{draft_id}/record.pdf": "a file",
     "/cases/{case_id}/file/volumes/{volume_id}/{name}": "a file",
+    "/fixity/reports/{month}/{name}": "a file",
     "/items/{object_id}/progress": "a part of an item's page, renewed while it is encoded",
     "/items/{object_id}/receipts/{upload_id}": "a file",
     "/items/{object_id}/stage": "a part of an item's page: item-preparing",

@@ -45,7 +45,6 @@ def upgrade() -> None:
         sa.Column("planned_at", Moment(), nullable=False),
         sa.Column("stale_since", Moment(), nullable=True),
         sa.Column("entry_id", sa.Uuid(), nullable=True),
-        sa.ForeignKeyConstraint(["object_id"], ["preserved_object.id"], name=op.f("fk_retention_plan_object_id")),
         sa.PrimaryKeyConstraint("object_id", name=op.f("pk_retention_plan")),
         sqlite_with_rowid=False,
     )

@@ -227,6 +227,8 @@ def test_a_query_holds_what_answers_it_now_and_later(scene: HoldingScene, home: 
     late = scene.due(dock=team_dock)
     assert scene.held_by(late) == {hold_id}
     assert scene.held_by(scene.due(dock=team_dock, device={"serial": "CAM-7"})) == set()
+    assert home.services.holding.scans.scan() == 0
+    home.clock.step(timedelta(days=1))
     assert home.services.holding.scans.scan() == 1
     assert written(home, hold_id) == {mine, late}
     above = scene.hold(QUERY, HoldQuery(UnitId(row_of(home, hold_id).unit_id)))

@@ -310,6 +310,24 @@ def test_marks_that_come_while_it_plans_are_not_lost(
     assert planner.plan_stale() == 0
 
 
+def test_a_code_of_any_form_comes_back_as_it_was(
+    home: ArchiveHome, deliver: Deliver, planner: RetentionPlanner, schedules: Schedules
+) -> None:
+    code = 'a\\b\tc\n"d", {e} \\N'
+    schedules.now = Given((rule(code, 1, Basis.RECEIVED), rule("z" + code, 2, Basis.CASE_CLOSED, filed=True)))
+    home.case("1")
+    ids = [deliver(b"one"), deliver(b"two", case="1")]
+    assert planner.plan_now(ids) == 2
+    assert plan(home, ids[0]).rule == code
+    assert plan(home, ids[1]).waits_for == "z" + code
+    assert planner.plan_now(ids) == 0, "it is compared as it is"
+    schedules.now = Given((rule("2" + code, 2, Basis.RECEIVED),))
+    assert planner.plan_now(ids) == 2
+    assert plan(home, ids[0]).rule == "2" + code
+    home.sequence()
+    home.assert_sound()
+
+
 def attempt(home: ArchiveHome, *statements: str) -> None:
     with home.database.begin() as tx:
         for statement in statements:

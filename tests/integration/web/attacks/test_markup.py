@@ -485,6 +485,12 @@ def _pages_of(scene: Scene, role: Role) -> Iterator[httpx.Response]:
                 yield scene.clients[role].get(address)
 
 
+def _own(table: str) -> str:
+    """Return what is another thing in each row of a table: some have no `rowid`."""
+    known = Base.metadata.tables[table]
+    return "rowid" if known.dialect_options["sqlite"]["with_rowid"] else f"hex({next(iter(known.primary_key)).name})"
+
+
 def _fill(scene: Scene, said: str) -> list[tuple[str, str]]:
     """Put this into every column that holds what somebody says, as if a door had let it through; return the columns."""
     columns = _free_columns()
@@ -493,7 +499,7 @@ def _fill(scene: Scene, said: str) -> list[tuple[str, str]]:
         for table, column in columns:
             value = f"{said}{table}.{column} "
             only = f" WHERE {column} IS NOT NULL" if f"{table}.{column}" in _TELLING else ""
-            changed = tx.execute(text(f"UPDATE {table} SET {column} = :value || rowid{only}"), {"value": value})
+            changed = tx.execute(text(f"UPDATE {table} SET {column} = :value || {_own(table)}{only}"), {"value": value})
             if not changed.rowcount:
                 empty.append(f"{table}.{column}")
         tx.execute(text("UPDATE preserved_object SET name = :value || '.mp4'"), {"value": said.replace("/", "")})
