@@ -85,4 +85,4 @@ def _used(connection: Connection) -> str | None:
         raise DBAPIError.instance(
             _NEWEST, None, exc, sqlite3.Error, hide_parameters=True, dialect=connection.dialect
         ) from exc
-    return None if found is None else str(found[0])
+    return None if found is None or found[0] is None else str(found[0])
