@@ -1,8 +1,8 @@
 """Work that shares what there is, in time that jumps from one end of a piece of work to the next.
 
-Each piece gets an equal share of the resource that it needs most, and no more than it can use.
+Each piece gets a share of the resource that it needs most by its weight, and no more than it can use.
 
-Source: dominant resource fairness (Ghodsi et al., NSDI 2011, section 4), with a most for each piece of work.
+Source: dominant resource fairness (Ghodsi et al., NSDI 2011, sections 4 and 4.3), with a most for each piece of work.
 """
 
 import heapq
@@ -19,11 +19,15 @@ _NOTHING: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One kind of work. Units: `most` units of it a second for each piece; `uses` of each resource for a unit."""
+    """One kind of work. Units: `most` units of it a second for each piece; `uses` of each resource for a unit.
+
+    `weight` is what a piece gets where one of weight 1 gets 1.
+    """
 
     name: str
     most: float
     uses: Mapping[str, float] = field(default_factory=dict)
+    weight: float = 1.0
 
 
 @dataclass(slots=True)
@@ -129,23 +133,24 @@ class Shares:
                     left[name] = max(0.0, left[name] - len(pool.ends) * pool.speed * amount)
             growing = [pool for pool in growing if pool not in fixed]
 
-    def _weight(self, pool: _Pool) -> float:
-        """Return which share of its scarcest resource a unit a second takes."""
-        return max((amount / self.capacities[name] for name, amount in pool.work.uses.items()), default=0.0)
+    def _part(self, pool: _Pool) -> float:
+        """Return which share of its scarcest resource a unit a second takes, by its weight."""
+        part = max((amount / self.capacities[name] for name, amount in pool.work.uses.items()), default=0.0)
+        return part / pool.work.weight
 
     def _enough(self, pool: _Pool) -> float:
-        return pool.work.most * self._weight(pool)
+        return pool.work.most * self._part(pool)
 
     def _speed(self, pool: _Pool, level: float) -> float:
-        weight = self._weight(pool)
-        return min(pool.work.most, level / weight) if weight > 0 else pool.work.most
+        part = self._part(pool)
+        return min(pool.work.most, level / part) if part > 0 else pool.work.most
 
     def _level(self, growing: list[_Pool], name: str, left: float) -> float:
         """Return the share at which this resource is used up; infinity when everybody has enough before."""
         users = [pool for pool in growing if pool.work.uses.get(name)]
         users.sort(key=self._enough)
         for number, pool in enumerate(users):
-            slope = sum(len(each.ends) * each.work.uses[name] / self._weight(each) for each in users[number:])
+            slope = sum(len(each.ends) * each.work.uses[name] / self._part(each) for each in users[number:])
             if left < slope * self._enough(pool):
                 return left / slope
             left -= len(pool.ends) * pool.work.most * pool.work.uses[name]

@@ -68,7 +68,9 @@ class Hosts(_Table):
     """The machines. `cores` are those that work on what is simulated; `busy_cores` of them do something else.
 
     `docks_on_host`: whether the docks' own work takes of these cores, as in a test on one machine. `taken_at_once`: the
-    recordings that are stored or read again at once, 0 for no limit. Units: 10^6 bytes a second of the store.
+    recordings that are stored or read again at once, 0 for no limit. `background_weight`: what looks and encoding get
+    of a core where other work gets 1; Linux gives 110 / 1024 to the niceness of 10 that they have. Units: 10^6 bytes a
+    second of the store.
     """
 
     cores: More
@@ -78,6 +80,7 @@ class Hosts(_Table):
     taken_at_once: Annotated[int, Field(ge=0)]
     prompt_workers: Count
     long_workers: Count
+    background_weight: Annotated[FiniteFloat, Field(gt=0, le=1)]
 
 
 class Costs(_Table):

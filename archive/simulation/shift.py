@@ -92,7 +92,8 @@ class _ShiftChange:
         take_core_s = costs.take_core_s + costs.take_core_s_per_mb * mb
         self._take = Work("take", 1.0, {_CORES: take_core_s / take_s, _STORE: costs.store_mb_per_mb * mb / take_s})
         self._job = Work("job", 1.0, {_CORES: costs.job_cores})
-        self._encode = Work("encode", 1.0, {_CORES: costs.encode_cores})
+        self._looks = Work("look", 1.0, {_CORES: costs.job_cores}, hosts.background_weight)
+        self._encode = Work("encode", 1.0, {_CORES: costs.encode_cores}, hosts.background_weight)
         self._hashing = Line(self._shares, None)
         self._sending = Line(self._shares, None)
         self._taking = Line(self._shares, hosts.taken_at_once or None)
@@ -177,7 +178,7 @@ class _ShiftChange:
             self._long.put(self._encode, max(encode_s, _LEAST_S), self._plays)
         else:
             self._plays()
-        self._long.put(self._job, max(looks_s, _LEAST_S), lambda: None)
+        self._long.put(self._looks, max(looks_s, _LEAST_S), lambda: None)
 
     def _plays(self) -> None:
         self.outcome.playable_s.append(self._shares.now_s)

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from archive.kernel.clock import SystemClock
 from archive.simulation.parameters import Costs, Hosts
+from ingest.media.sandbox import Limits
 from tests.campaign.load.docks import Order, Sent, bring, size_of
 from tests.campaign.load.stage import Stage
 from tests.campaign.load.watching import Watch, busy_s, own_s, spent_s
@@ -28,6 +29,8 @@ _REST_S: Final = 15.0
 _IDLE_S: Final = 900.0
 _PUT_BYTES: Final = 32 << 20
 _PLAYABLE: Final = "probe_item"
+_LESS_FOR_EACH_LEVEL: Final = 1 / 1.25
+"""What Linux gives for each level of niceness, of what it gave before (`sched_prio_to_weight`)."""
 _STEPS: Final = ("begun", "first byte", "last byte", "ended")
 
 
@@ -112,6 +115,7 @@ def calibrate(
         taken_at_once=2 * (workers + 1) if is_direct else 0,
         prompt_workers=workers,
         long_workers=workers,
+        background_weight=_LESS_FOR_EACH_LEVEL ** Limits().niceness,
     )
     return hosts, _costs(spent, jobs, job_cores, is_direct=is_direct), readers_cores
 

@@ -96,6 +96,22 @@ def test_small_users_get_what_they_need_beside_large_ones() -> None:
     assert ended == {"small": 2.0, **dict.fromkeys(range(3), pytest.approx(1.0))}
 
 
+def test_what_runs_in_the_background_gets_less_and_ends_all_the_same() -> None:
+    shares, ended = Shares({"cores": 1.0}), {}
+    shares.start(Work("look", 1.0, {"cores": 1.0}, 0.25), 0.4, lambda: ended.setdefault("look", shares.now_s))
+    shares.start(Work("take", 1.0, {"cores": 1.0}), 0.8, lambda: ended.setdefault("take", shares.now_s))
+    shares.run()
+    assert ended == {"take": pytest.approx(1.0), "look": pytest.approx(1.2)}
+
+
+def test_looks_wait_for_receipts_and_not_the_other_way() -> None:
+    busy = {"take_s": 1.0, "take_core_s": 1.0, "recordings_per_camera": 4, "cores": 2.0}
+    looks = {"long_s": 4.0, "job_cores": 1.0, "footage_share": 1.0, "long_workers": 4}
+    equal, behind = (simulate(_given(**busy, **looks, background_weight=weight)) for weight in (1.0, 0.1))
+    assert percentile(behind.waits_s, 0.5) < percentile(equal.waits_s, 0.5)
+    assert behind.idle_s == pytest.approx(equal.idle_s, rel=0.05), "the same work in all"
+
+
 def test_the_limit_is_what_was_used_up() -> None:
     outcome = simulate(_given(send_host_core_s_per_mb=0.08, shared_mbit_per_s=800))
     assert outcome.load_to_receipts["shared network"] == pytest.approx(0.0, abs=1e-6)
